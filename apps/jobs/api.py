@@ -1,0 +1,64 @@
+"""The only door for other code::
+
+from apps.jobs.api import job, submit, current_job
+
+@job(retry=RetryPolicy(max_attempts=3), timeout=60)
+def send_invoice(order_id: int, copy_to: str | None = None) -> dict: ...
+
+submit(send_invoice, {"order_id": 7}, countdown=30)
+"""
+
+from apps.jobs.actions import cancel, retry
+from apps.jobs.context import current_job
+from apps.jobs.errors import (
+    Abort,
+    ArgumentError,
+    Cancelled,
+    FurrowError,
+    JobCancelled,
+    JobFailed,
+    KindError,
+    OptionError,
+    Retry,
+    Snooze,
+    SoftTimeout,
+    SubmitError,
+    UnknownKind,
+)
+from apps.jobs.kinds import Kind, all_kinds, get_kind, job
+from apps.jobs.models import Attempt, Job, LogLine
+from apps.jobs.retry import RetryPolicy
+from apps.jobs.states import FINAL, Outcome, State
+from apps.jobs.submit import submit, submit_many
+
+__all__ = [
+    "FINAL",
+    "Abort",
+    "ArgumentError",
+    "Attempt",
+    "Cancelled",
+    "FurrowError",
+    "Job",
+    "JobCancelled",
+    "JobFailed",
+    "Kind",
+    "KindError",
+    "LogLine",
+    "OptionError",
+    "Outcome",
+    "Retry",
+    "RetryPolicy",
+    "Snooze",
+    "SoftTimeout",
+    "State",
+    "SubmitError",
+    "UnknownKind",
+    "all_kinds",
+    "cancel",
+    "current_job",
+    "get_kind",
+    "job",
+    "retry",
+    "submit",
+    "submit_many",
+]

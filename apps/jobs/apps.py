@@ -1,0 +1,18 @@
+"""The Django application of the engine."""
+
+from django.apps import AppConfig
+
+
+class JobsConfig(AppConfig):
+    """Loads the kinds when Django is ready."""
+
+    name = "apps.jobs"
+    verbose_name = "Jobs"
+
+    def ready(self) -> None:
+        """Import every module that declares kinds, so that each process knows the same ones."""
+        from apps.jobs import checks  # noqa: F401
+        from apps.jobs.conf import conf
+        from apps.jobs.kinds import discover
+
+        discover(conf().modules)

@@ -1,0 +1,177 @@
+"""RabbitMQ: the queues, and the one place that publishes.
+
+A message carries the kind's name and the job's id, nothing else: the arguments stay in the row. It is a token that tells a
+worker to look; losing it or having it twice is repaired by the claim and by reconcile.
+"""
+
+import logging
+import time
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import amqp
+from kombu import Connection, Exchange, Queue
+from kombu.exceptions import OperationalError
+
+from apps.jobs.conf import conf
+from apps.jobs.errors import BrokerError
+
+logger = logging.getLogger(__name__)
+
+#: Topic, because Celery's delayed delivery for quorum queues wants it.
+EXCHANGE = Exchange("furrow", type="topic", durable=True)
+#: Celery's own queue, for the ordinary ``@shared_task``s of the project.
+CELERY_QUEUE = "celery"
+#: Seconds without any answer after which a connection is given up.
+TIMEOUT = 10.0
+_EMPTY_TASK = b'[[], {}, {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]'
+
+
+def explain_url(url: str) -> str:
+    """What is wrong with a broker URL; empty when it can be used."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        return f"BROKER_URL cannot be read: {error}."
+    if parts.scheme not in ("amqp", "amqps", "pyamqp"):
+        return f"BROKER_URL starts with {parts.scheme or 'nothing'}://; Furrow needs RabbitMQ, amqp:// or amqps://."
+    if not parts.hostname:
+        return "BROKER_URL names no host."
+    return "" if port is None or port > 0 else "BROKER_URL names no usable port."
+
+
+def job_queue(name: str) -> Queue:
+    """The quorum queue of this name: replicated, on disk, declared alike by everyone who touches it."""
+    return Queue(name, EXCHANGE, routing_key=name, durable=True, queue_arguments={"x-queue-type": "quorum"})
+
+
+def worker_queues() -> list[Queue]:
+    """The queues that a worker consumes unless ``-Q`` says otherwise: every job queue, and Celery's own."""
+    exchange = Exchange(CELERY_QUEUE, type="topic", durable=True)
+    arguments = {"x-queue-type": "quorum"}
+    own = Queue(CELERY_QUEUE, exchange, routing_key=CELERY_QUEUE, durable=True, queue_arguments=arguments)
+    return [*(job_queue(name) for name in conf().queues), own]
+
+
+class Publisher:
+    """Publishes with publisher confirms, pipelined: many messages, then one wait.
+
+    Connects when first used and again after any failure; :class:`BrokerError` says what went wrong, without the password.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._connection = Connection(
+            url,
+            connect_timeout=5,
+            heartbeat=0,
+            transport_options={
+                "read_timeout": TIMEOUT,
+                "write_timeout": TIMEOUT,
+                "client_properties": {"connection_name": "furrow dispatcher"},
+            },
+        )
+        self._channel: Any = None
+        self._declared: set[str] = set()
+        self._sent = self._confirmed = 0
+        self._refused: set[int] = set()
+        self._returned: set[str] = set()
+
+    def publish(self, queue: str, jobs: Sequence[tuple[uuid.UUID, str]]) -> list[uuid.UUID]:
+        """Send a message for each job (id, kind) and wait until RabbitMQ has confirmed them all.
+
+        Returns:
+            The ids that are in the queue now: RabbitMQ kept and routed them.
+
+        Raises:
+            BrokerError: not reachable, or no answer in time. Some of the messages may have arrived.
+        """
+        try:
+            channel = self._open(queue)
+            self._refused.clear()
+            self._returned.clear()
+            tags: dict[int, uuid.UUID] = {}
+            for id, kind in jobs:
+                channel.basic_publish(_message(id, kind), exchange=EXCHANGE.name, routing_key=queue, mandatory=True)
+                self._sent += 1
+                tags[self._sent] = id
+            self._wait()
+        except (amqp.AMQPError, OperationalError, OSError) as error:
+            self.close()
+            raise BrokerError(f"{self._connection.as_uri()}: {error or type(error).__name__}") from error
+        if self._returned:
+            # Somebody deleted the queue: declare it again before the next batch.
+            self._declared.discard(queue)
+        return [id for tag, id in tags.items() if tag not in self._refused and str(id) not in self._returned]
+
+    def depth(self, queue: str) -> int:
+        """Messages in the queue that no worker holds.
+
+        Raises:
+            BrokerError: as :meth:`publish`.
+        """
+        try:
+            return int(self._open(queue).queue_declare(queue, passive=True).message_count)
+        except (amqp.AMQPError, OperationalError, OSError) as error:
+            self.close()
+            raise BrokerError(f"{self._connection.as_uri()}: {error}") from error
+
+    def close(self) -> None:
+        """Drop the connection, also a broken one."""
+        self._channel = None
+        self._declared.clear()
+        try:
+            self._connection.collect(socket_timeout=1)
+        except (amqp.AMQPError, OSError) as error:
+            logger.debug("closing the broker connection: %s", error)
+
+    def _open(self, queue: str) -> Any:
+        if self._channel is None:
+            self._channel = channel = self._connection.channel()
+            self._sent = self._confirmed = 0
+            channel.confirm_select()
+            channel.events["basic_ack"].add(self._on_ack)
+            channel.events["basic_nack"].add(self._on_nack)
+            channel.events["basic_return"].add(self._on_return)
+        if queue not in self._declared:
+            job_queue(queue)(self._channel).declare()
+            self._declared.add(queue)
+        return self._channel
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + TIMEOUT
+        while self._confirmed < self._sent:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f"no publisher confirm within {TIMEOUT:g} s (a resource alarm?)")
+            self._connection.drain_events(timeout=left)
+
+    def _on_ack(self, tag: int, multiple: bool) -> None:
+        self._confirmed = max(self._confirmed, tag) if multiple else self._confirmed + 1
+
+    def _on_nack(self, tag: int, multiple: bool) -> None:
+        self._refused |= set(range(self._confirmed + 1, tag + 1)) if multiple else {tag}
+        self._on_ack(tag, multiple)
+
+    def _on_return(self, error: Any, exchange: str, routing_key: str, message: Any) -> None:
+        self._returned.add(message.properties["message_id"])
+
+
+def _message(id: uuid.UUID, kind: str) -> amqp.Message:
+    text = str(id)
+    return amqp.Message(
+        _EMPTY_TASK,
+        content_type="application/json",
+        content_encoding="utf-8",
+        delivery_mode=2,
+        correlation_id=text,
+        message_id=text,
+        application_headers={"task": kind, "id": text, "lang": "py", "root_id": text},
+    )
+
+
+def queue_names(queues: Iterable[Queue]) -> list[str]:
+    """The job queues among these."""
+    return sorted({queue.name for queue in queues} & set(conf().queues))

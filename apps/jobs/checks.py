@@ -1,0 +1,23 @@
+"""System checks: what ``manage.py check`` refuses."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+
+
+@register(Tags.compatibility)
+def check_broker_url(**kwargs: Any) -> list[CheckMessage]:
+    """The broker must be RabbitMQ, with a URL that can be read."""
+    from apps.jobs.broker import explain_url
+
+    problem = explain_url(settings.BROKER_URL)
+    return [Error(problem, hint="Set BROKER_URL=amqp://user:password@host:5672/vhost", id="jobs.E001")] if problem else []
+
+
+@register(Tags.security, deploy=True)
+def check_broker_credentials(**kwargs: Any) -> list[CheckMessage]:
+    """RabbitMQ's default account is for trying out."""
+    if "guest:guest@" in settings.BROKER_URL:
+        return [Warning("BROKER_URL uses guest/guest.", hint="Create a user of its own and delete guest.", id="jobs.W001")]
+    return []

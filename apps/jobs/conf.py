@@ -1,0 +1,71 @@
+"""The engine's settings: ``settings.FURROW``, with defaults and with errors that name the setting and the remedy."""
+
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+
+
+@dataclass(frozen=True)
+class Conf:
+    """Each field is a key of ``settings.FURROW`` in upper case. Times are seconds, sizes bytes."""
+
+    #: The queues that jobs may name; a worker consumes all of them unless told otherwise (``-Q``).
+    queues: list[str] = field(default_factory=lambda: ["default"])
+    #: Packages whose modules declare kinds; imported with everything below them at start.
+    modules: list[str] = field(default_factory=lambda: ["tasks"])
+    #: Largest JSON text of a job's arguments, and of a result.
+    max_argument_bytes: int = 1024 * 1024
+    max_result_bytes: int = 1024 * 1024
+    #: A worker that has not renewed its lease for this long is taken for dead.
+    worker_lease: float = 15.0
+    #: A dispatcher that has not renewed its lease for this long is followed by another.
+    leader_lease: float = 10.0
+    #: The dispatcher looks for due jobs at least this often.
+    poll_interval: float = 1.0
+    #: A queued job whose message shows no sign of life for this long is sent again.
+    resend_after: float = 60.0
+    #: On SIGTERM a worker waits this long for running jobs before it hands them back.
+    shutdown_grace: float = 20.0
+    #: Jobs that ended are deleted after this long.
+    keep_succeeded: float = 7 * 86400.0
+    keep_failed: float = 30 * 86400.0
+    #: Characters kept of one log line, of a traceback, and lines kept of one attempt.
+    max_log_line: int = 8_000
+    max_traceback: int = 50_000
+    max_log_lines: int = 10_000
+
+
+@lru_cache
+def conf() -> Conf:
+    """The settings in force.
+
+    Raises:
+        ImproperlyConfigured: ``settings.FURROW`` has a key that means nothing, or a value of the wrong type.
+    """
+    given: dict[str, Any] = getattr(settings, "FURROW", {})
+    known = {f.name.upper(): f for f in fields(Conf)}
+    for key, value in given.items():
+        if key not in known:
+            raise ImproperlyConfigured(f"FURROW[{key!r}] means nothing. Known keys: {', '.join(sorted(known))}.")
+        wanted = {"int": int, "float": (int, float)}.get(str(getattr(known[key].type, "__name__", "")), list)
+        if not isinstance(value, wanted):  # type: ignore[arg-type]
+            raise ImproperlyConfigured(f"FURROW[{key!r}] is {value!r}: it must be {known[key].type}.")
+    chosen = Conf(**{key.lower(): value for key, value in given.items()})
+    for queue in chosen.queues:
+        if not queue or len(queue) > 100 or not queue.replace("-", "").replace("_", "").replace(".", "").isalnum():
+            raise ImproperlyConfigured(
+                f"FURROW['QUEUES'] names {queue!r}: a queue's name has 1 to 100 letters, digits, '-', '_' or '.'."
+            )
+    return chosen
+
+
+def _forget(*, setting: str, **kwargs: object) -> None:
+    if setting == "FURROW":
+        conf.cache_clear()
+
+
+setting_changed.connect(_forget)

@@ -1,0 +1,66 @@
+"""``current_job``: what a handler can say to, and ask of, the platform while it runs."""
+
+import uuid
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+
+class Run(Protocol):
+    """One run of a job, as the pool process that runs it sees it."""
+
+    id: uuid.UUID
+    kind: str
+    attempt: int
+
+    def progress(self, fraction: float, note: str) -> None: ...
+    def log(self, level: int, logger: str, message: str) -> None: ...
+    def check(self) -> None: ...
+
+
+_run: ContextVar[Run | None] = ContextVar("furrow_run", default=None)
+
+
+class CurrentJob:
+    """The job that this code runs in. Outside of a job ``id`` is ``None`` and reporting does nothing, so that a handler can
+    be called like any function."""
+
+    @property
+    def id(self) -> uuid.UUID | None:
+        """The job's id."""
+        run = _run.get()
+        return run.id if run else None
+
+    @property
+    def attempt(self) -> int:
+        """The number of this run, counted from 1; 0 outside of a job."""
+        run = _run.get()
+        return run.attempt if run else 0
+
+    def progress(self, fraction: float, note: str = "") -> None:
+        """Say how far the job is: from 0 to 1, with a short text (200 characters).
+
+        Raises:
+            ValueError: the fraction is not between 0 and 1.
+            Cancelled: somebody cancelled the job.
+        """
+        if not 0 <= fraction <= 1:
+            raise ValueError(f"progress({fraction!r}): the fraction must be between 0 and 1")
+        if run := _run.get():
+            run.progress(float(fraction), note[:200])
+
+    def log(self, message: str, *args: Any, level: int = 20) -> None:
+        """Write a line into the job's log (``%``-formatted with ``args``). Standard ``logging`` calls go there too."""
+        if run := _run.get():
+            run.log(level, "", message % args if args else message)
+
+    def check(self) -> None:
+        """Stop here if somebody cancelled the job.
+
+        Raises:
+            Cancelled: somebody cancelled it. A BaseException: ``except Exception`` does not swallow it.
+        """
+        if run := _run.get():
+            run.check()
+
+
+current_job = CurrentJob()

@@ -1,0 +1,91 @@
+"""Every error of the engine. An error's docstring is its general message; the text of an instance names the field, the
+reason and the remedy. Imports neither Django, Celery nor Redis."""
+
+from collections.abc import Mapping
+
+
+class FurrowError(Exception):
+    """Something Furrow refused or could not do."""
+
+
+class KindError(FurrowError):
+    """A job kind is declared in a way that cannot work."""
+
+
+class UnknownKind(FurrowError):
+    """No kind of this name is registered in this process."""
+
+
+class SubmitError(FurrowError, ValueError):
+    """A job was refused; nothing was written.
+
+    ``fields`` maps each field at fault (an argument's name, ``queue``, ``run_at``, …) to the reason and the remedy.
+    """
+
+    def __init__(self, kind: str, fields: Mapping[str, str]) -> None:
+        self.kind = kind
+        self.fields = dict(fields)
+        super().__init__(f"{kind} was not submitted: " + "; ".join(f"{name}: {text}" for name, text in self.fields.items()))
+
+
+class ArgumentError(SubmitError):
+    """An argument is missing, unknown, of the wrong type, or cannot be stored."""
+
+
+class OptionError(SubmitError):
+    """An option of the submit (queue, run_at, priority, …) is not possible."""
+
+
+class BrokerError(FurrowError):
+    """RabbitMQ could not be reached or did not take a message."""
+
+
+class JobFailed(FurrowError):
+    """The job ended ``failed``; the text is the last attempt's error."""
+
+
+class JobCancelled(FurrowError):
+    """The job ended ``cancelled``."""
+
+
+class ResultError(FurrowError):
+    """The handler's return value cannot be kept as JSON, or is too large."""
+
+
+# --- Raised inside a handler ------------------------------------------------------------------------------------------
+
+
+class Snooze(FurrowError):
+    """Raised by a handler: run this job again after ``seconds``; the attempt does not count."""
+
+    def __init__(self, seconds: float, reason: str = "") -> None:
+        if not seconds >= 0:
+            raise ValueError(f"Snooze(seconds={seconds!r}): seconds must be 0 or more.")
+        self.seconds = float(seconds)
+        super().__init__(reason or f"snoozed for {seconds:g} s")
+
+
+class Retry(FurrowError):
+    """Raised by a handler: this attempt failed, try again after ``seconds`` (``None``: as the kind's policy says)."""
+
+    def __init__(self, reason: str = "", *, seconds: float | None = None) -> None:
+        if seconds is not None and not seconds >= 0:
+            raise ValueError(f"Retry(seconds={seconds!r}): seconds must be 0 or more.")
+        self.seconds = seconds
+        super().__init__(reason or "the handler asked for a retry")
+
+
+class Abort(FurrowError):
+    """Raised by a handler: fail now, whatever attempts are left."""
+
+
+class Interruption(BaseException):
+    """Stops a handler from outside. A BaseException, so that ``except Exception`` in a handler cannot swallow it."""
+
+
+class SoftTimeout(Interruption):
+    """The kind's soft timeout passed while the handler ran."""
+
+
+class Cancelled(Interruption):
+    """Somebody cancelled this job while it ran."""

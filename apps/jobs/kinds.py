@@ -1,0 +1,229 @@
+"""``@job``: a kind of job, typed and validated, registered with Celery under its name.
+
+A kind is used like a Celery task (``send.delay(3)``), like a function (``send(3)`` runs the handler here and now) and
+through :func:`apps.jobs.api.submit`.
+"""
+
+import datetime as dt
+import difflib
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, overload
+
+from celery import shared_task
+
+from apps.jobs.arguments import Arguments
+from apps.jobs.conf import conf
+from apps.jobs.errors import KindError, UnknownKind
+from apps.jobs.models.job import DEFAULT_PRIORITY, HIGHEST_PRIORITY, LOWEST_PRIORITY, Job
+from apps.jobs.retry import RetryPolicy
+
+Handler = Callable[..., Any]
+
+_kinds: dict[str, "Kind"] = {}
+
+
+class Kind:
+    """A registered kind of job.
+
+    ``name`` is ``module.function`` and is what rows, messages and Flower carry: renaming either is a migration.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        name: str | None = None,
+        queue: str | None = None,
+        priority: int = DEFAULT_PRIORITY,
+        retry: RetryPolicy | None = None,
+        soft_timeout: float | None = None,
+        timeout: float | None = None,
+        expires: dt.timedelta | None = None,
+    ) -> None:
+        self.handler = handler
+        self.name = name or f"{handler.__module__.rsplit('.', 1)[-1]}.{handler.__name__}"
+        self.queue = queue or conf().queues[0]
+        self.priority = priority
+        self.retry = retry or RetryPolicy()
+        self.soft_timeout = soft_timeout
+        self.timeout = timeout
+        self.expires = expires
+        self.doc = inspect.getdoc(handler) or ""
+        self._refuse_what_cannot_work()
+        self.arguments = Arguments(self.name, handler)
+        self.__name__, self.__doc__, self.__wrapped__ = handler.__name__, handler.__doc__, handler
+        self.__module__ = handler.__module__
+
+    def _refuse_what_cannot_work(self) -> None:
+        if not callable(self.handler) or inspect.isclass(self.handler):
+            raise KindError(f"@job goes on a function, not on {self.handler!r}.")
+        if "<" in self.name or len(self.name) > 200:
+            raise KindError(f"{self.name!r} cannot name a kind: define the handler at module level (at most 200 characters).")
+        if self.queue not in conf().queues:
+            raise KindError(
+                f"{self.name}: queue {self.queue!r} is unknown. Known: {', '.join(conf().queues)}; add it to FURROW['QUEUES']."
+            )
+        if not HIGHEST_PRIORITY <= self.priority <= LOWEST_PRIORITY:
+            raise KindError(
+                f"{self.name}: priority {self.priority} is out of range; {HIGHEST_PRIORITY} goes first, {LOWEST_PRIORITY} last."
+            )
+        for option in ("soft_timeout", "timeout"):
+            seconds = getattr(self, option)
+            if seconds is not None and not 0 < seconds <= 7 * 86400:
+                raise KindError(f"{self.name}: {option}={seconds!r} must be seconds, more than 0 and at most a week.")
+        if self.soft_timeout and self.timeout and self.soft_timeout >= self.timeout:
+            raise KindError(
+                f"{self.name}: soft_timeout ({self.soft_timeout:g}) would have no effect: make it less than timeout ({self.timeout:g})."
+            )
+        if self.expires is not None and self.expires <= dt.timedelta(0):
+            raise KindError(f"{self.name}: expires={self.expires!r} must be a time span of more than zero.")
+
+    def __repr__(self) -> str:
+        return f"<kind {self.name}>"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the handler here and now, as the plain function that it is: no job, no record."""
+        return self.handler(*args, **kwargs)
+
+    def submit(self, **arguments: Any) -> Job:
+        """Submit one job with these arguments and the kind's own options. See :func:`apps.jobs.api.submit`."""
+        from apps.jobs.submit import submit
+
+        return submit(self, arguments)
+
+    def delay(self, *args: Any, **kwargs: Any) -> Any:
+        """Celery's spelling of submit; returns an ``AsyncResult`` whose id is the job's."""
+        return self.apply_async(args, kwargs)
+
+    def apply_async(
+        self,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        countdown: float | None = None,
+        eta: dt.datetime | None = None,
+        expires: float | dt.datetime | None = None,
+        priority: int | None = None,
+        queue: str | None = None,
+        task_id: str | None = None,
+        **unknown: Any,
+    ) -> Any:
+        """Celery's spelling of submit, with Celery's names (``eta`` is ``run_at``).
+
+        Raises:
+            ArgumentError, OptionError: as :func:`apps.jobs.api.submit`; also for an option that jobs do not have.
+        """
+        from celery.result import AsyncResult
+
+        from apps.jobs.errors import OptionError
+        from apps.jobs.submit import submit
+
+        if used := {key: "is an option of Celery's that jobs do not have" for key, v in unknown.items() if v is not None}:
+            raise OptionError(self.name, used)
+        arguments = self.arguments.bind(tuple(args or ()), kwargs or {})
+        job = submit(
+            self, arguments, id=task_id, countdown=countdown, run_at=eta, expires=expires, priority=priority, queue=queue
+        )
+        return AsyncResult(str(job.id))
+
+    @property
+    def task(self) -> Any:
+        """The Celery task of this kind."""
+        from celery import current_app
+
+        return current_app.tasks[self.name]
+
+
+@overload
+def job(handler: Handler, /) -> Kind: ...
+@overload
+def job(
+    *,
+    name: str | None = None,
+    queue: str | None = None,
+    priority: int = DEFAULT_PRIORITY,
+    retry: RetryPolicy | None = None,
+    soft_timeout: float | None = None,
+    timeout: float | None = None,
+    expires: dt.timedelta | None = None,
+) -> Callable[[Handler], Kind]: ...
+def job(handler: Handler | None = None, /, **options: Any) -> Any:
+    """Make a function the handler of a kind of job.
+
+    Args:
+        name: the kind's name; default ``module.function``.
+        queue: one of ``FURROW['QUEUES']``; default the first.
+        priority: 0 goes first, 9 last; default 5.
+        retry: how often and after what waits a failed attempt is followed by another.
+        soft_timeout: seconds after which ``SoftTimeout`` is raised inside the handler.
+        timeout: seconds after which the process that runs it is killed.
+        expires: a job that has not begun this long after its ``run_at`` is cancelled.
+
+    Raises:
+        KindError: at import, when the declaration cannot work; names the option, the reason and the remedy.
+    """
+
+    def declare(function: Handler) -> Kind:
+        return register(Kind(function, **options))
+
+    return declare(handler) if handler is not None else declare
+
+
+def register(kind: Kind) -> Kind:
+    """Make a kind known to this process and to Celery.
+
+    Raises:
+        KindError: another handler already has this name.
+    """
+    known = _kinds.get(kind.name)
+    if known is not None and known.handler is not kind.handler:
+        places = [f"{k.handler.__module__}.{k.handler.__qualname__}" for k in (known, kind)]
+        raise KindError(
+            f"The kind {kind.name} is registered twice, by {places[0]} and {places[1]}: give one a name=… of its own."
+        )
+    from apps.jobs.worker.task import JobTask
+
+    _kinds[kind.name] = kind
+    shared_task(name=kind.name, base=JobTask, kind=kind, bind=False)(_named(kind))
+    return kind
+
+
+def _named(kind: Kind) -> Handler:
+    """What Celery takes for the task's function: the handler, under a wrapper of its own."""
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        return kind.handler(*args, **kwargs)
+
+    run.__name__, run.__doc__, run.__module__ = kind.handler.__name__, kind.doc, kind.handler.__module__
+    return run
+
+
+def get_kind(name: str) -> Kind:
+    """The kind of this name.
+
+    Raises:
+        UnknownKind: names the kinds that are near.
+    """
+    try:
+        return _kinds[name]
+    except KeyError:
+        near = difflib.get_close_matches(name, _kinds, n=3) or sorted(_kinds)[:5]
+        hint = f"Did you mean {' or '.join(near)}?" if near else "No kind is registered; see FURROW['MODULES']."
+        raise UnknownKind(f"There is no kind {name!r}. {hint}") from None
+
+
+def all_kinds() -> list[Kind]:
+    """Every registered kind, by name."""
+    return [_kinds[name] for name in sorted(_kinds)]
+
+
+def discover(packages: Iterable[str]) -> None:
+    """Import the packages and everything below them (but ``management``, ``migrations`` and ``tests``)."""
+    for package in packages:
+        module = importlib.import_module(package)
+        for found in pkgutil.iter_modules(getattr(module, "__path__", [])):
+            if found.name not in ("management", "migrations", "tests", "apps"):
+                discover([f"{package}.{found.name}"])

@@ -1,0 +1,116 @@
+"""The job: one row, the record of what was asked for and what became of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from uuid_utils.compat import uuid7
+
+from apps.jobs.states import FINAL, State
+
+#: Priorities run from the first to the last of these; the smaller number goes first.
+HIGHEST_PRIORITY, DEFAULT_PRIORITY, LOWEST_PRIORITY = 0, 5, 9
+
+
+class Job(models.Model):
+    """A job. Its columns have defaults in the database, so that any program that can INSERT a row can submit."""
+
+    #: UUIDv7: sorted by time of creation; also the Celery task id and the AMQP message id.
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    kind = models.CharField(max_length=200)
+    queue = models.CharField(max_length=100, db_default="default", default="default")
+    state = models.CharField(
+        max_length=10, choices=[(s.value, s.value) for s in State], db_default=State.PENDING, default=State.PENDING
+    )
+    priority = models.SmallIntegerField(db_default=DEFAULT_PRIORITY, default=DEFAULT_PRIORITY)
+    #: The handler's arguments by name, as JSON.
+    arguments = models.JSONField(default=dict, db_default={})
+    #: Jobs submitted together may share a batch, to be counted and waited for as one.
+    batch = models.UUIDField(null=True, blank=True)
+
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    run_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField(null=True, blank=True)
+    queued_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    #: The number of the last run, counted from 1: the fence that a settling write must match. Never goes back.
+    attempt = models.IntegerField(db_default=0, default=0)
+    #: Runs that do not count towards ``max_attempts`` (snoozed, interrupted).
+    excused = models.IntegerField(db_default=0, default=0)
+    max_attempts = models.IntegerField(db_default=5, default=5)
+    #: The worker that has claimed it (``Worker.id``); no constraint, for the claim's sake.
+    worker = models.UUIDField(null=True, blank=True)
+
+    result = models.JSONField(null=True, blank=True)
+    #: The last attempt's error on one line, or the reason why the job waits or was cancelled.
+    error = models.TextField(blank=True, db_default="", default="")
+    #: What the handler reported last: from 0 to 1, and a short text.
+    progress = models.FloatField(null=True, blank=True)
+    progress_note = models.CharField(max_length=200, blank=True, db_default="", default="")
+    submitted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
+    #: Somebody asked a running job to stop.
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        permissions = [("submit_job", "Can submit jobs"), ("act_on_job", "Can cancel and retry jobs")]
+        constraints = [
+            models.CheckConstraint(condition=Q(state__in=[s.value for s in State]), name="job_state_known"),
+            models.CheckConstraint(
+                condition=Q(priority__gte=HIGHEST_PRIORITY, priority__lte=LOWEST_PRIORITY), name="job_priority_range"
+            ),
+            models.CheckConstraint(condition=Q(attempt__gte=0, excused__gte=0, max_attempts__gte=1), name="job_attempt_counts"),
+            models.CheckConstraint(
+                condition=~Q(state=State.RUNNING) | Q(worker__isnull=False, started_at__isnull=False),
+                name="job_running_has_worker",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=sorted(FINAL), finished_at__isnull=False)
+                | (~Q(state__in=sorted(FINAL)) & Q(finished_at__isnull=True)),
+                name="job_final_is_finished",
+            ),
+        ]
+        indexes = [
+            # The dispatcher's: due jobs of a queue, looked up per priority.
+            models.Index(fields=["queue", "priority", "run_at", "id"], name="job_due", condition=Q(state=State.PENDING)),
+            # The window's and reconcile's: what RabbitMQ holds.
+            models.Index(fields=["queue", "queued_at"], name="job_queued", condition=Q(state=State.QUEUED)),
+            # Rescue's and cancel's: what a worker runs.
+            models.Index(fields=["worker"], name="job_running", condition=Q(state=State.RUNNING)),
+            models.Index(
+                fields=["expires_at"],
+                name="job_expiring",
+                condition=Q(state__in=[State.PENDING, State.QUEUED], expires_at__isnull=False),
+            ),
+            # Prune's, and the admin's lists of what ended.
+            models.Index(fields=["state", "finished_at"], name="job_finished", condition=Q(finished_at__isnull=False)),
+            models.Index(fields=["batch", "state"], name="job_batch", condition=Q(batch__isnull=False)),
+            models.Index(fields=["kind", "-id"], name="job_kind"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}"
+
+    @property
+    def counted_attempts(self) -> int:
+        """Runs that count towards ``max_attempts``."""
+        return self.attempt - self.excused
+
+    @property
+    def wait(self) -> dt.timedelta | None:
+        """From when it was due to when it last began; ``None`` before that."""
+        return self.started_at - self.run_at if self.started_at else None
+
+
+def new_id() -> uuid.UUID:
+    """A fresh job id."""
+    return uuid7()

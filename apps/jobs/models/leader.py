@@ -1,0 +1,20 @@
+"""Who leads: a lease with a term, in the database, because dispatch must survive Redis."""
+
+from django.db import models
+
+
+class Leader(models.Model):
+    """The holder of a role. The term grows with every change of holder; a leader's writes are guarded by its term."""
+
+    role = models.CharField(max_length=50, primary_key=True)
+    holder = models.CharField(max_length=255)
+    term = models.BigIntegerField(default=0)
+    lease_until = models.DateTimeField()
+    #: What the leader says of itself in one line, for people ("cannot reach RabbitMQ since …"); empty when all is well.
+    trouble = models.TextField(blank=True, default="")
+
+    class Meta:
+        verbose_name = "leader"
+
+    def __str__(self) -> str:
+        return f"{self.role}: {self.holder} (term {self.term})"

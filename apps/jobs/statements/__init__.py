@@ -1,0 +1,82 @@
+"""The engine's SQL, named: one module a database, the same functions in each.
+
+A function takes Django's connection and runs a few set-based statements; the caller holds the transaction. Times come back
+as aware datetimes, ids as :class:`uuid.UUID`. Every write that moves a job is guarded by the states it may come from
+(:func:`apps.jobs.states.sources`), and by the attempt where it settles a run: rows that lost the race are left out of the
+answer, which is not an error.
+"""
+
+import uuid
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from apps.jobs.states import Outcome, State
+
+
+class Claimed(NamedTuple):
+    """A job that a worker now owns."""
+
+    id: uuid.UUID
+    kind: str
+    arguments: str  #: JSON text of an object
+    attempt: int
+    excused: int
+    max_attempts: int
+
+
+class Settlement(NamedTuple):
+    """The end of one run: what becomes of the job, and the attempt's record."""
+
+    id: uuid.UUID
+    attempt: int
+    state: State  #: a final state, or pending
+    outcome: Outcome
+    pid: int = 0
+    started: float = 0.0  #: seconds since the epoch; 0: when it was claimed
+    finished: float = 0.0  #: seconds since the epoch; 0: now
+    delay: float | None = None  #: with pending: seconds until it is due again
+    result: str | None = None  #: JSON text
+    error: str = ""  #: one line
+    error_type: str = ""
+    traceback: str = ""
+
+
+class LogRecord(NamedTuple):
+    """A log line on its way to the database."""
+
+    id: uuid.UUID
+    attempt: int
+    at: float  #: seconds since the epoch
+    level: int
+    logger: str
+    message: str
+
+
+class Progress(NamedTuple):
+    """The latest progress of a run."""
+
+    id: uuid.UUID
+    attempt: int
+    fraction: float
+    note: str
+
+
+class Window(NamedTuple):
+    """What RabbitMQ holds of a queue, as the database knows it."""
+
+    queued: int
+    oldest_age: float  #: seconds since the oldest was sent; 0 when none is
+
+
+def on(connection: BaseDatabaseWrapper) -> Any:
+    """The statements for this connection's database.
+
+    Raises:
+        ImproperlyConfigured: neither PostgreSQL nor SQLite.
+    """
+    if connection.vendor not in ("postgresql", "sqlite"):
+        raise ImproperlyConfigured(f"Furrow runs on PostgreSQL and SQLite, not on {connection.vendor}: change DATABASE_URL.")
+    return import_module(f"apps.jobs.statements.{connection.vendor}")

@@ -1,0 +1,214 @@
+"""The statements for PostgreSQL: arrays in, sets out, one round trip each."""
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from django.db.backends.base.base import BaseDatabaseWrapper as Connection
+
+from apps.jobs.statements import Claimed, LogRecord, Progress, Settlement, Window
+
+#: From this many rows on COPY is faster than INSERT.
+COPY_FROM = 20
+
+
+def prepare(connection: Connection) -> None:
+    """Pin the plans of a connection that only looks rows up by key: on a table that grew since its last ANALYZE the planner
+    prefers a hash join over a sequential scan, and a prepared statement keeps that plan."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off")
+
+
+def relax(connection: Connection) -> None:
+    """Let this transaction's commit not wait for the disk. For writes whose loss the engine repairs anyway: a dispatch mark
+    (a lost one means a second message, which the claim drops) or a claim (a lost one is claimed again, and the stale run is
+    fenced off)."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL synchronous_commit = off")
+
+
+def insert_jobs(connection: Connection, ids: Sequence[uuid.UUID], texts: Sequence[str], columns: dict[str, Any]) -> None:
+    """Insert a pending job for each id and arguments text; the other columns are the same for all."""
+    names = ["id", "arguments", *columns]
+    shared = tuple(columns.values())
+    with connection.cursor() as cursor:
+        if len(ids) < COPY_FROM:
+            row = f"(%s, %s::jsonb{', %s' * len(shared)})"
+            cursor.execute(
+                f"INSERT INTO jobs_job ({', '.join(names)}) VALUES {', '.join([row] * len(ids))}",
+                [value for id, text in zip(ids, texts, strict=True) for value in (id, text, *shared)],
+            )
+            return
+        with cursor.copy(f"COPY jobs_job ({', '.join(names)}) FROM STDIN") as copy:
+            for id, text in zip(ids, texts, strict=True):
+                copy.write_row((id, text, *shared))
+
+
+_CLAIM = """
+UPDATE jobs_job SET state = 'running', attempt = attempt + 1, worker = %s, started_at = clock_timestamp(),
+                    progress = NULL, progress_note = '', error = ''
+WHERE id = ANY(%s) AND state IN ('pending', 'queued') AND run_at <= clock_timestamp()
+  AND (expires_at IS NULL OR expires_at > clock_timestamp())
+RETURNING id, kind, arguments::text, attempt, excused, max_attempts"""
+
+
+def claim(connection: Connection, worker: uuid.UUID, ids: Sequence[uuid.UUID]) -> list[Claimed]:
+    """Give these jobs to a worker; those that may not run now (cancelled, settled, expired, not due) are left out."""
+    with _raw(connection) as cursor:
+        return [Claimed(*row) for row in cursor.execute(_CLAIM, (worker, sorted(ids)))]
+
+
+_SETTLE = """
+WITH given AS (
+  SELECT * FROM unnest(%s::uuid[], %s::int[], %s::text[], %s::text[], %s::int[], %s::float8[], %s::float8[], %s::float8[],
+                       %s::text[], %s::text[], %s::text[], %s::text[])
+  AS given(id, attempt, state, outcome, pid, started, finished, delay, result, error, error_type, traceback)
+), moved AS (
+  UPDATE jobs_job j SET
+    state = CASE WHEN given.state = 'pending' AND j.cancel_requested_at IS NOT NULL THEN 'cancelled' ELSE given.state END,
+    finished_at = CASE WHEN given.state = 'pending' AND j.cancel_requested_at IS NULL THEN NULL ELSE clock_timestamp() END,
+    run_at = CASE WHEN given.delay IS NULL THEN j.run_at ELSE clock_timestamp() + given.delay * interval '1 second' END,
+    started_at = CASE WHEN given.started = 0 THEN j.started_at ELSE to_timestamp(given.started) END,
+    excused = j.excused + (given.outcome IN ('snoozed', 'interrupted'))::int,
+    queued_at = CASE WHEN given.state = 'pending' THEN NULL ELSE j.queued_at END,
+    result = given.result::jsonb, error = given.error
+  FROM given WHERE j.id = given.id AND j.attempt = given.attempt AND j.state = 'running'
+  RETURNING j.id, j.worker, j.started_at
+)
+INSERT INTO jobs_attempt (job_id, number, outcome, worker, pid, started_at, finished_at, error_type, error, traceback)
+SELECT given.id, given.attempt, given.outcome, moved.worker, given.pid, moved.started_at,
+       CASE WHEN given.finished = 0 THEN clock_timestamp() ELSE to_timestamp(given.finished) END,
+       given.error_type, given.error, given.traceback
+FROM given JOIN moved USING (id)
+RETURNING job_id"""
+
+
+def settle(connection: Connection, settlements: Sequence[Settlement]) -> set[uuid.UUID]:
+    """Settle runs and record their attempts; returns the jobs for which the attempt was still the current run."""
+    if not settlements:
+        return set()
+    columns = list(zip(*settlements, strict=True))
+    # Settlement's fields in the order of the statement.
+    id, attempt, state, outcome, pid, started, finished, delay, result, error, error_type, traceback = map(list, columns)
+    with _raw(connection) as cursor:
+        cursor.execute(
+            _SETTLE,
+            (
+                *(id, attempt, [str(s) for s in state], [str(o) for o in outcome], pid, started, finished, delay),
+                *(result, error, error_type, traceback),
+            ),
+        )
+        return {row[0] for row in cursor}
+
+
+def log(connection: Connection, records: Sequence[LogRecord]) -> None:
+    """Append log lines."""
+    if records:
+        with _raw(connection) as cursor:
+            cursor.execute(
+                """INSERT INTO jobs_logline (job_id, attempt, at, level, logger, message)
+                   SELECT id, attempt, to_timestamp(at), level, logger, message
+                   FROM unnest(%s::uuid[], %s::int[], %s::float8[], %s::smallint[], %s::text[], %s::text[])
+                   AS given(id, attempt, at, level, logger, message)""",
+                [list(column) for column in zip(*records, strict=True)],
+            )
+
+
+def progress(connection: Connection, reports: Sequence[Progress]) -> None:
+    """Write the latest progress of running jobs."""
+    if reports:
+        with _raw(connection) as cursor:
+            cursor.execute(
+                """UPDATE jobs_job j SET progress = given.fraction, progress_note = given.note
+                   FROM unnest(%s::uuid[], %s::int[], %s::float8[], %s::text[]) AS given(id, attempt, fraction, note)
+                   WHERE j.id = given.id AND j.attempt = given.attempt AND j.state = 'running'""",
+                [list(column) for column in zip(*reports, strict=True)],
+            )
+
+
+def due(connection: Connection, queue: str, limit: int) -> list[tuple[uuid.UUID, str]]:
+    """Id and kind of the next due jobs of a queue, best priority first, then the longest due. Looked up per priority: a scan
+    of the whole index in its order would walk over all jobs that are scheduled for later at a better priority."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT found.id, found.kind FROM generate_series(0, 9) AS level, LATERAL (
+                 SELECT id, kind FROM jobs_job
+                 WHERE state = 'pending' AND queue = %s AND priority = level AND run_at <= clock_timestamp()
+                 ORDER BY run_at, id LIMIT %s
+               ) AS found LIMIT %s""",
+            [queue, limit, limit],
+        )
+        return list(cursor.fetchall())
+
+
+def seconds_until_due(connection: Connection, queues: Sequence[str]) -> float | None:
+    """Seconds until the next pending job of these queues is due (0 or less: now); ``None`` when there is none."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT extract(epoch FROM min(found.run_at) - clock_timestamp())::float8
+               FROM unnest(%s::text[]) AS q, generate_series(0, 9) AS level, LATERAL (
+                 SELECT run_at FROM jobs_job WHERE state = 'pending' AND queue = q AND priority = level
+                 ORDER BY run_at LIMIT 1
+               ) AS found""",
+            [list(queues)],
+        )
+        row = cursor.fetchone()
+        return None if row is None else row[0]
+
+
+def mark_queued(connection: Connection, ids: Sequence[uuid.UUID], term: int) -> int:
+    """Mark published jobs as queued, if this term still leads; those claimed or cancelled meanwhile are left alone."""
+    with _raw(connection) as cursor:
+        cursor.execute(
+            """UPDATE jobs_job SET state = 'queued', queued_at = clock_timestamp()
+               WHERE id = ANY(%s) AND state = 'pending' AND run_at <= clock_timestamp()
+                 AND (SELECT term FROM jobs_leader WHERE role = 'dispatcher') = %s""",
+            (sorted(ids), term),
+        )
+        return cursor.rowcount
+
+
+def window(connection: Connection, queue: str) -> Window:
+    """How many jobs of a queue RabbitMQ holds, and for how long the oldest has been there."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(queued_at)), 0)::float8
+               FROM jobs_job WHERE state = 'queued' AND queue = %s""",
+            [queue],
+        )
+        return Window(*cursor.fetchone())
+
+
+def lead(connection: Connection, role: str, holder: str, lease: float) -> int | None:
+    """Take or keep a role's lease; the term while it is held, ``None`` while another holds it. By the database's clock."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """INSERT INTO jobs_leader AS l (role, holder, term, lease_until, trouble)
+               VALUES (%(role)s, %(holder)s, 1, clock_timestamp() + %(lease)s * interval '1 second', '')
+               ON CONFLICT (role) DO UPDATE SET holder = excluded.holder, lease_until = excluded.lease_until,
+                 term = l.term + (l.holder <> excluded.holder OR l.lease_until < clock_timestamp())::int
+               WHERE l.holder = excluded.holder OR l.lease_until < clock_timestamp()
+               RETURNING term""",
+            {"role": role, "holder": holder, "lease": lease},
+        )
+        row = cursor.fetchone()
+        return row[0] if row else None
+
+
+def renew(connection: Connection, worker: uuid.UUID, lease: float) -> bool:
+    """Renew a worker's lease; ``False`` when it was taken for dead and owns nothing any more."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """UPDATE jobs_worker SET heartbeat_at = clock_timestamp(),
+                      lease_until = clock_timestamp() + %s * interval '1 second'
+               WHERE id = %s AND stopped_at IS NULL AND lease_until > clock_timestamp()""",
+            [lease, worker],
+        )
+        return cursor.rowcount == 1
+
+
+def _raw(connection: Connection) -> "psycopg.Cursor[Any]":
+    """A server-side binding cursor on Django's connection: parameters go in binary, not pasted into the text."""
+    connection.ensure_connection()
+    return psycopg.Cursor(connection.connection)

@@ -1,0 +1,212 @@
+"""The statements for SQLite: one row at a time, which costs little inside the process. Every transaction is IMMEDIATE
+(settings), so that what is read in it stays true until it is written.
+
+Django keeps a UUID as 32 hex digits and a time as text in UTC; texts of that form compare like the times they stand for.
+"""
+
+import datetime as dt
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper as Connection
+
+from apps.jobs.statements import Claimed, LogRecord, Progress, Settlement, Window
+from apps.jobs.states import EXCUSED, State
+
+
+def prepare(connection: Connection) -> None:
+    """Nothing to prepare."""
+
+
+def relax(connection: Connection) -> None:
+    """Nothing to relax: under WAL with synchronous=NORMAL a commit does not wait for the disk."""
+
+
+def _text(moment: float) -> str:
+    """Seconds since the epoch as Django stores a time."""
+    return dt.datetime.fromtimestamp(moment, dt.UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def _seconds(text: str) -> float:
+    return dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC).timestamp()
+
+
+def _now() -> str:
+    return _text(time.time())
+
+
+def insert_jobs(connection: Connection, ids: Sequence[uuid.UUID], texts: Sequence[str], columns: dict[str, Any]) -> None:
+    """Insert a pending job for each id and arguments text; the other columns are the same for all."""
+    names = ["id", "arguments", *columns]
+    shared = [_adapted(connection, value) for value in columns.values()]
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            f"INSERT INTO jobs_job ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})",
+            [(id.hex, text, *shared) for id, text in zip(ids, texts, strict=True)],
+        )
+
+
+def _adapted(connection: Connection, value: Any) -> Any:
+    if isinstance(value, uuid.UUID):
+        return value.hex
+    return connection.ops.adapt_datetimefield_value(value) if isinstance(value, dt.datetime) else value
+
+
+def claim(connection: Connection, worker: uuid.UUID, ids: Sequence[uuid.UUID]) -> list[Claimed]:
+    """Give these jobs to a worker; those that may not run now (cancelled, settled, expired, not due) are left out."""
+    claimed, now = [], _now()
+    with connection.cursor() as cursor:
+        for id in ids:
+            cursor.execute(
+                """UPDATE jobs_job SET state = 'running', attempt = attempt + 1, worker = %s, started_at = %s,
+                          progress = NULL, progress_note = '', error = ''
+                   WHERE id = %s AND state IN ('pending', 'queued') AND run_at <= %s
+                     AND (expires_at IS NULL OR expires_at > %s)
+                   RETURNING kind, arguments, attempt, excused, max_attempts""",
+                (worker.hex, now, id.hex, now, now),
+            )
+            if row := cursor.fetchone():
+                claimed.append(Claimed(id, *row))
+    return claimed
+
+
+def settle(connection: Connection, settlements: Sequence[Settlement]) -> set[uuid.UUID]:
+    """Settle runs and record their attempts; returns the jobs for which the attempt was still the current run."""
+    with connection.cursor() as cursor:
+        return {given.id for given in settlements if _settle_one(cursor, given)}
+
+
+def _settle_one(cursor: Any, given: Settlement) -> bool:
+    now = time.time()
+    again = given.state == State.PENDING
+    cursor.execute(
+        """UPDATE jobs_job SET
+             state = CASE WHEN %s AND cancel_requested_at IS NOT NULL THEN 'cancelled' ELSE %s END,
+             finished_at = CASE WHEN %s AND cancel_requested_at IS NULL THEN NULL ELSE %s END,
+             run_at = coalesce(%s, run_at), started_at = coalesce(%s, started_at), excused = excused + %s,
+             queued_at = CASE WHEN %s THEN NULL ELSE queued_at END, result = %s, error = %s
+           WHERE id = %s AND attempt = %s AND state = 'running' RETURNING worker, started_at""",
+        (
+            *(again, given.state, again, _text(now)),
+            None if given.delay is None else _text(now + given.delay),
+            _text(given.started) if given.started else None,
+            int(given.outcome in EXCUSED),
+            *(again, given.result, given.error, given.id.hex, given.attempt),
+        ),
+    )
+    row = cursor.fetchone()
+    if row is None:
+        return False
+    cursor.execute(
+        """INSERT INTO jobs_attempt
+             (job_id, number, outcome, worker, pid, started_at, finished_at, error_type, error, traceback)
+           VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+        (
+            *(given.id.hex, given.attempt, given.outcome, row[0], given.pid, row[1], _text(given.finished or now)),
+            *(given.error_type, given.error, given.traceback),
+        ),
+    )
+    return True
+
+
+def log(connection: Connection, records: Sequence[LogRecord]) -> None:
+    """Append log lines."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO jobs_logline (job_id, attempt, at, level, logger, message) VALUES (%s, %s, %s, %s, %s, %s)",
+            [(r.id.hex, r.attempt, _text(r.at), r.level, r.logger, r.message) for r in records],
+        )
+
+
+def progress(connection: Connection, reports: Sequence[Progress]) -> None:
+    """Write the latest progress of running jobs."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            """UPDATE jobs_job SET progress = %s, progress_note = %s
+               WHERE id = %s AND attempt = %s AND state = 'running'""",
+            [(r.fraction, r.note, r.id.hex, r.attempt) for r in reports],
+        )
+
+
+def due(connection: Connection, queue: str, limit: int) -> list[tuple[uuid.UUID, str]]:
+    """Id and kind of the next due jobs of a queue, best priority first, then the longest due; looked up per priority."""
+    found: list[tuple[uuid.UUID, str]] = []
+    with connection.cursor() as cursor:
+        for level in range(10):
+            cursor.execute(
+                """SELECT id, kind FROM jobs_job
+                   WHERE state = 'pending' AND queue = %s AND priority = %s AND run_at <= %s ORDER BY run_at, id LIMIT %s""",
+                (queue, level, _now(), limit - len(found)),
+            )
+            found += [(uuid.UUID(id), kind) for id, kind in cursor.fetchall()]
+            if len(found) >= limit:
+                break
+    return found
+
+
+def seconds_until_due(connection: Connection, queues: Sequence[str]) -> float | None:
+    """Seconds until the next pending job of these queues is due (0 or less: now); ``None`` when there is none."""
+    earliest = None
+    with connection.cursor() as cursor:
+        for queue in queues:
+            for level in range(10):
+                cursor.execute(
+                    """SELECT run_at FROM jobs_job WHERE state = 'pending' AND queue = %s AND priority = %s
+                       ORDER BY run_at LIMIT 1""",
+                    (queue, level),
+                )
+                if row := cursor.fetchone():
+                    earliest = min(earliest or row[0], row[0])
+    return None if earliest is None else _seconds(earliest) - time.time()
+
+
+def mark_queued(connection: Connection, ids: Sequence[uuid.UUID], term: int) -> int:
+    """Mark published jobs as queued, if this term still leads; those claimed or cancelled meanwhile are left alone."""
+    now, marked = _now(), 0
+    with connection.cursor() as cursor:
+        for id in ids:
+            cursor.execute(
+                """UPDATE jobs_job SET state = 'queued', queued_at = %s WHERE id = %s AND state = 'pending' AND run_at <= %s
+                   AND (SELECT term FROM jobs_leader WHERE role = 'dispatcher') = %s""",
+                (now, id.hex, now, term),
+            )
+            marked += cursor.rowcount
+    return marked
+
+
+def window(connection: Connection, queue: str) -> Window:
+    """How many jobs of a queue RabbitMQ holds, and for how long the oldest has been there."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*), min(queued_at) FROM jobs_job WHERE state = 'queued' AND queue = %s", (queue,))
+        queued, oldest = cursor.fetchone()
+    return Window(queued, time.time() - _seconds(oldest) if oldest else 0.0)
+
+
+def lead(connection: Connection, role: str, holder: str, lease: float) -> int | None:
+    """Take or keep a role's lease; the term while it is held, ``None`` while another holds it."""
+    now = _now()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """INSERT INTO jobs_leader AS l (role, holder, term, lease_until, trouble) VALUES (%s, %s, 1, %s, '')
+               ON CONFLICT (role) DO UPDATE SET holder = excluded.holder, lease_until = excluded.lease_until,
+                 term = l.term + (l.holder <> excluded.holder OR l.lease_until < %s)
+               WHERE l.holder = excluded.holder OR l.lease_until < %s
+               RETURNING term""",
+            (role, holder, _text(time.time() + lease), now, now),
+        )
+        row = cursor.fetchone()
+        return row[0] if row else None
+
+
+def renew(connection: Connection, worker: uuid.UUID, lease: float) -> bool:
+    """Renew a worker's lease; ``False`` when it was taken for dead and owns nothing any more."""
+    now = _now()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """UPDATE jobs_worker SET heartbeat_at = %s, lease_until = %s
+               WHERE id = %s AND stopped_at IS NULL AND lease_until > %s""",
+            (now, _text(time.time() + lease), worker.hex, now),
+        )
+        return bool(cursor.rowcount == 1)

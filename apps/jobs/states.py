@@ -1,0 +1,70 @@
+"""The states of a job and the moves between them: the one table that the CHECKs, the docs and the code derive from."""
+
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Where a job stands."""
+
+    #: Waits for other jobs. In: submit. Out: the last of them ended.
+    WAITING = "waiting"
+    #: In the database until ``run_at`` is due and the dispatcher lets it go. In: submit, retry, rescue. Out: dispatch.
+    PENDING = "pending"
+    #: RabbitMQ confirmed its message. In: dispatch. Out: claim, or back when the message is lost.
+    QUEUED = "queued"
+    #: Claimed by a worker that holds a lease. In: claim. Out: settle, retry, rescue.
+    RUNNING = "running"
+    #: The handler returned. In: settle.
+    SUCCEEDED = "succeeded"
+    #: The handler raised and no attempt is left, or it may not be tried again. In: settle, rescue.
+    FAILED = "failed"
+    #: Somebody cancelled it, or it expired before it began. In: cancel, expire, settle.
+    CANCELLED = "cancelled"
+
+
+#: Legal moves: from a state to the states that may follow it.
+MOVES: dict[State, frozenset[State]] = {
+    State.WAITING: frozenset({State.PENDING, State.CANCELLED, State.FAILED}),
+    State.PENDING: frozenset({State.QUEUED, State.RUNNING, State.CANCELLED}),
+    State.QUEUED: frozenset({State.PENDING, State.RUNNING, State.CANCELLED}),
+    State.RUNNING: frozenset({State.PENDING, State.SUCCEEDED, State.FAILED, State.CANCELLED}),
+    State.SUCCEEDED: frozenset({State.PENDING}),
+    State.FAILED: frozenset({State.PENDING}),
+    State.CANCELLED: frozenset({State.PENDING}),
+}
+
+#: The job is over; only a person's "retry" moves it again.
+FINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
+#: A worker may claim it.
+CLAIMABLE = frozenset({State.PENDING, State.QUEUED})
+#: Not begun: cancelling is one UPDATE.
+UNSTARTED = frozenset({State.WAITING, State.PENDING, State.QUEUED})
+
+
+def sources(target: State) -> frozenset[State]:
+    """The states from which ``target`` may be reached; the guard of every UPDATE that moves a job there."""
+    return frozenset(state for state, targets in MOVES.items() if target in targets)
+
+
+class Outcome(StrEnum):
+    """How one attempt ended."""
+
+    SUCCEEDED = "succeeded"
+    #: The handler raised.
+    FAILED = "failed"
+    #: The handler asked to be run again later; not counted.
+    SNOOZED = "snoozed"
+    #: The soft or the hard timeout passed.
+    TIMED_OUT = "timed out"
+    #: The pool process died under it.
+    CRASHED = "crashed"
+    #: Its worker's lease ended without news of it.
+    LOST = "lost"
+    #: The worker stopped and handed it back; not counted.
+    INTERRUPTED = "interrupted"
+    #: Somebody cancelled it while it ran.
+    CANCELLED = "cancelled"
+
+
+#: Outcomes that say nothing against the job: the attempt does not count towards ``max_attempts``.
+EXCUSED = frozenset({Outcome.SNOOZED, Outcome.INTERRUPTED})

@@ -1,0 +1,190 @@
+"""Submit: validate, INSERT. In the caller's transaction, and nothing else; the wake-up after it is best effort."""
+
+import datetime as dt
+import json
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.db import connections, router, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils import timezone
+
+from apps.jobs import statements
+from apps.jobs.conf import conf
+from apps.jobs.errors import ArgumentError, OptionError
+from apps.jobs.kinds import Kind, get_kind
+from apps.jobs.models.job import HIGHEST_PRIORITY, LOWEST_PRIORITY, Job, new_id
+from apps.locks.wakeup import wake
+
+
+def submit(
+    kind: Kind | str,
+    arguments: Mapping[str, Any] | None = None,
+    *,
+    queue: str | None = None,
+    priority: int | None = None,
+    run_at: dt.datetime | None = None,
+    countdown: float | None = None,
+    expires: float | dt.datetime | dt.timedelta | None = None,
+    max_attempts: int | None = None,
+    batch: uuid.UUID | None = None,
+    submitted_by: Any = None,
+    id: uuid.UUID | str | None = None,
+) -> Job:
+    """Submit one job: one INSERT in the current transaction.
+
+    Args:
+        kind: a kind, or its name.
+        arguments: the handler's arguments by name.
+        queue, priority, max_attempts: instead of the kind's own.
+        run_at, countdown: not before this time (aware), or this many seconds from now.
+        expires: cancelled if it has not begun by then: a time, or a span (timedelta or seconds) after ``run_at``.
+        batch: shared by jobs that belong together.
+        submitted_by: a user.
+        id: instead of a fresh UUIDv7.
+
+    Raises:
+        UnknownKind: no such kind.
+        ArgumentError, OptionError: name each field at fault, the reason and the remedy. Nothing was written.
+    """
+    kind = get_kind(kind) if isinstance(kind, str) else kind
+    options = _options(kind, queue, priority, run_at, countdown, expires, max_attempts)
+    job_id = _id(kind, id)
+    text = kind.arguments.to_json(arguments or {})
+    columns = {"kind": kind.name, "batch": batch, "submitted_by_id": getattr(submitted_by, "pk", None), **options}
+    connection = _connection()
+    statements.on(connection).insert_jobs(connection, [job_id], [text], columns)
+    _wake_after_commit()
+    now = timezone.now()
+    job = Job(id=job_id, arguments=json.loads(text), **{"created_at": now, "run_at": now, **columns})
+    job._state.adding, job._state.db = False, connection.alias
+    return job
+
+
+def submit_many(
+    kind: Kind | str,
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    queue: str | None = None,
+    priority: int | None = None,
+    run_at: dt.datetime | None = None,
+    countdown: float | None = None,
+    expires: float | dt.datetime | dt.timedelta | None = None,
+    max_attempts: int | None = None,
+    batch: uuid.UUID | None = None,
+    submitted_by: Any = None,
+) -> list[uuid.UUID]:
+    """Submit a job for each row of arguments, all or none, in the current transaction; returns their ids in order.
+
+    Raises:
+        UnknownKind, OptionError: as :func:`submit`.
+        ArgumentError: the first row at fault; its fields are named ``row 17: path``. Nothing was written.
+    """
+    kind = get_kind(kind) if isinstance(kind, str) else kind
+    options = _options(kind, queue, priority, run_at, countdown, expires, max_attempts)
+    texts = []
+    for number, row in enumerate(rows):
+        try:
+            texts.append(kind.arguments.to_json(row))
+        except Exception as error:
+            raise _in_row(error, number) from None
+    ids = [new_id() for _ in texts]
+    if not ids:
+        return ids
+    columns = {"kind": kind.name, "batch": batch, "submitted_by_id": getattr(submitted_by, "pk", None), **options}
+    connection = _connection()
+    with transaction.atomic(using=connection.alias):
+        statements.on(connection).insert_jobs(connection, ids, texts, columns)
+    _wake_after_commit()
+    return ids
+
+
+def _options(
+    kind: Kind,
+    queue: str | None,
+    priority: int | None,
+    run_at: dt.datetime | None,
+    countdown: float | None,
+    expires: float | dt.datetime | dt.timedelta | None,
+    max_attempts: int | None,
+) -> dict[str, Any]:
+    """The columns that the options come to."""
+    wrong: dict[str, str] = {}
+    queue = kind.queue if queue is None else queue
+    if queue not in conf().queues:
+        wrong["queue"] = f"{queue!r} is unknown; known: {', '.join(conf().queues)} (FURROW['QUEUES'])"
+    priority = kind.priority if priority is None else priority
+    if isinstance(priority, bool) or not isinstance(priority, int) or not HIGHEST_PRIORITY <= priority <= LOWEST_PRIORITY:
+        wrong["priority"] = f"{priority!r} must be a whole number; {HIGHEST_PRIORITY} goes first, {LOWEST_PRIORITY} last"
+    max_attempts = kind.retry.max_attempts if max_attempts is None else max_attempts
+    if isinstance(max_attempts, bool) or not isinstance(max_attempts, int) or not 1 <= max_attempts <= 1000:
+        wrong["max_attempts"] = f"{max_attempts!r} must be a whole number from 1 to 1000"
+    due = _due(run_at, countdown, wrong)
+    expires_at = _expiry(kind.expires if expires is None else expires, due, wrong)
+    if wrong:
+        raise OptionError(kind.name, wrong)
+    columns = {"queue": queue, "priority": priority, "max_attempts": max_attempts, "expires_at": expires_at}
+    # Due now: left to the database's clock, which is also the one that dispatches.
+    return columns if run_at is None and not countdown else {**columns, "run_at": due}
+
+
+def _due(run_at: dt.datetime | None, countdown: float | None, wrong: dict[str, str]) -> dt.datetime:
+    now = timezone.now()
+    if run_at is not None and countdown is not None:
+        wrong["countdown"] = "is given together with run_at: give one of them"
+    elif countdown is not None:
+        try:
+            return now + dt.timedelta(seconds=max(0.0, float(countdown)))
+        except (TypeError, ValueError, OverflowError):
+            wrong["countdown"] = f"{countdown!r} must be a number of seconds"
+    elif run_at is not None:
+        if not isinstance(run_at, dt.datetime):
+            wrong["run_at"] = f"{run_at!r} must be a datetime"
+        elif timezone.is_naive(run_at):
+            wrong["run_at"] = f"{run_at.isoformat()} has no time zone: pass an aware datetime (django.utils.timezone.now())"
+        else:
+            return run_at
+    return now
+
+
+def _expiry(expires: float | dt.datetime | dt.timedelta | None, due: dt.datetime, wrong: dict[str, str]) -> dt.datetime | None:
+    if expires is None:
+        return None
+    if isinstance(expires, dt.datetime):
+        if timezone.is_naive(expires):
+            wrong["expires"] = f"{expires.isoformat()} has no time zone: pass an aware datetime"
+            return None
+        moment = expires
+    else:
+        try:
+            moment = due + (expires if isinstance(expires, dt.timedelta) else dt.timedelta(seconds=float(expires)))
+        except (TypeError, ValueError, OverflowError):
+            wrong["expires"] = f"{expires!r} must be a time, a timedelta or a number of seconds"
+            return None
+    if moment <= due:
+        wrong["expires"] = f"{moment.isoformat()} is not after run_at ({due.isoformat()}): the job could never begin"
+    return moment
+
+
+def _id(kind: Kind, given: uuid.UUID | str | None) -> uuid.UUID:
+    if given is None:
+        return new_id()
+    try:
+        return given if isinstance(given, uuid.UUID) else uuid.UUID(given)
+    except (ValueError, AttributeError, TypeError):
+        raise OptionError(kind.name, {"id": f"{given!r} must be a UUID"}) from None
+
+
+def _in_row(error: Exception, number: int) -> Exception:
+    if not isinstance(error, ArgumentError):
+        return error
+    return ArgumentError(error.kind, {f"row {number}: {name}": text for name, text in error.fields.items()})
+
+
+def _connection() -> BaseDatabaseWrapper:
+    return connections[router.db_for_write(Job)]
+
+
+def _wake_after_commit() -> None:
+    transaction.on_commit(wake, using=router.db_for_write(Job), robust=True)

@@ -1,0 +1,1 @@
+"""The worker: claim, run, record, inside a Celery worker."""

@@ -1,0 +1,17 @@
+"""The Celery task behind a kind."""
+
+from typing import Any
+
+from celery.contrib.django.task import DjangoTask
+
+
+class JobTask(DjangoTask):
+    """Sends through :func:`submit` and receives through the intake; Celery's own path never runs a job."""
+
+    abstract = True
+    Strategy = "apps.jobs.worker.intake:strategy"
+    kind: Any = None
+
+    def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        """Submit a job; see :meth:`apps.jobs.kinds.Kind.apply_async`."""
+        return self.kind.apply_async(args, kwargs, **options)

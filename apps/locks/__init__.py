@@ -1,0 +1,1 @@
+"""Redis: wake-ups now; mutexes, semaphores and rate limits with fencing later. The only code that talks to Redis."""

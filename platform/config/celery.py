@@ -1,0 +1,21 @@
+"""The Celery application: ``celery -A config worker``, ``celery -A config flower``, ``celery -A config inspect …``."""
+
+import os
+from typing import Any
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+app = Celery("furrow")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+@app.on_after_configure.connect
+def declare_queues(sender: Any, **kwargs: Any) -> None:
+    """The worker consumes the job queues and Celery's own."""
+    from apps.jobs.broker import worker_queues
+
+    sender.conf.task_queues = worker_queues()
+    sender.conf.task_create_missing_queues = False

@@ -1,0 +1,1 @@
+"""The job kinds that this deployment runs, one file a subject."""
