@@ -8,9 +8,10 @@ import os
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from deploy.errors import PackagesMissing
 
 _SEARCHED = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin")
 
@@ -34,10 +35,6 @@ get install --no-install-recommends "$@" || { get update && get install --no-ins
 """
 
 
-class PackagesMissing(RuntimeError):
-    """Packages are missing and could not be installed; the message says what to type."""
-
-
 def find(*programs: str) -> Path | None:
     """The first of these programs that is installed, also outside of PATH."""
     path = os.pathsep.join((os.environ.get("PATH", ""), *_SEARCHED))
@@ -51,6 +48,12 @@ def find(*programs: str) -> Path | None:
 def ensure(programs: Mapping[str, str]) -> None:
     """Install the packages whose program is missing, given as {package: program}. Fails as `install` does."""
     install([package for package, program in programs.items() if find(program) is None])
+
+
+def missing(packages: Sequence[str]) -> list[str]:
+    """Those of these Debian packages that are not installed."""
+    query = find("dpkg-query")
+    return [package for package in packages if query is None or not _is_installed(query, package)]
 
 
 def install(packages: Sequence[str]) -> None:
@@ -70,11 +73,20 @@ def install(packages: Sequence[str]) -> None:
     print(f"Installing {names} with apt-get (this may take a minute) ...", flush=True)
     done = subprocess.run(
         [*prefix, "/bin/sh", "-c", _INSTALL, "sh", *packages],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-    )  # fmt: skip
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
     if done.returncode:
         last = "\n".join(done.stdout.splitlines()[-15:])
         raise PackagesMissing(f"apt-get could not install {names}:\n{last}\nTo try by hand:\n    {manual}")
+
+
+def _is_installed(query: Path, package: str) -> bool:
+    asked = subprocess.run([query, "-W", "-f", "${db:Status-Status}", package], capture_output=True, text=True)
+    return asked.stdout == "installed"
 
 
 def _as_root() -> list[str] | None:
@@ -85,7 +97,3 @@ def _as_root() -> list[str] | None:
     if sudo and subprocess.run([sudo, "-n", "true"], capture_output=True).returncode == 0:
         return [sudo, "-n"]
     return None
-
-
-if __name__ == "__main__":
-    install(sys.argv[1:])

@@ -2,11 +2,9 @@
 
 import socket
 
+from deploy.errors import NoFreePort
+
 _SEARCHED = 300
-
-
-class NoFreePort(RuntimeError):
-    """Every port of the range that was searched is taken."""
 
 
 def is_free(port: int) -> bool:

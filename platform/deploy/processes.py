@@ -64,16 +64,33 @@ class Daemon:
         """Whether it lives (a frozen process does)."""
         return self.pid is not None
 
-    def start(self, command: Sequence[str], *, env: Mapping[str, str], log: Path, user: int | None = None,
-              group: int | None = None, folder: Path = Path("/")) -> None:  # fmt: skip
+    def start(
+        self,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        log: Path,
+        user: int | None = None,
+        group: int | None = None,
+        folder: Path = Path("/"),
+    ) -> None:
         """Start `command` detached, its output appended to `log`. That it starts is all this promises."""
         rotate(log)
         with log.open("ab") as output:
             launched = subprocess.run(
-                ["/bin/sh", "-c", _LAUNCH, "sh", *command], env=dict(env), cwd=folder, stdin=subprocess.DEVNULL,
-                stdout=output, stderr=subprocess.PIPE, text=True, check=True, start_new_session=True,
-                user=user, group=group, extra_groups=None if user is None else [],
-            )  # fmt: skip
+                ["/bin/sh", "-c", _LAUNCH, "sh", *command],
+                env=dict(env),
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=True,
+                start_new_session=True,
+                user=user,
+                group=group,
+                extra_groups=None if user is None else [],
+            )
         pid = int(launched.stderr)
         files.write_json(self.pidfile, {"pid": pid, "born": born(pid)})
 

@@ -9,7 +9,8 @@ A second object (in any process) on the same folder is the same server. Data out
 `destroy` removes it.
 """
 
-from deploy.services.base import Service, ServiceFailed
+from deploy.errors import ServiceFailed
+from deploy.services.base import Service
 from deploy.services.postgres import Postgres
 from deploy.services.rabbitmq import RabbitMQ
 from deploy.services.redis import Redis

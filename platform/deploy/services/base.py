@@ -10,13 +10,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from deploy import files, packages, ports, processes
+from deploy.errors import ServiceFailed
 from deploy.processes import Daemon
 
 _PORTS_TRIED = 3
-
-
-class ServiceFailed(RuntimeError):
-    """A private server did not come up; the message ends with the last lines of its log."""
 
 
 class Service(ABC):

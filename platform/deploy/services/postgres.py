@@ -18,7 +18,8 @@ import psutil
 import psycopg
 
 from deploy import files, packages
-from deploy.services.base import Service, ServiceFailed
+from deploy.errors import ServiceFailed
+from deploy.services.base import Service
 
 _NAME = "furrow"
 _RELAXED = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
@@ -51,9 +52,14 @@ class Postgres(Service):
             self._initialise(data)
         _forget_zombie(data / "postmaster.pid")
         options = [
-            "listen_addresses=127.0.0.1", f"port={self.port}", "unix_socket_directories=", "max_connections=200",
-            "logging_collector=off", "log_destination=stderr", *(() if self.durable else _RELAXED),
-        ]  # fmt: skip
+            "listen_addresses=127.0.0.1",
+            f"port={self.port}",
+            "unix_socket_directories=",
+            "max_connections=200",
+            "logging_collector=off",
+            "log_destination=stderr",
+            *(() if self.durable else _RELAXED),
+        ]
         return [str(self._program("postgres")), "-D", str(data), *(f"-c{option}" for option in options)]
 
     def launch(self, command: list[str]) -> None:
@@ -100,12 +106,28 @@ class Postgres(Service):
         if user is not None and group is not None:
             os.chown(secret, user, group)
         done = subprocess.run(
-            [str(self._program("initdb")), "-D", str(data), "-U", _NAME, "--auth=scram-sha-256",
-             f"--pwfile={secret}", "--encoding=UTF8", "--no-locale", "--no-instructions",
-             *(() if self.durable else ("--no-sync",))],
-            env=self.environ(), cwd="/", capture_output=True, text=True, errors="replace",
-            user=user, group=group, extra_groups=None if user is None else [],
-        )  # fmt: skip
+            [
+                str(self._program("initdb")),
+                "-D",
+                str(data),
+                "-U",
+                _NAME,
+                "--auth=scram-sha-256",
+                f"--pwfile={secret}",
+                "--encoding=UTF8",
+                "--no-locale",
+                "--no-instructions",
+                *(() if self.durable else ("--no-sync",)),
+            ],
+            env=self.environ(),
+            cwd="/",
+            capture_output=True,
+            text=True,
+            errors="replace",
+            user=user,
+            group=group,
+            extra_groups=None if user is None else [],
+        )
         secret.unlink()
         if done.returncode:
             shutil.rmtree(data, ignore_errors=True)

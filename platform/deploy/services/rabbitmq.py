@@ -61,8 +61,13 @@ class RabbitMQ(Service):
         """What `rabbitmqctl <arguments>` prints. Raises CalledProcessError if it fails."""
         return subprocess.run(
             [str(_script("rabbitmqctl")), "--node", self.node, *arguments],
-            env=self.environ(), cwd="/", capture_output=True, text=True, check=True, timeout=timeout,
-        ).stdout  # fmt: skip
+            env=self.environ(),
+            cwd="/",
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=timeout,
+        ).stdout
 
     def command(self) -> list[str]:
         for name in ("etc", "logs"):
@@ -77,10 +82,22 @@ class RabbitMQ(Service):
             cookie.chmod(0o400)
         schedulers = min(os.cpu_count() or 1, 4)
         return [
-            str(self.binary()), "-noinput", "-kernel", "inet_dist_use_interface", _LOOPBACK,
-            "+S", f"{schedulers}:{schedulers}", "+SDio", "4",
-            "+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none",
-        ]  # fmt: skip
+            str(self.binary()),
+            "-noinput",
+            "-kernel",
+            "inet_dist_use_interface",
+            _LOOPBACK,
+            "+S",
+            f"{schedulers}:{schedulers}",
+            "+SDio",
+            "4",
+            "+sbwt",
+            "none",
+            "+sbwtdcpu",
+            "none",
+            "+sbwtdio",
+            "none",
+        ]
 
     def launch(self, command: list[str]) -> None:
         distribution = ports.choose(25900, remembered=self._state.get("distribution_port"))

@@ -1,0 +1,77 @@
+# Furrow from the command line. Paths are relative throughout, so the checkout may lie in a folder with spaces.
+
+.DEFAULT_GOAL := help
+.SUFFIXES:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PIP_INSTALL := .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input
+# Two commands at once take turns at the environment (where util-linux is installed: on every Linux).
+LOCKED := $(if $(shell command -v flock),flock requirements.txt)
+DEPLOY := .venv/bin/python -m deploy
+
+.PHONY: help demo up down status logs test check format
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+demo: .venv/.runtime  ## Start everything, run the demo workload, say where to look
+	@$(DEPLOY) demo
+
+up: .venv/.runtime  ## Start everything and wait until it works
+	@$(DEPLOY) up
+
+down: .venv/.runtime  ## Stop what was started here; data stays
+	@$(DEPLOY) down
+
+status: .venv/.runtime  ## Say what runs
+	@$(DEPLOY) status
+
+logs: .venv/.runtime  ## Follow the logs of all processes
+	@$(DEPLOY) logs
+
+test: .venv/.development  ## Run all tests on PostgreSQL, and the engine's on SQLite as well
+	.venv/bin/python -m pytest $(ARGS)
+	DATABASE=sqlite .venv/bin/python -m pytest -m engine $(ARGS)
+
+check: .venv/.development  ## Format, lint, types, import contracts, missing migrations
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/python -m mypy
+	PYTHONPATH=.:platform .venv/bin/lint-imports
+	.venv/bin/python manage.py makemigrations --check --dry-run
+
+format: .venv/.development  ## Format the code and repair what the linter can
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+.venv/.runtime: requirements.txt pyproject.toml
+	@$(LOCKED) $(MAKE) .install-runtime
+
+.venv/.development: requirements-dev.txt requirements.txt pyproject.toml
+	@$(LOCKED) $(MAKE) .install-development
+
+.PHONY: .install-runtime .install-development .python
+
+.install-runtime: .python
+	@echo "Installing the pinned requirements into .venv ..."
+	@$(PIP_INSTALL) -r requirements.txt
+	@touch .venv/.runtime
+
+.install-development: .python
+	@echo "Installing the pinned requirements, with those for development, into .venv ..."
+	@$(PIP_INSTALL) -r requirements-dev.txt
+	@touch .venv/.runtime .venv/.development
+
+# A .venv whose interpreter is gone (moved, upgraded) or that was left half-made is made anew.
+.python:
+	@.venv/bin/python -m pip --version >/dev/null 2>&1 || { \
+	  test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and no python3 was found." >&2; exit 1; }; \
+	  "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "Python 3.11 or newer is needed; $(PYTHON) is `"$(PYTHON)" --version 2>&1`." >&2; \
+	    echo "Name another one:  make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }; \
+	  "$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu type:" >&2; \
+	    echo "    sudo apt-get install python3-venv" >&2; exit 1; }; \
+	  echo "Creating .venv with $(PYTHON) ..."; \
+	  rm -rf .venv && "$(PYTHON)" -m venv .venv; }

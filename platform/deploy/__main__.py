@@ -1,0 +1,93 @@
+"""The command line of the local stack: `python -m deploy up | down | status | logs | demo | install | exec`."""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from deploy import ROOT, environment, packages
+from deploy.errors import DeployError
+from deploy.stack import Stack
+
+
+def main() -> int:
+    """Run one command; returns its exit code."""
+    arguments = _parser().parse_args()
+    stack = Stack(environment.run_folder())
+    try:
+        return _run(arguments, stack)
+    except DeployError as error:
+        print(f"\n{error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("\nInterrupted; `make down` stops what was started.", file=sys.stderr)
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="deploy", description="The local stack, in $FURROW_RUN or .run.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", help="start what is not running, and wait until it works")
+    commands.add_parser("down", help="stop what was started here")
+    commands.add_parser("status", help="say what runs; exits with 1 if a part does not")
+    commands.add_parser("logs", help="follow the logs; without a terminal, print their last lines")
+    commands.add_parser("demo", help="up, and submit the demo workload")
+    install = commands.add_parser("install", help="install Debian packages that are missing")
+    install.add_argument("packages", nargs="+")
+    run = commands.add_parser("exec", help="run a command with the stack's settings: exec -- celery -A config status")
+    run.add_argument("words", nargs=argparse.REMAINDER)
+    return parser
+
+
+def _run(arguments: argparse.Namespace, stack: Stack) -> int:
+    match arguments.command:
+        case "up":
+            stack.up()
+            print("\n" + "\n".join(stack.addresses()))
+        case "down":
+            stack.down()
+        case "status":
+            return 0 if stack.status() else 1
+        case "logs":
+            return _logs(stack.run)
+        case "demo":
+            return _demo(stack)
+        case "install":
+            packages.install(packages.missing(arguments.packages))
+        case "exec":
+            _exec(arguments.words, stack)
+    return 0
+
+
+def _demo(stack: Stack) -> int:
+    stack.up()
+    print(flush=True)
+    census = subprocess.run([sys.executable, "manage.py", "census"], cwd=ROOT, env=stack.told())
+    print("\n" + "\n".join(stack.addresses()))
+    print("The stack stays up: `make logs` shows what it does, `make down` stops it.")
+    return census.returncode
+
+
+def _logs(run: Path) -> int:
+    found = sorted([*run.glob("log/*.log"), *run.glob("*/log"), *run.glob("rabbitmq/logs/*.log")])
+    logs = [str(path) for path in found if path.is_file()]
+    if not logs:
+        print("There are no logs yet; `make up` starts the stack.")
+        return 0
+    if sys.stdout.isatty():
+        os.execvp("tail", ["tail", "-n", "20", "-F", *logs])
+    return subprocess.run(["tail", "-n", "50", "-v", *logs]).returncode
+
+
+def _exec(words: list[str], stack: Stack) -> NoReturn:
+    command = words[1:] if words[:1] == ["--"] else words
+    if not command:
+        sys.exit("exec: which command? For example: exec -- celery -A config status")
+    told = stack.told()
+    told["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), told.get("PATH", os.defpath)))
+    os.execvpe(command[0], command, told)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""Whether the processes of the stack do their work, asked the way a user would."""
+
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+
+from deploy import ROOT
+from deploy.supervisor import Supervisor
+
+
+def checks(supervisor: Supervisor, environ: Mapping[str, str]) -> dict[str, Callable[[], bool]]:
+    """A question for each program; each can be asked again and again until the answer is yes."""
+    web, flower = (f"http://127.0.0.1:{environ[name]}" for name in ("WEB_PORT", "FLOWER_PORT"))
+    return {
+        "web": lambda: status(f"{web}/admin/login/") == 200,
+        "dispatcher": lambda: supervisor.states().get("dispatcher") == "RUNNING",
+        "worker": lambda: supervisor.states().get("worker") == "RUNNING" and worker_answers(environ),
+        "flower": lambda: status(flower) in (200, 401),
+    }
+
+
+def status(url: str) -> int:
+    """The HTTP status of a GET; 0 if nobody answers."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as refused:
+        return refused.code
+    except OSError:
+        return 0
+
+
+def worker_answers(environ: Mapping[str, str]) -> bool:
+    """Whether the worker answers a ping through the broker."""
+    command = [sys.executable, "-m", "celery", "-A", "config", "inspect", "ping"]
+    command += ["--timeout", "3", "--destination", environ["WORKER_NODE"]]
+    try:
+        asked = subprocess.run(command, env=dict(environ), cwd=ROOT, capture_output=True, timeout=30)
+    except subprocess.TimeoutExpired:
+        return False
+    return asked.returncode == 0
