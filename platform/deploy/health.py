@@ -4,10 +4,26 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from deploy import ROOT
+from deploy.errors import StackFailed
+from deploy.files import tail
+from deploy.processes import until
 from deploy.supervisor import Supervisor
+
+
+_PATIENCE = 90
+_INTERVAL = 0.2
+
+
+def wait(supervisor: Supervisor, environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield each program once it works. Raises StackFailed, with the last lines of its log, on one that does not."""
+    for program, works in checks(supervisor, environ).items():
+        if not _comes_up(supervisor, program, works):
+            log = supervisor.run / "log" / f"{program}.log"
+            raise StackFailed(f"{program} does not work yet. The last lines of {log}:\n{tail(log)}")
+        yield program
 
 
 def checks(supervisor: Supervisor, environ: Mapping[str, str]) -> dict[str, Callable[[], bool]]:
@@ -19,6 +35,18 @@ def checks(supervisor: Supervisor, environ: Mapping[str, str]) -> dict[str, Call
         "worker": lambda: supervisor.states().get("worker") == "RUNNING" and worker_answers(environ),
         "flower": lambda: status(flower) in (200, 401),
     }
+
+
+def _comes_up(supervisor: Supervisor, program: str, works: Callable[[], bool]) -> bool:
+    """Wait until it works. A program that was seen waiting between crashes for five seconds has failed."""
+    seen_crashed = 0
+
+    def decided() -> bool:
+        nonlocal seen_crashed
+        seen_crashed += supervisor.states().get(program) == "BACKOFF"
+        return seen_crashed > 5 / _INTERVAL or works()
+
+    return until(decided, _PATIENCE, _INTERVAL) and works()
 
 
 def status(url: str) -> int:

@@ -13,8 +13,6 @@ from deploy.errors import PackagesMissing, StackFailed
 from deploy.services import Postgres, RabbitMQ, Redis, Service
 from deploy.supervisor import PROGRAMS, Supervisor
 
-_PATIENCE = 90
-
 _ADMIN = """
 import os
 from django.contrib.auth import get_user_model
@@ -69,7 +67,8 @@ class Stack:
             if not self.supervisor.alive:
                 say("supervisor", f"starting {', '.join(PROGRAMS)}")
                 self.supervisor.start(self.told() | {processes.MARK: self.memory["id"]})
-            self._wait()
+            for program in health.wait(self.supervisor, self.told()):
+                say(program, "works")
 
     def down(self) -> None:
         """Stop what `up` started, by its process numbers, and then whatever still carries this stack's mark."""
@@ -171,13 +170,6 @@ class Stack:
             last = "\n".join((done.stdout + done.stderr).splitlines()[-20:])
             raise StackFailed(f"`manage.py {arguments[0]}` failed:\n{last}")
         return done.stdout
-
-    def _wait(self) -> None:
-        for program, works in health.checks(self.supervisor, self.told()).items():
-            if not processes.until(works, _PATIENCE, interval=0.2):
-                log = self.run / "log" / f"{program}.log"
-                raise StackFailed(f"{program} does not work yet. The last lines of {log}:\n{files.tail(log)}")
-            say(program, "works")
 
     def _stop_processes(self) -> bool:
         was_alive = self.supervisor.alive

@@ -38,6 +38,7 @@ class Supervisor:
         told = {
             **environ,
             "FURROW_ROOT": str(ROOT),
+            "FURROW_LOGS": str(log.parent).replace("%", "%%"),  # the one place that supervisord expands twice
             "FURROW_PYTHON": shlex.quote(sys.executable),
             "SUPERVISOR_PORT": str(self.port),
             "SUPERVISOR_PASSWORD": self.password,
