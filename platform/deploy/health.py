@@ -12,7 +12,6 @@ from deploy.files import tail
 from deploy.processes import until
 from deploy.supervisor import Supervisor
 
-
 _PATIENCE = 90
 _INTERVAL = 0.2
 

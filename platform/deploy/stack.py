@@ -182,8 +182,10 @@ class Stack:
         return was_alive or strays > 0
 
     def _stop_server(self, server: Service) -> bool:
-        if not server.folder.exists() or not server.alive:
+        if not server.folder.exists():
             return False
+        was_alive = server.alive
         server.stop()
-        say(server.name, "stopped")
-        return True
+        if was_alive:
+            say(server.name, "stopped")
+        return was_alive
