@@ -26,7 +26,7 @@ from apps.jobs.errors import (
     UnknownKind,
 )
 from apps.jobs.kinds import Kind, all_kinds, get_kind, job
-from apps.jobs.models import Attempt, Job, LogLine
+from apps.jobs.models import Attempt, Job, Leader, LogLine, Worker
 from apps.jobs.retry import RetryPolicy
 from apps.jobs.states import FINAL, Outcome, State
 from apps.jobs.submit import submit, submit_many
@@ -43,6 +43,7 @@ __all__ = [
     "JobFailed",
     "Kind",
     "KindError",
+    "Leader",
     "LogLine",
     "OptionError",
     "Outcome",
@@ -53,6 +54,7 @@ __all__ = [
     "State",
     "SubmitError",
     "UnknownKind",
+    "Worker",
     "all_kinds",
     "cancel",
     "current_job",
