@@ -1,0 +1,1 @@
+"""Python source files, found, measured and added up. Knows nothing of jobs: numbers in, numbers out."""
