@@ -4,10 +4,12 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from apps.jobs.errors import Abort, KindError, Retry
+from apps.jobs.errors import Abort, ArgumentError, KindError, ResultError, Retry
 
 #: The longest wait that a policy may ask for, in seconds (a week).
 MAX_DELAY = 7 * 24 * 3600.0
+#: Another attempt cannot mend these.
+FINAL_ERRORS = (Abort, ArgumentError, ResultError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +61,7 @@ def next_delay(
     ``failures`` counts the attempts that ended badly, this one included; ``max_attempts`` is the job's own limit.
     """
     error_class = error if isinstance(error, type) else type(error)
-    if issubclass(error_class, Abort):
+    if issubclass(error_class, FINAL_ERRORS):
         return None
     chosen = policy.for_error(error_class)
     # A policy of an exception has a limit of its own, and never more than the job's.

@@ -10,11 +10,14 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 app = Celery("furrow")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+# The job engine inside a Celery worker.
+app.steps["worker"].add("apps.jobs.worker.step:JobWorker")
+app.steps["consumer"].add("apps.jobs.worker.step:JobReports")
 
 
 @app.on_after_configure.connect
 def declare_queues(sender: Any, **kwargs: Any) -> None:
-    """The worker consumes the job queues and Celery's own."""
+    """The worker consumes the job queues and Celery's own, and no queue that is a slip of the pen."""
     from apps.jobs.broker import worker_queues
 
     sender.conf.task_queues = worker_queues()

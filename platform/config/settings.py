@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import environ
+from django.templatetags.static import static
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 RUN_DIR = Path(os.environ.get("FURROW_RUN") or BASE_DIR / ".run").absolute()
@@ -134,7 +135,7 @@ CELERY_TIMEZONE = "UTC"
 
 FURROW = {
     "QUEUES": env.list("FURROW_QUEUES", default=["default"]),
-    "MODULES": ["tasks"],
+    "MODULES": env.list("FURROW_MODULES", default=["tasks"]),
     "MAX_ARGUMENT_BYTES": env.int("FURROW_MAX_ARGUMENT_BYTES", default=1024 * 1024),
 }
 
@@ -158,4 +159,30 @@ LOGGING = {
     "loggers": {"django.server": {"level": "WARNING"}},
 }
 
-UNFOLD = {"SITE_TITLE": "Furrow", "SITE_HEADER": "Furrow", "SITE_SUBHEADER": "Durable jobs", "SITE_SYMBOL": "agriculture"}
+UNFOLD = {
+    "SITE_TITLE": "Furrow",
+    "SITE_HEADER": "Furrow",
+    "SITE_SUBHEADER": "Durable jobs",
+    "SITE_SYMBOL": "agriculture",
+    "SITE_URL": None,
+    "STYLES": [lambda request: static("jobs/furrow.css")],
+    "SCRIPTS": [lambda request: static("jobs/relative.js")],
+    "DASHBOARD_CALLBACK": "apps.jobs.admin.home.overview",
+    "SIDEBAR": {"navigation": "apps.jobs.admin.navigation.sidebar"},
+    "COLORS": {
+        # Leaf green instead of the theme's purple.
+        "primary": {
+            "50": "oklch(97% .02 155)",
+            "100": "oklch(94% .045 155)",
+            "200": "oklch(89% .08 155)",
+            "300": "oklch(82% .12 153)",
+            "400": "oklch(73% .15 152)",
+            "500": "oklch(63% .14 152)",
+            "600": "oklch(50% .115 153)",
+            "700": "oklch(44% .1 153)",
+            "800": "oklch(38% .08 153)",
+            "900": "oklch(33% .065 153)",
+            "950": "oklch(24% .05 153)",
+        }
+    },
+}

@@ -1,10 +1,13 @@
 """The statements for PostgreSQL: arrays in, sets out, one round trip each."""
 
+import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
+from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from apps.jobs.statements import Claimed, LogRecord, Progress, Settlement, Window
@@ -20,12 +23,23 @@ def prepare(connection: Connection) -> None:
         cursor.execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off")
 
 
-def relax(connection: Connection) -> None:
-    """Let this transaction's commit not wait for the disk. For writes whose loss the engine repairs anyway: a dispatch mark
+@contextmanager
+def transaction(connection: Connection, *, durable: bool) -> Iterator[None]:
+    """A transaction on a connection that is not in Django's registry.
+
+    ``durable=False`` lets its commit not wait for the disk. For writes whose loss the engine repairs anyway: a dispatch mark
     (a lost one means a second message, which the claim drops) or a claim (a lost one is claimed again, and the stale run is
-    fenced off)."""
+    fenced off).
+    """
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL synchronous_commit = off")
+        cursor.execute("BEGIN" if durable else "BEGIN; SET LOCAL synchronous_commit = off")
+        try:
+            yield
+        except BaseException:
+            with suppress(Error):
+                cursor.execute("ROLLBACK")
+            raise
+        cursor.execute("COMMIT")
 
 
 def insert_jobs(connection: Connection, ids: Sequence[uuid.UUID], texts: Sequence[str], columns: dict[str, Any]) -> None:
@@ -206,6 +220,27 @@ def renew(connection: Connection, worker: uuid.UUID, lease: float) -> bool:
             [lease, worker],
         )
         return cursor.rowcount == 1
+
+
+def register_worker(connection: Connection, worker: uuid.UUID, lease: float, description: dict[str, Any]) -> None:
+    """Insert the row of a worker's new life: node, pid, processes, queues, kinds."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """INSERT INTO jobs_worker (id, node, pid, processes, queues, kinds, lease_until, lost)
+               VALUES (%(id)s, %(node)s, %(pid)s, %(processes)s, %(queues)s, %(kinds)s,
+                       clock_timestamp() + %(lease)s * interval '1 second', false)""",
+            {**_json_lists(description), "id": worker, "lease": lease},
+        )
+
+
+def stop_worker(connection: Connection, worker: uuid.UUID) -> None:
+    """A worker ended in order."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE jobs_worker SET stopped_at = clock_timestamp() WHERE id = %s AND stopped_at IS NULL", [worker])
+
+
+def _json_lists(description: dict[str, Any]) -> dict[str, Any]:
+    return {key: json.dumps(value) if isinstance(value, list) else value for key, value in description.items()}
 
 
 def _raw(connection: Connection) -> "psycopg.Cursor[Any]":

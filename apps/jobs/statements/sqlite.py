@@ -5,11 +5,14 @@ Django keeps a UUID as 32 hex digits and a time as text in UTC; texts of that fo
 """
 
 import datetime as dt
+import json
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
+from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from apps.jobs.statements import Claimed, LogRecord, Progress, Settlement, Window
@@ -20,8 +23,19 @@ def prepare(connection: Connection) -> None:
     """Nothing to prepare."""
 
 
-def relax(connection: Connection) -> None:
-    """Nothing to relax: under WAL with synchronous=NORMAL a commit does not wait for the disk."""
+@contextmanager
+def transaction(connection: Connection, *, durable: bool) -> Iterator[None]:
+    """A transaction on a connection that is not in Django's registry. Under WAL with synchronous=NORMAL no commit waits for the
+    disk, so ``durable`` changes nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            with suppress(Error):
+                cursor.execute("ROLLBACK")
+            raise
+        cursor.execute("COMMIT")
 
 
 def _text(moment: float) -> str:
@@ -210,3 +224,23 @@ def renew(connection: Connection, worker: uuid.UUID, lease: float) -> bool:
             (now, _text(time.time() + lease), worker.hex, now),
         )
         return bool(cursor.rowcount == 1)
+
+
+def register_worker(connection: Connection, worker: uuid.UUID, lease: float, description: dict[str, Any]) -> None:
+    """Insert the row of a worker's new life: node, pid, processes, queues, kinds."""
+    given = description
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """INSERT INTO jobs_worker (id, node, pid, processes, queues, kinds, lease_until, lost)
+               VALUES (%s, %s, %s, %s, %s, %s, %s, 0)""",
+            (
+                *(worker.hex, given["node"], given["pid"], given["processes"]),
+                *(json.dumps(given["queues"]), json.dumps(given["kinds"]), _text(time.time() + lease)),
+            ),
+        )
+
+
+def stop_worker(connection: Connection, worker: uuid.UUID) -> None:
+    """A worker ended in order."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE jobs_worker SET stopped_at = %s WHERE id = %s AND stopped_at IS NULL", (_now(), worker.hex))

@@ -1,0 +1,67 @@
+"""Dispatch: due jobs go to RabbitMQ, best priority first, and only about two seconds of work of them.
+
+The jobs are published first and marked ``queued`` after RabbitMQ confirmed them, without a lock in between: a worker may claim
+one before it is marked (a claim accepts ``pending``), and a crash between the two makes a second message, which the claim of
+the second one drops.
+"""
+
+import logging
+import time
+
+from django.db import connection
+
+from apps.jobs import statements
+from apps.jobs.broker import Publisher
+
+logger = logging.getLogger(__name__)
+
+#: Jobs in one round of publishing, confirming and marking.
+BATCH = 500
+#: How long messages should wait in RabbitMQ at most, in seconds.
+TARGET_WAIT = 2.0
+SMALLEST, LARGEST = 50, 20_000
+
+
+class Dispatch:
+    """The dispatch of one queue. Its window (messages that RabbitMQ may hold) tunes itself: it doubles when the queue ran dry
+    while jobs were due, and halves when messages wait longer than ``TARGET_WAIT``."""
+
+    def __init__(self, queue: str, publisher: Publisher) -> None:
+        self.queue = queue
+        self.window = BATCH
+        self._publisher = publisher
+        self._ran_dry = False
+        self._shrunk_at = 0.0
+
+    def run_once(self, term: int) -> int:
+        """Send one batch, if the window has room; returns how many were sent.
+
+        Raises:
+            BrokerError: RabbitMQ could not be reached. What was not marked stays pending and is sent again.
+        """
+        sql = statements.on(connection)
+        room = self._room(sql.window(connection, self.queue))
+        if room <= 0:
+            return 0
+        jobs = sql.due(connection, self.queue, min(room, BATCH))
+        self._ran_dry = self._ran_dry and bool(jobs)
+        if not jobs:
+            return 0
+        confirmed = self._publisher.publish(self.queue, jobs)
+        sql.mark_queued(connection, confirmed, term)
+        if len(confirmed) < len(jobs):
+            logger.warning(
+                "%d messages were not routed or refused; queue %s is declared again.", len(jobs) - len(confirmed), self.queue
+            )
+        return len(confirmed)
+
+    def _room(self, held: statements.Window) -> int:
+        now = time.monotonic()
+        if held.oldest_age > TARGET_WAIT:
+            if now - self._shrunk_at > TARGET_WAIT:
+                self.window, self._shrunk_at = max(SMALLEST, self.window // 2), now
+        elif held.queued == 0:
+            if self._ran_dry:
+                self.window = min(LARGEST, self.window * 2)
+            self._ran_dry = True
+        return self.window - held.queued

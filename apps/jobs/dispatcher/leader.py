@@ -1,0 +1,47 @@
+"""Who leads: one dispatcher at a time, by a lease row in the database with a term."""
+
+import os
+import socket
+import time
+
+from django.db import connection
+from uuid_utils.compat import uuid4
+
+from apps.jobs import statements
+from apps.jobs.conf import conf
+from apps.jobs.models import Leader
+
+ROLE = "dispatcher"
+RENEWALS = 3
+
+
+class Leadership:
+    """This process's claim to lead. ``term`` guards its writes: a leader that slept through its lease can change nothing."""
+
+    def __init__(self) -> None:
+        self.holder = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+        self.term: int | None = None
+        self._next = 0.0
+
+    def hold(self) -> bool:
+        """Take, keep or lack the lease; asks the database three times in its length."""
+        now = time.monotonic()
+        if now >= self._next:
+            self.term = statements.on(connection).lead(connection, ROLE, self.holder, conf().leader_lease)
+            self._next = now + conf().leader_lease / RENEWALS
+        return self.term is not None
+
+    def doubt(self) -> None:
+        """Something went wrong: ask again before the next step."""
+        self._next = 0.0
+
+    def say(self, trouble: str) -> None:
+        """Tell people what holds the dispatcher up; empty when nothing does."""
+        Leader.objects.filter(role=ROLE, holder=self.holder).update(trouble=trouble)
+
+    def resign(self) -> None:
+        """Let another lead at once."""
+        from django.db.models.functions import Now
+
+        Leader.objects.filter(role=ROLE, holder=self.holder).update(lease_until=Now())
+        self.term = None

@@ -1,0 +1,117 @@
+"""The dispatcher process: lead, then dispatch until nothing is due, wait for a wake-up, and look after the rest in between."""
+
+import logging
+import threading
+import time
+from typing import Protocol
+
+from django.conf import settings
+from django.db import Error, close_old_connections, connection
+
+from apps.jobs import statements
+from apps.jobs.broker import Publisher
+from apps.jobs.conf import conf
+from apps.jobs.dispatcher.dispatch import Dispatch
+from apps.jobs.dispatcher.expire import Expire
+from apps.jobs.dispatcher.leader import Leadership
+from apps.jobs.dispatcher.prune import Prune
+from apps.jobs.dispatcher.reconcile import Reconcile
+from apps.jobs.dispatcher.rescue import Rescue
+from apps.jobs.errors import BrokerError
+from apps.locks.wakeup import Waiter
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between tries while a store is away.
+RETRY = 1.0
+
+
+class Duty(Protocol):
+    """Something to do once in a while."""
+
+    interval: float
+
+    def run_once(self) -> int: ...
+
+
+class Dispatcher:
+    """See the module. ``run`` returns when ``stop`` was called."""
+
+    def __init__(self) -> None:
+        self.leadership = Leadership()
+        self._publisher = Publisher(settings.BROKER_URL)
+        self._dispatches = [Dispatch(queue, self._publisher) for queue in conf().queues]
+        self._duties: list[Duty] = [Rescue(), Expire(), Reconcile(self._publisher), Prune()]
+        self._next: dict[int, float] = {}
+        self._waiter = Waiter()
+        self._stopping = threading.Event()
+        self._trouble = ""
+
+    def stop(self) -> None:
+        """End after the current step; may be called from a signal handler."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Until stopped. A store that is away is named in the log and waited for."""
+        leading = False
+        while not self._stopping.is_set():
+            try:
+                if self.leadership.hold() != leading:
+                    leading = not leading
+                    logger.info("This dispatcher leads (term %s).", self.leadership.term) if leading else logger.info(
+                        "Standing by."
+                    )
+                self._wait(self._step() if leading else conf().poll_interval)
+            except Error as error:
+                self._database_is_away(error)
+        self._end()
+
+    def _step(self) -> float:
+        """One round; returns how long to wait before the next (seconds, 0: there is more to do)."""
+        try:
+            sent = sum(dispatch.run_once(self.leadership.term or 0) for dispatch in self._dispatches)
+            self._do_duties()
+        except BrokerError as error:
+            self._say(f"RabbitMQ is away: {error}")
+            return RETRY
+        self._say("")
+        return 0.0 if sent else self._seconds_idle()
+
+    def _do_duties(self) -> None:
+        for number, duty in enumerate(self._duties):
+            now = time.monotonic()
+            if now >= self._next.get(number, 0.0):
+                self._next[number] = now + duty.interval
+                duty.run_once()
+
+    def _seconds_idle(self) -> float:
+        """Until the next scheduled job is due, at most a poll interval. While the window is full: a short while."""
+        until = statements.on(connection).seconds_until_due(connection, conf().queues)
+        if until is None:
+            return conf().poll_interval
+        return min(max(until, 0.02), conf().poll_interval)
+
+    def _wait(self, seconds: float) -> None:
+        if seconds > 0:
+            self._waiter.wait(seconds)
+
+    def _say(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            (logger.warning if trouble else logger.info)(trouble or "RabbitMQ is back.")
+            self._trouble = trouble
+            self.leadership.say(trouble)
+
+    def _database_is_away(self, error: Error) -> None:
+        logger.warning("The database is away (%s); trying again.", str(error).strip())
+        self.leadership.doubt()
+        close_old_connections()
+        connection.close()
+        self._stopping.wait(RETRY)
+
+    def _end(self) -> None:
+        try:
+            self.leadership.resign()
+        except Error as error:
+            logger.warning("The lease could not be given back (%s); it ends by itself.", str(error).strip())
+        self._waiter.close()
+        self._publisher.close()

@@ -1,0 +1,52 @@
+"""Reconcile: what the database says RabbitMQ holds, against what it holds. Lost messages are sent again."""
+
+import datetime as dt
+import logging
+
+from django.utils import timezone
+
+from apps.jobs.broker import Publisher
+from apps.jobs.conf import conf
+from apps.jobs.models import Job, Worker
+from apps.jobs.states import State
+
+logger = logging.getLogger(__name__)
+
+
+class Reconcile:
+    """A job that was queued long ago while its queue is empty in RabbitMQ, or while no worker has begun anything of that queue,
+    may have lost its message (purged, deleted, dropped on a disk failure): it goes back to pending and is sent again. A second
+    message does no harm."""
+
+    interval = 5.0
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+
+    def run_once(self) -> int:
+        """Look at every queue; returns how many jobs were put back.
+
+        Raises:
+            BrokerError: RabbitMQ does not answer; nothing was changed.
+        """
+        return sum(self._queue(queue) for queue in conf().queues)
+
+    def _queue(self, queue: str) -> int:
+        now = timezone.now()
+        stale = Job.objects.filter(queue=queue, state=State.QUEUED)
+        held = stale.filter(queued_at__lt=now - dt.timedelta(seconds=5)).count()
+        if not held:
+            return 0
+        # Messages in the queue, and those that living workers may have in their buffers.
+        in_queue = self._publisher.depth(queue)
+        age = 5.0 if in_queue == 0 and not self._consumed(queue) else conf().resend_after
+        if in_queue and in_queue >= held:
+            return 0
+        back = stale.filter(queued_at__lt=now - dt.timedelta(seconds=age)).update(state=State.PENDING, queued_at=None)
+        if back:
+            logger.warning("%d queued jobs of %s had no message any more; they are sent again.", back, queue)
+        return back
+
+    def _consumed(self, queue: str) -> bool:
+        living = Worker.objects.filter(stopped_at__isnull=True).values_list("queues", flat=True)
+        return any(queue in queues for queues in living)

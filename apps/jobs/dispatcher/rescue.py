@@ -1,0 +1,70 @@
+"""Rescue: jobs of workers whose lease is over go back to pending, or fail when no attempt is left."""
+
+import logging
+import time
+
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef
+from django.db.models.functions import Now
+
+from apps.jobs import statements
+from apps.jobs.conf import conf
+from apps.jobs.errors import FurrowError, UnknownKind
+from apps.jobs.kinds import get_kind
+from apps.jobs.models import Job, Worker
+from apps.jobs.retry import RetryPolicy, next_delay
+from apps.jobs.statements import Settlement
+from apps.jobs.states import Outcome, State
+
+logger = logging.getLogger(__name__)
+
+BATCH = 500
+
+
+class WorkerLost(FurrowError):
+    """The worker's lease ended without news of the job."""
+
+
+class Rescue:
+    """By the database's clock. After an outage of the database or of the dispatcher itself everyone gets a full lease of grace
+    first: a worker that could not renew because nobody could is not dead."""
+
+    interval = 2.0
+
+    def __init__(self) -> None:
+        self._grace_until = 0.0
+        self._last = 0.0
+
+    def run_once(self) -> int:
+        """Rescue; returns how many jobs were taken back."""
+        now, lease = time.monotonic(), conf().worker_lease
+        if now - self._last > lease / 2:
+            self._grace_until = now + lease
+        self._last = now
+        if now < self._grace_until:
+            return 0
+        lost = Worker.objects.filter(stopped_at__isnull=True, lease_until__lt=Now()).update(stopped_at=Now(), lost=True)
+        if lost:
+            logger.warning("%d workers did not renew their lease and are taken for dead.", lost)
+        return self._take_back()
+
+    def _take_back(self) -> int:
+        living = Worker.objects.filter(pk=OuterRef("worker"), stopped_at__isnull=True)
+        orphans = list(Job.objects.filter(~Exists(living), state=State.RUNNING).defer("arguments", "result")[:BATCH])
+        if not orphans:
+            return 0
+        with transaction.atomic():
+            settled = statements.on(connection).settle(connection, [self._verdict(job) for job in orphans])
+        logger.warning("%d jobs of dead workers were taken back.", len(settled))
+        return len(settled)
+
+    def _verdict(self, job: Job) -> Settlement:
+        error = WorkerLost(f"worker {job.worker} was lost while it ran this job")
+        try:
+            policy = get_kind(job.kind).retry
+        except UnknownKind:
+            policy = RetryPolicy()
+        delay = next_delay(policy, job.counted_attempts, job.max_attempts, error)
+        state = State.FAILED if delay is None else State.PENDING
+        text = f"WorkerLost: {error}"
+        return Settlement(job.pk, job.attempt, state, Outcome.LOST, delay=delay, error=text, error_type="WorkerLost")

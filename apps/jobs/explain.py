@@ -1,0 +1,125 @@
+"""Why a job that has not ended stands where it stands, in a plain sentence, and what to do about it if that is not normal.
+
+:func:`why` is pure; :func:`situation` reads what it needs to know.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from django.db.models import QuerySet
+
+from apps.jobs.models import Attempt, Job, Leader, Worker
+from apps.jobs.states import Outcome, State
+
+
+class Reason(NamedTuple):
+    """Why a job waits. ``when`` belongs to the end of ``text`` ("…, tries again" + "in 30 s")."""
+
+    text: str
+    when: dt.datetime | None = None
+    remedy: str = ""
+    #: It will not go on by itself.
+    stuck: bool = False
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What surrounds a job: the dispatcher, the workers that could take it, how its last run ended."""
+
+    dispatcher_leads: bool = True
+    dispatcher_trouble: str = ""
+    #: Living workers that consume its queue, and how many of them know its kind.
+    consumers: int = 1
+    knowing: int = 1
+    #: Its worker's lease still holds (of a running job).
+    worker_lives: bool = True
+    last_outcome: str = ""
+
+
+def living_workers(now: dt.datetime) -> QuerySet[Worker]:
+    """The workers whose lease holds."""
+    return Worker.objects.filter(stopped_at__isnull=True, lease_until__gt=now)
+
+
+def situation(job: Job, now: dt.datetime) -> Situation:
+    """What surrounds this job at this time."""
+    leader = Leader.objects.filter(role="dispatcher", lease_until__gt=now).first()
+    workers = list(living_workers(now))
+    consumers = [worker for worker in workers if job.queue in worker.queues]
+    last = Attempt.objects.filter(job=job.pk).order_by("-number").values_list("outcome", flat=True).first()
+    return Situation(
+        dispatcher_leads=leader is not None,
+        dispatcher_trouble=leader.trouble if leader else "",
+        consumers=len(consumers),
+        knowing=sum(not worker.kinds or job.kind in worker.kinds for worker in consumers),
+        worker_lives=any(worker.pk == job.worker for worker in workers),
+        last_outcome=last or "",
+    )
+
+
+def why(job: Job, around: Situation, now: dt.datetime) -> Reason | None:
+    """Why this job has not ended; ``None`` when it has."""
+    match job.state:
+        case State.WAITING:
+            return Reason("Waits for other jobs to end.")
+        case State.PENDING if job.run_at > now:
+            return _not_due(job, around)
+        case State.PENDING:
+            return (
+                _dispatcher(job, around)
+                or _workers(job, around)
+                or Reason("Due; the dispatcher sends it next, since", job.run_at)
+            )
+        case State.QUEUED:
+            return _workers(job, around) or Reason(
+                f"In RabbitMQ; a worker of queue “{job.queue}” takes it when it has room, since", job.queued_at
+            )
+        case State.RUNNING:
+            return _running(job, around)
+    return None
+
+
+def _not_due(job: Job, around: Situation) -> Reason:
+    match around.last_outcome:
+        case "":
+            return Reason("Scheduled: due", job.run_at)
+        case Outcome.SNOOZED:
+            return Reason("Its handler asked to be run again later: due", job.run_at)
+        case Outcome.INTERRUPTED:
+            return Reason("Its worker stopped and handed it back: due again", job.run_at)
+    return Reason(f"Attempt {job.attempt} {around.last_outcome}; tries again", job.run_at)
+
+
+def _dispatcher(job: Job, around: Situation) -> Reason | None:
+    if not around.dispatcher_leads:
+        return Reason("Due, but no dispatcher is running; due since", job.run_at, "Start one: manage.py dispatcher", stuck=True)
+    if around.dispatcher_trouble:
+        return Reason(f"Due, but the dispatcher has trouble: {around.dispatcher_trouble}; due since", job.run_at, stuck=True)
+    return None
+
+
+def _workers(job: Job, around: Situation) -> Reason | None:
+    if not around.consumers:
+        return Reason(
+            f"No living worker consumes queue “{job.queue}”; due since",
+            job.run_at,
+            f"Start one: celery -A config worker -Q {job.queue}",
+            stuck=True,
+        )
+    if not around.knowing:
+        return Reason(
+            f"No living worker of queue “{job.queue}” knows the kind {job.kind}; due since",
+            job.run_at,
+            "Restart the workers with the code that declares it.",
+            stuck=True,
+        )
+    return None
+
+
+def _running(job: Job, around: Situation) -> Reason | None:
+    if not around.worker_lives:
+        return Reason("Its worker has shown no sign of life; the dispatcher gives the job back. Running since", job.started_at)
+    if job.cancel_requested_at:
+        return Reason("Asked to stop", job.cancel_requested_at)
+    return Reason("Runs since", job.started_at)

@@ -1,0 +1,21 @@
+"""``manage.py dispatcher``: the process that hands due jobs to RabbitMQ."""
+
+import signal
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from apps.jobs.dispatcher.process import Dispatcher
+
+
+class Command(BaseCommand):
+    """Runs until SIGTERM or SIGINT."""
+
+    help = "Dispatch due jobs, rescue jobs of dead workers, repair drift. Run one or more; one leads, the others stand by."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run the dispatcher."""
+        dispatcher = Dispatcher()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: dispatcher.stop())
+        dispatcher.run()

@@ -1,0 +1,80 @@
+"""How a worker's main process and its pool processes talk: packets over Unix sockets that every pool process inherits.
+
+A packet is delivered whole to exactly one reader. So all idle processes can take assignments from one socket, the next free
+one getting the next job; and what a process has sent survives its death.
+"""
+
+import marshal
+import os
+import socket
+import struct
+import tempfile
+from typing import Any
+
+#: Packets up to this size (bytes) go through the socket; a larger one goes through a nameless file whose descriptor is passed.
+INLINE = 32 * 1024
+_SOCKET_BUFFER = 1024 * 1024
+#: ``socket.send_fds`` and ``recv_fds`` ignore their flags (Python 3.11), so the two calls are spelled out.
+_DESCRIPTOR = struct.Struct("i")
+_ONE_DESCRIPTOR = socket.CMSG_SPACE(_DESCRIPTOR.size)
+
+Packet = tuple[Any, ...]
+
+
+class Channel:
+    """One direction. A packet is a tuple of what :mod:`marshal` can write: numbers, strings, bytes, tuples, ``None``."""
+
+    def __init__(self) -> None:
+        self._in, self._out = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._in.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
+
+    def fileno(self) -> int:
+        """The reading end, for an event loop."""
+        return self._out.fileno()
+
+    def send(self, packet: Packet) -> None:
+        """Send, waiting while the channel is full."""
+        self._send(marshal.dumps(packet), 0)
+
+    def offer(self, packet: Packet) -> bool:
+        """Send if there is room; ``False`` when there is none."""
+        try:
+            self._send(marshal.dumps(packet), socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        return True
+
+    def receive(self) -> Packet | None:
+        """The next packet, or ``None`` when there is none now."""
+        try:
+            content, ancillary, _, _ = self._out.recvmsg(INLINE, _ONE_DESCRIPTOR, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+        if ancillary:
+            (descriptor,) = _DESCRIPTOR.unpack(ancillary[0][2])
+            with os.fdopen(descriptor, "rb") as file:
+                file.seek(0)
+                content = file.read()
+        packet: Packet = marshal.loads(content)  # noqa: S302 - written by this program's own processes
+        return packet
+
+    def _send(self, content: bytes, flags: int) -> None:
+        if len(content) <= INLINE:
+            self._in.send(content, flags)
+            return
+        with tempfile.TemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, _DESCRIPTOR.pack(file.fileno()))]
+            self._in.sendmsg([b"file"], passed, flags)
+
+
+#: Jobs, to whichever pool process is free; and what the pool processes say. Made before the pool forks.
+assignments: Channel
+reports: Channel
+
+
+def open_channels() -> None:
+    """Make the two channels; the pool processes forked from now on share them."""
+    global assignments, reports
+    assignments, reports = Channel(), Channel()

@@ -1,0 +1,88 @@
+"""The intake: from a message to a claim.
+
+Celery's consumer gives every message of a job here (a ``Strategy`` in Celery's words). Messages wait in a buffer,
+unacknowledged, until a pool process has room; then the ledger claims as many as will run soon, and once that claim is
+committed their messages are acknowledged: from there on the lease protects the job, not the message.
+"""
+
+import logging
+import uuid
+from collections import deque
+from typing import Any
+
+from apps.jobs.statements import Claimed
+from apps.jobs.worker.crew import Crew
+
+logger = logging.getLogger(__name__)
+
+#: Jobs in one claim at most.
+MAX_CLAIM = 1_000
+
+
+class Intake:
+    """One for the life of a worker; reconnecting to the broker empties its buffer."""
+
+    def __init__(self, crew: Crew) -> None:
+        self.crew = crew
+        crew.on_room = self.pump
+        self._buffer: deque[tuple[uuid.UUID, Any]] = deque()
+        self._claiming: list[str] = []
+        self._claims = 0
+        self.closed = False
+
+    def accept(self, message: Any, body: Any, ack: Any, reject: Any, callbacks: Any, **kwargs: Any) -> None:
+        """A message of a job arrived."""
+        try:
+            id = uuid.UUID(message.headers["id"])
+        except (KeyError, ValueError, TypeError, AttributeError):
+            logger.error(
+                "A message of kind %s has no job id (%r); rejected.", message.headers.get("task"), message.headers.get("id")
+            )
+            reject()
+            return
+        self._buffer.append((id, message))
+        if self._claims == 0:
+            self.crew.ledger.soon(self.pump)
+
+    def pump(self) -> None:
+        """Claim as much as there is room for, if no claim is under way."""
+        if self._claims or not self._buffer or self.closed:
+            return
+        room, batch = self.crew.room(), []
+        while self._buffer and room > 0 and len(batch) < MAX_CLAIM:
+            entry = self._buffer.popleft()
+            batch.append(entry)
+            room -= self.crew.pace.cost(entry[1].headers["task"])
+        if batch:
+            self._claims += 1
+            ids = [id for id, _ in batch]
+            self.crew.ledger.claim(ids, lambda claimed: self._on_claimed(batch, claimed))
+
+    def _on_claimed(self, batch: list[tuple[uuid.UUID, Any]], claimed: list[Claimed] | None) -> None:
+        self._claims -= 1
+        if claimed is None:
+            # The database is away: keep the messages and try again with the next heartbeat.
+            self._buffer.extendleft(reversed(batch))
+            return
+        for _, message in batch:
+            message.ack_log_error(logger, (OSError,))
+        if self.closed:
+            for job in claimed:
+                self.crew.hand_back(job, "the worker stopped before it began")
+            return
+        self.crew.take_on(claimed)
+        self.pump()
+
+    @property
+    def claiming(self) -> bool:
+        """A claim is on its way."""
+        return self._claims > 0
+
+    def drop(self) -> None:
+        """The channel is gone, and with it the right to acknowledge: RabbitMQ gives these messages out again."""
+        self._buffer.clear()
+
+
+def strategy(task: Any, app: Any, consumer: Any, **kwargs: Any) -> Any:
+    """Celery's entry point: what to do with messages of this task."""
+    return consumer.controller.jobs.intake.accept

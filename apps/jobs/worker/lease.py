@@ -1,0 +1,66 @@
+"""The lease: a worker owns what it runs only while its heartbeat lives."""
+
+import logging
+import os
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from apps.jobs import statements
+from apps.jobs.conf import conf
+from apps.jobs.models.job import new_id
+
+logger = logging.getLogger(__name__)
+
+#: A lease is renewed this many times in its length.
+RENEWALS = 3
+
+
+class Lease:
+    """A worker's row and its renewal. The ledger's thread calls the methods that take a connection.
+
+    ``worker`` is the id under which jobs are claimed; after a lost lease the worker begins a new life under a new id.
+    Times are on this process's monotonic clock, measured from before the renewal was sent: so it ends here no later than it
+    ends on the database's clock.
+    """
+
+    def __init__(self, node: str, describe: Callable[[], dict[str, Any]]) -> None:
+        self.node = node
+        self.worker: uuid.UUID = new_id()
+        self._describe = describe
+        self._registered = False
+        self._ends = 0.0
+        self._next = 0.0
+
+    def is_due(self) -> bool:
+        """Time to renew."""
+        return time.monotonic() >= self._next
+
+    def seconds_until_due(self) -> float:
+        """Seconds until then."""
+        return max(0.0, self._next - time.monotonic())
+
+    def is_held(self, margin: float = 0.0) -> bool:
+        """It is still ours, and will be for ``margin`` seconds."""
+        return time.monotonic() + margin < self._ends
+
+    def renew(self, connection: Any) -> None:
+        """Renew it, or begin a new life when it is gone."""
+        length, asked = conf().worker_lease, time.monotonic()
+        sql = statements.on(connection)
+        if self._registered and not sql.renew(connection, self.worker, length):
+            logger.error("%s lost its lease; what it ran belongs to others now.", self.node)
+            self._registered, self.worker = False, new_id()
+        if not self._registered:
+            description = {"node": self.node, "pid": os.getpid(), **self._describe()}
+            sql.register_worker(connection, self.worker, length, description)
+            self._registered = True
+        self._ends = asked + length
+        self._next = asked + length / RENEWALS
+
+    def give_back(self, connection: Any) -> None:
+        """The worker ends in order."""
+        if self._registered:
+            statements.on(connection).stop_worker(connection, self.worker)
+            self._registered = False

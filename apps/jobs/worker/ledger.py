@@ -1,0 +1,239 @@
+"""The ledger: the one writer of a worker. Group commit: all that waits is written in one transaction.
+
+A thread with a database connection of its own, outside of Django's registry (which forked processes would close). Claims and
+ends of runs are written as a few set-based statements; then the claims' callbacks go back into Celery's event loop. While the
+database is away it keeps what ended and tries again; claims are answered with "nothing", so the worker takes no new work.
+"""
+
+import logging
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, Error, InterfaceError, OperationalError, connections
+
+from apps.jobs import statements
+from apps.jobs.statements import Claimed, LogRecord, Progress, Settlement
+from apps.jobs.states import Outcome, State
+from apps.jobs.worker.lease import Lease
+
+logger = logging.getLogger(__name__)
+
+ClaimCallback = Callable[[list[Claimed]], None]
+#: Seconds between tries while the database is away.
+RETRY = (0.2, 0.5, 1.0, 2.0)
+
+
+class _Batch:
+    """What waits to be written."""
+
+    def __init__(self) -> None:
+        self.claims: list[tuple[Sequence[uuid.UUID], ClaimCallback]] = []
+        self.settlements: list[Settlement] = []
+        self.logs: list[LogRecord] = []
+        self.progress: dict[uuid.UUID, Progress] = {}
+
+    def __len__(self) -> int:
+        return len(self.claims) + len(self.settlements) + len(self.logs) + len(self.progress)
+
+
+class Ledger(threading.Thread):
+    """See the module. Its public methods may be called from any thread and never wait for the database."""
+
+    def __init__(self, lease: Lease, call_soon: Callable[..., Any]) -> None:
+        super().__init__(name="furrow-ledger", daemon=True)
+        self.lease = lease
+        self._call_soon = call_soon
+        self._wake = threading.Condition()
+        self._next = _Batch()
+        self._writing = 0
+        self._stopping = False
+        #: Held while the connection is in use; a fork waits for it, so that no child inherits a half-sent statement.
+        self._busy = threading.Lock()
+        self._connection = connections[DEFAULT_DB_ALIAS].copy()
+        self._connection.inc_thread_sharing()
+        os.register_at_fork(before=self._busy.acquire, after_in_parent=self._busy.release, after_in_child=self._busy.release)
+
+    # --- asked by the worker's event loop ---------------------------------------------------------------------------
+
+    def claim(self, ids: Sequence[uuid.UUID], callback: ClaimCallback) -> None:
+        """Claim these jobs; ``callback(claimed)`` runs in the event loop once that is committed."""
+        with self._wake:
+            self._next.claims.append((ids, callback))
+            self._wake.notify()
+
+    def settle(self, settlement: Settlement) -> None:
+        """Record the end of a run."""
+        with self._wake:
+            self._next.settlements.append(settlement)
+            self._wake.notify()
+
+    def log(self, record: LogRecord) -> None:
+        """Record a log line."""
+        with self._wake:
+            self._next.logs.append(record)
+            self._wake.notify()
+
+    def progress(self, report: Progress) -> None:
+        """Record progress; only the latest of a job is written."""
+        with self._wake:
+            self._next.progress[report.id] = report
+            self._wake.notify()
+
+    def soon(self, function: Callable[[], Any]) -> None:
+        """Call a function in the event loop, after what is under way."""
+        self._call_soon(function)
+
+    @property
+    def backlog(self) -> int:
+        """How much waits to be written."""
+        return len(self._next) + self._writing
+
+    def stop(self, timeout: float) -> bool:
+        """Write what waits, give the lease back and end; ``False`` when the database was not there in time (seconds)."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        self.join(timeout)
+        return not self.is_alive()
+
+    # --- the thread ----------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Until stopped and empty: wait, take all that waits, write it."""
+        failures = 0
+        batch = _Batch()
+        while True:
+            if not len(batch):
+                batch = self._take()
+            try:
+                with self._busy:
+                    self._write(batch)
+                batch, failures, self._writing = _Batch(), 0, 0
+            except (OperationalError, InterfaceError) as error:
+                self._refuse_claims(batch)
+                self._forget_connection()
+                if not failures:
+                    logger.warning("The database is away (%s); %d entries wait.", str(error).strip(), len(batch))
+                self._pause(RETRY[min(failures, len(RETRY) - 1)])
+                failures += 1
+            except Error:
+                logger.exception("A batch of %d entries was refused; writing them one by one.", len(batch))
+                self._refuse_claims(batch)
+                with self._busy:
+                    self._write_one_by_one(batch)
+                batch, self._writing = _Batch(), 0
+            with self._wake:
+                if self._stopping and not len(batch) and not len(self._next):
+                    break
+        self._leave()
+
+    def _take(self) -> _Batch:
+        with self._wake:
+            while not len(self._next) and not self._stopping and not self.lease.is_due():
+                self._wake.wait(self.lease.seconds_until_due())
+            batch, self._next = self._next, _Batch()
+            self._writing = len(batch)
+            return batch
+
+    def _write(self, batch: _Batch) -> None:
+        connection = self._open()
+        if self.lease.is_due():
+            self.lease.renew(connection)
+        if not len(batch):
+            return
+        sql = statements.on(connection)
+        won: dict[uuid.UUID, Claimed] = {}
+        with sql.transaction(connection, durable=bool(batch.settlements)):
+            sql.settle(connection, _latest(batch.settlements))
+            if batch.claims:
+                wanted = sorted({id for ids, _ in batch.claims for id in ids})
+                won = {claimed.id: claimed for claimed in sql.claim(connection, self.lease.worker, wanted)}
+            sql.log(connection, batch.logs)
+            sql.progress(connection, list(batch.progress.values()))
+        claims, batch.claims = batch.claims, []
+        for ids, callback in claims:
+            self._call_soon(callback, [won[id] for id in ids if id in won])
+
+    def _write_one_by_one(self, batch: _Batch) -> None:
+        """A value that the database refuses must not take its neighbours with it: the job it belongs to fails with the reason."""
+        rest = _Batch()
+        rest.logs, rest.progress = batch.logs, batch.progress
+        try:
+            self._write(rest)
+        except (OperationalError, InterfaceError):
+            raise
+        except Error:
+            self._forget_connection()
+            logger.exception(
+                "%d log lines and %d progress reports were refused and are lost.", len(rest.logs), len(rest.progress)
+            )
+        for settlement in batch.settlements:
+            single = _Batch()
+            single.settlements = [settlement]
+            try:
+                self._write(single)
+            except (OperationalError, InterfaceError):
+                raise
+            except Error as error:
+                self._forget_connection()
+                single.settlements = [_unstorable(settlement, error)]
+                self._write(single)
+
+    def _open(self) -> Any:
+        connection = self._connection
+        if connection.connection is None:
+            connection.connect()
+            statements.on(connection).prepare(connection)
+        return connection
+
+    def _forget_connection(self) -> None:
+        try:
+            self._connection.close()
+        except Error as error:
+            logger.debug("closing the ledger's connection: %s", error)
+        self._connection.connection = None
+
+    def _refuse_claims(self, batch: _Batch) -> None:
+        claims, batch.claims = batch.claims, []
+        for _, callback in claims:
+            self._call_soon(callback, None)
+
+    def _pause(self, seconds: float) -> None:
+        with self._wake:
+            if not self._stopping:
+                self._wake.wait_for(lambda: self._stopping, seconds)
+                return
+        time.sleep(min(seconds, 0.2))
+
+    def _leave(self) -> None:
+        try:
+            with self._busy:
+                self.lease.give_back(self._open())
+        except Error as error:
+            logger.warning("The lease could not be given back (%s); it ends by itself.", str(error).strip())
+        self._forget_connection()
+
+
+def _latest(settlements: list[Settlement]) -> list[Settlement]:
+    """One settlement a job: of two for one run the first counts, as it would one after the other."""
+    unique: dict[tuple[uuid.UUID, int], Settlement] = {}
+    for settlement in settlements:
+        unique.setdefault((settlement.id, settlement.attempt), settlement)
+    return list(unique.values())
+
+
+def _unstorable(settlement: Settlement, error: Error) -> Settlement:
+    reason = f"The end of this run ({settlement.outcome}) could not be stored: {str(error).strip()[:500]!r}"
+    return settlement._replace(
+        state=State.FAILED,
+        outcome=Outcome.FAILED,
+        delay=None,
+        result=None,
+        error=reason,
+        error_type="ResultError",
+        traceback="",
+    )

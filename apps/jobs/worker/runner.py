@@ -1,0 +1,220 @@
+"""In the pool process: take a job, run it, report; until there is none left.
+
+The parent sends claimed jobs into a channel that all pool processes read. ``drain`` is what the parent asks the pool to run:
+it takes jobs until the channel is empty or its time is over (so that ordinary Celery tasks get their turn). Before a job
+begins, one packet tells the parent how the last one ended and which one begins now; so whenever this process dies, the
+parent knows which job it was running.
+"""
+
+import asyncio
+import inspect
+import json
+import logging
+import os
+import signal
+import time
+import traceback
+import uuid
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import pydantic_core
+from django.db import connections
+
+from apps.jobs.conf import conf
+from apps.jobs.context import _run
+from apps.jobs.errors import Cancelled, Interruption, ResultError, Snooze, SoftTimeout, UnknownKind
+from apps.jobs.kinds import Kind, get_kind
+from apps.jobs.retry import next_delay
+from apps.jobs.states import Outcome, State
+from apps.jobs.worker import channel
+from apps.jobs.worker.capture import JobLogHandler, clean, cut
+
+#: A drain ends after this long (seconds), to let ordinary Celery tasks have the process.
+TURN = 1.0
+#: Progress reports closer together than this (seconds) are merged into the later one.
+PROGRESS_INTERVAL = 0.1
+#: How long a job of an unknown kind waits before it is offered again, in seconds.
+UNKNOWN_KIND_DELAY = 15.0
+
+
+class Run:
+    """One run of a job; what ``current_job`` speaks to."""
+
+    def __init__(self, id: str, kind: str, attempt: int, excused: int, max_attempts: int) -> None:
+        self.id, self.kind, self.attempt = uuid.UUID(id), kind, attempt
+        self.failures, self.max_attempts = attempt - excused, max_attempts
+        self._text_id, self._lines, self._progress_at = id, 0, 0.0
+
+    def progress(self, fraction: float, note: str) -> None:
+        """Report progress, at most ten times a second."""
+        now = time.monotonic()
+        if now - self._progress_at >= PROGRESS_INTERVAL or fraction == 1:
+            self._progress_at = now
+            channel.reports.send(("progress", self._text_id, self.attempt, fraction, clean(note)))
+
+    def log(self, level: int, logger: str, message: str) -> None:
+        """Report a log line; beyond the limit of an attempt one line says that the rest is cut."""
+        self._lines += 1
+        limit = conf().max_log_lines
+        if self._lines <= limit:
+            text = cut(clean(str(message)), conf().max_log_line)
+        elif self._lines == limit + 1:
+            text, level = f"[cut here: an attempt keeps {limit:,} log lines (FURROW['MAX_LOG_LINES'])]", logging.WARNING
+        else:
+            return
+        channel.reports.send(("log", self._text_id, self.attempt, time.time(), level, logger[:200], text))
+
+    def check(self) -> None:
+        """Nothing to do: a cancelled run is stopped by the parent."""
+
+
+class _Alarm:
+    """The soft timeout: a timer signal that raises in the handler, and only there."""
+
+    def __init__(self) -> None:
+        self.armed = False
+
+    def install(self) -> None:
+        signal.signal(signal.SIGALRM, self._ring)
+
+    def _ring(self, signum: int, frame: FrameType | None) -> None:
+        if self.armed:
+            self.armed = False
+            raise SoftTimeout("the soft timeout passed")
+
+    def call(self, seconds: float | None, function: Callable[[], Any]) -> Any:
+        if seconds is None:
+            return function()
+        self.armed = True
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        try:
+            return function()
+        finally:
+            self.armed = False
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+_alarm = _Alarm()
+_ready_in_process = 0
+
+
+def _prepare_process() -> None:
+    global _ready_in_process
+    if _ready_in_process != os.getpid():
+        _ready_in_process = os.getpid()
+        _alarm.install()
+        JobLogHandler.install()
+
+
+def drain() -> None:
+    """Run assigned jobs until there is none, at most for a turn."""
+    _prepare_process()
+    pid, end = os.getpid(), time.monotonic() + TURN
+    ended: tuple[Any, ...] | None = None
+    while time.monotonic() < end and (assignment := channel.assignments.receive()) is not None:
+        channel.reports.send(("next", pid, ended, assignment[0], time.time()))
+        ended = run(*assignment)
+    if ended is not None:
+        channel.reports.send(("next", pid, ended, None, 0.0))
+
+
+def run(id: str, kind_name: str, arguments: str, attempt: int, excused: int, max_attempts: int) -> tuple[Any, ...]:
+    """Run one job to its end, whatever happens in it.
+
+    Returns:
+        A :class:`~apps.jobs.statements.Settlement` as a plain tuple.
+    """
+    current = Run(id, kind_name, attempt, excused, max_attempts)
+    started = time.time()
+    token = _run.set(current)
+    verdict: tuple[Any, ...]
+    try:
+        kind = get_kind(kind_name)
+        given = kind.arguments.from_json(arguments)
+        value = _alarm.call(kind.soft_timeout, lambda: _call(kind, given))
+        verdict = (State.SUCCEEDED, Outcome.SUCCEEDED, None, result_json(kind, value), "", "", "")
+    except BaseException as error:
+        verdict = _verdict(current, error)
+    finally:
+        _run.reset(token)
+    _release_connections(failed=verdict[0] != State.SUCCEEDED)
+    state, outcome, delay, *rest = verdict
+    return (id, attempt, str(state), str(outcome), os.getpid(), started, time.time(), delay, *rest)
+
+
+def _call(kind: Kind, arguments: dict[str, Any]) -> Any:
+    value = kind.handler(**arguments)
+    return asyncio.run(value) if inspect.iscoroutine(value) else value
+
+
+def result_json(kind: Kind, value: Any) -> str | None:
+    """A handler's return value as JSON text; ``None`` for ``None``.
+
+    Raises:
+        ResultError: it has no JSON form, or is larger than the limit.
+    """
+    if value is None:
+        return None
+    try:
+        text = pydantic_core.to_json(value, inf_nan_mode="constants").decode()
+        json.loads(text, parse_constant=_no_constant)
+    except (ValueError, pydantic_core.PydanticSerializationError) as error:
+        raise ResultError(f"{kind.name} returned a {type(value).__name__} that has no JSON form: {error}") from None
+    if "\\u0000" in text:
+        raise ResultError(f"{kind.name} returned text with the character U+0000, which cannot be stored.")
+    if len(text.encode()) > conf().max_result_bytes:
+        raise ResultError(
+            f"{kind.name} returned {len(text):,} bytes of JSON, the limit is {conf().max_result_bytes:,} "
+            "(FURROW['MAX_RESULT_BYTES']): store large results in a file or a table and return their name."
+        )
+    return text
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _verdict(current: Run, error: BaseException) -> tuple[Any, ...]:
+    """What becomes of a job whose handler raised: state, outcome, delay, result, error, error's type, traceback."""
+    text = cut(clean(" ".join(f"{type(error).__name__}: {error}".split())), 2_000)
+    if isinstance(error, Snooze):
+        return (State.PENDING, Outcome.SNOOZED, error.seconds, None, clean(str(error))[:2_000], "", "")
+    if isinstance(error, UnknownKind):
+        return (State.PENDING, Outcome.INTERRUPTED, UNKNOWN_KIND_DELAY, None, text, "UnknownKind", "")
+    if isinstance(error, Cancelled):
+        return (State.CANCELLED, Outcome.CANCELLED, None, None, text, type(error).__name__, "")
+    outcome = Outcome.TIMED_OUT if isinstance(error, SoftTimeout) else Outcome.FAILED
+    story = cut(clean(_story(error)), conf().max_traceback)
+    try:
+        policy = get_kind(current.kind).retry
+        delay = next_delay(policy, current.failures, current.max_attempts, error)
+    except Exception:
+        logging.getLogger(__name__).exception("the retry policy of %s failed", current.kind)
+        delay = None
+    state = State.FAILED if delay is None else State.PENDING
+    return (state, outcome, delay, None, text, type(error).__qualname__[:200], story)
+
+
+def _story(error: BaseException) -> str:
+    """The traceback from the handler on: the engine's own frames say nothing about the error."""
+    try:
+        trail = error.__traceback__
+        while trail is not None and trail.tb_frame.f_code.co_filename == __file__:
+            trail = trail.tb_next
+        return "".join(traceback.format_exception(type(error), error, trail))
+    except Exception as second:  # an exception whose own __str__ raises
+        return f"{type(error).__name__} (its traceback could not be formatted: {type(second).__name__})"
+
+
+def _release_connections(*, failed: bool) -> None:
+    """Keep the process's database connections for the next job; not after an error, which may have left them unusable."""
+    for connection in connections.all(initialized_only=True):
+        if failed:
+            connection.close()
+        else:
+            connection.close_if_unusable_or_obsolete()
+
+
+__all__ = ["Interruption", "Run", "drain", "result_json", "run"]

@@ -1,0 +1,118 @@
+"""How the job engine sits in a Celery worker: one step of the worker, one of its consumer."""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from celery import bootsteps
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
+
+from apps.jobs.broker import queue_names
+from apps.jobs.conf import conf
+from apps.jobs.kinds import all_kinds
+from apps.jobs.worker import channel
+from apps.jobs.worker.crew import Crew
+from apps.jobs.worker.events import Events
+from apps.jobs.worker.intake import Intake
+from apps.jobs.worker.lease import Lease
+from apps.jobs.worker.ledger import Ledger
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between two looks at timeouts, the lease and what got lost.
+TICK = 0.25
+
+
+class JobWorker(bootsteps.StartStopStep):
+    """Builds the engine's parts before the pool forks, starts the ledger after it, and ends them in order."""
+
+    requires = ("celery.worker.components:Hub", "celery.worker.components:Pool")
+
+    def __init__(self, worker: Any, **kwargs: Any) -> None:
+        super().__init__(worker, **kwargs)
+        self.worker = worker
+        worker.jobs = self
+
+    def create(self, worker: Any) -> None:
+        """Before the pool processes are forked."""
+        if not worker.use_eventloop or worker.pool_cls.__module__ != "celery.concurrency.prefork":
+            raise ImproperlyConfigured(
+                "Jobs need Celery's prefork pool on Linux or macOS, for timeouts and for knowing who died: start the worker "
+                "without --pool, or with --pool prefork."
+            )
+        channel.open_channels()
+        connections.close_all()
+        self._mail: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
+        lease = Lease(worker.hostname, lambda: self._describe(worker))
+        self.ledger = Ledger(lease, self.post)
+        self.events = Events(worker.hostname)
+        self.crew = Crew(worker, self.ledger, self.events)
+        self.intake = Intake(self.crew)
+
+    def start(self, worker: Any) -> None:
+        """After they are."""
+        self.events.dispatcher = lambda: getattr(worker.consumer, "event_dispatcher", None)
+        self.ledger.start()
+
+    def stop(self, worker: Any) -> None:
+        """Warm: running jobs get their grace. The consumer has stopped, the pool has not."""
+        self._end(conf().shutdown_grace)
+
+    def terminate(self, worker: Any) -> None:
+        """Cold: running jobs are interrupted at once and handed back."""
+        self._end(0.0)
+
+    def _end(self, grace: float) -> None:
+        self.intake.closed = True
+        while self.intake.claiming and self.ledger.is_alive():
+            self.deliver()
+            self.ledger.join(0.02)
+        self.deliver()
+        self.crew.stop(grace)
+        if not self.ledger.stop(timeout=5):
+            logger.error("The database is away: the ends of some runs could not be recorded; these jobs will run again.")
+
+    def post(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Call a function in the event loop's thread, in the order of posting. From any thread."""
+        self._mail.append((function, arguments))
+        self.worker.hub.call_soon(self.deliver)
+
+    def deliver(self) -> None:
+        """Call what was posted."""
+        while self._mail:
+            function, arguments = self._mail.popleft()
+            function(*arguments)
+
+    def watch_processes(self) -> None:
+        """Be told of every pool process that ends. Celery sets its own hook anew at every reconnect; this wraps it."""
+        pool = self.worker.pool._pool
+        inner = pool.on_process_down
+
+        def on_process_down(process: Any) -> None:
+            inner(process)
+            self.crew.on_process_gone(process.pid, process.exitcode)
+
+        pool.on_process_down = on_process_down
+
+    def _describe(self, worker: Any) -> dict[str, Any]:
+        return {
+            "processes": worker.concurrency,
+            "queues": queue_names(worker.app.amqp.queues.consume_from.values()),
+            "kinds": [kind.name for kind in all_kinds()],
+        }
+
+
+class JobReports(bootsteps.StartStopStep):
+    """Registers the reports channel and the ticks with the event loop, again at every reconnect."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def register_with_event_loop(self, consumer: Any, hub: Any) -> None:
+        """Celery calls it when the loop starts."""
+        jobs: JobWorker = consumer.controller.jobs
+        jobs.watch_processes()
+        hub.add_reader(channel.reports, jobs.crew.read_reports)
+        hub.call_repeatedly(TICK, jobs.crew.tick)
+        hub.call_repeatedly(1.0, jobs.intake.pump)

@@ -1,0 +1,180 @@
+"""Kinds for the tests: small handlers that do one thing each. Loaded by ``FURROW_MODULES=tasks,tests.kinds``."""
+
+import asyncio
+import datetime as dt
+import decimal
+import enum
+import logging
+import os
+import signal
+import time
+import uuid
+from pathlib import Path
+from typing import Any, Literal
+
+from apps.jobs.api import Abort, Retry, RetryPolicy, Snooze, SoftTimeout, current_job, job
+
+logger = logging.getLogger(__name__)
+
+QUICK = RetryPolicy(max_attempts=3, base=0.05, jitter=0)
+ONCE = RetryPolicy(max_attempts=1)
+
+
+class Colour(enum.Enum):
+    """A choice."""
+
+    RED = "red"
+    BLUE = "blue"
+
+
+@job
+def add(a: int, b: int = 1) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+@job
+def noop(n: int = 0) -> None:
+    """Do nothing."""
+
+
+@job(retry=QUICK)
+def fails(message: str = "as asked") -> None:
+    """Raise, every time."""
+    raise ValueError(message)
+
+
+@job(
+    retry=RetryPolicy(
+        max_attempts=5, base=0.05, jitter=0, exceptions={KeyError: None, OSError: RetryPolicy(max_attempts=2, base=0.05)}
+    )
+)
+def fails_with(error: Literal["KeyError", "OSError", "Abort", "Retry", "SystemExit"]) -> None:
+    """Raise what is asked for."""
+    raise {
+        "KeyError": KeyError("k"),
+        "OSError": OSError("o"),
+        "Abort": Abort("no use"),
+        "Retry": Retry("later", seconds=0.05),
+        "SystemExit": SystemExit(3),
+    }[error]
+
+
+@job(retry=QUICK)
+def succeeds_on(attempt: int) -> int:
+    """Fail until this attempt."""
+    if current_job.attempt < attempt:
+        raise ValueError(f"not yet: attempt {current_job.attempt}")
+    return current_job.attempt
+
+
+@job(retry=ONCE)
+def snoozes(times: int) -> int:
+    """Snooze so many times, then succeed."""
+    if current_job.attempt <= times:
+        raise Snooze(0.05, "not ready")
+    return current_job.attempt
+
+
+@job(retry=ONCE, soft_timeout=0.3)
+def soft_sleeper(seconds: float, swallow: bool = False) -> str:
+    """Sleep; the soft timeout is 0.3 s."""
+    try:
+        time.sleep(seconds)
+    except Exception:
+        return "swallowed"
+    except SoftTimeout:
+        if swallow:
+            return "cleaned up"
+        raise
+    return "slept"
+
+
+@job(retry=ONCE, timeout=1.0)
+def hard_sleeper(seconds: float) -> str:
+    """Sleep; killed after a second."""
+    time.sleep(seconds)
+    return "slept"
+
+
+@job
+def sleeps(seconds: float, mark: str = "") -> str:
+    """Sleep, and say in a file when it began."""
+    if mark:
+        append(mark, "began")
+    time.sleep(seconds)
+    if mark:
+        append(mark, "ended")
+    return "slept"
+
+
+@job(retry=QUICK)
+def kills_itself(with_signal: int = int(signal.SIGKILL), times: int = 99) -> str:
+    """Die by a signal."""
+    if current_job.attempt <= times:
+        os.kill(os.getpid(), with_signal)
+    return "survived"
+
+
+@job
+def talks(lines: int = 3, steps: int = 4) -> None:
+    """Log and report progress."""
+    for number in range(lines):
+        current_job.log("line %d", number)
+    logger.warning("through logging")
+    for step in range(steps + 1):
+        current_job.progress(step / steps, f"step {step}")
+
+
+@job
+def returns(what: Literal["large", "unserializable", "nan", "none", "nested", "nul", "date"]) -> Any:
+    """Return something."""
+    return {
+        "large": "x" * 300_000,
+        "unserializable": object(),
+        "nan": float("nan"),
+        "none": None,
+        "nested": {"a": [1, {"b": None}]},
+        "nul": "a\x00b",
+        "date": {"day": dt.date(2026, 1, 2)},
+    }[what]
+
+
+@job
+def typed(
+    text: str,
+    number: int = 7,
+    ratio: float = 0.5,
+    flag: bool = True,
+    day: dt.date | None = None,
+    moment: dt.datetime | None = None,
+    price: decimal.Decimal = decimal.Decimal("1.50"),
+    key: uuid.UUID | None = None,
+    level: Literal["low", "high"] = "low",
+    colour: Colour = Colour.RED,
+    items: list[int] | None = None,
+    options: dict[str, int] | None = None,
+) -> dict[str, Any]:
+    """One argument of every type.
+
+    Args:
+        text: any text.
+        number: a whole number.
+    """
+    assert isinstance(colour, Colour)
+    assert moment is None or moment.tzinfo is not None
+    return {"text": text, "price": price, "day": day, "moment": moment, "key": key, "colour": colour, "items": items}
+
+
+@job
+async def asynchronous(seconds: float = 0.0) -> str:
+    """An async handler."""
+    await asyncio.sleep(seconds)
+    return "awaited"
+
+
+def append(path: str, line: str) -> None:
+    """Append a line to a file, whole or not at all."""
+    with Path(path).open("a") as file:
+        file.write(f"{current_job.id} {current_job.attempt} {line}\n")
+        file.flush()
