@@ -6,6 +6,7 @@ file is done.
 
 import datetime as dt
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +64,7 @@ def report(batch: uuid.UUID, skipped: tuple[str, ...] = (), skipped_more: int = 
     return tally.report(skipped, skipped_more)
 
 
-def _take(tally: Tally, row: dict[str, Any]) -> None:
+def _take(tally: Tally, row: Mapping[str, Any]) -> None:
     path, package = row["arguments"]["path"], row["arguments"].get("package", "")
     if row["state"] == State.SUCCEEDED:
         tally.add(path, package, row["result"])

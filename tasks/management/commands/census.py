@@ -59,7 +59,7 @@ class Command(BaseCommand):
         try:
             self._watch(census, options["patience"])
         except KeyboardInterrupt:
-            write(self._console, ["", f"Not watching any more. {_whereabouts(census)}"])
+            write(self._console, ["", f"Not watching any more; the jobs go on. {_whereabouts(census)}"])
             sys.exit(130)
         except Stalled as stalled:
             raise CommandError(f"{stalled} Nothing is lost. {_whereabouts(census)}") from None
@@ -98,7 +98,7 @@ class Command(BaseCommand):
 
     def _finish(self, census: Census) -> None:
         last = Job.objects.get(pk=census.report)
-        if last.state != State.SUCCEEDED:
+        if last.state != State.SUCCEEDED or last.result is None:
             raise CommandError(f"The report ended {last.state}: {last.error} {_whereabouts(census)}")
         numbers = timing(census.batch)
         if not self._json:
