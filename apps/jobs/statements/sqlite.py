@@ -2,6 +2,7 @@
 (settings), so that what is read in it stays true until it is written.
 
 Django keeps a UUID as 32 hex digits and a time as text in UTC; texts of that form compare like the times they stand for.
+``column || ''`` reads such a text as it is; the column alone would come back as a datetime.
 """
 
 import datetime as dt
@@ -101,7 +102,7 @@ def _settle_one(cursor: Any, given: Settlement) -> bool:
              finished_at = CASE WHEN %s AND cancel_requested_at IS NULL THEN NULL ELSE %s END,
              run_at = coalesce(%s, run_at), started_at = coalesce(%s, started_at), excused = excused + %s,
              queued_at = CASE WHEN %s THEN NULL ELSE queued_at END, result = %s, error = %s
-           WHERE id = %s AND attempt = %s AND state = 'running' RETURNING worker, started_at""",
+           WHERE id = %s AND attempt = %s AND state = 'running' RETURNING worker, started_at || ''""",
         (
             *(again, given.state, again, _text(now)),
             None if given.delay is None else _text(now + given.delay),
@@ -167,7 +168,7 @@ def seconds_until_due(connection: Connection, queues: Sequence[str]) -> float | 
         for queue in queues:
             for level in range(10):
                 cursor.execute(
-                    """SELECT run_at FROM jobs_job WHERE state = 'pending' AND queue = %s AND priority = %s
+                    """SELECT run_at || '' FROM jobs_job WHERE state = 'pending' AND queue = %s AND priority = %s
                        ORDER BY run_at LIMIT 1""",
                     (queue, level),
                 )
