@@ -1,10 +1,13 @@
 """Ports on the loopback interface."""
 
 import socket
+import zlib
+from pathlib import Path
 
 from deploy.errors import NoFreePort
 
 _SEARCHED = 300
+_SPREAD = 600
 
 
 def is_free(port: int) -> bool:
@@ -17,6 +20,14 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def spread(first: int, folder: Path) -> int:
+    """Where a server of this folder begins to look: other folders begin elsewhere.
+
+    Otherwise one stack would take the port of another's server in the moment that this one is being restarted.
+    """
+    return first + zlib.crc32(bytes(folder)) % _SPREAD
 
 
 def choose(first: int, remembered: int | None = None) -> int:

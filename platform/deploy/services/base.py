@@ -13,7 +13,7 @@ from deploy import files, packages, ports, processes
 from deploy.errors import ServiceFailed
 from deploy.processes import Daemon
 
-_PORTS_TRIED = 3
+PORTS_TRIED = 3
 
 
 class Service(ABC):
@@ -51,6 +51,11 @@ class Service(ABC):
         return int(self._state["port"])
 
     @property
+    def ports(self) -> list[int]:
+        """All the ports it listens on."""
+        return [self.port]
+
+    @property
     def password(self) -> str:
         """Its generated password: letters and digits."""
         return str(self._state["password"])
@@ -81,13 +86,13 @@ class Service(ABC):
         if self.binary() is None:
             packages.install([self.package])
         with files.locked(self.folder / "lock"):
-            for _ in range(_PORTS_TRIED):
+            for _ in range(PORTS_TRIED):
                 if not self.alive:
                     self._launch()
                 if processes.until(lambda: not self.alive or self._answers(), self.patience) and self.alive:
                     return
-                if self.alive or ports.is_free(self.port):
-                    break
+                if self.alive or all(map(ports.is_free, self.ports)):
+                    break  # it was no other server, faster to take a port, that kept it from starting
         state = "is running but does not answer" if self.alive else "ended while starting"
         raise ServiceFailed(f"{self.name} {state}. The last lines of {self.log}:\n{files.tail(self.log)}")
 
@@ -135,7 +140,7 @@ class Service(ABC):
         path = self.folder / "state.json"
         state = files.read_json(path)
         if not state:
-            port = ports.choose(self.first_port)
+            port = ports.choose(ports.spread(self.first_port, self.folder))
             state = {"port": port, "password": secrets.token_hex(16), "mark": secrets.token_hex(8)}
             files.write_json(path, state)
         return state
@@ -145,7 +150,7 @@ class Service(ABC):
 
     def _launch(self) -> None:
         self._sweep()
-        self._remember(port=ports.choose(self.first_port, remembered=self.port))
+        self._remember(port=ports.choose(ports.spread(self.first_port, self.folder), remembered=self.port))
         self.launch(self.command())
 
     def _sweep(self) -> None:

@@ -30,7 +30,7 @@ class Postgres(Service):
 
     name = "PostgreSQL"
     package = "postgresql"
-    first_port = 25432
+    first_port = 25000
     stop_signal = signal.SIGINT  # "fast": open connections are cut
 
     def __init__(self, folder: Path | str, *, durable: bool = True) -> None:

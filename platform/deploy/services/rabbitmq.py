@@ -7,13 +7,14 @@ its port mapper.
 
 import os
 import secrets
-import socket
 import subprocess
 from pathlib import Path
 
+import amqp
+
 from deploy import files, packages, ports
 from deploy.processes import Daemon, until
-from deploy.services.base import Service
+from deploy.services.base import PORTS_TRIED, Service
 
 _USER = "furrow"
 _LOOPBACK = "{127,0,0,1}"
@@ -37,7 +38,7 @@ class RabbitMQ(Service):
 
     name = "RabbitMQ"
     package = "rabbitmq-server"
-    first_port = 25700
+    first_port = 21000
 
     def __init__(self, folder: Path | str) -> None:
         super().__init__(folder)
@@ -46,6 +47,10 @@ class RabbitMQ(Service):
     @property
     def url(self) -> str:
         return f"amqp://{_USER}:{self.password}@127.0.0.1:{self.port}//"
+
+    @property
+    def ports(self) -> list[int]:
+        return [self.port, self._state["distribution_port"]]
 
     @property
     def node(self) -> str:
@@ -100,7 +105,7 @@ class RabbitMQ(Service):
         ]
 
     def launch(self, command: list[str]) -> None:
-        distribution = ports.choose(25900, remembered=self._state.get("distribution_port"))
+        distribution = ports.choose(ports.spread(22000, self.folder), remembered=self._state.get("distribution_port"))
         self._remember(distribution_port=distribution)
         self._start_mapper()
         super().launch(command)
@@ -114,10 +119,13 @@ class RabbitMQ(Service):
         super().destroy()
 
     def ready(self) -> bool:
-        """The broker opens its port last; it greets a client with the frame Connection.Start (method 10, 10)."""
-        with self._connect() as connection:
-            connection.sendall(b"AMQP\x00\x00\x09\x01")
-            return connection.recv(11, socket.MSG_WAITALL)[7:11] == b"\x00\x0a\x00\x0a"
+        """It takes the password: a stranger that took the port first does not."""
+        address = f"127.0.0.1:{self.port}"
+        try:
+            with amqp.Connection(address, userid=_USER, password=self.password, connect_timeout=2, read_timeout=2):
+                return True
+        except amqp.AMQPError:
+            return False
 
     def environ(self) -> dict[str, str]:
         folder, state = self.folder, self._state
@@ -140,12 +148,13 @@ class RabbitMQ(Service):
 
     def _start_mapper(self) -> None:
         """Start epmd: in the foreground and before the node, which would start one of its own making otherwise."""
-        if self.mapper.alive:
-            return
-        port = ports.choose(24400, remembered=self._state.get("mapper_port"))
-        self._remember(mapper_port=port)
-        self.mapper.start(["epmd"], env=self.environ(), log=self.log)
-        until(lambda: not ports.is_free(port), timeout=10)
+        for _ in range(PORTS_TRIED):
+            if self.mapper.alive:
+                return
+            port = ports.choose(ports.spread(23000, self.folder), remembered=self._state.get("mapper_port"))
+            self._remember(mapper_port=port)
+            self.mapper.start(["epmd"], env=self.environ(), log=self.log)
+            until(lambda port=port: not ports.is_free(port) or not self.mapper.alive, timeout=10)
 
 
 def _script(name: str) -> Path | None:

@@ -23,7 +23,7 @@ class Redis(Service):
 
     name = "Redis"
     package = "redis-server"
-    first_port = 26400
+    first_port = 24000
     patience = 60
 
     @property
