@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
 from apps.jobs.api import State
 from tasks.management.following import Look
@@ -30,7 +30,7 @@ class Bar:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        columns = (BarColumn(), TextColumn("{task.fields[text]}"), TimeElapsedColumn())
+        columns = (BarColumn(bar_width=18), TextColumn("{task.fields[text]}"))
         self._progress = Progress(*columns, console=console, refresh_per_second=4)
         self._task = self._progress.add_task("census", total=None, text="")
         self._trouble: tuple[str, ...] = ()
@@ -90,7 +90,11 @@ def describe(look: Look) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time span for people: ``42 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    """A time span for people: ``35 ms``, ``4.2 s``, ``42 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -1,6 +1,6 @@
 """A census report as tables for people."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -15,7 +15,7 @@ SHOWN_PACKAGES = 15
 #: Groups of identical files, and examples of each reason of failure, that are shown.
 SHOWN_GROUPS, SHOWN_EXAMPLES = 5, 3
 
-_NUMBERS = (
+_WIDE = (
     "files",
     "failed",
     "lines",
@@ -27,14 +27,18 @@ _NUMBERS = (
     "mean_complexity",
     "max_complexity",
 )
+_NARROW = ("files", "failed", "lines", "functions", "mean_complexity", "max_complexity")
+#: Columns of the terminal that the wide table needs.
+_WIDTH = 120
 _TITLES = {"mean_complexity": "mean cx", "max_complexity": "max cx"}
 _LOOK: dict[str, Any] = {"box": box.SIMPLE_HEAD, "title_justify": "left"}
 
 
 def print_report(console: Console, report: Mapping[str, Any]) -> None:
     """Print the packages, the most complex functions, the identical files, the failures."""
-    console.print(packages(report))
-    console.print(functions(report))
+    wide = console.width >= _WIDTH
+    console.print(packages(report, _WIDE if wide else _NARROW))
+    console.print(functions(report, room=75 if wide else 34))
     _identical(console, report)
     _failures(console, report)
     if report["skipped"]:
@@ -42,30 +46,32 @@ def print_report(console: Console, report: Mapping[str, Any]) -> None:
         write(console, [f"  {text}" for text in report["skipped"]])
 
 
-def packages(report: Mapping[str, Any]) -> Table:
-    """The largest packages, how many more there are, and the total."""
-    table = Table(title="Packages by lines (cx: McCabe's cyclomatic complexity of a function)", **_LOOK)
-    table.add_column("package")
-    for name in _NUMBERS:
-        table.add_column(_TITLES.get(name, name), justify="right")
+def packages(report: Mapping[str, Any], numbers: Sequence[str] = _WIDE) -> Table:
+    """The largest packages with these numbers, how many more there are, and the total."""
+    table = Table(title="Packages by lines (cx: cyclomatic complexity of a function)", **_LOOK)
+    table.add_column("package", overflow="fold")
+    for name in numbers:
+        table.add_column(_TITLES.get(name, name), justify="right", no_wrap=True)
     for row in report["packages"][:SHOWN_PACKAGES]:
-        table.add_row(Text(row["package"]), *_cells(row))
+        table.add_row(Text(row["package"]), *_cells(row, numbers))
     more = len(report["packages"]) + report["cut"]["packages"] - SHOWN_PACKAGES
     if more > 0:
         table.add_row(Text(f"and {more:,} more"))
     table.add_section()
-    table.add_row(Text("all"), *_cells(report["total"]))
+    table.add_row(Text("all"), *_cells(report["total"], numbers))
     return table
 
 
-def functions(report: Mapping[str, Any]) -> Table:
-    """The most complex functions."""
+def functions(report: Mapping[str, Any], room: int = 75) -> Table:
+    """The most complex functions; ``room`` is the length to which names and paths are cut."""
     table = Table(title="Most complex functions", **_LOOK)
     table.add_column("cx", justify="right")
     table.add_column("function")
     table.add_column("where", overflow="fold")
     for row in report["most_complex"]:
-        table.add_row(str(row["complexity"]), Text(row["name"]), Text(f"{row['path']}:{row['line']}"))
+        table.add_row(
+            str(row["complexity"]), Text(_end(row["name"], room // 2 + 10)), Text(f"{_end(row['path'], room)}:{row['line']}")
+        )
     return table
 
 
@@ -85,5 +91,10 @@ def _failures(console: Console, report: Mapping[str, Any]) -> None:
         write(console, [f"  {example['error'] or example['path']}" for example in failure["examples"][:SHOWN_EXAMPLES]])
 
 
-def _cells(row: Mapping[str, Any]) -> list[str]:
-    return [f"{row[name]:,}" for name in _NUMBERS]
+def _end(text: str, length: int) -> str:
+    """The end of a text: what tells apart paths and qualified names."""
+    return text if len(text) <= length else f"…{text[-length:]}"
+
+
+def _cells(row: Mapping[str, Any], numbers: Sequence[str]) -> list[str]:
+    return [f"{row[name]:,}" for name in numbers]

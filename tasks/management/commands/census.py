@@ -14,7 +14,7 @@ from rich.console import Console
 
 from apps.jobs.api import Job, State
 from tasks.census import Census, measure, report, submit_census
-from tasks.management.display import display_on, write
+from tasks.management.display import display_on, duration, write
 from tasks.management.following import Stalled, follow, timing
 from tasks.management.tables import print_report
 from tasks.source.listing import Listing, default_folders, list_sources
@@ -52,18 +52,18 @@ class Command(BaseCommand):
         """Submit, watch, print."""
         self._json = bool(options["json"])
         self._console = console_on(self.stderr if self._json else self.stdout)
-        census = self._resume(options) if options["follow"] else self._submit(options)
-        if options["no_wait"]:
-            self._done({"batch": str(census.batch), "report_job": str(census.report), "jobs": census.files}, census)
-            return
+        census = None
         try:
+            census = self._resume(options) if options["follow"] else self._submit(options)
+            if options["no_wait"]:
+                self._done({"batch": str(census.batch), "report_job": str(census.report), "jobs": census.files}, census)
+                return
             self._watch(census, options["patience"])
+            self._finish(census)
         except KeyboardInterrupt:
-            write(self._console, ["", f"Not watching any more; the jobs go on. {_whereabouts(census)}"])
+            ended = f"Not watching any more; the jobs go on. {whereabouts(census)}" if census else "Nothing was submitted."
+            write(self._console, ["", ended])
             sys.exit(130)
-        except Stalled as stalled:
-            raise CommandError(f"{stalled} Nothing is lost. {_whereabouts(census)}") from None
-        self._finish(census)
 
     def _submit(self, options: dict[str, Any]) -> Census:
         listing = find(options["folders"], options["limit"])
@@ -93,25 +93,21 @@ class Command(BaseCommand):
     def _watch(self, census: Census, patience: float) -> None:
         began = time.monotonic()
         with display_on(self._console) as display:
-            for look in follow(census.batch, patience=patience):
-                display.show(look, time.monotonic() - began)
+            try:
+                for look in follow(census.batch, patience=patience):
+                    display.show(look, time.monotonic() - began)
+            except Stalled as stalled:
+                raise CommandError(f"{stalled} Nothing is lost. {whereabouts(census)}") from None
 
     def _finish(self, census: Census) -> None:
         last = Job.objects.get(pk=census.report)
         if last.state != State.SUCCEEDED or last.result is None:
-            raise CommandError(f"The report ended {last.state}: {last.error} {_whereabouts(census)}")
+            raise CommandError(f"The report ended {last.state}: {last.error} {whereabouts(census)}")
         numbers = timing(census.batch)
+        failed = last.result["total"]["failed"]
         if not self._json:
             print_report(self._console, last.result)
-        failed = last.result["total"]["failed"]
-        speed = f" ({numbers['jobs_per_second']:,} jobs/s)" if numbers["jobs_per_second"] else ""
-        write(
-            self._console,
-            [
-                f"{numbers['jobs']:,} jobs in {numbers['seconds']:.1f} s{speed}, {failed:,} files not measurable. "
-                f"Wait from due to begun: p50 {numbers['wait_p50_ms']} ms, p99 {numbers['wait_p99_ms']} ms."
-            ],
-        )
+        write(self._console, [summary(numbers, failed)])
         result = {
             "batch": str(census.batch),
             "report_job": str(census.report),
@@ -125,7 +121,7 @@ class Command(BaseCommand):
         if self._json:
             self.stdout.write(json.dumps(result, indent=2))
         else:
-            write(self._console, [_whereabouts(census)])
+            write(self._console, [whereabouts(census)])
 
 
 def find(folders: list[str], limit: int | None) -> Listing:
@@ -150,7 +146,17 @@ def find(folders: list[str], limit: int | None) -> Listing:
     return listing
 
 
-def _whereabouts(census: Census) -> str:
+def summary(numbers: dict[str, Any], failed: int) -> str:
+    """One line: how many jobs, how fast, how long they waited."""
+    speed = f", {numbers['jobs_per_second']:,} jobs/s" if numbers["jobs_per_second"] else ""
+    waits = [numbers["wait_p50_ms"], numbers["wait_p99_ms"]]
+    waited = " and ".join(f"p{p} {duration(ms / 1000)}" for p, ms in zip((50, 99), waits, strict=True) if ms is not None)
+    text = f"{numbers['jobs']:,} jobs in {duration(numbers['seconds'])}{speed}; {failed:,} files not measurable."
+    return f"{text} Wait from due to begun: {waited}." if waited else text
+
+
+def whereabouts(census: Census) -> str:
+    """Where to look for the jobs of a census."""
     try:
         place = f"See the admin, {reverse('admin:jobs_job_changelist')}?batch={census.batch}, and"
     except NoReverseMatch:
