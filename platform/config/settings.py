@@ -8,7 +8,6 @@ import os
 from pathlib import Path
 
 import environ
-from django.templatetags.static import static
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 RUN_DIR = Path(os.environ.get("FURROW_RUN") or BASE_DIR / ".run").absolute()
@@ -86,6 +85,8 @@ DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{RUN_DIR 
 _database = DATABASES["default"]
 if _database["ENGINE"] == "django.db.backends.sqlite3":
     Path(_database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+    # A file, since the tests' workers are processes of their own.
+    _database["TEST"] = {"NAME": str(RUN_DIR / "test.sqlite3")}
     _database["OPTIONS"] = {
         # A read that turns into a write fails at once under DEFERRED ("database is locked"); IMMEDIATE waits its turn.
         "transaction_mode": "IMMEDIATE",
@@ -137,6 +138,10 @@ FURROW = {
     "QUEUES": env.list("FURROW_QUEUES", default=["default"]),
     "MODULES": env.list("FURROW_MODULES", default=["tasks"]),
     "MAX_ARGUMENT_BYTES": env.int("FURROW_MAX_ARGUMENT_BYTES", default=1024 * 1024),
+    "WORKER_LEASE": env.float("FURROW_WORKER_LEASE", default=15.0),
+    "LEADER_LEASE": env.float("FURROW_LEADER_LEASE", default=10.0),
+    "SHUTDOWN_GRACE": env.float("FURROW_SHUTDOWN_GRACE", default=20.0),
+    "RESEND_AFTER": env.float("FURROW_RESEND_AFTER", default=60.0),
 }
 
 # --- The rest ---------------------------------------------------------------------------------------------------------
@@ -159,14 +164,16 @@ LOGGING = {
     "loggers": {"django.server": {"level": "WARNING"}},
 }
 
+LOGIN_REDIRECT_URL = "admin:index"
 UNFOLD = {
     "SITE_TITLE": "Furrow",
     "SITE_HEADER": "Furrow",
     "SITE_SUBHEADER": "Durable jobs",
     "SITE_SYMBOL": "agriculture",
     "SITE_URL": None,
-    "STYLES": [lambda request: static("jobs/furrow.css")],
-    "SCRIPTS": [lambda request: static("jobs/relative.js")],
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "apps.jobs.admin.navigation.icon"}],
+    "STYLES": ["apps.jobs.admin.navigation.stylesheet"],
+    "SCRIPTS": ["apps.jobs.admin.navigation.script"],
     "DASHBOARD_CALLBACK": "apps.jobs.admin.home.overview",
     "SIDEBAR": {"navigation": "apps.jobs.admin.navigation.sidebar"},
     "COLORS": {

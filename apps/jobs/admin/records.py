@@ -1,0 +1,201 @@
+"""Attempts, log lines, workers and the leader: tables to look at."""
+
+import logging
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Prefetch, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+
+from apps.jobs import wording
+from apps.jobs.admin import filters
+from apps.jobs.admin.readonly import ReadOnlyAdmin
+from apps.jobs.models import Attempt, Job, Leader, LogLine, Worker
+
+
+class _OfJob(ReadOnlyAdmin):
+    """Rows that belong to a job; its kind is fetched by keys, apart."""
+
+    search_ids = ("job",)
+    ordering = ("-id",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().get_queryset(request)
+        return rows.prefetch_related(Prefetch("job", Job.objects.only("kind")))
+
+    @display(description="job")
+    def of_job(self, row: Any) -> str:
+        """Kind and id, leading to the job; the id alone when it was deleted."""
+        job = getattr(row, "job", None)
+        if job is None:
+            return format_html("<code>{}</code> (deleted)", row.job_id)
+        link = reverse("admin:jobs_job_change", args=[job.pk])
+        return format_html('<a class="fw-job" href="{}"><b>{}</b><code>{}</code></a>', link, job.kind, job.pk)
+
+
+@admin.register(Attempt)
+class AttemptAdmin(_OfJob):
+    """Attempts."""
+
+    list_display = ("of_job", "number", "ended", "started", "took", "pid", "short_error")
+    list_display_links = ("number",)
+    list_filter = (filters.OutcomeFilter, filters.JobFilter)
+    search_texts = ("error_type", "error")
+    search_help_text = "Job id, or text in the error"
+    fields = (
+        *("of_job", "number", "ended", "on_worker", "pid", "started_exact", "finished_exact", "took"),
+        *("error_type", "error", "trace"),
+    )
+    readonly_fields = ("of_job", "ended", "on_worker", "started_exact", "finished_exact", "took", "trace")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).defer("traceback")
+
+    @display(description="outcome")
+    def ended(self, attempt: Attempt) -> SafeString:
+        return wording.label(attempt.outcome)
+
+    @display(description="started")
+    def started(self, attempt: Attempt) -> str:
+        return wording.moment(attempt.started_at)
+
+    @display(description="started")
+    def started_exact(self, attempt: Attempt) -> str:
+        return wording.exact(attempt.started_at)
+
+    @display(description="finished")
+    def finished_exact(self, attempt: Attempt) -> str:
+        return wording.exact(attempt.finished_at)
+
+    @display(description="run time")
+    def took(self, attempt: Attempt) -> str:
+        return wording.span(attempt.seconds)
+
+    @display(description="error")
+    def short_error(self, attempt: Attempt) -> str:
+        if not attempt.error:
+            return wording.NOTHING
+        return format_html('<span class="fw-short" title="{}">{}</span>', attempt.error[:500], wording.shorten(attempt.error))
+
+    @display(description="worker")
+    def on_worker(self, attempt: Attempt) -> str:
+        worker = Worker.objects.filter(pk=attempt.worker).first() if attempt.worker else None
+        return worker.node if worker else str(attempt.worker or wording.NOTHING)
+
+    @display(description="traceback")
+    def trace(self, attempt: Attempt) -> str:
+        return format_html('<pre class="fw-pre">{}</pre>', attempt.traceback) if attempt.traceback else wording.NOTHING
+
+
+@admin.register(LogLine)
+class LogLineAdmin(_OfJob):
+    """Log lines."""
+
+    list_display = ("when", "level_label", "of_job", "attempt", "logger", "short_message")
+    list_display_links = None
+    list_filter = (filters.LevelFilter, filters.JobFilter)
+    search_texts = ("message", "logger")
+    search_help_text = "Job id, or text in the line"
+    fields = ("of_job", "attempt", "at", "level_label", "logger", "text")
+    readonly_fields = ("of_job", "level_label", "text")
+
+    @display(description="time")
+    def when(self, line: LogLine) -> str:
+        return wording.moment(line.at)
+
+    @display(description="level")
+    def level_label(self, line: LogLine) -> SafeString:
+        name = logging.getLevelName(line.level).lower()
+        return format_html('<span class="fw-level fw-level-{}">{}</span>', line.level // 10 * 10, name)
+
+    @display(description="message")
+    def short_message(self, line: LogLine) -> SafeString:
+        text = wording.shorten(line.message, 160)
+        return format_html('<span class="fw-short" title="{}">{}</span>', line.message[:500], text)
+
+    @display(description="message")
+    def text(self, line: LogLine) -> SafeString:
+        return format_html('<pre class="fw-pre">{}</pre>', line.message)
+
+
+@admin.register(Worker)
+class WorkerAdmin(ReadOnlyAdmin):
+    """Workers, living and gone."""
+
+    list_display = ("node", "condition", "heartbeat", "consumes", "processes", "pid", "started")
+    list_display_links = ("node",)
+    search_texts = ("node",)
+    search_help_text = "Id or node name"
+    fields = (
+        "id",
+        "node",
+        "condition",
+        "heartbeat",
+        "lease",
+        "consumes",
+        "kind_names",
+        "processes",
+        "pid",
+        "started",
+        "stopped",
+    )
+    readonly_fields = ("id", "condition", "heartbeat", "lease", "consumes", "kind_names", "started", "stopped")
+
+    @display(description="condition")
+    def condition(self, worker: Worker) -> SafeString:
+        return wording.label(condition(worker))
+
+    @display(description="heartbeat")
+    def heartbeat(self, worker: Worker) -> str:
+        return wording.moment(worker.heartbeat_at)
+
+    @display(description="lease until")
+    def lease(self, worker: Worker) -> str:
+        return wording.moment(worker.lease_until)
+
+    @display(description="queues")
+    def consumes(self, worker: Worker) -> str:
+        return ", ".join(map(str, worker.queues)) or wording.NOTHING
+
+    @display(description="kinds")
+    def kind_names(self, worker: Worker) -> str:
+        return ", ".join(map(str, worker.kinds)) or wording.NOTHING
+
+    @display(description="started")
+    def started(self, worker: Worker) -> str:
+        return wording.moment(worker.started_at)
+
+    @display(description="stopped")
+    def stopped(self, worker: Worker) -> str:
+        return wording.moment(worker.stopped_at)
+
+
+def condition(worker: Worker) -> str:
+    """``living``, ``lost`` (no sign of life, or taken for dead) or ``stopped``."""
+    if worker.stopped_at is not None and not worker.lost:
+        return "stopped"
+    return "lost" if worker.lost or worker.lease_until <= timezone.now() else "living"
+
+
+@admin.register(Leader)
+class LeaderAdmin(ReadOnlyAdmin):
+    """Who leads, and what troubles it."""
+
+    list_display = ("role", "holder", "term", "leads", "trouble")
+    ordering = ("role",)
+    search_fields = ()
+    fields = ("role", "holder", "term", "leads", "lease", "trouble")
+    readonly_fields = ("leads", "lease")
+
+    @display(description="leads")
+    def leads(self, leader: Leader) -> SafeString:
+        return wording.label("living" if leader.lease_until > timezone.now() else "lost")
+
+    @display(description="lease until")
+    def lease(self, leader: Leader) -> str:
+        return wording.moment(leader.lease_until)

@@ -1,0 +1,116 @@
+"""The pages that submit jobs: all kinds, and the form of one kind."""
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods
+
+from apps.jobs import wording
+from apps.jobs.admin import docstrings
+from apps.jobs.admin.forms import OPTION, SubmitForm
+from apps.jobs.conf import conf
+from apps.jobs.errors import UnknownKind
+from apps.jobs.kinds import Kind, all_kinds, get_kind
+from apps.jobs.models import Job
+
+#: Recent runs that the list of kinds shows for each.
+RUNS = 12
+
+
+@dataclass(frozen=True)
+class Row:
+    """A kind in the list."""
+
+    name: str
+    queue: str
+    summary: str
+    runs: list[Job]
+
+
+@require_GET
+def kinds(request: HttpRequest) -> HttpResponse:
+    """All kinds, grouped by module."""
+    _check_permission(request)
+    groups: dict[str, list[Row]] = {}
+    for kind in all_kinds():
+        runs = list(Job.objects.filter(kind=kind.name).order_by("-id").only("state", "created_at")[:RUNS])
+        row = Row(kind.name, kind.queue, docstrings.first_line(kind.doc), runs)
+        groups.setdefault(kind.name.rpartition(".")[0] or wording.NOTHING, []).append(row)
+    context = {"title": "Submit a job", "groups": groups, "modules": conf().modules}
+    return _page(request, "admin/jobs/submit/kinds.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+def form(request: HttpRequest, name: str) -> HttpResponse:
+    """The form of one kind; posted, it submits and leads to the job's page."""
+    _check_permission(request)
+    try:
+        kind = get_kind(name)
+    except UnknownKind as error:
+        return _page(request, "admin/jobs/submit/unknown.html", {"title": "No such kind", "name": name, "error": error}, 404)
+    if request.method == "POST":
+        filled = SubmitForm(kind, request.POST)
+        if job := filled.submit(request.user):
+            return _submitted(request, job)
+    else:
+        filled = SubmitForm(kind, begin=_begin(request, kind))
+    doc, _arguments = docstrings.split(kind.doc)
+    context = {"title": f"Submit {kind.name}", "kind": _facts(kind), "doc": doc, "form": filled}
+    return _page(request, "admin/jobs/submit/form.html", context, 200 if not filled.errors else 422)
+
+
+def _check_permission(request: HttpRequest) -> None:
+    if not request.user.has_perm("jobs.submit_job"):
+        raise PermissionDenied
+
+
+def _facts(kind: Kind) -> dict[str, Any]:
+    """What the page says of a kind. Not the kind itself: a template calls what can be called, and a kind runs its handler."""
+    return {
+        "name": kind.name,
+        "attempts": kind.retry.max_attempts,
+        "limit": kind.timeout or kind.soft_timeout,
+        "expires": kind.expires.total_seconds() if kind.expires else None,
+    }
+
+
+def _begin(request: HttpRequest, kind: Kind) -> dict[str, Any]:
+    """What the form begins with: an earlier job's arguments (``?again=<id>``), then the address's own (``?order_id=7``)."""
+    begin: dict[str, Any] = {}
+    again = _earlier(request, kind)
+    if again is not None:
+        begin = dict(again.arguments) if isinstance(again.arguments, dict) else {}
+        begin |= {OPTION + "queue": again.queue, OPTION + "priority": str(again.priority)}
+    return {**begin, **{name: value for name, value in request.GET.items() if again is None or name != "again"}}
+
+
+def _earlier(request: HttpRequest, kind: Kind) -> Job | None:
+    try:
+        wanted = uuid.UUID(request.GET.get("again", ""))
+    except ValueError:
+        return None
+    # Its arguments may be seen only by those who may see jobs.
+    if not request.user.has_perm("jobs.view_job"):
+        return None
+    job = Job.objects.filter(pk=wanted, kind=kind.name).first()
+    if job is None:
+        messages.warning(request, f"There is no job {wanted} of this kind; the form begins with the defaults.")
+    return job
+
+
+def _submitted(request: HttpRequest, job: Job) -> HttpResponse:
+    messages.success(request, f"Submitted: {job.kind} {job.pk}")
+    if request.user.has_perm("jobs.view_job"):
+        return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[job.pk]))
+    return HttpResponseRedirect(reverse("admin:jobs_job_submit"))
+
+
+def _page(request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
+    context = {**admin.site.each_context(request), **context}
+    return TemplateResponse(request, template, context, status=status)

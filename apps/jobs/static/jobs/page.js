@@ -1,0 +1,83 @@
+// The job's page keeps itself true while the job is not over; the list of kinds can be narrowed; acts ask first.
+(() => {
+  "use strict";
+  const INTERVAL = 1500;
+  const LONGEST = 15000;
+
+  document.addEventListener("submit", (event) => {
+    const question = event.target.dataset && event.target.dataset.confirm;
+    if (question && !window.confirm(question)) event.preventDefault();
+  });
+
+  const filter = document.getElementById("kind-filter");
+  if (filter) {
+    filter.addEventListener("input", () => {
+      const words = filter.value.toLowerCase().split(/\s+/);
+      document.querySelectorAll(".fw-kinds").forEach((group) => {
+        const rows = [...group.querySelectorAll("li")];
+        rows.forEach((row) => { row.hidden = !words.every((word) => row.dataset.text.includes(word)); });
+        group.hidden = rows.every((row) => row.hidden);
+      });
+      document.getElementById("kind-none").hidden = [...document.querySelectorAll(".fw-kinds")].some((group) => !group.hidden);
+    });
+  }
+
+  const page = document.querySelector(".fw-page[data-live]");
+  if (!page || !page.dataset.live) return;
+  const body = document.getElementById("job-body");
+  const lines = document.getElementById("job-lines");
+  const sign = page.querySelector(".fw-live");
+  const seen = { version: page.dataset.version, attempt: page.dataset.attempt, after: page.dataset.last };
+  let pause = INTERVAL;
+  sign.hidden = false;
+
+  function replaceBody(html) {
+    const open = [...body.querySelectorAll("details[open]")].map((details) => details.dataset.key);
+    body.innerHTML = html;
+    open.forEach((key) => {
+      const details = body.querySelector(`details[data-key="${CSS.escape(key)}"]`);
+      if (details) details.open = true;
+    });
+    document.dispatchEvent(new Event("furrow:times"));
+  }
+
+  function addLines(news) {
+    const atEnd = lines.scrollTop + lines.clientHeight >= lines.scrollHeight - 20;
+    if (String(news.attempt) !== seen.attempt) {
+      lines.innerHTML = "";
+      document.getElementById("job-log-attempt").textContent = `attempt ${news.attempt}`;
+    }
+    lines.insertAdjacentHTML("beforeend", news.lines.trim());
+    while (lines.children.length > 2000) lines.firstElementChild.remove();
+    if (atEnd) lines.scrollTop = lines.scrollHeight;
+  }
+
+  async function look() {
+    if (document.hidden) return true;
+    const response = await fetch(`${page.dataset.live}?${new URLSearchParams(seen)}`, { credentials: "same-origin", redirect: "error" });
+    if (!response.ok) throw new Error(response.status);
+    const news = await response.json();
+    if (news.body !== null) replaceBody(news.body);
+    addLines(news);
+    pause = news.body !== null || news.lines.trim() ? INTERVAL : Math.min(pause * 1.2, 5000);
+    Object.assign(seen, { version: news.version, attempt: String(news.attempt), after: String(news.last) });
+    // When the job ended, its last lines have come with the news; more than one answer holds are asked for again.
+    return !news.final || news.lines.trim() !== "";
+  }
+
+  async function follow() {
+    let goes = true;
+    try {
+      goes = await look();
+      sign.classList.remove("fw-lost");
+    } catch (error) {
+      sign.classList.add("fw-lost");
+      pause = Math.min(pause * 2, LONGEST);
+    }
+    if (goes) window.setTimeout(follow, pause);
+    else sign.hidden = true;
+  }
+
+  lines.scrollTop = lines.scrollHeight;
+  window.setTimeout(follow, INTERVAL);
+})();

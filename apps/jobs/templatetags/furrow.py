@@ -1,0 +1,55 @@
+"""``{{ job.created_at|moment }}``, ``{{ seconds|span }}``, ``{{ job.state|label }}``: :mod:`apps.jobs.wording`."""
+
+import datetime as dt
+import logging
+from typing import Any
+
+from django import template
+from django.contrib.admin.views.main import ChangeList
+from django.utils import timezone
+
+from apps.jobs import wording
+from apps.jobs.states import State
+
+register = template.Library()
+register.filter("moment", wording.moment)
+register.filter("exact", wording.exact)
+register.filter("span", wording.span)
+register.filter("label", wording.label)
+register.filter("progress_bar", wording.progress_bar)
+
+
+@register.filter
+def number(value: int) -> str:
+    """A number with separators between thousands."""
+    return f"{value:,}"
+
+
+@register.filter
+def state_links(changelist: ChangeList) -> list[dict[str, Any]]:
+    """The list of jobs narrowed to each state, keeping its other filters."""
+    chosen = changelist.params.get("state") or changelist.filter_params.get("state", [""])[0]
+    links = [{"text": "all", "link": changelist.get_query_string(remove=["state", "p"]), "selected": not chosen}]
+    for state in State:
+        link = changelist.get_query_string({"state": state.value}, remove=["p"])
+        links.append({"text": state.value, "link": link, "selected": chosen == state})
+    return links
+
+
+@register.filter
+def clock(when: dt.datetime) -> str:
+    """The time of day to the millisecond, in the current time zone."""
+    local = timezone.localtime(when)
+    return f"{local:%H:%M:%S}.{local.microsecond // 1000:03d}"
+
+
+@register.filter
+def level_class(level: int) -> int:
+    """The level of logging at or below this one."""
+    return min(50, max(0, level // 10 * 10))
+
+
+@register.filter
+def level_name(level: int) -> str:
+    """The level in words."""
+    return logging.getLevelName(level_class(level)).lower()
