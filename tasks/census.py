@@ -22,7 +22,7 @@ from tasks.source.reading import NotAFile, NotPython, NotText, SourceError, TooD
 from tasks.source.tally import MAX_SKIPPED, Tally, clip
 
 #: Trying again does not mend these. Any other OSError (a network drive, no free file handle) may pass.
-_FINAL_ERRORS = (SourceError, FileNotFoundError, PermissionError, NotADirectoryError)
+FINAL_ERRORS = (SourceError, FileNotFoundError, PermissionError, NotADirectoryError)
 #: The report's words for the errors of measure; for others the name of the error.
 _REASONS = {error.__name__: error.reason for error in (NotAFile, NotPython, NotText, TooDeep, TooLarge)} | {
     "FileNotFoundError": "not found",
@@ -30,7 +30,7 @@ _REASONS = {error.__name__: error.reason for error in (NotAFile, NotPython, NotT
 }
 
 
-@job(retry=RetryPolicy(max_attempts=3, base=1.0, exceptions=dict.fromkeys(_FINAL_ERRORS)), soft_timeout=30, timeout=60)
+@job(retry=RetryPolicy(max_attempts=3, base=1.0, exceptions=dict.fromkeys(FINAL_ERRORS)), soft_timeout=30, timeout=60)
 def measure(path: str, package: str = "") -> dict[str, Any]:
     """Measure one Python source file. Fails with the file, the line and the reason if it cannot be read or parsed.
 

@@ -47,7 +47,9 @@ def test_lines_by_kind(source: bytes, expected: tuple[int, ...]) -> None:
     assert astuple(count(source)) == expected
 
 
-_BLOCKS = st.sampled_from(["x = 1", "# a comment", "", "   ", 'y = """a\n\n# b\n"""', "def f():\n    '''Doc\n\n    more'''", "z = [\n]"])
+_BLOCKS = st.sampled_from(
+    ["x = 1", "# a comment", "", "   ", 'y = """a\n\n# b\n"""', "def f():\n    '''Doc\n\n    more'''", "z = [\n]"]
+)
 
 
 @given(st.lists(_BLOCKS), st.sampled_from(["\n", "\r\n", "\r"]), st.booleans())
