@@ -12,6 +12,8 @@ import uuid
 from pathlib import Path
 from typing import Any, Literal
 
+from celery import shared_task
+
 from apps.jobs.api import Abort, Retry, RetryPolicy, Snooze, SoftTimeout, current_job, job
 
 logger = logging.getLogger(__name__)
@@ -178,3 +180,9 @@ def append(path: str, line: str) -> None:
     with Path(path).open("a") as file:
         file.write(f"{current_job.id} {current_job.attempt} {line}\n")
         file.flush()
+
+
+@shared_task
+def ordinary(n: int) -> int:
+    """Not a job: a plain Celery task in the same project."""
+    return n * 2

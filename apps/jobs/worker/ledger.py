@@ -148,12 +148,13 @@ class Ledger(threading.Thread):
         sql = statements.on(connection)
         won: dict[uuid.UUID, Claimed] = {}
         with sql.transaction(connection, durable=bool(batch.settlements)):
+            # Before the runs are settled: afterwards they are not running any more.
+            sql.progress(connection, list(batch.progress.values()))
             sql.settle(connection, _latest(batch.settlements))
             if batch.claims:
                 wanted = sorted({id for ids, _ in batch.claims for id in ids})
                 won = {claimed.id: claimed for claimed in sql.claim(connection, self.lease.worker, wanted)}
             sql.log(connection, batch.logs)
-            sql.progress(connection, list(batch.progress.values()))
         claims, batch.claims = batch.claims, []
         for ids, callback in claims:
             self._call_soon(callback, [won[id] for id in ids if id in won])

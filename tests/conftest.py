@@ -1,0 +1,87 @@
+"""Fixtures. ``stack``: dispatcher, worker, web and Flower, running. ``bare``: none of them; the test starts and kills its own.
+
+Tests with either write to the database for real; what they leave is deleted. Tests that only need the database use
+pytest-django's ``db``.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import connection
+from django.test.utils import setup_databases, teardown_databases
+from pytest_django.plugin import DjangoDbBlocker
+
+from tests.stack import Stack, wait_until
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_test_environment: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """The test database. pytest-django's own fixture makes none for tests that are not marked with ``django_db``."""
+    with django_db_blocker.unblock():
+        made = setup_databases(verbosity=0, interactive=False)
+        yield
+        teardown_databases(made, verbosity=0)
+
+
+@pytest.fixture(scope="session")
+def _stack(django_db_setup: None) -> Iterator[Stack]:
+    stack = Stack()
+    yield stack
+    stack.stop()
+
+
+@pytest.fixture
+def live_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """The database without a transaction around the test; jobs are deleted afterwards."""
+    with django_db_blocker.unblock():
+        _delete_jobs()
+        yield
+        _delete_jobs()
+        connection.close()
+
+
+@pytest.fixture
+def stack(_stack: Stack, live_db: None) -> Iterator[Stack]:
+    """Everything runs. ``web_url``, ``flower_url``, ``flower_auth``, ``admin``: where, and as whom."""
+    user = get_user_model().objects.filter(username=_stack.admin[0]).first()
+    if user is None:
+        get_user_model().objects.create_superuser(*[_stack.admin[0], "admin@example.com", _stack.admin[1]])
+    running = {process.name for process in _stack.processes if process.popen.poll() is None}
+    if running != {"dispatcher", "worker", "web", "flower"}:
+        _stack.stop()
+        _stack.dispatcher()
+        _stack.web()
+        _stack.flower()
+        _stack.worker()
+    yield _stack
+    _settle_down()
+
+
+@pytest.fixture
+def bare(_stack: Stack, live_db: None) -> Iterator[Stack]:
+    """Nothing runs; the test starts what it needs."""
+    _stack.stop()
+    yield _stack
+    _stack.stop()
+
+
+def _settle_down() -> None:
+    """Let running jobs end, and stop the rest, before the next test."""
+    from apps.jobs.actions import cancel
+    from apps.jobs.models import Job
+    from apps.jobs.states import FINAL
+
+    for job in Job.objects.exclude(state__in=FINAL):
+        cancel(job.pk)
+    wait_until(lambda: not Job.objects.exclude(state__in=FINAL).exists(), what="jobs of this test ended")
+
+
+def _delete_jobs() -> None:
+    from apps.jobs.models import Attempt, Job, LogLine
+
+    for model in (LogLine, Attempt, Job):
+        model.objects.all()._raw_delete(connection.alias)
+
+
+__all__ = ["bare", "live_db", "stack", "wait_until"]

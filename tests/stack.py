@@ -1,0 +1,160 @@
+"""Furrow's own processes for the tests: real ones, started and killed like in production, on the test database."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+import psutil
+from deploy import ports
+from django.db import connection
+
+from tests.services import RUN
+
+PYTHON = sys.executable
+CELERY = [PYTHON, "-m", "celery", "-A", "config"]
+
+
+def wait_until(condition: Callable[[], object], *, seconds: float = 30, what: str = "") -> None:
+    """Poll until the condition holds.
+
+    Raises:
+        AssertionError: it did not in time.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what or condition}"
+        time.sleep(0.02)
+
+
+class Process:
+    """One started process and its log."""
+
+    def __init__(self, name: str, command: list[str], env: dict[str, str]) -> None:
+        self.name = name
+        self.log = RUN / "log" / f"{name}.log"
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("wb") as log:
+            self.popen = subprocess.Popen(
+                command, env=env, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
+            )
+
+    @property
+    def text(self) -> str:
+        """What it has logged."""
+        return self.log.read_text(errors="replace")
+
+    def children(self) -> list[psutil.Process]:
+        """Its pool processes."""
+        return psutil.Process(self.popen.pid).children()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the process alone."""
+        self.popen.send_signal(number)
+
+    def kill(self) -> None:
+        """SIGKILL it and its children, as a machine that loses power."""
+        if self.popen.poll() is None:
+            os.killpg(self.popen.pid, signal.SIGKILL)
+        self.popen.wait(10)
+
+    def stop(self, seconds: float = 30) -> int:
+        """SIGTERM, and wait; its exit code."""
+        if self.popen.poll() is None:
+            self.popen.send_signal(signal.SIGTERM)
+        try:
+            return self.popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"{self.name} did not end within {seconds} s of SIGTERM:\n{self.text[-3000:]}") from None
+
+
+class Stack:
+    """Starts dispatcher, workers, web and Flower, and stops what still runs."""
+
+    flower_auth = ("flower", "only for the tests")
+    admin = ("admin", "only for the tests")
+
+    def __init__(self) -> None:
+        self.processes: list[Process] = []
+        self._ports: dict[str, int] = {}
+
+    def environ(self, **extra: str) -> dict[str, str]:
+        """The environment of the processes: the test database, the test servers."""
+        return {**os.environ, "DATABASE_URL": database_url(), "PYTHONUNBUFFERED": "1", **extra}
+
+    def start(self, name: str, command: list[str], **extra: str) -> Process:
+        """Start a process; it is stopped with the stack."""
+        process = Process(name, command, self.environ(**extra))
+        self.processes.append(process)
+        return process
+
+    def dispatcher(self, name: str = "dispatcher", **extra: str) -> Process:
+        """Start a dispatcher."""
+        return self.start(name, [PYTHON, "manage.py", "dispatcher"], **extra)
+
+    def worker(self, name: str = "worker", *, processes: int = 2, ready: bool = True, **extra: str) -> Process:
+        """Start a worker, and wait until it consumes."""
+        options = ["-c", str(processes), "-n", f"{name}@test", "--without-gossip", "--without-mingle", "-l", "info"]
+        process = self.start(name, [*CELERY, "worker", *options], **extra)
+        if ready:
+            wait_until(lambda: f"{name}@test ready" in process.text, seconds=60, what=f"{name} ready; log: {process.log}")
+        return process
+
+    def web(self) -> Process:
+        """Start the web server."""
+        bind = self.web_url.removeprefix("http://")
+        return self.start(
+            "web",
+            [PYTHON, "-m", "gunicorn", "config.wsgi", "--bind", bind, "-k", "gthread", "--threads", "4"],
+            FLOWER_URL=self.flower_url,
+        )
+
+    def flower(self) -> Process:
+        """Start Flower."""
+        port = str(self._port("flower"))
+        return self.start(
+            "flower", [*CELERY, "flower", "--address=127.0.0.1", f"--port={port}"], FLOWER_BASIC_AUTH=":".join(self.flower_auth)
+        )
+
+    @property
+    def web_url(self) -> str:
+        """Where the admin answers."""
+        return f"http://127.0.0.1:{self._port('web')}"
+
+    @property
+    def flower_url(self) -> str:
+        """Where Flower answers."""
+        return f"http://127.0.0.1:{self._port('flower')}"
+
+    def stop(self) -> None:
+        """Stop what runs, gently first."""
+        for process in self.processes:
+            if process.popen.poll() is None:
+                process.popen.send_signal(signal.SIGCONT)
+                process.popen.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + 15
+        for process in self.processes:
+            try:
+                process.popen.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+        self.processes.clear()
+
+    def _port(self, name: str) -> int:
+        if name not in self._ports:
+            self._ports[name] = ports.choose(ports.spread(28000 if name == "web" else 28500, Path(RUN)))
+        return self._ports[name]
+
+
+def database_url() -> str:
+    """The test database, as a URL."""
+    given = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{given['NAME']}"
+    user, password = quote(given["USER"]), quote(given["PASSWORD"])
+    return f"postgresql://{user}:{password}@{given['HOST']}:{given['PORT']}/{given['NAME']}"
