@@ -105,6 +105,11 @@ def test_a_thousand_folders_deep(tmp_path: Path) -> None:
         os.mkdir(path)
     (path / "deep.py").touch()
     assert len(names(tmp_path)) == 1
+    # Not left to pytest: its clean-up is recursive.
+    (path / "deep.py").unlink()
+    while path != tmp_path:
+        path.rmdir()
+        path = path.parent
 
 
 def test_by_default_the_standard_library_without_what_is_installed_inside_it() -> None:
