@@ -25,8 +25,9 @@ from apps.jobs.errors import (
     SubmitError,
     UnknownKind,
 )
+from apps.jobs.explain import Situation, situation
 from apps.jobs.kinds import Kind, all_kinds, get_kind, job
-from apps.jobs.models import Attempt, Job, Leader, LogLine, Worker
+from apps.jobs.models import Attempt, Job, LogLine
 from apps.jobs.retry import RetryPolicy
 from apps.jobs.states import FINAL, Outcome, State
 from apps.jobs.submit import submit, submit_many
@@ -43,24 +44,24 @@ __all__ = [
     "JobFailed",
     "Kind",
     "KindError",
-    "Leader",
     "LogLine",
     "OptionError",
     "Outcome",
     "Retry",
     "RetryPolicy",
+    "Situation",
     "Snooze",
     "SoftTimeout",
     "State",
     "SubmitError",
     "UnknownKind",
-    "Worker",
     "all_kinds",
     "cancel",
     "current_job",
     "get_kind",
     "job",
     "retry",
+    "situation",
     "submit",
     "submit_many",
 ]

@@ -9,9 +9,9 @@ from typing import Any
 
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections
 from django.db.models import Count
-from django.db.models.functions import Now
+from django.utils import timezone
 
-from apps.jobs.api import FINAL, Job, Leader, State, Worker
+from apps.jobs.api import FINAL, Job, Situation, State, situation
 from tasks.census import measure, report
 
 #: Seconds without a job ending after which it is asked why.
@@ -103,7 +103,7 @@ def follow(
         now = clock()
         still = now - moved
         try:
-            seen, causes = standing(batch), troubles() if still >= STILL else []
+            seen, causes = standing(batch), troubles(batch) if still >= STILL else []
         except (OperationalError, InterfaceError) as error:
             close_old_connections()
             causes = [f"The database is away: {str(error).strip()}"]
@@ -117,15 +117,23 @@ def follow(
         sleep(interval)
 
 
-def troubles() -> list[str]:
-    """What keeps jobs from running, in sentences with a remedy; empty when nothing is known to."""
+def troubles(batch: uuid.UUID) -> list[str]:
+    """What keeps the jobs of a batch from running, in sentences with a remedy; empty when nothing is known to."""
+    job = Job.objects.filter(batch=batch).exclude(state__in=FINAL).order_by("priority", "pk").first()
+    return obstacles(job, situation(job, timezone.now())) if job else []
+
+
+def obstacles(job: Job, around: Situation) -> list[str]:
+    """What :func:`apps.jobs.api.situation` says, as far as it is an obstacle."""
     found = []
-    leaders = list(Leader.objects.filter(lease_until__gt=Now()))
-    if not leaders:
+    if not around.dispatcher_leads:
         found.append("No dispatcher leads: start one with `manage.py dispatcher`.")
-    found += [f"The dispatcher says: {leader.trouble}" for leader in leaders if leader.trouble]
-    if not Worker.objects.filter(lease_until__gt=Now(), stopped_at__isnull=True).exists():
-        found.append("No worker lives: start one with `celery -A config worker`.")
+    if around.dispatcher_trouble:
+        found.append(f"The dispatcher says: {around.dispatcher_trouble.rstrip('.')}.")
+    if not around.consumers:
+        found.append(f"No living worker consumes the queue {job.queue!r}: start one with `celery -A config worker`.")
+    elif not around.knowing:
+        found.append(f"No living worker of the queue {job.queue!r} knows {job.kind}: restart the workers with today's code.")
     return found
 
 
