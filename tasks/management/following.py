@@ -103,7 +103,7 @@ def follow(
         now = clock()
         still = now - moved
         try:
-            seen, causes = standing(batch), troubles(batch) if still >= STILL else []
+            seen, causes = standing(batch), troubles(batch) if still >= min(STILL, patience) else []
         except (OperationalError, InterfaceError) as error:
             close_old_connections()
             causes = [f"The database is away: {str(error).strip()}"]
@@ -113,7 +113,7 @@ def follow(
         if seen.report in FINAL:
             return
         if still >= patience * (1 if causes else LENIENCE):
-            raise Stalled(f"No job of this census ended for {still:.0f} seconds. " + (" ".join(causes) or _no_cause()))
+            raise Stalled(f"No job of this census ended for {still:.0f} s. " + (" ".join(causes) or _no_cause()))
         sleep(interval)
 
 

@@ -52,6 +52,8 @@ class Command(BaseCommand):
         """Submit, watch, print."""
         self._json = bool(options["json"])
         self._console = console_on(self.stderr if self._json else self.stdout)
+        if not options["patience"] > 0:
+            raise CommandError(f"--patience is {options['patience']:g}: it must be more than 0 seconds. Nothing was submitted.")
         census = None
         try:
             census = self._resume(options) if options["follow"] else self._submit(options)
