@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 #: Larger files are refused, in bytes: a syntax tree takes more than a hundred times the memory of its source.
-MAX_BYTES = 4 * 1024 * 1024
+MAX_BYTES = 2 * 1024 * 1024
 
 
 class SourceError(Exception):
