@@ -98,8 +98,9 @@ class Postgres(Service):
         return home / "data"
 
     def _initialise(self, data: Path) -> None:
-        """Create the cluster. What an interrupted attempt left is removed first."""
-        shutil.rmtree(data, ignore_errors=True)
+        """Create the cluster, under another name until it is whole. What an interrupted attempt left is removed."""
+        new = data.with_name("data.new")
+        shutil.rmtree(new, ignore_errors=True)
         user, group = _unprivileged() if os.geteuid() == 0 else (None, None)
         secret = data.parent / f"password-{secrets.token_hex(4)}"
         files.write(secret, self.password)
@@ -109,7 +110,7 @@ class Postgres(Service):
             [
                 str(self._program("initdb")),
                 "-D",
-                str(data),
+                str(new),
                 "-U",
                 _NAME,
                 "--auth=scram-sha-256",
@@ -130,8 +131,8 @@ class Postgres(Service):
         )
         secret.unlink()
         if done.returncode:
-            shutil.rmtree(data, ignore_errors=True)
             raise ServiceFailed(f"initdb failed for {data}:\n{done.stdout}{done.stderr}")
+        new.rename(data)
 
     def _program(self, name: str) -> Path:
         """A program of the version that made the cluster, or of the newest one if there is no cluster yet."""

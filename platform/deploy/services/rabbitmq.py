@@ -5,8 +5,10 @@ and no shell stands between. Nothing of the machine's own RabbitMQ is read: not 
 its port mapper.
 """
 
+import contextlib
 import os
 import secrets
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -105,10 +107,24 @@ class RabbitMQ(Service):
         ]
 
     def launch(self, command: list[str]) -> None:
+        """Start epmd and the node. What a first start that was cut short has left is removed.
+
+        The node writes its accounts and queues to disk up to two seconds late. One that was killed in its first
+        moments would come up again with nobody allowed in, for ever.
+        """
+        if not self._state.get("settled"):
+            shutil.rmtree(self.folder / "data", ignore_errors=True)
         distribution = ports.choose(ports.spread(22000, self.folder), remembered=self._state.get("distribution_port"))
         self._remember(distribution_port=distribution)
         self._start_mapper()
         super().launch(command)
+
+    def start(self) -> None:
+        super().start()
+        if not self._state.get("settled"):
+            with contextlib.suppress(subprocess.CalledProcessError):  # a version that keeps them elsewhere
+                self.ctl("eval", "mnesia:sync_log().")
+            self._remember(settled=True)
 
     def stop(self) -> None:
         super().stop()

@@ -1,0 +1,96 @@
+"""The stack as a whole: up, crashed, up again, down; in a run folder of its own beside any other stack."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from deploy import ROOT, environment, health, processes
+from deploy.services import Redis
+from deploy.stack import Stack
+from deploy.supervisor import PROGRAMS
+
+OWN = ("DATABASE", "DATABASE_URL", "BROKER_URL", "REDIS_URL", "FURROW_RUN", "DJANGO_SETTINGS_MODULE")
+
+
+@dataclass
+class Shell:
+    """A shell in which somebody works with one stack."""
+
+    run: Path
+    environ: dict[str, str]
+
+    def deploy(self, *words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "deploy", *words],
+            cwd=ROOT,
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=170,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def pid(self, file: str) -> int:
+        return int(json.loads((self.run / file).read_text())["pid"])
+
+    def marked(self) -> set[int]:
+        return {process.pid for process in processes.marked(Stack(self.run, self.environ).memory["id"])}
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Iterator[Redis]:
+    """A Redis that the stack is pointed at and must leave alone."""
+    service = Redis(tmp_path / "foreign")
+    service.start()
+    yield service
+    service.destroy()
+
+
+@pytest.fixture
+def shell(tmp_path: Path, foreign: Redis) -> Iterator[Shell]:
+    run = tmp_path / "a run" / "folder #1"
+    kept = {name: value for name, value in os.environ.items() if name not in OWN and not name.startswith("FURROW")}
+    shell = Shell(run, kept | {"FURROW_RUN": str(run), "REDIS_URL": foreign.url})
+    yield shell
+    shell.deploy("down")
+
+
+def test_a_stack_comes_up_outlives_crashes_and_goes_down(shell: Shell, foreign: Redis) -> None:
+    said = shell.deploy("up")
+    settings = environment.load(shell.run)
+    assert settings["ADMIN_PASSWORD"] in said
+    assert (shell.run / "env").stat().st_mode & 0o777 == 0o600
+    assert settings["REDIS_URL"] == foreign.url
+    assert health.status(f"http://127.0.0.1:{settings['WEB_PORT']}/admin/login/") == 200
+    assert health.status(settings["FLOWER_URL"]) == 401
+
+    running = shell.marked()
+    assert running >= {shell.pid("supervisord.json")}
+    assert shell.deploy("up").count("works") == len(PROGRAMS)
+    assert shell.pid("supervisord.json") in running
+    assert settings == environment.load(shell.run)
+
+    for file in ("supervisord.json", "rabbitmq/pid.json", "rabbitmq/epmd.pid.json"):
+        psutil.Process(shell.pid(file)).kill()
+    assert "left behind" in shell.deploy("up")
+    assert not running & shell.marked()
+    assert settings == environment.load(shell.run)
+
+    fresh = {name: value for name, value in shell.environ.items() if name != "REDIS_URL"}
+    asked = [sys.executable, "-m", "celery", "-A", "config", "inspect", "ping"]
+    assert "pong" in subprocess.run(asked, cwd=ROOT, env=fresh, capture_output=True, text=True).stdout
+
+    broker = shell.pid("rabbitmq/pid.json")
+    shell.deploy("down")
+    assert not shell.marked()
+    assert not processes.born(broker)
+    assert foreign.alive
+    assert "nothing is running" in shell.deploy("down")
