@@ -66,14 +66,10 @@ def why(job: Job, around: Situation, now: dt.datetime) -> Reason | None:
         case State.PENDING if job.run_at > now:
             return _not_due(job, around)
         case State.PENDING:
-            return (
-                _dispatcher(job, around)
-                or _workers(job, around)
-                or Reason("Due; the dispatcher sends it next, since", job.run_at)
-            )
+            return _dispatcher(job, around) or _workers(job, around) or Reason("The dispatcher sends it next; due", job.run_at)
         case State.QUEUED:
             return _workers(job, around) or Reason(
-                f"In RabbitMQ; a worker of queue “{job.queue}” takes it when it has room, since", job.queued_at
+                f"In RabbitMQ; a worker of queue “{job.queue}” takes it when it has room; sent", job.queued_at
             )
         case State.RUNNING:
             return _running(job, around)
@@ -93,23 +89,23 @@ def _not_due(job: Job, around: Situation) -> Reason:
 
 def _dispatcher(job: Job, around: Situation) -> Reason | None:
     if not around.dispatcher_leads:
-        return Reason("Due, but no dispatcher is running; due since", job.run_at, "Start one: manage.py dispatcher", stuck=True)
+        return Reason("Due, but no dispatcher is running; due", job.run_at, "Start one: manage.py dispatcher", stuck=True)
     if around.dispatcher_trouble:
-        return Reason(f"Due, but the dispatcher has trouble: {around.dispatcher_trouble}; due since", job.run_at, stuck=True)
+        return Reason(f"Due, but the dispatcher has trouble: {around.dispatcher_trouble}; due", job.run_at, stuck=True)
     return None
 
 
 def _workers(job: Job, around: Situation) -> Reason | None:
     if not around.consumers:
         return Reason(
-            f"No living worker consumes queue “{job.queue}”; due since",
+            f"No living worker consumes queue “{job.queue}”; due",
             job.run_at,
             f"Start one: celery -A config worker -Q {job.queue}",
             stuck=True,
         )
     if not around.knowing:
         return Reason(
-            f"No living worker of queue “{job.queue}” knows the kind {job.kind}; due since",
+            f"No living worker of queue “{job.queue}” knows the kind {job.kind}; due",
             job.run_at,
             "Restart the workers with the code that declares it.",
             stuck=True,
@@ -119,7 +115,7 @@ def _workers(job: Job, around: Situation) -> Reason | None:
 
 def _running(job: Job, around: Situation) -> Reason | None:
     if not around.worker_lives:
-        return Reason("Its worker has shown no sign of life; the dispatcher gives the job back. Running since", job.started_at)
+        return Reason("Its worker has shown no sign of life; the dispatcher gives the job back. It began", job.started_at)
     if job.cancel_requested_at:
         return Reason("Asked to stop", job.cancel_requested_at)
-    return Reason("Runs since", job.started_at)
+    return Reason("Began", job.started_at)

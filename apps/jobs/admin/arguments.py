@@ -129,6 +129,10 @@ def _limit(field: ArgumentField, schema: Mapping[str, Any]) -> None:
         field.widget.attrs["placeholder"] = _example(schema)
 
 
+def _limit_text(text: str, limit: Any) -> str:
+    return text.format(f"{limit:,}" if isinstance(limit, int) else limit)
+
+
 def _example(schema: Mapping[str, Any]) -> str:
     if names := list(schema.get("properties", {}))[:4]:
         return "{" + ", ".join(f'"{name}": …' for name in names) + "}"
@@ -147,7 +151,9 @@ def _help(field: ArgumentField, info: FieldInfo, schema: Mapping[str, Any], doc:
     """What the docstring or the annotation says, the limits, and what an empty input means. Plain text."""
     said = (info.description or doc).strip()
     sentences = [said[:1].upper() + said[1:].rstrip(".") + "." if said else ""]
-    limits = [text.format(schema[key]) for key, text in _LIMITS if key in schema]
+    limits = [
+        _limit_text(text, schema[key]) for key, text in _LIMITS if key in schema and (key, schema[key]) != ("minLength", 1)
+    ]
     if limits:
         sentences.append((", ".join(limits))[:1].upper() + ", ".join(limits)[1:] + ".")
     if isinstance(field, MomentField):

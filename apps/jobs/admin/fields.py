@@ -17,6 +17,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.forms.utils import from_current_timezone
 from django.utils import timezone
+from django.utils.dateparse import parse_duration
 from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
     UnfoldAdminSelectWidget,
@@ -145,6 +146,10 @@ class MomentField(ArgumentField):
 
 class SpanField(ArgumentField):
     """A span of time: seconds, ``H:MM:SS`` or ISO 8601."""
+
+    def shown(self, value: Any) -> Any:
+        span = parse_duration(value) if isinstance(value, str) else None
+        return str(span) if span is not None and dt.timedelta(0) <= span < dt.timedelta(days=1) else value
 
     def parse(self, text: str) -> Any:
         try:

@@ -20,6 +20,9 @@ from apps.jobs.models import Job
 from apps.jobs.models.job import DEFAULT_PRIORITY
 from apps.jobs.states import FINAL, State
 
+#: An empty cell; left out on phones, where each cell takes a line.
+_NONE = format_html('<span class="fw-none">{}</span>', wording.NOTHING)
+
 
 @admin.register(Job)
 class JobAdmin(ReadOnlyAdmin):
@@ -151,7 +154,7 @@ class JobAdmin(ReadOnlyAdmin):
         """The beginning of the error, or what the handler says it is doing."""
         text = job.error_start or (job.progress_note if job.state == State.RUNNING else "")
         if not text:
-            return wording.NOTHING
+            return _NONE
         tone = "fw-error" if job.error_start and job.state == State.FAILED else "fw-muted"
         return format_html('<span class="fw-short {}" title="{}">{}</span>', tone, text, wording.shorten(text, 80))
 
@@ -173,7 +176,7 @@ class JobAdmin(ReadOnlyAdmin):
 
 
 def _span(seconds: float | None) -> SafeString:
-    return format_html('<span class="fw-nowrap">{}</span>', wording.span(seconds))
+    return _NONE if seconds is None else format_html('<span class="fw-nowrap">{}</span>', wording.span(seconds))
 
 
 def _tell(request: HttpRequest, done: int, asked: int, success: str, otherwise: str) -> None:

@@ -42,9 +42,8 @@ def show(request: HttpRequest, object_id: str) -> HttpResponse:
     context = {
         **admin.site.each_context(request),
         **_body(request, job),
-        "title": job.kind,
-        "opts": Job._meta,
-        "original": job,
+        "title": f"Job {job.kind}",
+        "model_admin": admin.site.get_model_admin(Job),
         "lines": lines,
         "lines_left_out": total - len(lines),
         "lines_total": total,

@@ -4,6 +4,7 @@ import uuid
 from typing import Any
 
 from django.contrib import messages
+from django.contrib.admin import ShowFacets
 from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
@@ -55,6 +56,7 @@ class ReadOnlyAdmin(ModelAdmin):
     list_filter_submit = True
     list_fullwidth = True
     sortable_by = ()
+    show_facets = ShowFacets.NEVER
     search_fields: tuple[str, ...] = ("id",)
     #: Columns that a search looks through, newest rows only; and those that hold a UUID to be met exactly.
     search_texts: tuple[str, ...] = ()

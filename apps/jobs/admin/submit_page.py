@@ -112,5 +112,5 @@ def _submitted(request: HttpRequest, job: Job) -> HttpResponse:
 
 
 def _page(request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
-    context = {**admin.site.each_context(request), **context}
+    context = {**admin.site.each_context(request), "model_admin": admin.site.get_model_admin(Job), **context}
     return TemplateResponse(request, template, context, status=status)

@@ -1,0 +1,73 @@
+"""Why a job waits, in words."""
+
+import datetime as dt
+import uuid
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from apps.jobs.api import Attempt, Job, State
+from apps.jobs.explain import Situation, situation, why
+from apps.jobs.models import Leader, Worker
+
+NOW = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
+LATER = NOW + dt.timedelta(minutes=5)
+
+
+def job(state: State, **columns: Any) -> Job:
+    return Job(kind="a.kind", state=state, **{"run_at": NOW, "queued_at": NOW, "started_at": NOW, **columns})
+
+
+@pytest.mark.parametrize(
+    ("row", "around", "words", "stuck"),
+    [
+        (job(State.WAITING), Situation(), "Waits for other jobs", False),
+        (job(State.PENDING, run_at=LATER), Situation(), "Scheduled: due", False),
+        (job(State.PENDING, run_at=LATER, attempt=2), Situation(last_outcome="failed"), "Attempt 2 failed; tries again", False),
+        (job(State.PENDING, run_at=LATER, attempt=2), Situation(last_outcome="snoozed"), "asked to be run again later", False),
+        (job(State.PENDING, run_at=LATER, attempt=2), Situation(last_outcome="interrupted"), "handed it back", False),
+        (job(State.PENDING), Situation(), "The dispatcher sends it next", False),
+        (job(State.PENDING), Situation(dispatcher_leads=False), "no dispatcher is running", True),
+        (job(State.PENDING), Situation(dispatcher_trouble="no RabbitMQ"), "has trouble: no RabbitMQ", True),
+        (job(State.PENDING), Situation(consumers=0, knowing=0), "No living worker consumes queue “default”", True),
+        (job(State.QUEUED), Situation(consumers=0, knowing=0), "No living worker consumes queue “default”", True),
+        (job(State.QUEUED), Situation(knowing=0), "knows the kind a.kind", True),
+        (job(State.QUEUED), Situation(), "In RabbitMQ", False),
+        (job(State.RUNNING), Situation(), "Began", False),
+        (job(State.RUNNING), Situation(worker_lives=False), "no sign of life", False),
+        (job(State.RUNNING, cancel_requested_at=NOW), Situation(), "Asked to stop", False),
+    ],
+)
+def test_reasons(row: Job, around: Situation, words: str, stuck: bool) -> None:
+    reason = why(row, around, NOW)
+    assert reason is not None
+    assert words in reason.text
+    assert reason.stuck == stuck
+
+
+@pytest.mark.parametrize("state", [State.SUCCEEDED, State.FAILED, State.CANCELLED])
+def test_a_job_that_ended_waits_for_nothing(state: State) -> None:
+    assert why(job(state), Situation(), NOW) is None
+
+
+@pytest.mark.django_db
+def test_the_situation_is_read_from_the_tables() -> None:
+    now = timezone.now()
+    soon, before = now + dt.timedelta(minutes=1), now - dt.timedelta(minutes=1)
+    row = Job.objects.create(kind="a.kind", queue="mail", worker=uuid.uuid4())
+    assert situation(row, now) == Situation(
+        dispatcher_leads=False, consumers=0, knowing=0, worker_lives=False, dispatcher_trouble="", last_outcome=""
+    )
+    Leader.objects.create(role="dispatcher", holder="x", lease_until=soon, trouble="t")
+    for kinds, lease, stopped in (
+        [["a.kind"], soon, None],
+        [["b"], soon, None],
+        [["a.kind"], before, None],
+        [[], soon, before],
+    ):
+        Worker.objects.create(node="w", pid=1, processes=1, queues=["mail"], kinds=kinds, lease_until=lease, stopped_at=stopped)
+    Attempt.objects.create(job=row, number=1, outcome="lost", started_at=now, finished_at=now)
+    assert situation(row, now) == Situation(
+        dispatcher_trouble="t", consumers=2, knowing=1, worker_lives=False, last_outcome="lost"
+    )
