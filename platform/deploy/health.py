@@ -62,7 +62,7 @@ def status(url: str) -> int:
 def worker_answers(environ: Mapping[str, str]) -> bool:
     """Whether the worker answers a ping through the broker."""
     command = [sys.executable, "-m", "celery", "-A", "config", "inspect", "ping"]
-    command += ["--timeout", "3", "--destination", environ["WORKER_NODE"]]
+    command += ["--timeout", "1", "--destination", environ["WORKER_NODE"]]
     try:
         asked = subprocess.run(command, env=dict(environ), cwd=ROOT, capture_output=True, timeout=30)
     except subprocess.TimeoutExpired:

@@ -13,15 +13,6 @@ from deploy.errors import PackagesMissing, StackFailed
 from deploy.services import Postgres, RabbitMQ, Redis, Service
 from deploy.supervisor import PROGRAMS, Supervisor
 
-_ADMIN = """
-import os
-from django.contrib.auth import get_user_model
-users = get_user_model().objects
-if not users.filter(username="admin").exists():
-    users.create_superuser("admin", "", os.environ["ADMIN_PASSWORD"])
-print("generated" if users.get(username="admin").check_password(os.environ["ADMIN_PASSWORD"]) else "changed")
-"""
-
 
 def say(subject: str, what: str) -> None:
     """One line of progress."""
@@ -63,7 +54,7 @@ class Stack:
                 say("lock", "waited for another command on this run folder")
             stores = self._start_servers()
             self._settle(stores)
-            self._migrate()
+            self._prepare()
             if not self.supervisor.alive:
                 say("supervisor", f"starting {', '.join(PROGRAMS)}")
                 self.supervisor.start(self.told() | {processes.MARK: self.memory["id"]})
@@ -155,21 +146,17 @@ class Stack:
         environment.choose_ports(self.memory, self.environ)
         environment.save(self.run, environment.compose(self.run, self.memory, stores, self.environ))
 
-    def _migrate(self) -> None:
-        kind = "SQLite" if self.told()["DATABASE_URL"].startswith("sqlite") else "PostgreSQL"
-        say("database", f"{kind}, migrating")
-        self._manage("migrate", "--verbosity", "0")
-        known = self._manage("shell", "-v", "0", "-c", _ADMIN).split()[-1] == "generated"
-        self.memory.remember(admin_login=self.told()["ADMIN_PASSWORD"] if known else "(the password you set)")
-
-    def _manage(self, *arguments: str) -> str:
-        """Run a management command. Raises StackFailed with its last lines."""
-        command = [sys.executable, "manage.py", *arguments]
-        done = subprocess.run(command, env=self.told(), cwd=ROOT, capture_output=True, text=True)
+    def _prepare(self) -> None:
+        """Migrate, and see to the administrator. Raises StackFailed with the last lines of what went wrong."""
+        told = self.told()
+        say("database", f"{'SQLite' if told['DATABASE_URL'].startswith('sqlite') else 'PostgreSQL'}, migrating")
+        command = [sys.executable, "-m", "deploy.prepare"]
+        done = subprocess.run(command, env=told, cwd=ROOT, capture_output=True, text=True)
         if done.returncode:
             last = "\n".join((done.stdout + done.stderr).splitlines()[-20:])
-            raise StackFailed(f"`manage.py {arguments[0]}` failed:\n{last}")
-        return done.stdout
+            raise StackFailed(f"The database could not be prepared:\n{last}")
+        opens = done.stdout.split()[-1] == "generated"
+        self.memory.remember(admin_login=told["ADMIN_PASSWORD"] if opens else "(the password you set)")
 
     def _stop_processes(self) -> bool:
         was_alive = self.supervisor.alive

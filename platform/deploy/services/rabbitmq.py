@@ -170,7 +170,7 @@ class RabbitMQ(Service):
             port = ports.choose(ports.spread(23000, self.folder), remembered=self._state.get("mapper_port"))
             self._remember(mapper_port=port)
             self.mapper.start(["epmd"], env=self.environ(), log=self.log)
-            until(lambda port=port: not ports.is_free(port) or not self.mapper.alive, timeout=10)
+            until(lambda: not ports.is_free(self._state["mapper_port"]) or not self.mapper.alive, timeout=10)
 
 
 def _script(name: str) -> Path | None:
