@@ -1,0 +1,118 @@
+"""``manage.py health``: whether a part of the platform works, for container health checks, probes and people."""
+
+import socket
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.db.models.functions import Now
+
+from apps.jobs.api import all_kinds
+from apps.jobs.broker import Publisher
+from apps.jobs.conf import conf
+from apps.jobs.errors import BrokerError
+from apps.jobs.models import Leader, Worker
+from apps.locks.wakeup import wake
+
+#: Seconds that a worker has to answer.
+PATIENCE = 5.0
+
+
+class Command(BaseCommand):
+    """Exits with 1 and says what is wrong, if something is."""
+
+    help = "Say whether a part works: the dispatcher, this machine's worker, or the stores. Exits with 1 if it does not."
+    # Only asked questions count: the system checks are `manage.py check`.
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """The part, and which worker."""
+        parser.add_argument("part", choices=["dispatcher", "worker", "stores"])
+        parser.add_argument("--node", default="", help="a worker's node name; default: the worker of this host")
+
+    def handle(self, *args: Any, part: str, node: str, **options: Any) -> None:
+        """Ask the part."""
+        try:
+            match part:
+                case "dispatcher":
+                    self.stdout.write(dispatcher())
+                case "worker":
+                    self.stdout.write(worker(node))
+                case "stores":
+                    self.stdout.write(stores())
+        except DatabaseError as error:
+            raise CommandError(f"The database does not answer: {str(error).strip()}") from None
+
+
+def dispatcher() -> str:
+    """One that leads, without trouble. A dispatcher that stands by would lead by now if none did.
+
+    Raises:
+        CommandError: none leads, or the leading one names its trouble.
+    """
+    leader = Leader.objects.filter(role="dispatcher", lease_until__gt=Now()).first()
+    if leader is None:
+        raise CommandError("No dispatcher leads: none is running, or none reaches the database.")
+    if leader.trouble:
+        raise CommandError(f"The dispatcher {leader.holder} leads, but: {leader.trouble}")
+    return f"The dispatcher {leader.holder} leads (term {leader.term})."
+
+
+def worker(node: str) -> str:
+    """Its lease holds (its ledger reaches the database), and it answers a ping (its event loop turns and hears RabbitMQ).
+
+    Raises:
+        CommandError: there is none, or it does not answer.
+    """
+    living = Worker.objects.filter(stopped_at__isnull=True, lease_until__gt=Now())
+    here = f"@{socket.gethostname()}"
+    found = (living.filter(node=node) if node else living.filter(node__endswith=here)).first()
+    if found is None:
+        raise CommandError(f"No worker {node or '*' + here} holds a lease: it is not running, or does not reach the database.")
+    if not _answers(found.node):
+        raise CommandError(f"{found.node} does not answer within {PATIENCE:g} s: it is stuck, or RabbitMQ is away.")
+    return f"{found.node} works; its lease was renewed {found.heartbeat_at:%H:%M:%S} UTC."
+
+
+def _answers(node: str) -> bool:
+    celery = all_kinds()[0].task.app
+    try:
+        return bool(celery.control.ping(destination=[node], timeout=PATIENCE))
+    except OSError:  # kombu's error for a broker that cannot be reached is one
+        return False
+
+
+def stores() -> str:
+    """Database (with its tables up to date), RabbitMQ, Redis.
+
+    Raises:
+        CommandError: names each that is not there.
+    """
+    troubles = [trouble for trouble in (_database(), _rabbitmq(), _redis()) if trouble]
+    if troubles:
+        raise CommandError(" ".join(troubles))
+    return "The database, RabbitMQ and Redis answer."
+
+
+def _database() -> str:
+    executor = MigrationExecutor(connection)
+    missing = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+    return f"The database lacks {missing} migrations: manage.py migrate." if missing else ""
+
+
+def _rabbitmq() -> str:
+    publisher = Publisher(settings.BROKER_URL)
+    try:
+        publisher.depth(conf().queues[0])
+    except BrokerError as error:
+        return f"RabbitMQ does not answer: {error}."
+    finally:
+        publisher.close()
+    return ""
+
+
+def _redis() -> str:
+    return "" if wake() else "Redis does not answer; jobs are still dispatched, up to a second later."
