@@ -1,0 +1,144 @@
+"""The main job's way, as a person sees it: log in, fill in the form, watch it run, find it in Flower."""
+
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from deploy import packages
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from apps.jobs.api import Job, State
+from tests.stack import Stack, wait_until
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+#: The longest wait for something to appear, in milliseconds.
+PATIENCE = 20_000
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Debian's browser, headless; installed when it is missing."""
+    packages.ensure({"chromium": CHROMIUM})
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        # Playwright keeps an event loop in this thread, which Django takes for async code.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def admin(chromium: Browser, stack: Stack) -> Iterator[Page]:
+    """A page that is logged in. Any request to elsewhere, and any error of a script, fails the test."""
+    user, password = stack.flower_auth
+    origins = {urlsplit(url).netloc for url in (stack.web_url, stack.flower_url)}
+    context = chromium.new_context(
+        viewport={"width": 1280, "height": 900}, http_credentials={"username": user, "password": password}
+    )
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda request: wrong.append(request.url) if _is_elsewhere(request.url, origins) else None)
+    wait_until(lambda: page.request.get(f"{stack.web_url}/health/ready").ok, what="the web server answers")
+    page.goto(f"{stack.web_url}/admin/")
+    page.fill("input[name=username]", stack.admin[0])
+    page.fill("input[name=password]", stack.admin[1])
+    page.click("button[type=submit]")
+    expect(page.locator("h1")).to_contain_text("Overview")
+    yield page
+    context.close()
+    assert not wrong
+
+
+def _is_elsewhere(url: str, origins: set[str]) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme in ("http", "https", "ws", "wss") and parts.netloc not in origins
+
+
+def open_form(page: Page, kind: str) -> None:
+    """From the menu to the kind's form."""
+    page.locator("nav, #nav-sidebar, aside").get_by_role("link", name="Submit", exact=False).first.click()
+    page.fill("#kind-filter", kind)
+    page.get_by_role("link", name=re.compile(rf"^{re.escape(kind)}\b")).click()
+    expect(page.locator("h1")).to_contain_text(kind)
+
+
+def press_submit(page: Page) -> None:
+    page.get_by_role("button", name="Submit", exact=True).click()
+
+
+def test_a_job_is_submitted_by_its_form_seen_to_succeed_and_found_in_flower(admin: Page, stack: Stack) -> None:
+    open_form(admin, "kinds.talks")
+    admin.fill("input[name=lines]", "4")
+    press_submit(admin)
+    state = admin.locator(".fw-headline .fw-label")
+    expect(state).to_have_text("succeeded", timeout=PATIENCE)
+    expect(admin.locator("#job-lines")).to_contain_text("line 3")
+    expect(admin.locator("#job-lines")).to_contain_text("through logging")
+    expect(admin.locator(".fw-live")).to_be_hidden()
+    job = Job.objects.get()
+    assert (job.state, job.arguments, job.submitted_by and job.submitted_by.get_username()) == (
+        State.SUCCEEDED,
+        {"lines": 4, "steps": 4},
+        stack.admin[0],
+    )
+    admin.get_by_role("link", name="Open in Flower").click()
+    assert admin.url == f"{stack.flower_url}/task/{job.pk}"
+    expect(admin.locator("body")).to_contain_text(str(job.pk))
+    expect(admin.locator("body")).to_contain_text("SUCCESS")
+
+
+def test_a_bad_argument_is_refused_with_its_name_and_corrected(admin: Page) -> None:
+    open_form(admin, "kinds.typed")
+    admin.fill("input[name=text]", "kept <b>")
+    admin.fill("textarea[name=items]", '[1, "two"]')
+    press_submit(admin)
+    error = admin.locator("#error-items")
+    expect(error).to_contain_text("items: at 1: input should be a valid integer")
+    assert not Job.objects.exists()
+    expect(admin.locator("input[name=text]")).to_have_value("kept <b>")
+    admin.fill("textarea[name=items]", "[1, 2]")
+    press_submit(admin)
+    expect(admin.locator(".fw-headline .fw-label")).to_have_text("succeeded", timeout=PATIENCE)
+    assert Job.objects.get().arguments["items"] == [1, 2]
+
+
+def test_a_failing_job_shows_its_attempts_and_is_retried(admin: Page) -> None:
+    open_form(admin, "kinds.fails")
+    admin.fill("input[name=message]", "no <b>luck</b>")
+    press_submit(admin)
+    expect(admin.locator(".fw-headline .fw-label")).to_have_text("failed", timeout=PATIENCE)
+    expect(admin.locator(".fw-timeline li")).to_contain_text(["Submitted", "Attempt 1", "Attempt 2", "Attempt 3"])
+    admin.locator("summary").last.click()
+    expect(admin.locator("details[open] pre")).to_contain_text("ValueError: no <b>luck</b>")
+    admin.get_by_role("button", name="Retry").click()
+    expect(admin.locator("body")).to_contain_text("The job will run again.")
+    expect(admin.locator(".fw-timeline")).to_contain_text("Attempt 4", timeout=PATIENCE)
+
+
+def test_a_scheduled_job_says_why_it_waits_and_is_cancelled(admin: Page) -> None:
+    open_form(admin, "kinds.noop")
+    admin.fill("input[name='option.run_at']", "2036-01-02T03:04:05")
+    press_submit(admin)
+    state = admin.locator(".fw-headline .fw-label")
+    expect(state).to_have_text("pending")
+    expect(admin.locator(".fw-reason")).to_contain_text("Scheduled: due in")
+    admin.on("dialog", lambda dialog: dialog.accept())
+    admin.get_by_role("button", name="Cancel").click()
+    expect(state).to_have_text("cancelled")
+    expect(admin.locator("body")).to_contain_text("The job is cancelled.")
+
+
+@pytest.mark.parametrize("path", ["", "jobs/job/", "jobs/job/submit/", "jobs/job/submit/kinds.typed/", "jobs/worker/"])
+def test_nothing_is_cut_off_on_a_phone(admin: Page, stack: Stack, path: str) -> None:
+    admin.set_viewport_size({"width": 400, "height": 800})
+    admin.goto(f"{stack.web_url}/admin/{path}")
+    assert admin.evaluate("document.documentElement.scrollWidth") <= 400
