@@ -15,15 +15,13 @@ import amqp
 from kombu import Connection, Exchange, Queue
 from kombu.exceptions import OperationalError
 
-from apps.jobs.conf import conf
+from apps.jobs.conf import CELERY_QUEUE, conf
 from apps.jobs.errors import BrokerError
 
 logger = logging.getLogger(__name__)
 
 #: Topic, because Celery's delayed delivery for quorum queues wants it.
 EXCHANGE = Exchange("furrow", type="topic", durable=True)
-#: Celery's own queue, for the ordinary ``@shared_task``s of the project.
-CELERY_QUEUE = "celery"
 #: Seconds without any answer after which a connection is given up.
 TIMEOUT = 10.0
 _EMPTY_TASK = b'[[], {}, {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]'

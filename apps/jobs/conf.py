@@ -1,5 +1,6 @@
 """The engine's settings: ``settings.FURROW``, with defaults and with errors that name the setting and the remedy."""
 
+import re
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Any
@@ -7,6 +8,13 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
+
+from apps.jobs.errors import did_you_mean
+
+#: Celery's own queue, for the ordinary tasks of the project: no name for a job queue.
+CELERY_QUEUE = "celery"
+_QUEUE_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_MAY_BE_ZERO = ("shutdown_grace", "keep_succeeded", "keep_failed")
 
 
 @dataclass(frozen=True)
@@ -47,20 +55,37 @@ def conf() -> Conf:
         ImproperlyConfigured: ``settings.FURROW`` has a key that means nothing, or a value of the wrong type.
     """
     given: dict[str, Any] = getattr(settings, "FURROW", {})
+    if not isinstance(given, dict):
+        raise ImproperlyConfigured(f"FURROW is {given!r}: it must be a dict, such as {{'QUEUES': ['default']}}.")
     known = {f.name.upper(): f for f in fields(Conf)}
     for key, value in given.items():
         if key not in known:
-            raise ImproperlyConfigured(f"FURROW[{key!r}] means nothing. Known keys: {', '.join(sorted(known))}.")
-        wanted = {"int": int, "float": (int, float)}.get(str(getattr(known[key].type, "__name__", "")), list)
-        if not isinstance(value, wanted):  # type: ignore[arg-type]
-            raise ImproperlyConfigured(f"FURROW[{key!r}] is {value!r}: it must be {known[key].type}.")
+            raise ImproperlyConfigured(f"FURROW[{key!r}] means nothing: {did_you_mean(key, known)}.")
+        if must := _must_be(known[key].name, known[key].type, value):
+            raise ImproperlyConfigured(f"FURROW[{key!r}] is {value!r}: it must be {must}.")
     chosen = Conf(**{key.lower(): value for key, value in given.items()})
     for queue in chosen.queues:
-        if not queue or len(queue) > 100 or not queue.replace("-", "").replace("_", "").replace(".", "").isalnum():
+        if not _QUEUE_NAME.fullmatch(queue):
             raise ImproperlyConfigured(
-                f"FURROW['QUEUES'] names {queue!r}: a queue's name has 1 to 100 letters, digits, '-', '_' or '.'."
+                f"FURROW['QUEUES'] names {queue!r}: a queue's name has 1 to 100 letters (a to z), digits, '-', '_' or '.'."
             )
+        if queue == CELERY_QUEUE or queue.startswith("amq."):
+            owner = "Celery's own queue" if queue == CELERY_QUEUE else "reserved by RabbitMQ"
+            raise ImproperlyConfigured(f"FURROW['QUEUES'] names {queue!r}, which is {owner}: choose another name.")
     return chosen
+
+
+def _must_be(name: str, kind: Any, value: Any) -> str:
+    """What a setting must be; empty when it is."""
+    if kind in (int, float):
+        may_be_zero = name in _MAY_BE_ZERO
+        right = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
+        if right and (0 < value < float("inf") or (value == 0 and may_be_zero)):
+            return ""
+        return f"a {'whole ' if kind is int else ''}number {'not less' if may_be_zero else 'greater'} than 0"
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value) and len({*value}) == len(value):
+        return ""
+    return "a list of different names, with one at least"
 
 
 def _forget(*, setting: str, **kwargs: object) -> None:

@@ -1,7 +1,19 @@
 """Every error of the engine. An error's docstring is its general message; the text of an instance names the field, the
 reason and the remedy. Imports neither Django, Celery nor Redis."""
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterable, Mapping
+
+#: The longest that a handler may snooze, in seconds (a year).
+LONGEST_SNOOZE = 366 * 86400.0
+
+
+def did_you_mean(given: object, known: Iterable[str]) -> str:
+    """The remedy for a name that means nothing: the nearest known one, and all of them."""
+    names = sorted(known)
+    near = difflib.get_close_matches(str(given).lower(), {name.lower(): name for name in names}, n=1)
+    hint = next((f"did you mean {name!r}? " for name in names if near and name.lower() == near[0]), "")
+    return f"{hint}Known: {', '.join(names)}"
 
 
 class FurrowError(Exception):
@@ -59,8 +71,8 @@ class Snooze(FurrowError):
     """Raised by a handler: run this job again after ``seconds``; the attempt does not count."""
 
     def __init__(self, seconds: float, reason: str = "") -> None:
-        if not seconds >= 0:
-            raise ValueError(f"Snooze(seconds={seconds!r}): seconds must be 0 or more.")
+        if not 0 <= seconds <= LONGEST_SNOOZE:
+            raise ValueError(f"Snooze(seconds={seconds!r}): seconds must be from 0 to {LONGEST_SNOOZE:.0f} (a year).")
         self.seconds = float(seconds)
         super().__init__(reason or f"snoozed for {seconds:g} s")
 

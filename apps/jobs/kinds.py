@@ -9,6 +9,7 @@ import difflib
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, overload
 
@@ -16,13 +17,14 @@ from celery import shared_task
 
 from apps.jobs.arguments import Arguments
 from apps.jobs.conf import conf
-from apps.jobs.errors import KindError, UnknownKind
+from apps.jobs.errors import KindError, UnknownKind, did_you_mean
 from apps.jobs.models.job import DEFAULT_PRIORITY, HIGHEST_PRIORITY, LOWEST_PRIORITY, Job
 from apps.jobs.retry import RetryPolicy
 
 Handler = Callable[..., Any]
 
 _kinds: dict[str, "Kind"] = {}
+_NAME = re.compile(r"[\w-]+(\.[\w-]+)*")
 
 
 class Kind:
@@ -43,11 +45,12 @@ class Kind:
         timeout: float | None = None,
         expires: dt.timedelta | None = None,
     ) -> None:
+        _refuse_handler(handler)
         self.handler = handler
-        self.name = name or f"{handler.__module__.rsplit('.', 1)[-1]}.{handler.__name__}"
-        self.queue = queue or conf().queues[0]
+        self.name = f"{handler.__module__.rsplit('.', 1)[-1]}.{handler.__name__}" if name is None else name
+        self.queue = conf().queues[0] if queue is None else queue
         self.priority = priority
-        self.retry = retry or RetryPolicy()
+        self.retry = RetryPolicy() if retry is None else retry
         self.soft_timeout = soft_timeout
         self.timeout = timeout
         self.expires = expires
@@ -58,28 +61,34 @@ class Kind:
         self.__module__ = handler.__module__
 
     def _refuse_what_cannot_work(self) -> None:
-        if not callable(self.handler) or inspect.isclass(self.handler):
-            raise KindError(f"@job goes on a function, not on {self.handler!r}.")
-        if "<" in self.name or len(self.name) > 200:
-            raise KindError(f"{self.name!r} cannot name a kind: define the handler at module level (at most 200 characters).")
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name) or len(self.name) > 200:
+            raise KindError(
+                f"name={self.name!r} cannot name a kind: use letters, digits, '_' and '-', with dots between "
+                "(at most 200 characters)."
+            )
         if self.queue not in conf().queues:
             raise KindError(
-                f"{self.name}: queue {self.queue!r} is unknown. Known: {', '.join(conf().queues)}; add it to FURROW['QUEUES']."
+                f"{self.name}: queue {self.queue!r} is unknown, {did_you_mean(self.queue, conf().queues)}; "
+                "or add it to FURROW['QUEUES']."
             )
-        if not HIGHEST_PRIORITY <= self.priority <= LOWEST_PRIORITY:
+        if type(self.priority) is not int or not HIGHEST_PRIORITY <= self.priority <= LOWEST_PRIORITY:
             raise KindError(
-                f"{self.name}: priority {self.priority} is out of range; {HIGHEST_PRIORITY} goes first, {LOWEST_PRIORITY} last."
+                f"{self.name}: priority={self.priority!r} must be a whole number; "
+                f"{HIGHEST_PRIORITY} goes first, {LOWEST_PRIORITY} last."
             )
+        if not isinstance(self.retry, RetryPolicy):
+            raise KindError(f"{self.name}: retry={self.retry!r} must be a RetryPolicy, such as RetryPolicy(max_attempts=3).")
         for option in ("soft_timeout", "timeout"):
             seconds = getattr(self, option)
-            if seconds is not None and not 0 < seconds <= 7 * 86400:
+            if seconds is not None and (type(seconds) not in (int, float) or not 0 < seconds <= 7 * 86400):
                 raise KindError(f"{self.name}: {option}={seconds!r} must be seconds, more than 0 and at most a week.")
         if self.soft_timeout and self.timeout and self.soft_timeout >= self.timeout:
             raise KindError(
-                f"{self.name}: soft_timeout ({self.soft_timeout:g}) would have no effect: make it less than timeout ({self.timeout:g})."
+                f"{self.name}: soft_timeout ({self.soft_timeout:g}) would have no effect: "
+                f"make it less than timeout ({self.timeout:g})."
             )
-        if self.expires is not None and self.expires <= dt.timedelta(0):
-            raise KindError(f"{self.name}: expires={self.expires!r} must be a time span of more than zero.")
+        if self.expires is not None and not (isinstance(self.expires, dt.timedelta) and self.expires > dt.timedelta(0)):
+            raise KindError(f"{self.name}: expires={self.expires!r} must be a datetime.timedelta of more than zero.")
 
     def __repr__(self) -> str:
         return f"<kind {self.name}>"
@@ -150,7 +159,7 @@ def job(
     timeout: float | None = None,
     expires: dt.timedelta | None = None,
 ) -> Callable[[Handler], Kind]: ...
-def job(handler: Handler | None = None, /, **options: Any) -> Any:
+def job(handler: Any = None, /, **options: Any) -> Any:
     """Make a function the handler of a kind of job.
 
     Args:
@@ -166,10 +175,26 @@ def job(handler: Handler | None = None, /, **options: Any) -> Any:
         KindError: at import, when the declaration cannot work; names the option, the reason and the remedy.
     """
 
+    if unknown := [option for option in options if option not in _OPTIONS]:
+        raise KindError(f"@job has no option {unknown[0]!r}: {did_you_mean(unknown[0], _OPTIONS)}.")
+
     def declare(function: Handler) -> Kind:
         return register(Kind(function, **options))
 
     return declare(handler) if handler is not None else declare
+
+
+_OPTIONS = tuple(inspect.signature(Kind.__init__).parameters)[2:]
+
+
+def _refuse_handler(handler: Any) -> None:
+    if not inspect.isfunction(handler):
+        raise KindError(f"@job goes on a function, not on {handler!r}; options are given by name: @job(queue=…).")
+    if handler.__qualname__ != handler.__name__ or handler.__name__ == "<lambda>":
+        raise KindError(
+            f"@job on {handler.__module__}.{handler.__qualname__}: no other process could find it there; "
+            "define the handler at module level, with def."
+        )
 
 
 def register(kind: Kind) -> Kind:
@@ -207,12 +232,11 @@ def get_kind(name: str) -> Kind:
     Raises:
         UnknownKind: names the kinds that are near.
     """
-    try:
+    if isinstance(name, str) and name in _kinds:
         return _kinds[name]
-    except KeyError:
-        near = difflib.get_close_matches(name, _kinds, n=3) or sorted(_kinds)[:5]
-        hint = f"Did you mean {' or '.join(near)}?" if near else "No kind is registered; see FURROW['MODULES']."
-        raise UnknownKind(f"There is no kind {name!r}. {hint}") from None
+    near = difflib.get_close_matches(str(name), _kinds, n=3) or sorted(_kinds)[:5]
+    hint = f"Did you mean {' or '.join(near)}?" if near else "No kind is registered; see FURROW['MODULES']."
+    raise UnknownKind(f"There is no kind {name!r}. {hint}")
 
 
 def all_kinds() -> list[Kind]:

@@ -30,19 +30,34 @@ class RetryPolicy:
     exceptions: Mapping[type[BaseException], "RetryPolicy | None"] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, legal, remedy in (
-            ("max_attempts", 1 <= self.max_attempts <= 1000, "between 1 (no retry) and 1000"),
-            ("base", 0 <= self.base <= MAX_DELAY, f"seconds, from 0 to {MAX_DELAY:g}"),
-            ("factor", 1 <= self.factor <= 100, "between 1 (constant) and 100"),
-            ("cap", 0 <= self.cap <= MAX_DELAY, f"seconds, from 0 to {MAX_DELAY:g}"),
-            ("jitter", 0 <= self.jitter <= 1, "between 0 (none) and 1 (from zero to the full wait)"),
+        for name, types, least, most, remedy in (
+            ("max_attempts", (int,), 1, 1000, "a whole number from 1 (no retry) to 1000"),
+            ("base", (int, float), 0, MAX_DELAY, f"seconds, from 0 to {MAX_DELAY:.0f} (a week)"),
+            ("factor", (int, float), 1, 100, "a number from 1 (constant) to 100"),
+            ("cap", (int, float), 0, MAX_DELAY, f"seconds, from 0 to {MAX_DELAY:.0f} (a week)"),
+            ("jitter", (int, float), 0, 1, "a number from 0 (none) to 1 (from zero to the full wait)"),
         ):
-            if not legal:
-                raise KindError(f"RetryPolicy({name}={getattr(self, name)!r}): {name} must be {remedy}.")
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, types) or not least <= value <= most:
+                raise KindError(f"RetryPolicy({name}={value!r}): {name} must be {remedy}.")
+        self._check_exceptions()
+
+    def _check_exceptions(self) -> None:
+        if not isinstance(self.exceptions, Mapping):
+            raise KindError(f"RetryPolicy(exceptions={self.exceptions!r}): exceptions must map classes to policies.")
+        for error, policy in self.exceptions.items():
+            if not (isinstance(error, type) and issubclass(error, BaseException)):
+                raise KindError(f"RetryPolicy(exceptions=…): {error!r} is no exception class; write the class itself.")
+            if policy is not None and not isinstance(policy, RetryPolicy):
+                name = error.__name__
+                raise KindError(f"RetryPolicy(exceptions={{{name}: {policy!r}}}): use a RetryPolicy, or None if it is final.")
 
     def delay(self, failures: int, dice: Callable[[], float] = random.random) -> float:
         """Seconds to wait after the ``failures``-th failed attempt (1, 2, …)."""
-        full = min(self.cap, self.base * self.factor ** min(failures - 1, 200))
+        try:
+            full = min(self.cap, self.base * float(self.factor) ** (failures - 1))
+        except OverflowError:
+            full = self.cap if self.base else 0.0
         return full * (1 - self.jitter * dice())
 
     def for_error(self, error: type[BaseException]) -> "RetryPolicy | None":

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from apps.jobs import statements
 from apps.jobs.conf import conf
-from apps.jobs.errors import ArgumentError, OptionError
+from apps.jobs.errors import ArgumentError, OptionError, did_you_mean
 from apps.jobs.kinds import Kind, get_kind
 from apps.jobs.models.job import HIGHEST_PRIORITY, LOWEST_PRIORITY, Job, new_id
 from apps.locks.wakeup import wake
@@ -28,7 +28,7 @@ def submit(
     countdown: float | None = None,
     expires: float | dt.datetime | dt.timedelta | None = None,
     max_attempts: int | None = None,
-    batch: uuid.UUID | None = None,
+    batch: uuid.UUID | str | None = None,
     submitted_by: Any = None,
     id: uuid.UUID | str | None = None,
 ) -> Job:
@@ -48,13 +48,13 @@ def submit(
         UnknownKind: no such kind.
         ArgumentError, OptionError: name each field at fault, the reason and the remedy. Nothing was written.
     """
-    kind = get_kind(kind) if isinstance(kind, str) else kind
-    options = _options(kind, queue, priority, run_at, countdown, expires, max_attempts)
-    job_id = _id(kind, id)
-    text = kind.arguments.to_json(arguments or {})
-    columns = {"kind": kind.name, "batch": batch, "submitted_by_id": getattr(submitted_by, "pk", None), **options}
+    kind = kind if isinstance(kind, Kind) else get_kind(kind)
+    columns = _columns(kind, queue, priority, run_at, countdown, expires, max_attempts, batch, submitted_by)
+    job_id = new_id() if id is None else _uuid(kind, "id", id)
+    text = kind.arguments.to_json({} if arguments is None else arguments)
     connection = _connection()
-    statements.on(connection).insert_jobs(connection, [job_id], [text], columns)
+    if not statements.on(connection).insert_jobs(connection, [job_id], [text], columns):
+        raise OptionError(kind.name, {"id": f"{job_id} is the id of another job: leave it out, or use a fresh one"})
     _wake_after_commit()
     now = timezone.now()
     job = Job(id=job_id, arguments=json.loads(text), **{"created_at": now, "run_at": now, **columns})
@@ -72,17 +72,17 @@ def submit_many(
     countdown: float | None = None,
     expires: float | dt.datetime | dt.timedelta | None = None,
     max_attempts: int | None = None,
-    batch: uuid.UUID | None = None,
+    batch: uuid.UUID | str | None = None,
     submitted_by: Any = None,
 ) -> list[uuid.UUID]:
     """Submit a job for each row of arguments, all or none, in the current transaction; returns their ids in order.
 
     Raises:
         UnknownKind, OptionError: as :func:`submit`.
-        ArgumentError: the first row at fault; its fields are named ``row 17: path``. Nothing was written.
+        ArgumentError: the first row at fault, counted from 0; its fields are named ``row 17: path``. Nothing was written.
     """
-    kind = get_kind(kind) if isinstance(kind, str) else kind
-    options = _options(kind, queue, priority, run_at, countdown, expires, max_attempts)
+    kind = kind if isinstance(kind, Kind) else get_kind(kind)
+    columns = _columns(kind, queue, priority, run_at, countdown, expires, max_attempts, batch, submitted_by)
     texts = []
     for number, row in enumerate(rows):
         try:
@@ -92,7 +92,6 @@ def submit_many(
     ids = [new_id() for _ in texts]
     if not ids:
         return ids
-    columns = {"kind": kind.name, "batch": batch, "submitted_by_id": getattr(submitted_by, "pk", None), **options}
     connection = _connection()
     with transaction.atomic(using=connection.alias):
         statements.on(connection).insert_jobs(connection, ids, texts, columns)
@@ -100,7 +99,7 @@ def submit_many(
     return ids
 
 
-def _options(
+def _columns(
     kind: Kind,
     queue: str | None,
     priority: int | None,
@@ -108,12 +107,14 @@ def _options(
     countdown: float | None,
     expires: float | dt.datetime | dt.timedelta | None,
     max_attempts: int | None,
+    batch: uuid.UUID | str | None,
+    submitted_by: Any,
 ) -> dict[str, Any]:
-    """The columns that the options come to."""
+    """The columns that the kind and the options come to; all that is wrong with the options is said at once."""
     wrong: dict[str, str] = {}
     queue = kind.queue if queue is None else queue
     if queue not in conf().queues:
-        wrong["queue"] = f"{queue!r} is unknown; known: {', '.join(conf().queues)} (FURROW['QUEUES'])"
+        wrong["queue"] = f"{queue!r} is unknown, {did_you_mean(queue, conf().queues)}; or add it to FURROW['QUEUES']"
     priority = kind.priority if priority is None else priority
     if isinstance(priority, bool) or not isinstance(priority, int) or not HIGHEST_PRIORITY <= priority <= LOWEST_PRIORITY:
         wrong["priority"] = f"{priority!r} must be a whole number; {HIGHEST_PRIORITY} goes first, {LOWEST_PRIORITY} last"
@@ -122,9 +123,19 @@ def _options(
         wrong["max_attempts"] = f"{max_attempts!r} must be a whole number from 1 to 1000"
     due = _due(run_at, countdown, wrong)
     expires_at = _expiry(kind.expires if expires is None else expires, due, wrong)
+    if submitted_by is not None and not hasattr(submitted_by, "pk"):
+        wrong["submitted_by"] = f"{submitted_by!r} must be a user"
     if wrong:
         raise OptionError(kind.name, wrong)
-    columns = {"queue": queue, "priority": priority, "max_attempts": max_attempts, "expires_at": expires_at}
+    columns = {
+        "kind": kind.name,
+        "queue": queue,
+        "priority": priority,
+        "max_attempts": max_attempts,
+        "expires_at": expires_at,
+        "batch": None if batch is None else _uuid(kind, "batch", batch),
+        "submitted_by_id": getattr(submitted_by, "pk", None),
+    }
     # Due now: left to the database's clock, which is also the one that dispatches.
     return columns if run_at is None and not countdown else {**columns, "run_at": due}
 
@@ -134,15 +145,20 @@ def _due(run_at: dt.datetime | None, countdown: float | None, wrong: dict[str, s
     if run_at is not None and countdown is not None:
         wrong["countdown"] = "is given together with run_at: give one of them"
     elif countdown is not None:
-        try:
-            return now + dt.timedelta(seconds=max(0.0, float(countdown)))
-        except (TypeError, ValueError, OverflowError):
-            wrong["countdown"] = f"{countdown!r} must be a number of seconds"
+        if not _is_number(countdown) or countdown < 0:
+            wrong["countdown"] = f"{countdown!r} must be a number of seconds, not less than 0"
+        else:
+            try:
+                return now + dt.timedelta(seconds=countdown)
+            except OverflowError:
+                wrong["countdown"] = f"{countdown!r} seconds lead beyond the year 9999"
     elif run_at is not None:
         if not isinstance(run_at, dt.datetime):
             wrong["run_at"] = f"{run_at!r} must be a datetime"
         elif timezone.is_naive(run_at):
             wrong["run_at"] = f"{run_at.isoformat()} has no time zone: pass an aware datetime (django.utils.timezone.now())"
+        elif not _in_calendar(run_at):
+            wrong["run_at"] = f"{run_at.isoformat()} is outside of the years 1 to 9999 in UTC"
         else:
             return run_at
     return now
@@ -156,24 +172,40 @@ def _expiry(expires: float | dt.datetime | dt.timedelta | None, due: dt.datetime
             wrong["expires"] = f"{expires.isoformat()} has no time zone: pass an aware datetime"
             return None
         moment = expires
-    else:
+    elif isinstance(expires, dt.timedelta) or _is_number(expires):
         try:
-            moment = due + (expires if isinstance(expires, dt.timedelta) else dt.timedelta(seconds=float(expires)))
-        except (TypeError, ValueError, OverflowError):
-            wrong["expires"] = f"{expires!r} must be a time, a timedelta or a number of seconds"
+            moment = due + (expires if isinstance(expires, dt.timedelta) else dt.timedelta(seconds=expires))
+        except OverflowError:
+            wrong["expires"] = f"{expires!r} leads beyond the year 9999"
             return None
-    if moment <= due:
+    else:
+        wrong["expires"] = f"{expires!r} must be a time, a timedelta or a number of seconds"
+        return None
+    if not _in_calendar(moment):
+        wrong["expires"] = f"{moment.isoformat()} is outside of the years 1 to 9999 in UTC"
+    elif moment <= due:
         wrong["expires"] = f"{moment.isoformat()} is not after run_at ({due.isoformat()}): the job could never begin"
     return moment
 
 
-def _id(kind: Kind, given: uuid.UUID | str | None) -> uuid.UUID:
-    if given is None:
-        return new_id()
+def _is_number(value: Any) -> bool:
+    """A finite number, and no ``True``."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < float("inf")
+
+
+def _in_calendar(moment: dt.datetime) -> bool:
+    try:
+        moment.astimezone(dt.UTC)
+    except OverflowError:
+        return False
+    return True
+
+
+def _uuid(kind: Kind, option: str, given: uuid.UUID | str) -> uuid.UUID:
     try:
         return given if isinstance(given, uuid.UUID) else uuid.UUID(given)
     except (ValueError, AttributeError, TypeError):
-        raise OptionError(kind.name, {"id": f"{given!r} must be a UUID"}) from None
+        raise OptionError(kind.name, {option: f"{given!r} must be a UUID"}) from None
 
 
 def _in_row(error: Exception, number: int) -> Exception:

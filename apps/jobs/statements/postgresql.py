@@ -42,21 +42,23 @@ def transaction(connection: Connection, *, durable: bool) -> Iterator[None]:
         cursor.execute("COMMIT")
 
 
-def insert_jobs(connection: Connection, ids: Sequence[uuid.UUID], texts: Sequence[str], columns: dict[str, Any]) -> None:
-    """Insert a pending job for each id and arguments text; the other columns are the same for all."""
+def insert_jobs(connection: Connection, ids: Sequence[uuid.UUID], texts: Sequence[str], columns: dict[str, Any]) -> int:
+    """Insert a pending job for each id and arguments text; the other columns are the same for all. Returns how many: of
+    less than ``COPY_FROM`` rows those whose id exists are left out, which does not abort the caller's transaction."""
     names = ["id", "arguments", *columns]
     shared = tuple(columns.values())
     with connection.cursor() as cursor:
         if len(ids) < COPY_FROM:
             row = f"(%s, %s::jsonb{', %s' * len(shared)})"
             cursor.execute(
-                f"INSERT INTO jobs_job ({', '.join(names)}) VALUES {', '.join([row] * len(ids))}",
+                f"INSERT INTO jobs_job ({', '.join(names)}) VALUES {', '.join([row] * len(ids))} ON CONFLICT (id) DO NOTHING",
                 [value for id, text in zip(ids, texts, strict=True) for value in (id, text, *shared)],
             )
-            return
+            return int(cursor.rowcount)
         with cursor.copy(f"COPY jobs_job ({', '.join(names)}) FROM STDIN") as copy:
             for id, text in zip(ids, texts, strict=True):
                 copy.write_row((id, text, *shared))
+    return len(ids)
 
 
 _CLAIM = """

@@ -52,15 +52,17 @@ def _now() -> str:
     return _text(time.time())
 
 
-def insert_jobs(connection: Connection, ids: Sequence[uuid.UUID], texts: Sequence[str], columns: dict[str, Any]) -> None:
-    """Insert a pending job for each id and arguments text; the other columns are the same for all."""
+def insert_jobs(connection: Connection, ids: Sequence[uuid.UUID], texts: Sequence[str], columns: dict[str, Any]) -> int:
+    """Insert a pending job for each id and arguments text; the other columns are the same for all. Returns how many: rows whose
+    id exists are left out."""
     names = ["id", "arguments", *columns]
     shared = [_adapted(connection, value) for value in columns.values()]
     with connection.cursor() as cursor:
         cursor.executemany(
-            f"INSERT INTO jobs_job ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})",
+            f"INSERT INTO jobs_job ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))}) ON CONFLICT (id) DO NOTHING",
             [(id.hex, text, *shared) for id, text in zip(ids, texts, strict=True)],
         )
+        return int(cursor.rowcount)
 
 
 def _adapted(connection: Connection, value: Any) -> Any:

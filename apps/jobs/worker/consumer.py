@@ -41,7 +41,7 @@ class JobConsumer(Consumer):
         self.controller.jobs.intake.drop()
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
-        """A job of a kind that this worker does not have (an older or newer release): back to the dispatcher, with the reason."""
+        """A job of a kind that this worker does not have (an older or newer release): back to the dispatcher, with why."""
         try:
             id = uuid.UUID(message.headers["id"])
         except (KeyError, ValueError, TypeError):

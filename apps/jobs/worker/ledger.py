@@ -160,7 +160,7 @@ class Ledger(threading.Thread):
             self._call_soon(callback, [won[id] for id in ids if id in won])
 
     def _write_one_by_one(self, batch: _Batch) -> None:
-        """A value that the database refuses must not take its neighbours with it: the job it belongs to fails with the reason."""
+        """A value that the database refuses must not take its neighbours with it: its own job fails with the reason."""
         rest = _Batch()
         rest.logs, rest.progress = batch.logs, batch.progress
         try:

@@ -28,6 +28,7 @@ from apps.jobs.errors import Cancelled, Interruption, ResultError, Snooze, SoftT
 from apps.jobs.kinds import Kind, get_kind
 from apps.jobs.retry import next_delay
 from apps.jobs.states import Outcome, State
+from apps.jobs.storable import has_nul
 from apps.jobs.worker import channel
 from apps.jobs.worker.capture import JobLogHandler, clean, cut
 
@@ -162,7 +163,7 @@ def result_json(kind: Kind, value: Any) -> str | None:
         json.loads(text, parse_constant=_no_constant)
     except (ValueError, pydantic_core.PydanticSerializationError) as error:
         raise ResultError(f"{kind.name} returned a {type(value).__name__} that has no JSON form: {error}") from None
-    if "\\u0000" in text:
+    if has_nul(text):
         raise ResultError(f"{kind.name} returned text with the character U+0000, which cannot be stored.")
     if len(text.encode()) > conf().max_result_bytes:
         raise ResultError(
