@@ -9,6 +9,8 @@ PIP_INSTALL := .venv/bin/python -m pip install --quiet --disable-pip-version-che
 # Two commands at once take turns at the environment (where util-linux is installed: on every Linux).
 LOCKED := $(if $(shell command -v flock),flock requirements.txt)
 DEPLOY := .venv/bin/python -m deploy
+# For commands that act on what runs already: installing first would be absurd.
+IF_INSTALLED := test -x .venv/bin/python || { echo "Nothing was started here; make up does that."; exit 0; };
 
 .PHONY: help demo up down status logs test check format
 
@@ -21,14 +23,14 @@ demo: .venv/.runtime  ## Start everything, run the demo workload, say where to l
 up: .venv/.runtime  ## Start everything and wait until it works
 	@$(DEPLOY) up
 
-down: .venv/.runtime  ## Stop what was started here; data stays
-	@$(DEPLOY) down
+down:  ## Stop what was started here; data stays
+	@$(IF_INSTALLED) $(DEPLOY) down
 
-status: .venv/.runtime  ## Say what runs
-	@$(DEPLOY) status
+status:  ## Say what runs
+	@$(IF_INSTALLED) $(DEPLOY) status
 
-logs: .venv/.runtime  ## Follow the logs of all processes
-	@$(DEPLOY) logs
+logs:  ## Follow the logs of all processes
+	@$(IF_INSTALLED) $(DEPLOY) logs
 
 test: .venv/.development  ## Run all tests on PostgreSQL, and the engine's on SQLite as well
 	.venv/bin/python -m pytest $(ARGS)

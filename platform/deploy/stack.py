@@ -151,7 +151,7 @@ class Stack:
         told = self.told()
         say("database", f"{'SQLite' if told['DATABASE_URL'].startswith('sqlite') else 'PostgreSQL'}, migrating")
         command = [sys.executable, "-m", "deploy.prepare"]
-        done = subprocess.run(command, env=told, cwd=ROOT, capture_output=True, text=True)
+        done = subprocess.run(command, env=told, cwd=ROOT, umask=0o077, capture_output=True, text=True)
         if done.returncode:
             last = "\n".join((done.stdout + done.stderr).splitlines()[-20:])
             raise StackFailed(f"The database could not be prepared:\n{last}")

@@ -63,6 +63,7 @@ def shell(tmp_path: Path, foreign: Redis) -> Iterator[Shell]:
     shell.deploy("down")
 
 
+@pytest.mark.timeout(400)
 def test_a_stack_comes_up_outlives_crashes_and_goes_down(shell: Shell, foreign: Redis) -> None:
     said = shell.deploy("up")
     settings = environment.load(shell.run)
