@@ -1,6 +1,7 @@
 """The Django application of the engine."""
 
 from django.apps import AppConfig
+from django.core.exceptions import ImproperlyConfigured
 
 
 class JobsConfig(AppConfig):
@@ -15,4 +16,10 @@ class JobsConfig(AppConfig):
         from apps.jobs.conf import conf
         from apps.jobs.kinds import discover
 
-        discover(conf().modules)
+        modules = conf().modules
+        try:
+            discover(modules)
+        except ModuleNotFoundError as error:
+            if error.name not in modules:
+                raise
+            raise ImproperlyConfigured(f"FURROW['MODULES'] names {error.name!r}, and there is no such package.") from None

@@ -95,8 +95,9 @@ class Arguments:
         """
         names = self._by_position
         if len(args) > len(names):
-            text = f"{len(args)} given by position, but only {len(names)} can be ({', '.join(names) or 'none'})"
-            raise ArgumentError(self.kind, {"arguments": f"{text}: give the others by name"})
+            text = f"{len(args)} given by position, but there are only {len(names)} ({', '.join(names) or 'none'})"
+            named = ", ".join(name for name in self.names if name not in names)
+            raise ArgumentError(self.kind, {"arguments": f"{text}: give {named} by name" if named else text})
         bound = dict(zip(names, args, strict=False))
         if twice := bound.keys() & kwargs.keys():
             raise ArgumentError(self.kind, dict.fromkeys(twice, "is given twice, by position and by name"))

@@ -68,8 +68,7 @@ class Kind:
             )
         if self.queue not in conf().queues:
             raise KindError(
-                f"{self.name}: queue {self.queue!r} is unknown, {did_you_mean(self.queue, conf().queues)}; "
-                "or add it to FURROW['QUEUES']."
+                f"{self.name}: queue {self.queue!r} is unknown; {did_you_mean(self.queue, conf().queues)} (FURROW['QUEUES'])."
             )
         if type(self.priority) is not int or not HIGHEST_PRIORITY <= self.priority <= LOWEST_PRIORITY:
             raise KindError(

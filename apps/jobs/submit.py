@@ -114,7 +114,7 @@ def _columns(
     wrong: dict[str, str] = {}
     queue = kind.queue if queue is None else queue
     if queue not in conf().queues:
-        wrong["queue"] = f"{queue!r} is unknown, {did_you_mean(queue, conf().queues)}; or add it to FURROW['QUEUES']"
+        wrong["queue"] = f"{queue!r} is unknown; {did_you_mean(queue, conf().queues)} (FURROW['QUEUES'])"
     priority = kind.priority if priority is None else priority
     if isinstance(priority, bool) or not isinstance(priority, int) or not HIGHEST_PRIORITY <= priority <= LOWEST_PRIORITY:
         wrong["priority"] = f"{priority!r} must be a whole number; {HIGHEST_PRIORITY} goes first, {LOWEST_PRIORITY} last"

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 RUN_DIR = Path(os.environ.get("FURROW_RUN") or BASE_DIR / ".run").absolute()
@@ -83,6 +84,12 @@ TEMPLATES = [
 
 DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{RUN_DIR / 'db.sqlite3'}")}
 _database = DATABASES["default"]
+_engine = _database.get("ENGINE", "").rpartition(".")[2] or "no database"
+if _engine not in ("sqlite3", "postgresql"):
+    raise ImproperlyConfigured(
+        f"DATABASE_URL names {_engine}, and Furrow runs on PostgreSQL and SQLite: "
+        "set DATABASE_URL=postgresql://user:password@host:5432/name or sqlite:////path/to/file."
+    )
 if _database["ENGINE"] == "django.db.backends.sqlite3":
     Path(_database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
     # A file, since the tests' workers are processes of their own.
@@ -134,14 +141,23 @@ CELERY_TIMEZONE = "UTC"
 
 # --- Jobs -------------------------------------------------------------------------------------------------------------
 
+
+def _number(name: str, default: float) -> float:
+    text = os.environ.get(name, "").strip()
+    try:
+        return type(default)(text or default)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} is {text!r}: it must be a number, such as {default!r}.") from None
+
+
 FURROW = {
     "QUEUES": env.list("FURROW_QUEUES", default=["default"]),
     "MODULES": env.list("FURROW_MODULES", default=["tasks"]),
-    "MAX_ARGUMENT_BYTES": env.int("FURROW_MAX_ARGUMENT_BYTES", default=1024 * 1024),
-    "WORKER_LEASE": env.float("FURROW_WORKER_LEASE", default=15.0),
-    "LEADER_LEASE": env.float("FURROW_LEADER_LEASE", default=10.0),
-    "SHUTDOWN_GRACE": env.float("FURROW_SHUTDOWN_GRACE", default=20.0),
-    "RESEND_AFTER": env.float("FURROW_RESEND_AFTER", default=60.0),
+    "MAX_ARGUMENT_BYTES": _number("FURROW_MAX_ARGUMENT_BYTES", 1024 * 1024),
+    "WORKER_LEASE": _number("FURROW_WORKER_LEASE", 15.0),
+    "LEADER_LEASE": _number("FURROW_LEADER_LEASE", 10.0),
+    "SHUTDOWN_GRACE": _number("FURROW_SHUTDOWN_GRACE", 20.0),
+    "RESEND_AFTER": _number("FURROW_RESEND_AFTER", 60.0),
 }
 
 # --- The rest ---------------------------------------------------------------------------------------------------------
