@@ -1,7 +1,10 @@
 """A kind's arguments as form fields: which field, what it begins with, what help it gives."""
 
+import datetime as dt
+import decimal
 import enum
 import types
+import uuid
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin
 
@@ -10,24 +13,28 @@ from django.utils import timezone
 from pydantic.fields import FieldInfo
 
 from apps.jobs.admin import docstrings
-from apps.jobs.admin.fields import (
-    LONG,
-    WORDS,
-    ArgumentField,
-    ChoiceField,
-    JsonField,
-    MomentField,
-    SpanField,
-    TextField,
-    WordField,
-)
+from apps.jobs.admin.fields import LONG, ArgumentField, ChoiceField, JsonField, NumberField, TextField, WordField, YesNoField
+from apps.jobs.admin.time_fields import MomentField, SpanField, TimeField
 from apps.jobs.kinds import Kind
 
+#: Types that are written as a short text, and what makes the value of it.
+WORDS: dict[type, tuple[type[ArgumentField], dict[str, Any]]] = {
+    bool: (YesNoField, {}),
+    int: (NumberField, {"convert": int}),
+    float: (NumberField, {"convert": float}),
+    decimal.Decimal: (NumberField, {"convert": decimal.Decimal}),
+    dt.datetime: (MomentField, {}),
+    dt.date: (TimeField, {"input_type": "date", "convert": dt.date.fromisoformat}),
+    dt.time: (TimeField, {"input_type": "time", "convert": dt.time.fromisoformat}),
+    dt.timedelta: (SpanField, {}),
+    uuid.UUID: (WordField, {"convert": uuid.UUID}),
+    str: (TextField, {}),
+}
 _BY_SCHEMA: dict[str, type[ArgumentField]] = {
     "string": WordField,
-    "integer": WORDS[int][0],
-    "number": WORDS[float][0],
-    "boolean": WORDS[bool][0],
+    "integer": NumberField,
+    "number": NumberField,
+    "boolean": YesNoField,
 }
 _LIMITS = (
     ("minimum", "at least {}"),
@@ -60,7 +67,7 @@ def _field(name: str, info: FieldInfo, schema: Mapping[str, Any], doc: str) -> A
     bare, nullable = _unwrap(info.annotation)
     needed = info.is_required()
     make, options = _choose(bare, schema)
-    if "convert" not in options and issubclass(make, WORDS[int][0]):
+    if "convert" not in options and issubclass(make, NumberField):
         options = {"convert": int if schema.get("type") == "integer" else float}
     field = make(nullable=nullable, needed=needed, label=name, **options)
     _limit(field, schema)
@@ -121,7 +128,7 @@ def _schema(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[s
 def _limit(field: ArgumentField, schema: Mapping[str, Any]) -> None:
     """Tell the browser the limits; the kind's model enforces them."""
     for key, attribute in _ATTRIBUTES.items():
-        if key in schema and isinstance(field, (TextField, WORDS[int][0])):
+        if key in schema and isinstance(field, (TextField, NumberField)):
             field.widget.attrs[attribute] = schema[key]
     if isinstance(field, TextField) and schema.get("maxLength", 0) > LONG:
         field.shown("\n")
@@ -144,7 +151,7 @@ def _default(field: ArgumentField, info: FieldInfo) -> Any:
         value = pydantic_core.to_jsonable_python(info.get_default(call_default_factory=True, validated_data={}))
     except (ValueError, TypeError):
         return None
-    return None if value is None and not isinstance(field, WORDS[bool][0]) else field.shown(value)
+    return None if value is None and not isinstance(field, YesNoField) else field.shown(value)
 
 
 def _help(field: ArgumentField, info: FieldInfo, schema: Mapping[str, Any], doc: str, needed: bool) -> str:

@@ -5,19 +5,13 @@ and the kind's own model then accepts or refuses it exactly as for any other cal
 that is no JSON, a local time that does not exist) is refused here.
 """
 
-import datetime as dt
-import decimal
 import enum
 import json
-import uuid
 from collections.abc import Callable
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.forms.utils import from_current_timezone
-from django.utils import timezone
-from django.utils.dateparse import parse_duration
 from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
     UnfoldAdminSelectWidget,
@@ -108,56 +102,6 @@ class NumberField(WordField):
         return UnfoldAdminIntegerFieldWidget({"step": 1 if self.convert is int else "any"})
 
 
-class TimeField(WordField):
-    """A date or a time of day, in the browser's own input."""
-
-    def __init__(self, input_type: str, convert: Callable[[str], Any], **options: Any) -> None:
-        self.kind_of_input = input_type
-        super().__init__(convert, **options)
-
-    def make_widget(self) -> Any:
-        step = {"step": 1} if self.kind_of_input == "time" else {}
-        return UnfoldAdminTextInputWidget({"type": self.kind_of_input, **step})
-
-
-class MomentField(ArgumentField):
-    """A date and a time in the current time zone."""
-
-    kind_of_input = "datetime-local"
-
-    def make_widget(self) -> Any:
-        return UnfoldAdminTextInputWidget({"type": self.kind_of_input, "step": "any"})
-
-    def shown(self, value: Any) -> Any:
-        try:
-            moment = dt.datetime.fromisoformat(value)
-        except (TypeError, ValueError):
-            return value
-        local = timezone.localtime(moment).replace(tzinfo=None) if moment.tzinfo else moment
-        return local.isoformat(timespec="milliseconds" if local.microsecond else "seconds")
-
-    def parse(self, text: str) -> Any:
-        try:
-            moment = dt.datetime.fromisoformat(text.strip())
-        except ValueError:
-            return text
-        return moment if moment.tzinfo else from_current_timezone(moment)
-
-
-class SpanField(ArgumentField):
-    """A span of time: seconds, ``H:MM:SS`` or ISO 8601."""
-
-    def shown(self, value: Any) -> Any:
-        span = parse_duration(value) if isinstance(value, str) else None
-        return str(span) if span is not None and dt.timedelta(0) <= span < dt.timedelta(days=1) else value
-
-    def parse(self, text: str) -> Any:
-        try:
-            return dt.timedelta(seconds=float(text))
-        except (ValueError, OverflowError):
-            return text.strip()
-
-
 class YesNoField(ArgumentField):
     """Yes or no: a box to tick, or a choice where ``None`` is a third answer."""
 
@@ -241,18 +185,3 @@ def choice_key(value: Any) -> str:
 
 def _without_class(attrs: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in attrs.items() if name not in ("class", "type")}
-
-
-#: Types that are written as a short text, and what makes the value of it.
-WORDS: dict[type, tuple[type[ArgumentField], dict[str, Any]]] = {
-    bool: (YesNoField, {}),
-    int: (NumberField, {"convert": int}),
-    float: (NumberField, {"convert": float}),
-    decimal.Decimal: (NumberField, {"convert": decimal.Decimal}),
-    dt.datetime: (MomentField, {}),
-    dt.date: (TimeField, {"input_type": "date", "convert": dt.date.fromisoformat}),
-    dt.time: (TimeField, {"input_type": "time", "convert": dt.time.fromisoformat}),
-    dt.timedelta: (SpanField, {}),
-    uuid.UUID: (WordField, {"convert": uuid.UUID}),
-    str: (TextField, {}),
-}

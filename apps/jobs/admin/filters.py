@@ -15,7 +15,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from apps.jobs.conf import conf
 from apps.jobs.kinds import all_kinds
-from apps.jobs.states import Outcome, State
+from apps.jobs.states import FINAL, Outcome, State
 
 _AGES = {"1h": ("Last hour", 1), "24h": ("Last 24 hours", 24), "7d": ("Last 7 days", 7 * 24), "30d": ("Last 30 days", 30 * 24)}
 _LEVELS = {"10": "debug", "20": "info", "30": "warning", "40": "error", "50": "critical"}
@@ -61,10 +61,16 @@ class _Column(_Filter):
 
 
 class StateFilter(_Column):
+    """Jobs in a state. Saying of ended jobs that they have ended is redundant, and lets the index of those be used."""
+
     title, parameter_name = "state", "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(state.value, state.value) for state in State]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        found = super().queryset(request, queryset)
+        return found.filter(finished_at__isnull=False) if self.value() in FINAL else found
 
 
 class OutcomeFilter(_Column):

@@ -9,7 +9,8 @@ from django.utils import timezone
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from apps.jobs.admin.arguments import argument_fields
-from apps.jobs.admin.fields import OMIT, ArgumentField, MomentField
+from apps.jobs.admin.fields import OMIT, ArgumentField
+from apps.jobs.admin.time_fields import MomentField
 from apps.jobs.conf import conf
 from apps.jobs.errors import SubmitError
 from apps.jobs.kinds import Kind

@@ -15,6 +15,7 @@ from unfold.decorators import display
 
 from apps.jobs import actions, wording
 from apps.jobs.admin import filters, job_page, submit_page
+from apps.jobs.admin.job_body import run_seconds
 from apps.jobs.admin.readonly import ReadOnlyAdmin
 from apps.jobs.models import Job
 from apps.jobs.models.job import DEFAULT_PRIORITY
@@ -142,7 +143,7 @@ class JobAdmin(ReadOnlyAdmin):
     @display(description="run time")
     def run_time(self, job: Job) -> str:
         """How long the last run took, or takes."""
-        return _span(job_page.run_seconds(job, timezone.now()))
+        return _span(run_seconds(job, timezone.now()))
 
     @display(description="attempts")
     def attempts(self, job: Job) -> str:

@@ -1,13 +1,10 @@
 """The page of one job, its live part, and the two things that may be done to it. Each view translates and makes one call."""
 
-import datetime as dt
-import hashlib
-import json
+import logging
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.exceptions import PermissionDenied
@@ -17,20 +14,15 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.jobs import actions, wording
-from apps.jobs.admin.timeline import timeline
-from apps.jobs.errors import UnknownKind
-from apps.jobs.explain import situation, why
-from apps.jobs.kinds import get_kind
+from apps.jobs.admin.job_body import JSON_COLUMNS, body
 from apps.jobs.models import Job, LogLine
 from apps.jobs.states import FINAL, State
 
 #: Log lines that the page shows; the rest can be downloaded.
 LINES = 500
-_JSON = ("arguments", "result")
 
 
 @require_GET
@@ -41,7 +33,7 @@ def show(request: HttpRequest, object_id: str) -> HttpResponse:
     lines, total = _newest_lines(job, attempt)
     context = {
         **admin.site.each_context(request),
-        **_body(request, job),
+        **body(request, job, may_act=may_act(request)),
         "title": f"Job {job.kind}",
         "model_admin": admin.site.get_model_admin(Job),
         "lines": lines,
@@ -59,17 +51,17 @@ def show(request: HttpRequest, object_id: str) -> HttpResponse:
 def live(request: HttpRequest, job_id: uuid.UUID) -> JsonResponse:
     """What changed since the page was drawn: the body if its version is another, and new log lines of the newest attempt."""
     job = find(request, job_id)
-    body = _body(request, job)
+    now = body(request, job, may_act=may_act(request))
     same_attempt = request.GET.get("attempt") == str(job.attempt)
     after = int(text) if same_attempt and (text := request.GET.get("after", "")).isdecimal() and len(text) < 19 else 0
     lines = list(LogLine.objects.filter(job=job.pk, attempt=job.attempt, pk__gt=after).order_by("pk")[:LINES])
-    changed = request.GET.get("version") != body["version"]
+    changed = request.GET.get("version") != now["version"]
     return JsonResponse(
         {
-            "version": body["version"],
+            "version": now["version"],
             "final": job.state in FINAL,
             "attempt": job.attempt,
-            "body": render_to_string("admin/jobs/job/body.html", body, request) if changed else None,
+            "body": render_to_string("admin/jobs/job/body.html", now, request) if changed else None,
             "lines": render_to_string("admin/jobs/job/lines.html", {"lines": lines}),
             "last": lines[-1].pk if lines else after,
         }
@@ -104,10 +96,10 @@ def retry(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
 @require_GET
 def json_text(request: HttpRequest, job_id: uuid.UUID, column: str) -> HttpResponse:
     """The whole JSON text of the arguments or the result, as a file."""
-    if column not in _JSON:
+    if column not in JSON_COLUMNS:
         raise Http404
     job = find(request, job_id)
-    text = Job.objects.filter(pk=job.pk).annotate(text=Cast(column, TextField())).values_list("text", flat=True).get()
+    text = Job.objects.filter(pk=job.pk).annotate(text=Cast(column, TextField())).values_list("text", flat=True).first()
     headers = {"Content-Disposition": f'attachment; filename="{job.pk}-{column}.json"'}
     return HttpResponse(text or "null", content_type="application/json", headers=headers)
 
@@ -142,64 +134,13 @@ def find(request: HttpRequest, job_id: uuid.UUID | str, *, act: bool = False) ->
     except ValueError:
         raise Http404(f"{job_id!r} is not the id of a job.") from None
     rows = Job.objects.defer("arguments", "result").annotate(
-        **{f"{name}_text": Left(Cast(name, TextField()), 4 * wording.SHOWN + 1) for name in _JSON},
-        **{f"{name}_length": Length(Cast(name, TextField())) for name in _JSON},
+        **{f"{name}_text": Left(Cast(name, TextField()), 4 * wording.SHOWN + 1) for name in JSON_COLUMNS},
+        **{f"{name}_length": Length(Cast(name, TextField())) for name in JSON_COLUMNS},
     )
     job = rows.filter(pk=wanted).first()
     if job is None:
         raise Http404(f"There is no job {wanted}; jobs that ended long ago are deleted.")
     return job
-
-
-def run_seconds(job: Job, now: dt.datetime) -> float | None:
-    """Seconds of the last run, so far if it runs; ``None`` when it has not begun or has gone back to wait."""
-    if job.started_at is None or (job.state != State.RUNNING and job.finished_at is None):
-        return None
-    return ((job.finished_at or now) - job.started_at).total_seconds()
-
-
-def _body(request: HttpRequest, job: Any) -> dict[str, Any]:
-    """The context of the part that changes while the job lives."""
-    now = timezone.now()
-    final = job.state in FINAL
-    reason = None if final else why(job, situation(job, now), now)
-    known = _is_registered(job.kind)
-    return {
-        "job": job,
-        "version": _version(job, reason),
-        "final": final,
-        "reason": reason,
-        "events": timeline(job, now),
-        "wait_seconds": job.wait.total_seconds() if job.wait is not None else None,
-        "run_seconds": run_seconds(job, now),
-        "texts": [_json_part(job, name) for name in _JSON if name == "arguments" or job.state == State.SUCCEEDED],
-        "may_act": may_act(request),
-        "may_submit": request.user.has_perm("jobs.submit_job"),
-        "kind_known": known,
-        "flower_link": f"{settings.FLOWER_URL.rstrip('/')}/task/{job.pk}" if settings.FLOWER_URL else "",
-    }
-
-
-def _json_part(job: Any, name: str) -> dict[str, Any]:
-    length = getattr(job, f"{name}_length") or 0
-    text = wording.pretty_json(getattr(job, f"{name}_text") or "null")
-    is_cut = length > 4 * wording.SHOWN or len(text) > wording.SHOWN
-    return {"name": name, "text": text[: wording.SHOWN], "length": length, "is_cut": is_cut}
-
-
-def _is_registered(name: str) -> bool:
-    try:
-        get_kind(name)
-    except UnknownKind:
-        return False
-    return True
-
-
-def _version(job: Job, reason: Any) -> str:
-    """Changes when the body would look different."""
-    columns = ("state", "attempt", "progress", "progress_note", "error", "run_at", "queued_at", "started_at")
-    seen = [str(getattr(job, name)) for name in (*columns, "finished_at", "cancel_requested_at")]
-    return hashlib.sha256(json.dumps([seen, str(reason)]).encode()).hexdigest()[:16]
 
 
 def _chosen_attempt(request: HttpRequest, job: Job) -> int:
@@ -216,7 +157,7 @@ def _newest_lines(job: Job, attempt: int) -> tuple[list[LogLine], int]:
 def _log_text(job: Job, attempt: int) -> Iterator[str]:
     rows = LogLine.objects.filter(job=job.pk, attempt=attempt).order_by("pk")
     for line in rows.iterator():
-        yield f"{line.at.isoformat()} {line.level} {line.logger or '-'}: {line.message}\n"
+        yield f"{line.at.isoformat()} {logging.getLevelName(line.level)} {line.logger or '-'}: {line.message}\n"
 
 
 def _state_now(job: Job) -> str:

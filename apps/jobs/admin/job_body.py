@@ -1,0 +1,72 @@
+"""What the part of a job's page shows that changes while the job lives."""
+
+import datetime as dt
+import hashlib
+import json
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils import timezone
+
+from apps.jobs import wording
+from apps.jobs.admin.timeline import timeline
+from apps.jobs.errors import UnknownKind
+from apps.jobs.explain import situation, why
+from apps.jobs.kinds import get_kind
+from apps.jobs.models import Job
+from apps.jobs.states import FINAL, State
+
+#: Columns that hold JSON, read as text.
+JSON_COLUMNS = ("arguments", "result")
+
+
+def body(request: HttpRequest, job: Any, *, may_act: bool) -> dict[str, Any]:
+    """The context of the part that changes while the job lives."""
+    now = timezone.now()
+    final = job.state in FINAL
+    reason = None if final else why(job, situation(job, now), now)
+    known = _is_registered(job.kind)
+    return {
+        "job": job,
+        "version": _version(job, reason),
+        "final": final,
+        "reason": reason,
+        "events": timeline(job, now),
+        "wait_seconds": job.wait.total_seconds() if job.wait is not None else None,
+        "run_seconds": run_seconds(job, now),
+        "texts": [_json_part(job, name) for name in JSON_COLUMNS if name == "arguments" or job.state == State.SUCCEEDED],
+        "may_act": may_act,
+        "may_submit": request.user.has_perm("jobs.submit_job"),
+        "kind_known": known,
+        "flower_link": f"{settings.FLOWER_URL.rstrip('/')}/task/{job.pk}" if settings.FLOWER_URL else "",
+    }
+
+
+def run_seconds(job: Job, now: dt.datetime) -> float | None:
+    """Seconds of the last run, so far if it runs; ``None`` when it has not begun or has gone back to wait."""
+    if job.started_at is None or (job.state != State.RUNNING and job.finished_at is None):
+        return None
+    return ((job.finished_at or now) - job.started_at).total_seconds()
+
+
+def _json_part(job: Any, name: str) -> dict[str, Any]:
+    length = getattr(job, f"{name}_length") or 0
+    text = wording.pretty_json(getattr(job, f"{name}_text") or "null")
+    is_cut = length > 4 * wording.SHOWN or len(text) > wording.SHOWN
+    return {"name": name, "text": text[: wording.SHOWN], "length": length, "is_cut": is_cut}
+
+
+def _is_registered(name: str) -> bool:
+    try:
+        get_kind(name)
+    except UnknownKind:
+        return False
+    return True
+
+
+def _version(job: Job, reason: Any) -> str:
+    """Changes when the body would look different."""
+    columns = ("state", "attempt", "progress", "progress_note", "error", "run_at", "queued_at", "started_at")
+    seen = [str(getattr(job, name)) for name in (*columns, "finished_at", "cancel_requested_at")]
+    return hashlib.sha256(json.dumps([seen, str(reason)]).encode()).hexdigest()[:16]
