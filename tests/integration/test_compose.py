@@ -1,0 +1,219 @@
+"""The compose file and the image: that they say what they should, and that their commands and health checks work here, without
+containers, on the private servers."""
+
+import fnmatch
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deploy import ROOT, packages, ports
+
+from tests.stack import Stack, wait_until
+
+SECRETS = ("SECRET_KEY", "POSTGRES_PASSWORD", "RABBITMQ_PASSWORD", "REDIS_PASSWORD", "FLOWER_PASSWORD")
+SERVICES = {"postgres", "rabbitmq", "redis", "migrate", "web", "dispatcher", "worker", "flower"}
+OURS = ("migrate", "web", "dispatcher", "worker", "flower")
+FILE = ROOT / "docker-compose.yml"
+DOCKERFILE = ROOT / "platform" / "deploy" / "Dockerfile"
+SPAN = re.compile(r"(?:(\d+)m)?(?:(\d+)s)?")
+
+
+def compose(**given: str) -> "subprocess.CompletedProcess[str]":
+    """What `docker-compose config` says when these variables are given and no others."""
+    packages.install(packages.missing(["docker-compose", "python3-yaml"]))
+    names = re.findall(r"\$\{(\w+)", FILE.read_text())
+    environ = {name: value for name, value in os.environ.items() if name not in names}
+    with tempfile.NamedTemporaryFile() as nothing:
+        command = ["docker-compose", "--env-file", nothing.name, "-f", str(FILE), "config"]
+        return subprocess.run(command, env=environ | given, capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def secrets() -> dict[str, str]:
+    """What the command at the top of the compose file writes to .env."""
+    lines = FILE.read_text().splitlines()
+    start = next(number for number, line in enumerate(lines) if "umask" in line)
+    command = " ".join(line.removeprefix("#").strip() for line in lines[start : start + 2]).replace("> .env", "")
+    told = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True).stdout
+    return dict(line.split("=", 1) for line in told.splitlines())
+
+
+@pytest.fixture(scope="module")
+def services(secrets: dict[str, str]) -> dict[str, Any]:
+    """The services, as docker-compose understands them."""
+    done = compose(**secrets)
+    assert done.returncode == 0, done.stderr
+    # Debian's docker-compose brings the parser, for Debian's Python.
+    parse = ["/usr/bin/python3", "-c", "import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)"]
+    parsed = subprocess.run(parse, input=done.stdout, capture_output=True, text=True, check=True).stdout
+    return dict(json.loads(parsed)["services"])
+
+
+@pytest.fixture
+def process(bare: Stack, services: dict[str, Any]) -> "Processes":
+    """Starts what the services start."""
+    return Processes(bare, services)
+
+
+class Processes:
+    """The services' own commands and health checks, with ports and stores of this machine."""
+
+    def __init__(self, stack: Stack, services: dict[str, Any]) -> None:
+        self.stack = stack
+        self.services = services
+        self.ports = {inside: str(ports.choose(first)) for inside, first in (("8000", 27000), ("5555", 27500))}
+
+    def start(self, name: str) -> None:
+        """Start a service's command."""
+        self.stack.start(f"compose-{name}", self._here(self.services[name]["command"]), **self._environ(name))
+
+    def run(self, name: str, command: list[str]) -> "subprocess.CompletedProcess[str]":
+        """Run a command in a service's environment."""
+        environ = self.stack.environ(**self._environ(name))
+        return subprocess.run(self._here(command), env=environ, cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+    def is_healthy(self, name: str) -> bool:
+        """Run a service's health check."""
+        how, *command = self.services[name]["healthcheck"]["test"]
+        assert how == "CMD"
+        return self.run(name, command).returncode == 0
+
+    def _environ(self, name: str) -> dict[str, str]:
+        stores = ("DATABASE_URL", "BROKER_URL", "REDIS_URL", "FURROW_QUEUES")
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        told = {name: str(value) for name, value in self.services[name]["environment"].items() if name not in stores}
+        return told | {"PATH": path, "FURROW_MODULES": "tasks"}
+
+    def _here(self, command: list[str]) -> list[str]:
+        found = [word.replace("0.0.0.0", "127.0.0.1") for word in command]
+        for inside, outside in self.ports.items():
+            found = [re.sub(rf"\b{inside}\b", outside, word) for word in found]
+        return [str(Path(sys.executable).with_name(found[0])), *found[1:]]
+
+
+def seconds(span: str) -> int:
+    """``1m30s`` in seconds."""
+    found = SPAN.fullmatch(span)
+    assert found, span
+    return 60 * int(found[1] or 0) + int(found[2] or 0)
+
+
+def test_the_command_makes_every_secret(secrets: dict[str, str]) -> None:
+    assert set(secrets) == set(SECRETS)
+    assert all(re.fullmatch(r"[0-9a-f]{64}", secret) for secret in secrets.values())
+    assert len(set(secrets.values())) == len(SECRETS)
+
+
+@pytest.mark.parametrize("missing", SECRETS)
+def test_no_secret_has_a_default(secrets: dict[str, str], missing: str) -> None:
+    refused = compose(**secrets | {missing: ""})
+    assert refused.returncode != 0
+    assert "how to make .env" in refused.stderr
+
+
+def test_every_service_is_watched_restarted_and_its_log_bounded(services: dict[str, Any]) -> None:
+    assert set(services) == SERVICES
+    for name, service in services.items():
+        assert service["logging"]["options"]["max-size"], name
+        assert service["init"] is True, name
+        assert service["mem_limit"], name
+        if name == "migrate":
+            assert service["restart"] == "no"
+        else:
+            assert service["restart"] == "unless-stopped", name
+            assert service["healthcheck"]["test"], name
+
+
+def test_nothing_starts_before_what_it_needs(services: dict[str, Any]) -> None:
+    needs = {name: {of: how["condition"] for of, how in services[name]["depends_on"].items()} for name in OURS}
+    assert needs["migrate"] == {"postgres": "service_healthy"}
+    for name in OURS[1:]:
+        assert needs[name]["migrate"] == "service_completed_successfully"
+    for name in ("dispatcher", "worker", "flower"):
+        assert needs[name]["rabbitmq"] == "service_healthy"
+
+
+def test_only_web_and_flower_are_published_and_only_on_loopback(services: dict[str, Any]) -> None:
+    published = {name: json.dumps(service["ports"]) for name, service in services.items() if "ports" in service}
+    assert set(published) == {"web", "flower"}
+    assert all("127.0.0.1" in port for port in published.values())
+    assert {name for name, service in services.items() if "outside" in service["networks"]} == {"web", "worker", "flower"}
+
+
+def test_our_containers_are_confined(services: dict[str, Any]) -> None:
+    for name in OURS:
+        service = services[name]
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+    assert re.findall(r"^USER (\S+)", DOCKERFILE.read_text(), re.MULTILINE)[-1] not in ("0", "root")
+
+
+def test_a_worker_has_time_to_stop(services: dict[str, Any]) -> None:
+    worker = services["worker"]
+    assert seconds(worker["stop_grace_period"]) >= float(worker["environment"]["FURROW_SHUTDOWN_GRACE"]) + 15
+
+
+def test_every_variable_is_one_that_is_read(services: dict[str, Any]) -> None:
+    settings = (ROOT / "platform" / "config" / "settings.py").read_text()
+    known = set(re.findall(r'(?:env\.\w+|_number)\(\s*"(\w+)"', settings)) | {"FLOWER_BASIC_AUTH"}
+    for name in OURS:
+        assert set(services[name]["environment"]) <= known, name
+    example = (ROOT / ".env.example").read_text()
+    assert set(re.findall(r"\$\{(\w+)", FILE.read_text())) == set(re.findall(r"^# ?([A-Z_]+)=", example, re.MULTILINE))
+
+
+def test_the_image_gets_what_it_copies() -> None:
+    ignored = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
+    shown = {line[1:] for line in ignored if line.startswith("!")}
+    copied = set()
+    for sources in re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE.read_text(), re.MULTILINE):
+        copied |= set(sources.split())
+    assert copied == shown
+    assert all((ROOT / name).exists() for name in copied)
+    assert not any(fnmatch.fnmatch(name, pattern) for name in (".env", ".git", ".run") for pattern in shown)
+
+
+@pytest.mark.timeout(300)
+def test_the_commands_and_health_checks_work(process: Processes) -> None:
+    """As the containers run them: warned of nothing, migrated, healthy when up, and not before or afterwards."""
+    checked = process.run("web", ["python", "manage.py", "check", "--deploy", "--fail-level", "WARNING"])
+    assert checked.returncode == 0, checked.stderr
+    migrated = process.run("migrate", process.services["migrate"]["command"])
+    assert migrated.returncode == 0, migrated.stderr
+    assert process.run("web", ["python", "manage.py", "health", "stores"]).returncode == 0
+
+    for name in ("web", "dispatcher", "worker", "flower"):
+        assert not process.is_healthy(name), name
+        process.start(name)
+    for name in ("web", "dispatcher", "worker", "flower"):
+        wait_until(lambda name=name: process.is_healthy(name), seconds=60, what=f"{name} is healthy")
+
+    process.stack.stop()
+    for name in ("web", "dispatcher", "worker", "flower"):
+        assert not process.is_healthy(name), name
+
+
+def test_the_health_command_says_what_is_wrong(process: Processes) -> None:
+    for part, words in (("dispatcher", "No dispatcher leads"), ("worker", "No worker")):
+        said = process.run("web", ["python", "manage.py", "health", part])
+        assert said.returncode == 1
+        assert words in said.stderr
+    nowhere = {"BROKER_URL": "amqp://nobody:secret@127.0.0.1:9//", "REDIS_URL": "redis://127.0.0.1:9/0"}
+    said = subprocess.run(
+        [sys.executable, "manage.py", "health", "stores"],
+        env=process.stack.environ(**nowhere),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert said.returncode == 1
+    assert "RabbitMQ does not answer" in said.stderr
+    assert "Redis does not answer" in said.stderr
+    assert "secret" not in said.stderr
