@@ -49,13 +49,14 @@ def span(seconds: float | None) -> str:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 59.95:
         return f"{seconds:.1f}".removesuffix(".0") + " s"
+    seconds = max(60.0, seconds)
     for position, (size, unit) in enumerate(_STEPS):
         if seconds >= size:
             next_size, next_unit = _STEPS[position + 1] if position + 1 < len(_STEPS) else (1, "s")
             whole, rest = divmod(int(seconds), size)
             rest //= next_size
             return f"{whole:,} {unit} {rest} {next_unit}" if rest and whole < 100 else f"{whole:,} {unit}"
-    return f"{seconds:.0f} s"
+    raise AssertionError("the steps begin at a minute")
 
 
 def relative(when: dt.datetime, now: dt.datetime) -> str:
