@@ -1,6 +1,7 @@
 """System checks: what ``manage.py check`` refuses."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
@@ -18,6 +19,16 @@ def check_broker_url(**kwargs: Any) -> list[CheckMessage]:
 @register(Tags.security, deploy=True)
 def check_broker_credentials(**kwargs: Any) -> list[CheckMessage]:
     """RabbitMQ's default account is for trying out."""
-    if "guest:guest@" in settings.BROKER_URL:
-        return [Warning("BROKER_URL uses guest/guest.", hint="Create a user of its own and delete guest.", id="jobs.W001")]
+    try:
+        user = urlsplit(settings.BROKER_URL).username
+    except ValueError:
+        return []
+    if user in (None, "guest"):
+        return [
+            Warning(
+                "BROKER_URL uses RabbitMQ's default account, guest.",
+                hint="Create a user of its own and delete guest.",
+                id="jobs.W001",
+            )
+        ]
     return []

@@ -200,10 +200,9 @@ def register(kind: Kind) -> Kind:
     """Make a kind known to this process and to Celery.
 
     Raises:
-        KindError: another handler already has this name.
+        KindError: there is a kind of this name already.
     """
-    known = _kinds.get(kind.name)
-    if known is not None and known.handler is not kind.handler:
+    if known := _kinds.get(kind.name):
         places = [f"{k.handler.__module__}.{k.handler.__qualname__}" for k in (known, kind)]
         raise KindError(
             f"The kind {kind.name} is registered twice, by {places[0]} and {places[1]}: give one a name=… of its own."

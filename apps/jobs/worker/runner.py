@@ -20,11 +20,12 @@ from types import FrameType
 from typing import Any
 
 import pydantic_core
+from billiard import current_process
 from django.db import connections
 
 from apps.jobs.conf import conf
 from apps.jobs.context import _run
-from apps.jobs.errors import Cancelled, Interruption, ResultError, Snooze, SoftTimeout, UnknownKind
+from apps.jobs.errors import Cancelled, ResultError, Snooze, SoftTimeout, UnknownKind
 from apps.jobs.kinds import Kind, get_kind
 from apps.jobs.retry import next_delay
 from apps.jobs.states import Outcome, State
@@ -47,9 +48,11 @@ class Run:
         self.id, self.kind, self.attempt = uuid.UUID(id), kind, attempt
         self.failures, self.max_attempts = attempt - excused, max_attempts
         self._text_id, self._lines, self._progress_at = id, 0, 0.0
+        self.told = False  # that it shall stop
 
     def progress(self, fraction: float, note: str) -> None:
         """Report progress, at most ten times a second."""
+        self.check()
         now = time.monotonic()
         if now - self._progress_at >= PROGRESS_INTERVAL or fraction == 1:
             self._progress_at = now
@@ -57,6 +60,7 @@ class Run:
 
     def log(self, level: int, logger: str, message: str) -> None:
         """Report a log line; beyond the limit of an attempt one line says that the rest is cut."""
+        self.check()
         self._lines += 1
         limit = conf().max_log_lines
         if self._lines <= limit:
@@ -68,36 +72,52 @@ class Run:
         channel.reports.send(("log", self._text_id, self.attempt, time.time(), level, logger[:200], text))
 
     def check(self) -> None:
-        """Nothing to do: a cancelled run is stopped by the parent."""
+        """Stop here if somebody cancelled the job.
+
+        Raises:
+            Cancelled: once.
+        """
+        if not self.told and channel.stop_requests.asked(_process_index()) == self.id.bytes:
+            self.told = True
+            raise Cancelled("somebody cancelled the job")
 
 
-class _Alarm:
-    """The soft timeout: a timer signal that raises in the handler, and only there."""
+def _process_index() -> int:
+    return int(getattr(current_process(), "index", 0))
+
+
+class _Interruptions:
+    """Signals that raise in the handler, and only there: SIGALRM for the soft timeout, SIGUSR2 for a cancellation."""
 
     def __init__(self) -> None:
-        self.armed = False
+        self.run: Run | None = None
 
     def install(self) -> None:
-        signal.signal(signal.SIGALRM, self._ring)
+        signal.signal(signal.SIGALRM, self._on_alarm)
+        signal.signal(signal.SIGUSR2, self._on_cancel)
 
-    def _ring(self, signum: int, frame: FrameType | None) -> None:
-        if self.armed:
-            self.armed = False
+    def _on_alarm(self, signum: int, frame: FrameType | None) -> None:
+        if self.run is not None:
             raise SoftTimeout("the soft timeout passed")
 
-    def call(self, seconds: float | None, function: Callable[[], Any]) -> Any:
-        if seconds is None:
-            return function()
-        self.armed = True
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+    def _on_cancel(self, signum: int, frame: FrameType | None) -> None:
+        if self.run is not None:
+            self.run.told = False
+            self.run.check()
+
+    def call(self, run: Run, soft_timeout: float | None, function: Callable[[], Any]) -> Any:
+        self.run = run
+        if soft_timeout is not None:
+            signal.setitimer(signal.ITIMER_REAL, soft_timeout)
         try:
             return function()
         finally:
-            self.armed = False
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            self.run = None
+            if soft_timeout is not None:
+                signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-_alarm = _Alarm()
+_interruptions = _Interruptions()
 _ready_in_process = 0
 
 
@@ -105,7 +125,7 @@ def _prepare_process() -> None:
     global _ready_in_process
     if _ready_in_process != os.getpid():
         _ready_in_process = os.getpid()
-        _alarm.install()
+        _interruptions.install()
         JobLogHandler.install()
 
 
@@ -134,9 +154,9 @@ def run(id: str, kind_name: str, arguments: str, attempt: int, excused: int, max
     try:
         kind = get_kind(kind_name)
         given = kind.arguments.from_json(arguments)
-        value = _alarm.call(kind.soft_timeout, lambda: _call(kind, given))
+        value = _interruptions.call(current, kind.soft_timeout, lambda: _call(kind, given))
         verdict = (State.SUCCEEDED, Outcome.SUCCEEDED, None, result_json(kind, value), "", "", "")
-    except BaseException as error:
+    except BaseException as error:  # SystemExit and interruptions too: this process goes on
         verdict = _verdict(current, error)
     finally:
         _run.reset(token)
@@ -165,9 +185,10 @@ def result_json(kind: Kind, value: Any) -> str | None:
         raise ResultError(f"{kind.name} returned a {type(value).__name__} that has no JSON form: {error}") from None
     if has_nul(text):
         raise ResultError(f"{kind.name} returned text with the character U+0000, which cannot be stored.")
-    if len(text.encode()) > conf().max_result_bytes:
+    size, limit = len(text.encode()), conf().max_result_bytes
+    if size > limit:
         raise ResultError(
-            f"{kind.name} returned {len(text):,} bytes of JSON, the limit is {conf().max_result_bytes:,} "
+            f"{kind.name} returned {size:,} bytes of JSON, the limit is {limit:,} "
             "(FURROW['MAX_RESULT_BYTES']): store large results in a file or a table and return their name."
         )
     return text
@@ -216,6 +237,3 @@ def _release_connections(*, failed: bool) -> None:
             connection.close()
         else:
             connection.close_if_unusable_or_obsolete()
-
-
-__all__ = ["Interruption", "Run", "drain", "result_json", "run"]
