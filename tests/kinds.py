@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from celery import shared_task
 
-from apps.jobs.api import Abort, Retry, RetryPolicy, Snooze, SoftTimeout, current_job, job
+from apps.jobs.api import Abort, Retry, RetryPolicy, Snooze, SoftTimeout, cancel, current_job, job
 
 logger = logging.getLogger(__name__)
 
@@ -118,6 +118,21 @@ def kills_itself(with_signal: int = int(signal.SIGKILL), times: int = 99) -> str
     return "survived"
 
 
+@job(retry=ONCE)
+def stubborn(seconds: float, how: Literal["checks", "sleeps", "deaf"], mark: str = "") -> str:
+    """Take this long: asking whether to stop, asleep in Python, or deaf to everything but SIGKILL."""
+    if mark:
+        append(mark, "began")
+    if how == "deaf":
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if how == "checks":
+            current_job.check()
+        time.sleep(0.02)
+    return "done"
+
+
 @job
 def talks(lines: int = 3, steps: int = 4) -> None:
     """Log and report progress."""
@@ -186,3 +201,11 @@ def append(path: str, line: str) -> None:
 def ordinary(n: int) -> int:
     """Not a job: a plain Celery task in the same project."""
     return n * 2
+
+
+@job(retry=QUICK)
+def cancels_itself_and_fails() -> None:
+    """Fail, after somebody has cancelled this job."""
+    assert current_job.id is not None
+    cancel(current_job.id)
+    raise ValueError("too late")

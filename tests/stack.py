@@ -31,6 +31,23 @@ def wait_until(condition: Callable[[], object], *, seconds: float = 30, what: st
         time.sleep(0.02)
 
 
+def all_ended(seconds: float = 60) -> None:
+    """Wait until no job is left that has not ended.
+
+    Raises:
+        AssertionError: some have not; says which, and where they stand.
+    """
+    from apps.jobs.models import Job
+    from apps.jobs.states import FINAL
+
+    left = Job.objects.exclude(state__in=FINAL)
+    try:
+        wait_until(lambda: not left.exists(), seconds=seconds, what="all jobs ended")
+    except AssertionError as error:
+        columns = ("id", "kind", "state", "attempt", "worker", "run_at", "queued_at", "error")
+        raise AssertionError(f"{error}; {left.count()} left: {list(left.values(*columns)[:5])}") from None
+
+
 class Process:
     """One started process and its log."""
 

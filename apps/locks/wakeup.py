@@ -17,11 +17,11 @@ CHANNEL = "furrow:wake"
 QUIET = 2.0
 
 _lock = threading.Lock()
-_client: "redis.Redis[bytes] | None" = None
+_client: redis.Redis | None = None
 _quiet_until = 0.0
 
 
-def client(timeout: float = 0.25) -> "redis.Redis[bytes]":
+def client(timeout: float = 0.25) -> redis.Redis:
     """A client for ``settings.REDIS_URL`` with short timeouts (seconds); connects when first used."""
     return redis.Redis.from_url(
         settings.REDIS_URL, socket_timeout=timeout, socket_connect_timeout=timeout, health_check_interval=30, retry=None
@@ -70,7 +70,7 @@ class Waiter:
 
     def _subscribed(self) -> "redis.client.PubSub | None":
         if self._subscription is None and time.monotonic() >= self._retry_at:
-            subscription = client(timeout=1.0).pubsub(ignore_subscribe_messages=True)
+            subscription = client(timeout=1.0).pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
             subscription.subscribe(CHANNEL)
             subscription.get_message(timeout=1.0)
             self._subscription = subscription

@@ -53,11 +53,11 @@ class Dispatcher:
 
     def run(self) -> None:
         """Until stopped. A store that is away is named in the log and waited for."""
-        leading = False
+        leading: bool | None = None
         while not self._stopping.is_set():
             try:
-                if self.leadership.hold() != leading:
-                    leading = not leading
+                if (holds := self.leadership.hold()) != leading:
+                    leading = holds
                     logger.info("This dispatcher leads (term %s).", self.leadership.term) if leading else logger.info(
                         "Standing by."
                     )
@@ -86,7 +86,7 @@ class Dispatcher:
 
     def _seconds_idle(self) -> float:
         """Until the next scheduled job is due, at most a poll interval. While the window is full: a short while."""
-        until = statements.on(connection).seconds_until_due(connection, conf().queues)
+        until: float | None = statements.on(connection).seconds_until_due(connection, conf().queues)
         if until is None:
             return conf().poll_interval
         return min(max(until, 0.02), conf().poll_interval)

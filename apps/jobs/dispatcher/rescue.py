@@ -38,7 +38,7 @@ class Rescue:
     def run_once(self) -> int:
         """Rescue; returns how many jobs were taken back."""
         now, lease = time.monotonic(), conf().worker_lease
-        if now - self._last > lease / 2:
+        if now - self._last > self.interval + lease / 2:
             self._grace_until = now + lease
         self._last = now
         if now < self._grace_until:

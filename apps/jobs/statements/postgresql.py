@@ -55,7 +55,7 @@ def insert_jobs(connection: Connection, ids: Sequence[uuid.UUID], texts: Sequenc
                 [value for id, text in zip(ids, texts, strict=True) for value in (id, text, *shared)],
             )
             return int(cursor.rowcount)
-        with cursor.copy(f"COPY jobs_job ({', '.join(names)}) FROM STDIN") as copy:
+        with connection.wrap_database_errors, cursor.copy(f"COPY jobs_job ({', '.join(names)}) FROM STDIN") as copy:
             for id, text in zip(ids, texts, strict=True):
                 copy.write_row((id, text, *shared))
     return len(ids)
@@ -73,6 +73,17 @@ def claim(connection: Connection, worker: uuid.UUID, ids: Sequence[uuid.UUID]) -
     """Give these jobs to a worker; those that may not run now (cancelled, settled, expired, not due) are left out."""
     with _raw(connection) as cursor:
         return [Claimed(*row) for row in cursor.execute(_CLAIM, (worker, sorted(ids)))]
+
+
+def undo_claims(connection: Connection, worker: uuid.UUID, ids: Sequence[uuid.UUID]) -> None:
+    """Give back what this worker may have claimed without learning of it: the commit's answer was lost with the connection.
+    None of these runs began; the attempt does not count."""
+    with _raw(connection) as cursor:
+        cursor.execute(
+            """UPDATE jobs_job SET state = 'pending', worker = NULL, queued_at = NULL, excused = excused + 1
+               WHERE id = ANY(%s) AND state = 'running' AND worker = %s""",
+            (list(ids), worker),
+        )
 
 
 _SETTLE = """
@@ -221,7 +232,16 @@ def renew(connection: Connection, worker: uuid.UUID, lease: float) -> bool:
                WHERE id = %s AND stopped_at IS NULL AND lease_until > clock_timestamp()""",
             [lease, worker],
         )
-        return cursor.rowcount == 1
+        return bool(cursor.rowcount == 1)
+
+
+def stop_requests(connection: Connection, worker: uuid.UUID) -> list[uuid.UUID]:
+    """Jobs that this worker runs and somebody cancelled."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM jobs_job WHERE state = 'running' AND worker = %s AND cancel_requested_at IS NOT NULL", [worker]
+        )
+        return [row[0] for row in cursor.fetchall()]
 
 
 def register_worker(connection: Connection, worker: uuid.UUID, lease: float, description: dict[str, Any]) -> None:
@@ -245,7 +265,10 @@ def _json_lists(description: dict[str, Any]) -> dict[str, Any]:
     return {key: json.dumps(value) if isinstance(value, list) else value for key, value in description.items()}
 
 
-def _raw(connection: Connection) -> "psycopg.Cursor[Any]":
-    """A server-side binding cursor on Django's connection: parameters go in binary, not pasted into the text."""
+@contextmanager
+def _raw(connection: Connection) -> "Iterator[psycopg.Cursor[Any]]":
+    """A server-side binding cursor on Django's connection: parameters go in binary, not pasted into the text. Its errors are
+    Django's, like those of every other cursor."""
     connection.ensure_connection()
-    return psycopg.Cursor(connection.connection)
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        yield cursor

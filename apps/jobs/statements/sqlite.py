@@ -89,6 +89,17 @@ def claim(connection: Connection, worker: uuid.UUID, ids: Sequence[uuid.UUID]) -
     return claimed
 
 
+def undo_claims(connection: Connection, worker: uuid.UUID, ids: Sequence[uuid.UUID]) -> None:
+    """Give back what this worker may have claimed without learning of it: the commit's answer was lost with the connection.
+    None of these runs began; the attempt does not count."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            """UPDATE jobs_job SET state = 'pending', worker = NULL, queued_at = NULL, excused = excused + 1
+               WHERE id = %s AND state = 'running' AND worker = %s""",
+            [(id.hex, worker.hex) for id in ids],
+        )
+
+
 def settle(connection: Connection, settlements: Sequence[Settlement]) -> set[uuid.UUID]:
     """Settle runs and record their attempts; returns the jobs for which the attempt was still the current run."""
     with connection.cursor() as cursor:
@@ -227,6 +238,15 @@ def renew(connection: Connection, worker: uuid.UUID, lease: float) -> bool:
             (now, _text(time.time() + lease), worker.hex, now),
         )
         return bool(cursor.rowcount == 1)
+
+
+def stop_requests(connection: Connection, worker: uuid.UUID) -> list[uuid.UUID]:
+    """Jobs that this worker runs and somebody cancelled."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM jobs_job WHERE state = 'running' AND worker = %s AND cancel_requested_at IS NOT NULL", (worker.hex,)
+        )
+        return [uuid.UUID(row[0]) for row in cursor.fetchall()]
 
 
 def register_worker(connection: Connection, worker: uuid.UUID, lease: float, description: dict[str, Any]) -> None:

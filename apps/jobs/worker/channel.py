@@ -5,10 +5,12 @@ one getting the next job; and what a process has sent survives its death.
 """
 
 import marshal
+import mmap
 import os
 import socket
 import struct
 import tempfile
+import uuid
 from typing import Any
 
 #: Packets up to this size (bytes) go through the socket; a larger one goes through a nameless file whose descriptor is passed.
@@ -69,12 +71,34 @@ class Channel:
             self._in.sendmsg([b"file"], passed, flags)
 
 
+class StopRequests:
+    """Which job each pool process shall stop: shared memory, one slot a process, written by the parent. A process compares the
+    slot with the job it runs, so a request that comes too late stops nothing else."""
+
+    SLOTS = 4096
+    _SIZE = 16
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, self.SLOTS * self._SIZE)
+
+    def ask(self, process: int, job: uuid.UUID) -> None:
+        """Ask the process with this index to stop this job."""
+        start = process % self.SLOTS * self._SIZE
+        self._memory[start : start + self._SIZE] = job.bytes
+
+    def asked(self, process: int) -> bytes:
+        """The job that this process was last asked to stop, as ``UUID.bytes``."""
+        start = process % self.SLOTS * self._SIZE
+        return self._memory[start : start + self._SIZE]
+
+
 #: Jobs, to whichever pool process is free; and what the pool processes say. Made before the pool forks.
 assignments: Channel
 reports: Channel
+stop_requests: StopRequests
 
 
 def open_channels() -> None:
-    """Make the two channels; the pool processes forked from now on share them."""
-    global assignments, reports
-    assignments, reports = Channel(), Channel()
+    """Make what parent and pool processes share; the processes forked from now on have it."""
+    global assignments, reports, stop_requests
+    assignments, reports, stop_requests = Channel(), Channel(), StopRequests()

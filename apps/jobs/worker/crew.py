@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from apps.jobs.errors import FurrowError, UnknownKind
+from apps.jobs.errors import UnknownKind
 from apps.jobs.kinds import get_kind
-from apps.jobs.retry import RetryPolicy, next_delay
 from apps.jobs.statements import Claimed, LogRecord, Progress, Settlement
 from apps.jobs.states import Outcome, State
 from apps.jobs.worker import channel
+from apps.jobs.worker.blame import settle_death
 from apps.jobs.worker.events import Events
 from apps.jobs.worker.ledger import Ledger
 from apps.jobs.worker.pace import Pace
@@ -34,14 +34,9 @@ READ_AT_ONCE = 500
 MAX_BACKLOG = 20_000
 #: A job that no process reports to have begun this long (seconds) after a process died is taken to have died with it.
 LOST_IN_HAND = 2.0
-
-
-class PoolProcessDied(FurrowError):
-    """The pool process died while it ran this job."""
-
-
-class HardTimeout(FurrowError):
-    """The kind's timeout passed, and the process was killed."""
+#: A cancelled job is asked to stop (its next progress, log or check call raises), interrupted this long (seconds) after that
+#: (the same is raised wherever its Python code is), and killed with its process after as long again.
+CANCEL_GRACE = 5.0
 
 
 @dataclass(slots=True)
@@ -53,6 +48,8 @@ class Running:
     began: float  #: monotonic seconds
     deadline: float  #: monotonic seconds; infinity without a timeout
     doom: Outcome | None = None  #: why its process was killed by us
+    cancelled: float = 0.0  #: monotonic seconds of when it was asked to stop; 0: it was not
+    interrupted: bool = False
 
 
 class Crew:
@@ -70,6 +67,8 @@ class Crew:
         self._next_handle = 0
         self._suspect_since = 0.0
         self.stopping = False
+        ledger.anything_running = lambda: bool(self.running)
+        ledger.on_stop_requests = self._on_stop_requests
         #: Called when there is room for more.
         self.on_room: Callable[[], None] = lambda: None
 
@@ -195,30 +194,10 @@ class Crew:
         self.on_room()
 
     def _blame(self, running: Running, exitcode: int | None) -> None:
-        job, how = running.job, _manner(exitcode)
-        timed_out = running.doom is Outcome.TIMED_OUT
-        error: FurrowError = (
-            HardTimeout(f"it ran longer than {running.deadline - running.began:g} s and its process was killed")
-            if timed_out
-            else PoolProcessDied(f"pool process {running.pid} {how} while it ran this job")
-        )
-        outcome = running.doom or Outcome.CRASHED
-        if outcome is Outcome.INTERRUPTED:
-            self.hand_back(job, "the worker stopped before it was done", pid=running.pid)
-            return
-        try:
-            policy = get_kind(job.kind).retry
-        except UnknownKind:
-            policy = RetryPolicy()
-        delay = next_delay(policy, job.attempt - job.excused, job.max_attempts, error)
-        state = State.FAILED if delay is None else State.PENDING
-        text = f"{type(error).__name__}: {error}"
-        settlement = Settlement(
-            job.id, job.attempt, state, outcome, running.pid, delay=delay, error=text, error_type=type(error).__name__
-        )
-        logger.error("%s %s: %s", job.kind, job.id, text)
+        settlement = settle_death(running.job, running.pid, exitcode, running.doom)
+        logger.error("%s %s: %s", running.job.kind, running.job.id, settlement.error)
         self.ledger.settle(settlement)
-        self.events.ended(job, settlement)
+        self.events.ended(running.job, settlement)
 
     def tick(self) -> None:
         """Once in a while: enforce timeouts, look after what got lost on the way, and the lease."""
@@ -226,12 +205,33 @@ class Crew:
         if not self.ledger.lease.is_held() and (self.running or self.waiting):
             self._abandon()
         for running in self.running.values():
-            if now >= running.deadline and running.doom is None:
+            if running.doom is not None:
+                continue
+            if now >= running.deadline:
                 self._kill(running, Outcome.TIMED_OUT)
+            elif running.cancelled:
+                self._insist(running, now)
         if self._suspect_since and now - self._suspect_since > LOST_IN_HAND:
             self._suspect_since = 0.0
             self._give_up_lost()
         self.read_reports()
+
+    def _on_stop_requests(self, ids: list[uuid.UUID]) -> None:
+        """Somebody cancelled these jobs: ask those that run to stop."""
+        for running in self.running.values():
+            if running.job.id in ids and not running.cancelled:
+                running.cancelled = time.monotonic()
+                process, _ = self._worker.pool._pool._process_by_pid(running.pid)
+                if process is not None:
+                    channel.stop_requests.ask(process.index, running.job.id)
+
+    def _insist(self, running: Running, now: float) -> None:
+        """A cancelled job that goes on: interrupt it, then kill it."""
+        if now - running.cancelled > 2 * CANCEL_GRACE:
+            self._kill(running, Outcome.CANCELLED)
+        elif now - running.cancelled > CANCEL_GRACE and not running.interrupted:
+            running.interrupted = True
+            os.kill(running.pid, signal.SIGUSR2)
 
     def _kill(self, running: Running, why: Outcome) -> None:
         running.doom = why
@@ -309,17 +309,3 @@ class Crew:
         for pid in [pid for pid in self.running if pid not in alive]:
             exitcode = next((p.exitcode for p in self._worker.pool._pool._pool if p.pid == pid), None)
             self.on_process_gone(pid, exitcode)
-
-
-def _manner(exitcode: int | None) -> str:
-    """How a process ended, in words, with the signal's name."""
-    if exitcode is None:
-        return "ended"
-    if exitcode >= 0:
-        return f"exited with code {exitcode}"
-    try:
-        name = signal.Signals(-exitcode).name
-    except ValueError:
-        name = f"signal {-exitcode}"
-    hint = " (out of memory, or killed by hand)" if name == "SIGKILL" else ""
-    return f"was killed by {name}{hint}"

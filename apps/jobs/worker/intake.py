@@ -10,6 +10,8 @@ import uuid
 from collections import deque
 from typing import Any
 
+import amqp
+
 from apps.jobs.statements import Claimed
 from apps.jobs.worker.crew import Crew
 
@@ -48,7 +50,8 @@ class Intake:
         """Claim as much as there is room for, if no claim is under way."""
         if self._claims or not self._buffer or self.closed:
             return
-        room, batch = self.crew.room(), []
+        room = self.crew.room()
+        batch: list[tuple[uuid.UUID, Any]] = []
         while self._buffer and room > 0 and len(batch) < MAX_CLAIM:
             entry = self._buffer.popleft()
             batch.append(entry)
@@ -65,7 +68,7 @@ class Intake:
             self._buffer.extendleft(reversed(batch))
             return
         for _, message in batch:
-            message.ack_log_error(logger, (OSError,))
+            _acknowledge(message)
         if self.closed:
             for job in claimed:
                 self.crew.hand_back(job, "the worker stopped before it began")
@@ -81,6 +84,15 @@ class Intake:
     def drop(self) -> None:
         """The channel is gone, and with it the right to acknowledge: RabbitMQ gives these messages out again."""
         self._buffer.clear()
+
+
+def _acknowledge(message: Any) -> None:
+    """Acknowledge; over a connection that broke meanwhile that cannot be done, and RabbitMQ gives the message out again: the
+    claim of the second one drops it."""
+    try:
+        message.ack()
+    except (amqp.AMQPError, OSError) as error:
+        logger.debug("message %s was not acknowledged: %s", message.delivery_tag, error)
 
 
 def strategy(task: Any, app: Any, consumer: Any, **kwargs: Any) -> Any:

@@ -7,10 +7,11 @@ database is away it keeps what ended and tries again; claims are answered with "
 
 import logging
 import os
+import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, Error, InterfaceError, OperationalError, connections
@@ -24,7 +25,9 @@ logger = logging.getLogger(__name__)
 
 ClaimCallback = Callable[[list[Claimed]], None]
 #: Seconds between tries while the database is away.
-RETRY = (0.2, 0.5, 1.0, 2.0)
+RETRY = (0.2, 0.5, 1.0)
+#: Seconds between two looks for running jobs that somebody cancelled.
+STOP_REQUESTS = 1.0
 
 
 class _Batch:
@@ -35,6 +38,21 @@ class _Batch:
         self.settlements: list[Settlement] = []
         self.logs: list[LogRecord] = []
         self.progress: dict[uuid.UUID, Progress] = {}
+
+    def split(self) -> "Iterator[_Batch]":
+        """A batch for each entry; claims are left out."""
+        for report in self.progress.values():
+            single = _Batch()
+            single.progress = {report.id: report}
+            yield single
+        for settlement in self.settlements:
+            single = _Batch()
+            single.settlements = [settlement]
+            yield single
+        for record in self.logs:
+            single = _Batch()
+            single.logs = [record]
+            yield single
 
     def __len__(self) -> int:
         return len(self.claims) + len(self.settlements) + len(self.logs) + len(self.progress)
@@ -56,6 +74,13 @@ class Ledger(threading.Thread):
         self._connection = connections[DEFAULT_DB_ALIAS].copy()
         self._connection.inc_thread_sharing()
         os.register_at_fork(before=self._busy.acquire, after_in_parent=self._busy.release, after_in_child=self._busy.release)
+
+        #: Asked whether jobs are running, and told which of them shall stop. Set by the crew.
+        self.anything_running: Callable[[], bool] = lambda: False
+        self.on_stop_requests: Callable[[list[uuid.UUID]], None] = lambda ids: None
+        self._look_at = 0.0
+        #: Claims whose commit may or may not have happened: the answer was lost with the connection.
+        self._uncertain: set[uuid.UUID] = set()
 
     # --- asked by the worker's event loop ---------------------------------------------------------------------------
 
@@ -103,15 +128,23 @@ class Ledger(threading.Thread):
     # --- the thread ----------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
+        """The thread. A bug in it must not leave a worker that claims nothing and records nothing: the worker ends."""
+        try:
+            self._keep_writing()
+            self._leave()
+        except Exception:
+            logger.critical("The ledger failed; this worker stops.", exc_info=True)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def _keep_writing(self) -> None:
         """Until stopped and empty: wait, take all that waits, write it."""
-        failures = 0
-        batch = _Batch()
-        while True:
+        failures, write, batch = 0, self._write, _Batch()
+        while not (self._stopping and not len(batch) and not len(self._next)):
             if not len(batch):
-                batch = self._take()
+                write, batch = self._write, self._take()
             try:
                 with self._busy:
-                    self._write(batch)
+                    write(batch)
                 batch, failures, self._writing = _Batch(), 0, 0
             except (OperationalError, InterfaceError) as error:
                 self._refuse_claims(batch)
@@ -121,20 +154,17 @@ class Ledger(threading.Thread):
                 self._pause(RETRY[min(failures, len(RETRY) - 1)])
                 failures += 1
             except Error:
+                if write == self._write_one_by_one:
+                    raise
                 logger.exception("A batch of %d entries was refused; writing them one by one.", len(batch))
                 self._refuse_claims(batch)
-                with self._busy:
-                    self._write_one_by_one(batch)
-                batch, self._writing = _Batch(), 0
-            with self._wake:
-                if self._stopping and not len(batch) and not len(self._next):
-                    break
-        self._leave()
+                self._forget_connection()
+                write = self._write_one_by_one
 
     def _take(self) -> _Batch:
         with self._wake:
-            while not len(self._next) and not self._stopping and not self.lease.is_due():
-                self._wake.wait(self.lease.seconds_until_due())
+            while not len(self._next) and not self._stopping and not self.lease.is_due() and not self._looks():
+                self._wake.wait(min(self.lease.seconds_until_due(), STOP_REQUESTS))
             batch, self._next = self._next, _Batch()
             self._writing = len(batch)
             return batch
@@ -143,11 +173,17 @@ class Ledger(threading.Thread):
         connection = self._open()
         if self.lease.is_due():
             self.lease.renew(connection)
-        if not len(batch):
+        if self._looks():
+            self._look_at = time.monotonic() + STOP_REQUESTS
+            if ids := statements.on(connection).stop_requests(connection, self.lease.worker):
+                self._call_soon(self.on_stop_requests, ids)
+        if not len(batch) and not self._uncertain:
             return
         sql = statements.on(connection)
         won: dict[uuid.UUID, Claimed] = {}
         with sql.transaction(connection, durable=bool(batch.settlements)):
+            if self._uncertain:
+                sql.undo_claims(connection, self.lease.worker, sorted(self._uncertain))
             # Before the runs are settled: afterwards they are not running any more.
             sql.progress(connection, list(batch.progress.values()))
             sql.settle(connection, _latest(batch.settlements))
@@ -155,39 +191,34 @@ class Ledger(threading.Thread):
                 wanted = sorted({id for ids, _ in batch.claims for id in ids})
                 won = {claimed.id: claimed for claimed in sql.claim(connection, self.lease.worker, wanted)}
             sql.log(connection, batch.logs)
+        self._uncertain.clear()
         claims, batch.claims = batch.claims, []
         for ids, callback in claims:
             self._call_soon(callback, [won[id] for id in ids if id in won])
 
     def _write_one_by_one(self, batch: _Batch) -> None:
         """A value that the database refuses must not take its neighbours with it: its own job fails with the reason."""
-        rest = _Batch()
-        rest.logs, rest.progress = batch.logs, batch.progress
-        try:
-            self._write(rest)
-        except (OperationalError, InterfaceError):
-            raise
-        except Error:
-            self._forget_connection()
-            logger.exception(
-                "%d log lines and %d progress reports were refused and are lost.", len(rest.logs), len(rest.progress)
-            )
-        for settlement in batch.settlements:
-            single = _Batch()
-            single.settlements = [settlement]
+        for single in batch.split():
             try:
                 self._write(single)
             except (OperationalError, InterfaceError):
                 raise
             except Error as error:
                 self._forget_connection()
-                single.settlements = [_unstorable(settlement, error)]
-                self._write(single)
+                if single.settlements:
+                    single.settlements = [_unstorable(single.settlements[0], error)]
+                    self._write(single)
+                else:
+                    logger.error("Refused and lost: %s", [*single.logs, *single.progress.values()])
+
+    def _looks(self) -> bool:
+        """Time to look whether somebody cancelled a running job."""
+        return time.monotonic() >= self._look_at and self.anything_running()
 
     def _open(self) -> Any:
         connection = self._connection
         if connection.connection is None:
-            connection.connect()
+            connection.ensure_connection()
             statements.on(connection).prepare(connection)
         return connection
 
@@ -200,7 +231,8 @@ class Ledger(threading.Thread):
 
     def _refuse_claims(self, batch: _Batch) -> None:
         claims, batch.claims = batch.claims, []
-        for _, callback in claims:
+        for ids, callback in claims:
+            self._uncertain.update(ids)
             self._call_soon(callback, None)
 
     def _pause(self, seconds: float) -> None:

@@ -1,0 +1,59 @@
+"""Cancelling a running job: it is asked, then interrupted, then killed."""
+
+from pathlib import Path
+
+import pytest
+
+from apps.jobs.api import FINAL, Job, State, cancel, submit
+from tests import kinds
+from tests.stack import Stack, wait_until
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.mark.parametrize(
+    ("how", "error"),
+    [
+        ("checks", "Cancelled: somebody cancelled the job"),
+        ("sleeps", "Cancelled: somebody cancelled the job"),
+        ("deaf", "did not stop when asked, and its process was killed"),
+    ],
+)
+def test_a_running_job_stops(stack: Stack, tmp_path: Path, how: str, error: str) -> None:
+    mark = tmp_path / "mark"
+    job = submit(kinds.stubborn, {"seconds": 100, "how": how, "mark": str(mark)})
+    wait_until(lambda: mark.exists() and Job.objects.get(pk=job.pk).state == State.RUNNING)
+    assert cancel(job.pk)
+    wait_until(lambda: Job.objects.get(pk=job.pk).state in FINAL, seconds=30)
+    ended = Job.objects.get(pk=job.pk)
+    assert (ended.state, ended.attempts.get().outcome) == (State.CANCELLED, "cancelled")
+    assert error in ended.error
+    # The process, or the one that took its place, goes on with other jobs.
+    others = [submit(kinds.add, {"a": n}) for n in range(10)]
+    wait_until(lambda: Job.objects.filter(pk__in=[o.pk for o in others], state=State.SUCCEEDED).count() == 10)
+
+
+def test_a_cancelled_run_that_ends_first_keeps_its_result(stack: Stack, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    job = submit(kinds.stubborn, {"seconds": 0.5, "how": "sleeps", "mark": str(mark)})
+    wait_until(mark.exists)
+    assert cancel(job.pk)
+    wait_until(lambda: Job.objects.get(pk=job.pk).state in FINAL)
+    assert Job.objects.get(pk=job.pk).result == "done"
+
+
+def test_a_cancelled_job_is_not_tried_again(stack: Stack) -> None:
+    job = submit(kinds.cancels_itself_and_fails)
+    wait_until(lambda: Job.objects.get(pk=job.pk).state in FINAL)
+    ended = Job.objects.get(pk=job.pk)
+    assert (ended.state, ended.attempt) == (State.CANCELLED, 1)
+
+
+def test_flowers_terminate_cancels_the_job(stack: Stack, tmp_path: Path) -> None:
+    from config.celery import app
+
+    mark = tmp_path / "mark"
+    job = submit(kinds.stubborn, {"seconds": 100, "how": "checks", "mark": str(mark)})
+    wait_until(lambda: mark.exists() and Job.objects.get(pk=job.pk).state == State.RUNNING)
+    app.control.revoke(str(job.pk), terminate=True)
+    wait_until(lambda: Job.objects.get(pk=job.pk).state == State.CANCELLED, seconds=20)

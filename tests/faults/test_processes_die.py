@@ -1,0 +1,164 @@
+"""Kill, freeze and stop Furrow's processes while jobs run; then count every table."""
+
+import signal
+import uuid
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import pytest
+
+from apps.jobs.api import Attempt, Job, State, submit, submit_many
+from apps.jobs.models import Leader, Worker
+from tests import kinds
+from tests.stack import Process, Stack, all_ended, wait_until
+
+pytestmark = pytest.mark.engine
+
+
+def runs(mark: Path) -> Counter[str]:
+    """How often each job began, by the handler's own record."""
+    return Counter(line.split()[0] for line in mark.read_text().splitlines() if line.endswith("began"))
+
+
+def pool_process_of(worker: Process) -> psutil.Process:
+    """A pool process of this worker."""
+    return worker.children()[0]
+
+
+def test_a_killed_worker_loses_nothing_and_only_running_jobs_run_twice(bare: Stack, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    bare.dispatcher()
+    first = bare.worker("first")
+    ids = submit_many(kinds.sleeps, [{"seconds": 0.15, "mark": str(mark)} for _ in range(60)])
+    wait_until(lambda: mark.exists() and len(runs(mark)) >= 10)
+    first.kill()
+    running = set(Job.objects.filter(state=State.RUNNING).values_list("pk", flat=True))
+    bare.worker("second")
+    all_ended()
+    assert set(Job.objects.filter(state=State.SUCCEEDED).values_list("pk", flat=True)) == set(ids)
+    twice = {uuid.UUID(id) for id, times in runs(mark).items() if times > 1}
+    assert twice <= running
+    assert max(runs(mark).values()) <= 2
+    # The row says which runs were cut off, and each job was settled once.
+    lost = Attempt.objects.filter(outcome="lost")
+    assert {attempt.job_id for attempt in lost} == running
+    assert Attempt.objects.filter(outcome="succeeded").count() == len(ids)
+    assert Worker.objects.filter(lost=True).count() >= 1
+
+
+def test_a_killed_pool_process_reruns_only_what_it_ran(bare: Stack, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    bare.dispatcher()
+    worker = bare.worker(processes=1)
+    # Short jobs, so that many are claimed ahead; then one long one that is killed.
+    submit_many(kinds.noop, [{"n": n} for n in range(300)])
+    wait_until(lambda: Job.objects.filter(state=State.SUCCEEDED).count() == 300)
+    victim = submit(kinds.sleeps, {"seconds": 1.0, "mark": str(mark)})
+    ids = submit_many(kinds.noop, [{"n": n} for n in range(200)])
+    wait_until(lambda: mark.exists())
+    pool_process_of(worker).kill()
+    all_ended()
+    assert set(Job.objects.filter(pk__in=ids).values_list("state", "attempt")) == {("succeeded", 1)}
+    assert list(victim.attempts.order_by("number").values_list("outcome", flat=True)) == ["crashed", "succeeded"]
+    assert Attempt.objects.exclude(outcome="succeeded").count() == 1
+
+
+def test_a_frozen_worker_is_fenced_off(bare: Stack, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    bare.dispatcher()
+    frozen = bare.worker("frozen", processes=1)
+    job = submit(kinds.sleeps, {"seconds": 2, "mark": str(mark)})
+    wait_until(lambda: Job.objects.get(pk=job.pk).state == State.RUNNING and mark.exists())
+    frozen.send(signal.SIGSTOP)  # the pool process goes on, and ends its run
+    bare.worker("other")
+    wait_until(lambda: Job.objects.get(pk=job.pk).state == State.SUCCEEDED, seconds=60)
+    other = Job.objects.get(pk=job.pk)
+    frozen.send(signal.SIGCONT)
+    wait_until(lambda: "lost its lease" in frozen.text)
+    after = Job.objects.get(pk=job.pk)
+    assert (after.attempt, after.worker, after.finished_at) == (2, other.worker, other.finished_at)
+    assert list(job.attempts.order_by("number").values_list("outcome", flat=True)) == ["lost", "succeeded"]
+    # It begins a new life and takes work again.
+    more = submit_many(kinds.add, [{"a": n} for n in range(20)])
+    all_ended()
+    assert Job.objects.filter(pk__in=more, state=State.SUCCEEDED).count() == 20
+
+
+def test_sigterm_waits_for_short_jobs_and_hands_long_ones_back_uncounted(bare: Stack, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    bare.dispatcher()
+    worker = bare.worker("leaving", processes=2, FURROW_SHUTDOWN_GRACE="1.5")
+    short = submit(kinds.sleeps, {"seconds": 0.8, "mark": str(mark)})
+    long = submit(kinds.sleeps, {"seconds": 30, "mark": str(mark)})
+    wait_until(lambda: mark.exists() and len(runs(mark)) == 2)
+    rest = submit_many(kinds.add, [{"a": n} for n in range(30)])
+    assert worker.stop(seconds=20) == 0
+    short.refresh_from_db()
+    long.refresh_from_db()
+    assert (short.state, short.attempt) == (State.SUCCEEDED, 1)
+    assert long.state in (State.PENDING, State.QUEUED)
+    assert long.counted_attempts == 0
+    assert list(long.attempts.values_list("outcome", flat=True)) == ["interrupted"]
+    assert not Worker.objects.filter(node="leaving@test", stopped_at__isnull=True).exists()
+    assert not Job.objects.filter(state=State.RUNNING).exists()
+    Job.objects.filter(pk=long.pk).delete()
+    bare.worker("next")
+    all_ended()
+    assert set(Job.objects.filter(pk__in=rest).values_list("state", flat=True)) == {"succeeded"}
+    assert not Job.objects.filter(pk__in=rest, attempt__gt=2).exists()
+
+
+def test_a_killed_dispatcher_is_followed_by_the_one_that_stands_by(bare: Stack) -> None:
+    leader = bare.dispatcher("one")
+    wait_until(lambda: "leads" in leader.text)
+    standby = bare.dispatcher("two")
+    wait_until(lambda: "Standing by" in standby.text)
+    bare.worker()
+    submit_many(kinds.add, [{"a": n} for n in range(500)])
+    leader.kill()
+    wait_until(lambda: "leads" in standby.text, seconds=20)
+    later = submit(kinds.add, {"a": 1})
+    all_ended()
+    assert Job.objects.filter(state=State.SUCCEEDED, attempt=1).count() == 501
+    assert Job.objects.get(pk=later.pk).result == 2
+
+
+def test_a_frozen_leader_that_wakes_up_stands_by(bare: Stack) -> None:
+    first = bare.dispatcher("one")
+    wait_until(lambda: "leads" in first.text)
+    term = Leader.objects.get(role="dispatcher").term
+    first.send(signal.SIGSTOP)
+    second = bare.dispatcher("two")
+    wait_until(lambda: "leads" in second.text, seconds=20)
+    assert Leader.objects.get(role="dispatcher").term == term + 1
+    bare.worker()
+    ids = submit_many(kinds.add, [{"a": n} for n in range(200)])
+    first.send(signal.SIGCONT)
+    wait_until(lambda: "Standing by" in first.text)
+    all_ended()
+    assert Job.objects.filter(pk__in=ids, state=State.SUCCEEDED, attempt=1).count() == 200
+
+
+def test_a_dispatcher_that_ends_in_order_lets_the_next_lead_at_once(bare: Stack) -> None:
+    first = bare.dispatcher("one")
+    wait_until(lambda: "leads" in first.text)
+    assert first.stop() == 0
+    second = bare.dispatcher("two")
+    wait_until(lambda: "leads" in second.text, seconds=10)
+
+
+def test_sigkill_of_a_process_that_holds_a_job_it_has_not_begun(bare: Stack) -> None:
+    """All pool processes are killed again and again under load of short jobs: nothing is lost, and nothing hangs."""
+    bare.dispatcher()
+    worker = bare.worker(processes=2)
+    ids = submit_many(kinds.noop, [{"n": n} for n in range(4000)])
+    for threshold in (300, 1200, 2400):
+        wait_until(lambda threshold=threshold: Job.objects.filter(state=State.SUCCEEDED).count() >= threshold)
+        for process in worker.children():
+            process.kill()
+    all_ended(seconds=90)
+    assert Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == 4000
+    counts = Counter(Attempt.objects.values_list("outcome", flat=True))
+    assert counts["succeeded"] == 4000
+    assert sum(counts.values()) - 4000 <= 3 * 2 + 3 * 2

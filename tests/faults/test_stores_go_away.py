@@ -1,0 +1,160 @@
+"""RabbitMQ, Redis and PostgreSQL are stopped, killed and frozen while jobs are submitted and run."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.db import connection
+
+from apps.jobs.api import Attempt, Job, State, submit, submit_many
+from apps.jobs.models import Leader
+from tests import kinds, services
+from tests.stack import Stack, all_ended, wait_until
+
+
+@pytest.fixture(autouse=True)
+def _services_come_back() -> Iterator[None]:
+    yield
+    for service in services.services:
+        if service.alive:
+            service.thaw()
+        service.start()
+
+
+def trouble() -> str:
+    """What the leader says holds it up."""
+    return Leader.objects.get(role="dispatcher").trouble
+
+
+@pytest.mark.engine
+def test_a_commit_with_the_broker_stopped_leaves_a_pending_job_that_runs_when_it_is_back(bare: Stack) -> None:
+    bare.dispatcher()
+    bare.worker()
+    services.broker.stop()
+    job = submit(kinds.add, {"a": 1})
+    wait_until(lambda: "RabbitMQ is away" in trouble(), what="the dispatcher says so")
+    assert services.broker.password not in trouble()
+    assert Job.objects.get(pk=job.pk).state == State.PENDING
+    services.broker.start()
+    all_ended()
+    assert Job.objects.get(pk=job.pk).result == 2
+    wait_until(lambda: trouble() == "")
+
+
+def test_the_broker_is_killed_under_load(bare: Stack, tmp_path: Path) -> None:
+    bare.dispatcher()
+    bare.worker()
+    ids = submit_many(kinds.sleeps, [{"seconds": 0.01} for _ in range(1500)])
+    wait_until(lambda: Job.objects.filter(state=State.SUCCEEDED).count() > 200)
+    services.broker.kill()
+    more = submit_many(kinds.add, [{"a": n} for n in range(100)])
+    services.broker.start()
+    all_ended()
+    assert Job.objects.filter(pk__in=[*ids, *more], state=State.SUCCEEDED, attempt=1).count() == 1600
+    assert Attempt.objects.count() == 1600
+
+
+def test_a_job_that_runs_while_the_broker_goes_away_is_recorded_at_once(bare: Stack, tmp_path: Path) -> None:
+    bare.dispatcher()
+    bare.worker()
+    job = submit(kinds.sleeps, {"seconds": 2})
+    wait_until(lambda: Job.objects.get(pk=job.pk).state == State.RUNNING)
+    services.broker.stop()
+    wait_until(lambda: Job.objects.get(pk=job.pk).state == State.SUCCEEDED, seconds=15)
+
+
+def test_lost_messages_are_found_and_sent_again(bare: Stack) -> None:
+    bare.dispatcher()
+    ids = submit_many(kinds.add, [{"a": n} for n in range(30)])
+    wait_until(lambda: Job.objects.filter(state=State.QUEUED).count() == 30)
+    import amqp
+    from kombu import Connection
+
+    with Connection(services.broker.url) as link:
+        channel = link.channel()
+        assert channel.queue_purge("default") == 30
+        channel.queue_delete("other")
+    assert amqp
+    bare.worker()
+    all_ended()
+    assert Job.objects.filter(pk__in=ids, state=State.SUCCEEDED, attempt=1).count() == 30
+
+
+def test_a_deleted_queue_is_declared_again(bare: Stack) -> None:
+    from kombu import Connection
+
+    dispatcher = bare.dispatcher()
+    first = submit(kinds.add, {"a": 1})
+    wait_until(lambda: Job.objects.get(pk=first.pk).state == State.QUEUED)
+    with Connection(services.broker.url) as link:
+        link.channel().queue_delete("default")
+    second = submit(kinds.add, {"a": 2})
+    wait_until(lambda: "declared again" in dispatcher.text)
+    bare.worker()
+    all_ended()
+    assert Job.objects.filter(pk__in=[first.pk, second.pk], state=State.SUCCEEDED).count() == 2
+
+
+def test_without_redis_jobs_go_on(bare: Stack) -> None:
+    bare.dispatcher()
+    bare.worker()
+    services.redis.stop()
+    began = time.monotonic()
+    ids = [submit(kinds.add, {"a": n}).pk for n in range(30)]
+    submitted = time.monotonic() - began
+    all_ended()
+    assert Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == 30
+    assert submitted < 30  # not held up by a dead Redis, each by its time-outs
+    services.redis.start()
+    job = submit(kinds.add, {"a": 1})
+    all_ended()
+    assert Job.objects.get(pk=job.pk).result == 2
+
+
+def test_a_frozen_redis_does_not_hold_up_submits(bare: Stack) -> None:
+    bare.dispatcher()
+    bare.worker()
+    services.redis.freeze()
+    ids = [submit(kinds.add, {"a": n}).pk for n in range(30)]
+    all_ended()
+    assert Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == 30
+
+
+@pytest.mark.parametrize("way", ["kill", "restart"])
+def test_the_database_goes_away_and_comes_back(bare: Stack, way: str) -> None:
+    if connection.vendor == "sqlite":
+        pytest.fail("this test is for a database server; it is not marked with engine")
+    dispatcher = bare.dispatcher()
+    worker = bare.worker()
+    ids = submit_many(kinds.sleeps, [{"seconds": 0.02} for _ in range(600)])
+    wait_until(lambda: Job.objects.filter(state=State.SUCCEEDED).count() > 100)
+    connection.close()
+    if way == "kill":
+        services.postgres.kill()
+        wait_until(lambda: "database is away" in worker.text and "database is away" in dispatcher.text)
+        services.postgres.start()
+    else:
+        services.postgres.restart()
+    all_ended()
+    assert Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == 600
+    counts = Counter(Attempt.objects.values_list("outcome", flat=True))
+    assert counts["succeeded"] == 600
+    # fsync is off in tests, but no page of the machine was lost: what ran ended once.
+    assert set(counts) <= {"succeeded", "lost", "interrupted"}
+
+
+def test_a_frozen_database_stops_the_worker_before_its_lease_ends(bare: Stack) -> None:
+    bare.dispatcher()
+    worker = bare.worker(processes=1)
+    job = submit(kinds.sleeps, {"seconds": 60})
+    wait_until(lambda: Job.objects.get(pk=job.pk).state == State.RUNNING)
+    pool = worker.children()[0]
+    connection.close()
+    services.postgres.freeze()
+    wait_until(lambda: not pool.is_running() or pool.status() == "zombie", seconds=20, what="the job's process was stopped")
+    assert "lease is lost" in worker.text
+    services.postgres.thaw()
+    wait_until(lambda: job.attempts.count() >= 1, seconds=30)
+    Job.objects.filter(pk=job.pk).update(state=State.CANCELLED, finished_at=job.created_at)
