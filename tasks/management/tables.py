@@ -38,7 +38,7 @@ def print_report(console: Console, report: Mapping[str, Any]) -> None:
     """Print the packages, the most complex functions, the identical files, the failures."""
     wide = console.width >= _WIDTH
     console.print(packages(report, _WIDE if wide else _NARROW))
-    console.print(functions(report, room=75 if wide else 34))
+    console.print(functions(report, room=68 if wide else 34))
     _identical(console, report)
     _failures(console, report)
     if report["skipped"]:
@@ -62,7 +62,7 @@ def packages(report: Mapping[str, Any], numbers: Sequence[str] = _WIDE) -> Table
     return table
 
 
-def functions(report: Mapping[str, Any], room: int = 75) -> Table:
+def functions(report: Mapping[str, Any], room: int = 68) -> Table:
     """The most complex functions; ``room`` is the length to which names and paths are cut."""
     table = Table(title="Most complex functions", **_LOOK)
     table.add_column("cx", justify="right")
