@@ -37,7 +37,7 @@ def _fresh_wakeup(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_insert_and_nothing_else(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     with django_assert_num_queries(1) as queries:
         job = submit(kinds.add, {"a": 1})
-    assert queries.captured_queries[0]["sql"].startswith("INSERT INTO jobs_job")
+    assert queries.captured_queries[0]["sql"].removeprefix("1 times: ").startswith("INSERT INTO jobs_job")
     assert Job.objects.get() == job
 
 

@@ -1,0 +1,186 @@
+"""Rules of the code base that no linter knows: layout, layers, docstrings, file sizes, links."""
+
+import ast
+import os
+import pkgutil
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LONGEST_FILE = 300
+#: Files that were longer when the rule came; the list only gets shorter.
+LONGER = {"apps/jobs/worker/crew.py": 340}
+
+
+def sources(*folders: str) -> list[Path]:
+    """The Python files below these folders."""
+    found = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py")) if "migrations" not in path.parts]
+    assert found
+    return found
+
+
+def names(paths: list[Path]) -> list[str]:
+    """For the tests' ids."""
+    return [str(path.relative_to(ROOT)) for path in paths]
+
+
+def test_platform_is_a_source_root_and_never_a_package() -> None:
+    """With an ``__init__.py`` it would shadow the standard library's ``platform`` for every interpreter started here."""
+    assert not (ROOT / "platform" / "__init__.py").exists()
+
+
+@pytest.mark.parametrize("command", [["-c", "import platform; print(platform.system())"], ["-m", "pytest", "--version"]])
+def test_an_interpreter_started_at_the_root_finds_the_standard_library(command: list[str]) -> None:
+    bare = {"PATH": os.environ["PATH"]}
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, env=bare, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_the_import_contracts_hold() -> None:
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'platform'}"}
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 broken" in done.stdout
+
+
+def test_the_pure_modules_import_neither_django_nor_celery_nor_redis() -> None:
+    script = (
+        "import sys; import apps.jobs.states, apps.jobs.errors, apps.jobs.retry; "
+        "print(sorted({name.split('.')[0] for name in sys.modules} & {'django', 'celery', 'kombu', 'redis', 'pydantic'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+# --- docstrings -------------------------------------------------------------------------------------------------------------
+
+
+def undocumented(path: Path) -> Iterator[str]:
+    """Public functions, methods and classes of a file, and the file itself, that have no docstring."""
+    tree = ast.parse(path.read_text())
+    if tree.body and ast.get_docstring(tree) is None:
+        yield "the module"
+    module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removeprefix("platform.").removesuffix(".__init__")
+    yield from _undocumented(tree.body, module)
+
+
+def _undocumented(body: list[ast.stmt], where: str) -> Iterator[str]:
+    for node in body:
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) or node.name.startswith("_"):
+            continue
+        name = f"{where}.{node.name}"
+        if isinstance(node, ast.ClassDef):
+            bases = {ast.unparse(base).split("[")[0].split(".")[-1] for base in node.bases}
+            if node.name != "Meta" and ast.get_docstring(node) is None:
+                yield name
+            if "Protocol" not in bases:
+                yield from _undocumented(node.body, name)
+        elif ast.get_docstring(node) is None and not _is_exempt(node) and not _has_a_contract(name):
+            yield name
+
+
+def _is_exempt(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """An overload, a setter, or a column of the admin, whose description is in its decorator."""
+    marks = {ast.unparse(mark).split("(")[0].split(".")[-1] for mark in node.decorator_list}
+    return bool(marks & {"overload", "setter", "override", "display"})
+
+
+def _has_a_contract(name: str) -> bool:
+    """A method that a base class has, and documents: Django's hooks, the services' common face."""
+    module, _, rest = name.rpartition(".")
+    owner = resolve(module)
+    return isinstance(owner, type) and any(hasattr(base, rest) for base in owner.__mro__[1:])
+
+
+def resolve(name: str) -> Any:
+    """The module or class of this dotted name; ``None`` when there is none."""
+    try:
+        return pkgutil.resolve_name(name)
+    except (ImportError, AttributeError):
+        return None
+
+
+ENGINE = sources("apps", "tasks", "platform/config", "platform/deploy")
+
+
+@pytest.mark.parametrize("path", ENGINE, ids=names(ENGINE))
+def test_whatever_is_public_has_a_docstring(path: Path) -> None:
+    assert list(undocumented(path)) == []
+
+
+# --- sizes and habits -------------------------------------------------------------------------------------------------------
+
+APPS = sources("apps")
+
+
+@pytest.mark.parametrize("path", APPS, ids=names(APPS))
+def test_a_file_is_one_role_and_short(path: Path) -> None:
+    lines = len(path.read_text().splitlines())
+    assert lines <= LONGER.get(str(path.relative_to(ROOT)), LONGEST_FILE)
+
+
+TESTS = [path for path in sources("tests") if path.name not in ("kinds.py", "stack.py")]
+
+
+@pytest.mark.parametrize("path", TESTS, ids=names(TESTS))
+def test_tests_wait_for_something_and_never_sleep(path: Path) -> None:
+    """``tests/stack.py`` has the one poll; the handlers in ``tests/kinds.py`` sleep because that is their work."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            assert ast.unparse(node.func) not in ("time.sleep", "sleep"), f"line {node.lineno}"
+
+
+@pytest.mark.parametrize("path", ENGINE, ids=names(ENGINE))
+def test_nothing_is_printed_outside_of_commands(path: Path) -> None:
+    """Ruff checks ``print`` too, but not in the folders that are exempt for their commands' sake."""
+    if "management" in path.parts or "deploy" in path.parts:
+        return
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    assert not [node.lineno for node in calls if ast.unparse(node.func) == "print"]
+
+
+def test_every_folder_of_code_is_a_package() -> None:
+    for folder in {path.parent for path in sources("apps", "tasks")}:
+        assert (folder / "__init__.py").exists(), folder
+
+
+# --- documents --------------------------------------------------------------------------------------------------------------
+
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "platform").rglob("*.md")])
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that a page's headings get."""
+    headings = re.findall(r"^#+ +(.*)$", page.read_text(), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
+def test_links_of_the_documents_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    for target in re.findall(r"\[[^\]]*\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        goal = (page.parent / name).resolve() if name else page
+        assert goal.exists(), f"{target}: no such file"
+        assert goal.is_relative_to(ROOT), f"{target}: outside of the repository"
+        if anchor and goal.suffix == ".md":
+            assert anchor in anchors(goal), f"{target}: no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
+def test_files_that_the_documents_name_exist(page: Path) -> None:
+    """Paths in backticks that begin with a folder of the repository."""
+    folders = ("apps/", "platform/", "tests/", "docs/", "tasks/", "benchmarks/")
+    for name in re.findall(r"`([\w./-]+\.(?:py|md|toml|yml|conf|js|css))`", page.read_text()):
+        if name.startswith(folders) and not name.startswith("tasks/invoices"):
+            assert (ROOT / name).exists(), name
