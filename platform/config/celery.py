@@ -16,9 +16,13 @@ app.steps["consumer"].add("apps.jobs.worker.step:JobReports")
 
 
 @app.on_after_configure.connect
-def declare_queues(sender: Any, **kwargs: Any) -> None:
-    """The worker consumes the job queues and Celery's own, and no queue that is a slip of the pen."""
+def connect_to_broker(sender: Any, **kwargs: Any) -> None:
+    """The worker consumes the job queues and Celery's own, and no queue that is a slip of the pen. The URL is set here, since
+    ``celery report`` and Flower's pages hide a password under this name and not under ``CELERY_BROKER_URL``."""
+    from django.conf import settings
+
     from apps.jobs.broker import worker_queues
 
+    sender.conf.broker_url = settings.BROKER_URL
     sender.conf.task_queues = worker_queues()
     sender.conf.task_create_missing_queues = False

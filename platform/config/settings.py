@@ -112,7 +112,6 @@ REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
 
 # --- Celery (the CELERY_ prefix is cut off) ---------------------------------------------------------------------------
 
-CELERY_BROKER_URL = BROKER_URL
 CELERY_BROKER_HEARTBEAT = 20
 CELERY_BROKER_CONNECTION_TIMEOUT = 5
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
