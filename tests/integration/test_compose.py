@@ -157,7 +157,7 @@ def test_our_containers_are_confined(services: dict[str, Any]) -> None:
 
 def test_a_worker_has_time_to_stop(services: dict[str, Any]) -> None:
     worker = services["worker"]
-    assert seconds(worker["stop_grace_period"]) >= float(worker["environment"]["FURROW_SHUTDOWN_GRACE"]) + 15
+    assert seconds(worker["stop_grace_period"]) >= float(worker["environment"]["FURROW_SHUTDOWN_GRACE"]) + 45
 
 
 def test_every_variable_is_one_that_is_read(services: dict[str, Any]) -> None:
