@@ -79,7 +79,7 @@ def _undocumented(body: list[ast.stmt], where: str) -> Iterator[str]:
         name = f"{where}.{node.name}"
         if isinstance(node, ast.ClassDef):
             bases = {ast.unparse(base).split("[")[0].split(".")[-1] for base in node.bases}
-            if node.name != "Meta" and ast.get_docstring(node) is None:
+            if node.name != "Meta" and ast.get_docstring(node) is None and not _is_a_variant(name):
                 yield name
             if "Protocol" not in bases:
                 yield from _undocumented(node.body, name)
@@ -98,6 +98,13 @@ def _has_a_contract(name: str) -> bool:
     module, _, rest = name.rpartition(".")
     owner = resolve(module)
     return isinstance(owner, type) and any(hasattr(base, rest) for base in owner.__mro__[1:])
+
+
+def _is_a_variant(name: str) -> bool:
+    """One of several classes that only fill in what a private base of their module describes."""
+    found = resolve(name)
+    bases = found.__mro__[1:] if isinstance(found, type) else ()
+    return any(base.__module__ == found.__module__ and base.__name__.startswith("_") and base.__doc__ for base in bases)
 
 
 def resolve(name: str) -> Any:

@@ -32,6 +32,9 @@ HOUR = dt.timedelta(hours=1)
 def _database(request: pytest.FixtureRequest) -> None:
     """A transaction around each test; but the races need rows that other connections see."""
     request.getfixturevalue("committed" if "committed" in request.fixturenames else "db")
+    # Dispatchers and workers of other tests leave theirs.
+    Leader.objects.all().delete()
+    Worker.objects.all().delete()
 
 
 @pytest.fixture

@@ -3,13 +3,14 @@
 import os
 import signal
 import threading
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from apps.jobs.worker.channel import INLINE, Channel, Packet
+from apps.jobs.worker.channel import INLINE, Channel, Packet, StopRequests
 from tests.stack import wait_until
 
 
@@ -176,3 +177,21 @@ def test_what_a_process_sent_survives_its_death(channel: Channel, children: list
     collect(channel, told, 100)
     assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
     assert [packet[0] for packet in told] == list(range(100))
+
+
+def test_a_request_to_stop_is_seen_by_the_process_it_is_for(children: list[int]) -> None:
+    requests, reports = StopRequests(), Channel()
+    job, other = uuid.uuid4(), uuid.uuid4()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            wait_until(lambda: requests.asked(1) == job.bytes, seconds=20)
+            reports.send((requests.asked(0) == other.bytes, requests.asked(2)))
+        finally:
+            os._exit(0)
+    children.append(pid)
+    requests.ask(0, other)
+    requests.ask(1, job)
+    told: list[Packet] = []
+    collect(reports, told, 1)
+    assert told == [(True, bytes(16))]

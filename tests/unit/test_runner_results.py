@@ -10,7 +10,7 @@ import pytest
 from pytest_django import Settings
 
 from apps.jobs.api import current_job
-from apps.jobs.errors import ResultError
+from apps.jobs.errors import Cancelled, ResultError
 from apps.jobs.worker import channel, runner
 from apps.jobs.worker.capture import clean, cut
 from apps.jobs.worker.runner import result_json
@@ -146,6 +146,7 @@ def reports(monkeypatch: pytest.MonkeyPatch) -> channel.Channel:
     """The channel to the parent."""
     made = channel.Channel()
     monkeypatch.setattr(channel, "reports", made, raising=False)
+    monkeypatch.setattr(channel, "stop_requests", channel.StopRequests(), raising=False)
     return made
 
 
@@ -180,6 +181,19 @@ def test_progress_is_merged_but_the_end_is_always_told(reports: channel.Channel)
     assert told[0] == ("progress", str(KEY), 2, 0.0, "step\ufffd 0")
     assert told[-1] == ("progress", str(KEY), 2, 1.0, "step\ufffd 100")
     assert len(told) < 50
+
+
+def test_a_run_that_is_asked_to_stop_is_told_once(reports: channel.Channel) -> None:
+    this, next_one = (runner.Run(str(id), "kinds.add", 1, 0, 3) for id in (KEY, uuid.uuid4()))
+    this.check()
+    channel.stop_requests.ask(0, KEY)
+    for say in (lambda: this.progress(0.5, ""), lambda: this.log(logging.INFO, "", "x"), this.check):
+        this.told = False
+        with pytest.raises(Cancelled):
+            say()
+        say()
+    # A request that came too late stops nothing else.
+    next_one.check()
 
 
 @pytest.mark.parametrize("fraction", [-0.1, 1.1, float("nan")])
