@@ -140,11 +140,14 @@ class Arguments:
         return self._values(checked)
 
     def _values(self, checked: pydantic.BaseModel) -> dict[str, Any]:
-        return {name: getattr(checked, f"a_{name}") for name in self.names}
+        fields = checked.__dict__
+        return {name: fields[f"a_{name}"] for name in self.names}
 
     def _write(self, checked: pydantic.BaseModel, name: str = "") -> str:
         """As JSON: all arguments, or one of them."""
-        return self._serialize.to_json(checked, by_alias=True, include={f"a_{name}"} if name else None).decode()
+        if not name:
+            return self._serialize.to_json(checked, by_alias=True).decode()
+        return self._serialize.to_json(checked, by_alias=True, include={f"a_{name}"}).decode()
 
     def _unwritable(self, checked: pydantic.BaseModel) -> dict[str, str]:
         """The arguments that cannot be written as JSON."""
@@ -167,8 +170,8 @@ class Arguments:
             problem = "has keys that are no text, which JSON does not know: use texts, or write the type: dict[int, …]"
             if wrong := {name: problem for name in self.names if back[name] != given[name] and not keys_are_text(given[name])}:
                 return wrong
-        size, limit = len(text.encode()), conf().max_argument_bytes
-        if size <= limit:
+        limit = conf().max_argument_bytes
+        if len(text) * 4 <= limit or (size := len(text.encode())) <= limit:
             return {}
         largest = max(self.names, key=lambda name: len(self._write(checked, name)))
         problem = f"the arguments take {size:,} bytes of JSON, the limit is {limit:,} (FURROW_MAX_ARGUMENT_BYTES)"

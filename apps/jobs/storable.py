@@ -13,6 +13,7 @@ import pydantic
 MAX_DEPTH = 100
 #: Python reads no number with more than 4,300 digits.
 MAX_BITS = 14_000
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 #: The escape of U+0000 in JSON text; after an odd number of backslashes it is the escape of a backslash and plain text.
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -24,14 +25,16 @@ def has_nul(text: str) -> bool:
 
 def unstorable(value: Any, depth: int = 0) -> str:
     """Why a valid value may not be stored (empty when it may): a time without its zone, NaN, a broken string, no end."""
+    if value is None or value is True or value is False:
+        return ""
     if isinstance(value, str):
         return _broken_text(value)
     if isinstance(value, dt.datetime) and value.utcoffset() is None:
         return f"{value.isoformat()} has no time zone: pass an aware datetime (django.utils.timezone.now())"
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"{value} is not a number that JSON knows: pass None or a text instead"
-    if isinstance(value, int) and value.bit_length() > MAX_BITS:
-        return "has more than 4,000 digits, which cannot be read back: pass it as text"
+    if isinstance(value, float):
+        return "" if math.isfinite(value) else f"{value} is not a number that JSON knows: pass None or a text instead"
+    if isinstance(value, int):
+        return "has more than 4,000 digits, which cannot be read back: pass it as text" if value.bit_length() > MAX_BITS else ""
     if depth > MAX_DEPTH:
         return f"is nested deeper than {MAX_DEPTH} levels, or contains itself: flatten it"
     return next((problem for part in _parts(value) if (problem := unstorable(part, depth + 1))), "")
@@ -39,6 +42,8 @@ def unstorable(value: Any, depth: int = 0) -> str:
 
 def keys_are_text(value: Any) -> bool:
     """Every mapping in it has keys that are text, as JSON wants."""
+    if type(value) in _SCALARS:
+        return True
     if isinstance(value, Mapping) and not all(isinstance(key, str) for key in value):
         return False
     return all(map(keys_are_text, _parts(value)))
@@ -57,6 +62,8 @@ def _parts(value: Any) -> Iterable[Any]:
 
 
 def _broken_text(value: str) -> str:
+    if value.isascii() and "\x00" not in value:
+        return ""
     if "\x00" in value:
         return "contains the character U+0000, which cannot be stored: remove it"
     try:
