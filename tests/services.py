@@ -1,8 +1,8 @@
 """Loaded before Django's settings (``-p tests.services``): starts the private servers that the tests use, and points the
 settings to them. They live in ``.run/test`` and end with the test run; nothing outside of it is touched.
 
-``DATABASE=sqlite`` runs the tests on SQLite instead of PostgreSQL; ``FURROW_TEST_RUN`` names another folder. A second run in the
-same folder waits for the first.
+``DATABASE=sqlite`` runs the tests on SQLite instead of PostgreSQL; ``FURROW_TEST_RUN`` names another folder. A second run
+in the same folder waits for the first; what a killed run left behind is ended.
 """
 
 import atexit
@@ -14,6 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "platform")]
 
+from deploy import processes  # noqa: E402
 from deploy.services import Postgres, RabbitMQ, Redis, Service  # noqa: E402
 
 RUN = Path(os.environ.get("FURROW_TEST_RUN") or ROOT / ".run" / "test").absolute()
@@ -42,6 +43,9 @@ def _stop() -> None:
 
 
 _wait_for_other_runs()
+#: Marks the processes that the tests start, in their environment.
+MARK = f"tests in {RUN}"
+processes.sweep(MARK)
 atexit.register(_stop)
 for service in services:
     service.start()

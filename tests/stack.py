@@ -10,10 +10,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 import psutil
-from deploy import ports
+from deploy import ports, processes
 from django.db import connection
 
-from tests.services import RUN
+from tests.services import MARK, RUN
 
 PYTHON = sys.executable
 CELERY = [PYTHON, "-m", "celery", "-A", "config"]
@@ -44,7 +44,7 @@ def all_ended(seconds: float = 60) -> None:
     try:
         wait_until(lambda: not left.exists(), seconds=seconds, what="all jobs ended")
     except AssertionError as error:
-        columns = ("id", "kind", "state", "attempt", "worker", "run_at", "queued_at", "error")
+        columns = ("id", "kind", "state", "attempt", "worker", "run_at", "queued_at", "started_at", "excused", "error")
         raise AssertionError(f"{error}; {left.count()} left: {list(left.values(*columns)[:5])}") from None
 
 
@@ -102,7 +102,7 @@ class Stack:
 
     def environ(self, **extra: str) -> dict[str, str]:
         """The environment of the processes: the test database, the test servers."""
-        return {**os.environ, "DATABASE_URL": database_url(), "PYTHONUNBUFFERED": "1", **extra}
+        return {**os.environ, "DATABASE_URL": database_url(), "PYTHONUNBUFFERED": "1", processes.MARK: MARK, **extra}
 
     def start(self, name: str, command: list[str], **extra: str) -> Process:
         """Start a process; it is stopped with the stack."""

@@ -89,12 +89,12 @@ def claim(connection: Connection, worker: uuid.UUID, ids: Sequence[uuid.UUID]) -
     return claimed
 
 
-def undo_claims(connection: Connection, worker: uuid.UUID, ids: Sequence[uuid.UUID]) -> None:
-    """Give back what this worker may have claimed without learning of it: the commit's answer was lost with the connection.
-    None of these runs began; the attempt does not count."""
+def disown(connection: Connection, worker: uuid.UUID, ids: Sequence[uuid.UUID]) -> None:
+    """Give back jobs that are this worker's by the database, and of which it does not know; the attempt does not count."""
     with connection.cursor() as cursor:
         cursor.executemany(
-            """UPDATE jobs_job SET state = 'pending', worker = NULL, queued_at = NULL, excused = excused + 1
+            """UPDATE jobs_job SET state = 'pending', worker = NULL, queued_at = NULL, excused = excused + 1,
+                      error = 'its worker did not know of it: an answer or a commit of the database was lost'
                WHERE id = %s AND state = 'running' AND worker = %s""",
             [(id.hex, worker.hex) for id in ids],
         )
@@ -238,6 +238,13 @@ def renew(connection: Connection, worker: uuid.UUID, lease: float) -> bool:
             (now, _text(time.time() + lease), worker.hex, now),
         )
         return bool(cursor.rowcount == 1)
+
+
+def owned(connection: Connection, worker: uuid.UUID) -> list[uuid.UUID]:
+    """Jobs that this worker runs, by the database."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id FROM jobs_job WHERE state = 'running' AND worker = %s", (worker.hex,))
+        return [uuid.UUID(row[0]) for row in cursor.fetchall()]
 
 
 def stop_requests(connection: Connection, worker: uuid.UUID) -> list[uuid.UUID]:

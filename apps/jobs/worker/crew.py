@@ -6,13 +6,10 @@ What was not taken can be taken back. When a process dies, the job it had report
 """
 
 import logging
-import os
-import signal
 import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from apps.jobs.errors import UnknownKind
@@ -25,6 +22,7 @@ from apps.jobs.worker.events import Events
 from apps.jobs.worker.ledger import Ledger
 from apps.jobs.worker.pace import Pace
 from apps.jobs.worker.runner import drain
+from apps.jobs.worker.running import Running
 
 logger = logging.getLogger(__name__)
 
@@ -34,22 +32,6 @@ READ_AT_ONCE = 500
 MAX_BACKLOG = 20_000
 #: A job that no process reports to have begun this long (seconds) after a process died is taken to have died with it.
 LOST_IN_HAND = 2.0
-#: A cancelled job is asked to stop (its next progress, log or check call raises), interrupted this long (seconds) after that
-#: (the same is raised wherever its Python code is), and killed with its process after as long again.
-CANCEL_GRACE = 5.0
-
-
-@dataclass(slots=True)
-class Running:
-    """A job that a pool process has begun."""
-
-    job: Claimed
-    pid: int
-    began: float  #: monotonic seconds
-    deadline: float  #: monotonic seconds; infinity without a timeout
-    doom: Outcome | None = None  #: why its process was killed by us
-    cancelled: float = 0.0  #: monotonic seconds of when it was asked to stop; 0: it was not
-    interrupted: bool = False
 
 
 class Crew:
@@ -69,6 +51,8 @@ class Crew:
         self.stopping = False
         ledger.anything_running = lambda: bool(self.running)
         ledger.on_stop_requests = self._on_stop_requests
+        ledger.on_owned = self._on_owned
+        self._unknown: set[uuid.UUID] = set()
         #: Called when there is room for more.
         self.on_room: Callable[[], None] = lambda: None
 
@@ -205,40 +189,28 @@ class Crew:
         if not self.ledger.lease.is_held() and (self.running or self.waiting):
             self._abandon()
         for running in self.running.values():
-            if running.doom is not None:
-                continue
-            if now >= running.deadline:
-                self._kill(running, Outcome.TIMED_OUT)
-            elif running.cancelled:
-                self._insist(running, now)
+            running.enforce(now)
         if self._suspect_since and now - self._suspect_since > LOST_IN_HAND:
             self._suspect_since = 0.0
             self._give_up_lost()
         self.read_reports()
 
+    def _on_owned(self, ids: list[uuid.UUID]) -> None:
+        """What the database says this worker runs. Jobs that it does not know of at two heartbeats in a row go back: the
+        answer to their claim, or the commit that settled them, was lost in a crash or a failover of the database."""
+        known = {job.id for source in (self._ready, self._handed.values()) for job in source}
+        unknown = set(ids) - known - {running.job.id for running in self.running.values()}
+        if lost := unknown & self._unknown:
+            logger.warning("%d jobs are this worker's by the database, but it does not run them; handed back.", len(lost))
+            self.ledger.disown(sorted(lost))
+        self._unknown = unknown - lost
+
     def _on_stop_requests(self, ids: list[uuid.UUID]) -> None:
         """Somebody cancelled these jobs: ask those that run to stop."""
         for running in self.running.values():
-            if running.job.id in ids and not running.cancelled:
-                running.cancelled = time.monotonic()
-                process, _ = self._worker.pool._pool._process_by_pid(running.pid)
-                if process is not None:
-                    channel.stop_requests.ask(process.index, running.job.id)
-
-    def _insist(self, running: Running, now: float) -> None:
-        """A cancelled job that goes on: interrupt it, then kill it."""
-        if now - running.cancelled > 2 * CANCEL_GRACE:
-            self._kill(running, Outcome.CANCELLED)
-        elif now - running.cancelled > CANCEL_GRACE and not running.interrupted:
-            running.interrupted = True
-            os.kill(running.pid, signal.SIGUSR2)
-
-    def _kill(self, running: Running, why: Outcome) -> None:
-        running.doom = why
-        try:
-            os.kill(running.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            logger.debug("pool process %d was gone already", running.pid)
+            process, _ = self._worker.pool._pool._process_by_pid(running.pid)
+            if running.job.id in ids and process is not None:
+                running.ask_to_stop(process.index)
 
     def _abandon(self) -> None:
         """The lease is over: these jobs belong to others now. Stop them; what they report will be fenced off."""
@@ -246,7 +218,7 @@ class Crew:
             "The lease is lost: %d running jobs are stopped, %d claimed ones dropped.", len(self.running), self.waiting
         )
         for running in self.running.values():
-            self._kill(running, Outcome.LOST)
+            running.kill(Outcome.LOST)
         self.running.clear()
         self._take_back_all()
         self._ready.clear()
@@ -288,7 +260,7 @@ class Crew:
         while self.running and time.monotonic() < deadline:
             self._serve_without_loop()
         for running in list(self.running.values()):
-            self._kill(running, running.doom or Outcome.INTERRUPTED)
+            running.kill(running.doom or Outcome.INTERRUPTED)
         deadline = time.monotonic() + 5
         while self.running and time.monotonic() < deadline:
             self._serve_without_loop()

@@ -38,6 +38,7 @@ class _Batch:
         self.settlements: list[Settlement] = []
         self.logs: list[LogRecord] = []
         self.progress: dict[uuid.UUID, Progress] = {}
+        self.disowned: list[uuid.UUID] = []
 
     def split(self) -> "Iterator[_Batch]":
         """A batch for each entry; claims are left out."""
@@ -55,7 +56,7 @@ class _Batch:
             yield single
 
     def __len__(self) -> int:
-        return len(self.claims) + len(self.settlements) + len(self.logs) + len(self.progress)
+        return len(self.claims) + len(self.settlements) + len(self.logs) + len(self.progress) + len(self.disowned)
 
 
 class Ledger(threading.Thread):
@@ -79,8 +80,8 @@ class Ledger(threading.Thread):
         self.anything_running: Callable[[], bool] = lambda: False
         self.on_stop_requests: Callable[[list[uuid.UUID]], None] = lambda ids: None
         self._look_at = 0.0
-        #: Claims whose commit may or may not have happened: the answer was lost with the connection.
-        self._uncertain: set[uuid.UUID] = set()
+        #: Told with every heartbeat which jobs the database says this worker runs. Set by the crew.
+        self.on_owned: Callable[[list[uuid.UUID]], None] = lambda ids: None
 
     # --- asked by the worker's event loop ---------------------------------------------------------------------------
 
@@ -106,6 +107,12 @@ class Ledger(threading.Thread):
         """Record progress; only the latest of a job is written."""
         with self._wake:
             self._next.progress[report.id] = report
+            self._wake.notify()
+
+    def disown(self, ids: list[uuid.UUID]) -> None:
+        """Give back jobs that the database says this worker runs, and it does not."""
+        with self._wake:
+            self._next.disowned += ids
             self._wake.notify()
 
     def soon(self, function: Callable[[], Any]) -> None:
@@ -173,17 +180,17 @@ class Ledger(threading.Thread):
         connection = self._open()
         if self.lease.is_due():
             self.lease.renew(connection)
+            self._call_soon(self.on_owned, statements.on(connection).owned(connection, self.lease.worker))
         if self._looks():
             self._look_at = time.monotonic() + STOP_REQUESTS
             if ids := statements.on(connection).stop_requests(connection, self.lease.worker):
                 self._call_soon(self.on_stop_requests, ids)
-        if not len(batch) and not self._uncertain:
+        if not len(batch):
             return
         sql = statements.on(connection)
         won: dict[uuid.UUID, Claimed] = {}
         with sql.transaction(connection, durable=bool(batch.settlements)):
-            if self._uncertain:
-                sql.undo_claims(connection, self.lease.worker, sorted(self._uncertain))
+            sql.disown(connection, self.lease.worker, batch.disowned)
             # Before the runs are settled: afterwards they are not running any more.
             sql.progress(connection, list(batch.progress.values()))
             sql.settle(connection, _latest(batch.settlements))
@@ -191,7 +198,6 @@ class Ledger(threading.Thread):
                 wanted = sorted({id for ids, _ in batch.claims for id in ids})
                 won = {claimed.id: claimed for claimed in sql.claim(connection, self.lease.worker, wanted)}
             sql.log(connection, batch.logs)
-        self._uncertain.clear()
         claims, batch.claims = batch.claims, []
         for ids, callback in claims:
             self._call_soon(callback, [won[id] for id in ids if id in won])
@@ -231,8 +237,7 @@ class Ledger(threading.Thread):
 
     def _refuse_claims(self, batch: _Batch) -> None:
         claims, batch.claims = batch.claims, []
-        for ids, callback in claims:
-            self._uncertain.update(ids)
+        for _, callback in claims:
             self._call_soon(callback, None)
 
     def _pause(self, seconds: float) -> None:
