@@ -7,6 +7,7 @@ worker to look; losing it or having it twice is repaired by the claim and by rec
 import logging
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +25,8 @@ logger = logging.getLogger(__name__)
 EXCHANGE = Exchange("furrow", type="topic", durable=True)
 #: Seconds without any answer after which a connection is given up.
 TIMEOUT = 10.0
+#: So many times in a row without an answer to a declaration, and a queue is taken to be stuck.
+STUCK_AFTER = 2
 _EMPTY_TASK = b'[[], {}, {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]'
 
 
@@ -73,8 +76,10 @@ class Publisher:
         )
         self._channel: Any = None
         self._declared: set[str] = set()
-        self._sent = self._confirmed = 0
+        self._sent = 0
+        self._unconfirmed: set[int] = set()
         self._refused: set[int] = set()
+        self._stuck: Counter[str] = Counter()
         self._returned: set[str] = set()
 
     def publish(self, queue: str, jobs: Sequence[tuple[uuid.UUID, str]]) -> list[uuid.UUID]:
@@ -95,6 +100,7 @@ class Publisher:
                 channel.basic_publish(_message(id, kind), exchange=EXCHANGE.name, routing_key=queue, mandatory=True)
                 self._sent += 1
                 tags[self._sent] = id
+                self._unconfirmed.add(self._sent)
             self._wait()
         except (amqp.AMQPError, OperationalError, OSError) as error:
             self.close()
@@ -128,30 +134,45 @@ class Publisher:
     def _open(self, queue: str) -> Any:
         if self._channel is None:
             self._channel = channel = self._connection.channel()
-            self._sent = self._confirmed = 0
+            self._sent = 0
+            self._unconfirmed.clear()
             channel.confirm_select()
             channel.events["basic_ack"].add(self._on_ack)
             channel.events["basic_nack"].add(self._on_nack)
             channel.events["basic_return"].add(self._on_return)
         if queue not in self._declared:
-            job_queue(queue)(self._channel).declare()
-            self._declared.add(queue)
+            self._declare(queue)
         return self._channel
+
+    def _declare(self, queue: str) -> None:
+        """A quorum queue that was declared just before its node was killed can come back without a leader, for good: the broker
+        answers, but not about this queue (seen on RabbitMQ 3.10). Then it is deleted and made anew; the rows are the record."""
+        if self._stuck[queue] >= STUCK_AFTER:
+            logger.error("Queue %s does not answer; it is deleted and declared anew.", queue)
+            self._stuck[queue] = 0
+            self._channel.queue_delete(queue)
+        self._stuck[queue] += 1
+        job_queue(queue)(self._channel).declare()
+        del self._stuck[queue]
+        self._declared.add(queue)
 
     def _wait(self) -> None:
         deadline = time.monotonic() + TIMEOUT
-        while self._confirmed < self._sent:
+        while self._unconfirmed:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError(f"no publisher confirm within {TIMEOUT:g} s (a resource alarm?)")
             self._connection.drain_events(timeout=left)
 
     def _on_ack(self, tag: int, multiple: bool) -> None:
-        self._confirmed = max(self._confirmed, tag) if multiple else self._confirmed + 1
+        self._unconfirmed -= self._meant(tag, multiple)
 
     def _on_nack(self, tag: int, multiple: bool) -> None:
-        self._refused |= set(range(self._confirmed + 1, tag + 1)) if multiple else {tag}
+        self._refused |= self._meant(tag, multiple)
         self._on_ack(tag, multiple)
+
+    def _meant(self, tag: int, multiple: bool) -> set[int]:
+        return {sent for sent in self._unconfirmed if sent <= tag} if multiple else {tag}
 
     def _on_return(self, error: Any, exchange: str, routing_key: str, message: Any) -> None:
         self._returned.add(message.properties["message_id"])

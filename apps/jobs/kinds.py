@@ -33,6 +33,9 @@ class Kind:
     ``name`` is ``module.function`` and is what rows, messages and Flower carry: renaming either is a migration.
     """
 
+    #: Django's templates call what can be called; a page about a kind must not run it.
+    do_not_call_in_templates = True
+
     def __init__(
         self,
         handler: Handler,

@@ -3,11 +3,36 @@
 import os
 from typing import Any
 
+import django
 from celery import Celery
+from django.apps import apps
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-app = Celery("furrow")
+
+class FurrowCelery(Celery):
+    """Celery, where sending a task that is a kind of job submits a job: ``app.send_task``, ``celery call``."""
+
+    def send_task(self, name: str, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        """Submit a job if a kind has this name, else send an ordinary task.
+
+        Raises:
+            ArgumentError, OptionError: as :func:`apps.jobs.api.submit`.
+        """
+        if not apps.ready:
+            django.setup()
+        from apps.jobs.errors import UnknownKind
+        from apps.jobs.kinds import get_kind
+
+        try:
+            kind = get_kind(name)
+        except UnknownKind:
+            return super().send_task(name, args=args, kwargs=kwargs, **options)
+        options.pop("serializer", None)  # arguments are always JSON
+        return kind.apply_async(args, kwargs, **options)
+
+
+app = FurrowCelery("furrow")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 # The job engine inside a Celery worker.

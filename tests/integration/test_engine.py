@@ -9,7 +9,7 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from apps.jobs.api import FINAL, Job, JobFailed, LogLine, Outcome, State, cancel, retry, submit, submit_many
+from apps.jobs.api import FINAL, ArgumentError, Job, JobFailed, LogLine, Outcome, State, cancel, retry, submit, submit_many
 from tests import kinds
 from tests.stack import Stack, wait_until
 
@@ -222,6 +222,16 @@ def test_celery_spelling_and_result_backend(stack: Stack) -> None:
     assert failed.state == "FAILURE"
     assert "KeyError" in failed.traceback
     assert Job.objects.get(pk=failed.id).priority == 0
+
+
+def test_sending_a_task_by_name_submits_a_job(stack: Stack) -> None:
+    from config.celery import app
+
+    result = app.send_task("kinds.add", kwargs={"a": 20}, countdown=0.1)
+    assert result.get(timeout=20) == 21
+    assert Job.objects.get(pk=result.id).state == State.SUCCEEDED
+    with pytest.raises(ArgumentError, match="a: input should be a valid integer"):
+        app.send_task("kinds.add", ["many"])
 
 
 def test_ordinary_celery_tasks_run_beside_jobs_and_keep_their_results(stack: Stack) -> None:

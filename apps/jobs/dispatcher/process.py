@@ -45,7 +45,8 @@ class Dispatcher:
         self._next: dict[int, float] = {}
         self._waiter = Waiter()
         self._stopping = threading.Event()
-        self._trouble = ""
+        self._trouble: str | None = None  # not said yet
+        self._fruitless = 0
 
     def stop(self) -> None:
         """End after the current step; may be called from a signal handler."""
@@ -57,7 +58,7 @@ class Dispatcher:
         while not self._stopping.is_set():
             try:
                 if (holds := self.leadership.hold()) != leading:
-                    leading = holds
+                    leading, self._trouble = holds, None
                     logger.info("This dispatcher leads (term %s).", self.leadership.term) if leading else logger.info(
                         "Standing by."
                     )
@@ -68,28 +69,36 @@ class Dispatcher:
 
     def _step(self) -> float:
         """One round; returns how long to wait before the next (seconds, 0: there is more to do)."""
-        try:
-            sent = sum(dispatch.run_once(self.leadership.term or 0) for dispatch in self._dispatches)
-            self._do_duties()
-        except BrokerError as error:
-            self._say(f"RabbitMQ is away: {error}")
+        sent, trouble = 0, ""
+        for work in (self._dispatch_all, self._do_duties):
+            try:
+                sent += work()
+            except BrokerError as error:
+                trouble = f"RabbitMQ is away: {error}"
+        self._say(trouble)
+        if trouble:
             return RETRY
-        self._say("")
+        self._fruitless = 0 if sent else self._fruitless + 1
         return 0.0 if sent else self._seconds_idle()
 
-    def _do_duties(self) -> None:
+    def _dispatch_all(self) -> int:
+        return sum(dispatch.run_once(self.leadership.term or 0) for dispatch in self._dispatches)
+
+    def _do_duties(self) -> int:
+        """Those whose time it is. What one of them puts back to pending is dispatched in the next round."""
         for number, duty in enumerate(self._duties):
             now = time.monotonic()
             if now >= self._next.get(number, 0.0):
                 self._next[number] = now + duty.interval
                 duty.run_once()
+        return 0
 
     def _seconds_idle(self) -> float:
-        """Until the next scheduled job is due, at most a poll interval. While the window is full: a short while."""
+        """Until the next scheduled job is due, at most a poll interval. While the window is full: a while that grows."""
         until: float | None = statements.on(connection).seconds_until_due(connection, conf().queues)
         if until is None:
             return conf().poll_interval
-        return min(max(until, 0.02), conf().poll_interval)
+        return min(max(until, 0.02 * self._fruitless), conf().poll_interval)
 
     def _wait(self, seconds: float) -> None:
         if seconds > 0:
@@ -97,7 +106,8 @@ class Dispatcher:
 
     def _say(self, trouble: str) -> None:
         if trouble != self._trouble:
-            (logger.warning if trouble else logger.info)(trouble or "RabbitMQ is back.")
+            if trouble or self._trouble:
+                (logger.warning if trouble else logger.info)(trouble or "RabbitMQ is back.")
             self._trouble = trouble
             self.leadership.say(trouble)
 

@@ -4,6 +4,7 @@ A packet is delivered whole to exactly one reader. So all idle processes can tak
 one getting the next job; and what a process has sent survives its death.
 """
 
+import errno
 import marshal
 import mmap
 import os
@@ -11,13 +12,15 @@ import socket
 import struct
 import tempfile
 import uuid
-from typing import Any
+from typing import IO, Any
 
 #: Packets up to this size (bytes) go through the socket; a larger one goes through a nameless file whose descriptor is passed.
 INLINE = 32 * 1024
 _SOCKET_BUFFER = 1024 * 1024
 #: ``socket.send_fds`` and ``recv_fds`` ignore their flags (Python 3.11), so the two calls are spelled out.
 _DESCRIPTOR = struct.Struct("i")
+#: What the system says when a channel takes no more for now; the second: too many descriptors on their way.
+_FULL = (errno.EAGAIN, errno.ETOOMANYREFS, errno.ENOBUFS)
 _ONE_DESCRIPTOR = socket.CMSG_SPACE(_DESCRIPTOR.size)
 
 Packet = tuple[Any, ...]
@@ -42,7 +45,9 @@ class Channel:
         """Send if there is room; ``False`` when there is none."""
         try:
             self._send(marshal.dumps(packet), socket.MSG_DONTWAIT)
-        except BlockingIOError:
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
             return False
         return True
 
@@ -64,11 +69,18 @@ class Channel:
         if len(content) <= INLINE:
             self._in.send(content, flags)
             return
-        with tempfile.TemporaryFile() as file:
+        with _nameless_file() as file:
             file.write(content)
             file.flush()
             passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, _DESCRIPTOR.pack(file.fileno()))]
             self._in.sendmsg([b"file"], passed, flags)
+
+
+def _nameless_file() -> IO[bytes]:
+    """A file without a name: in memory where the system can (it works with a full or read-only disk), else a temporary one."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("furrow-packet"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 class StopRequests:

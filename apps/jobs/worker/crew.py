@@ -8,8 +8,7 @@ What was not taken can be taken back. When a process dies, the job it had report
 import logging
 import time
 import uuid
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from apps.jobs.errors import UnknownKind
@@ -17,11 +16,11 @@ from apps.jobs.kinds import get_kind
 from apps.jobs.statements import Claimed, LogRecord, Progress, Settlement
 from apps.jobs.states import Outcome, State
 from apps.jobs.worker import channel
+from apps.jobs.worker.assignments import Assignments
 from apps.jobs.worker.blame import settle_death
 from apps.jobs.worker.events import Events
 from apps.jobs.worker.ledger import Ledger
 from apps.jobs.worker.pace import Pace
-from apps.jobs.worker.runner import drain
 from apps.jobs.worker.running import Running
 
 logger = logging.getLogger(__name__)
@@ -30,6 +29,8 @@ logger = logging.getLogger(__name__)
 READ_AT_ONCE = 500
 #: With more than this waiting for the database nothing more is read from the pool processes: they wait, memory does not grow.
 MAX_BACKLOG = 20_000
+#: All processes busy with long jobs for this long (seconds): what waits is given to other workers.
+BLOCKED_AFTER = 0.5
 #: A job that no process reports to have begun this long (seconds) after a process died is taken to have died with it.
 LOST_IN_HAND = 2.0
 
@@ -43,11 +44,11 @@ class Crew:
         self.events = events
         self.pace = Pace()
         self.running: dict[int, Running] = {}
-        self._ready: deque[Claimed] = deque()  # claimed, not yet in the channel
-        self._handed: dict[str, Claimed] = {}  # in the channel, or in the hand of a process that has not reported yet
-        self._drains: dict[int, int] = {}  # handle of a running drain -> pid (0: not accepted yet)
-        self._next_handle = 0
+        self.assigned = Assignments(worker)
         self._suspect_since = 0.0
+        self._blocked_since = 0.0
+        self._deaf = False  # reports are not read: the ledger is behind
+        self._lost_leases = 0
         self.stopping = False
         ledger.anything_running = lambda: bool(self.running)
         ledger.on_stop_requests = self._on_stop_requests
@@ -63,67 +64,45 @@ class Crew:
         """Pool processes."""
         return int(self._worker.pool.num_processes)
 
-    @property
-    def waiting(self) -> int:
-        """Jobs claimed and not begun."""
-        return len(self._ready) + len(self._handed)
-
     def room(self) -> float:
         """Seconds of work that may be claimed now; see :mod:`apps.jobs.worker.pace`."""
         if self.stopping:
             return 0.0
         now = time.monotonic()
         busy = [(running.job.kind, now - running.began) for running in self.running.values()]
-        claimed = (job.kind for source in (self._ready, self._handed.values()) for job in source)
-        return self.pace.room(self.processes, busy, claimed)
+        return self.pace.room(self.processes, busy, (job.kind for job in self.assigned))
 
     # --- jobs to processes --------------------------------------------------------------------------------------------------
 
     def take_on(self, jobs: list[Claimed]) -> None:
         """Run these jobs, which the ledger has claimed."""
-        self._ready.extend(jobs)
         self.events.received(jobs)
-        self._hand_out()
-
-    def _hand_out(self) -> None:
-        while self._ready:
-            job = self._ready[0]
-            packet = (str(job.id), job.kind, job.arguments, job.attempt, job.excused, job.max_attempts)
-            if not channel.assignments.offer(packet):
-                break
-            self._handed[packet[0]] = self._ready.popleft()
-        wanted = min(self.processes - len(self._drains), len(self._handed))
-        for _ in range(wanted if not self.stopping else 0):
-            self._start_drain()
-
-    def _start_drain(self) -> None:
-        self._next_handle += 1
-        handle = self._next_handle
-        self._drains[handle] = 0
-
-        def accepted(pid: int, _when: float) -> None:
-            if handle in self._drains:
-                self._drains[handle] = pid
-
-        def over(_result: Any = None) -> None:
-            if self._drains.pop(handle, None) is not None and self._handed:
-                self._hand_out()
-
-        self._worker.pool.apply_async(drain, callback=over, error_callback=over, accept_callback=accepted)
+        self.assigned.add(jobs)
 
     # --- reports from processes ---------------------------------------------------------------------------------------------
 
     def read_reports(self, limit: int = READ_AT_ONCE) -> None:
         """Take what the pool processes said. Called by the event loop when there is something."""
         if self.ledger.backlog > MAX_BACKLOG:
+            if not self._deaf:
+                self._deaf = True
+                self._worker.hub.remove_reader(channel.reports)
             return
+        self._read(limit)
+        self.assigned.hand_out()
+        self.on_room()
+
+    def _read(self, limit: int = 1_000_000) -> None:
         for _ in range(limit):
             packet = channel.reports.receive()
             if packet is None:
                 break
             self._on_report(packet)
-        self._hand_out()
-        self.on_room()
+
+    def _listen_again(self) -> None:
+        if self._deaf and self.ledger.backlog < MAX_BACKLOG // 2:
+            self._deaf = False
+            self._worker.hub.add_reader(channel.reports, self.read_reports)
 
     def _on_report(self, packet: tuple[Any, ...]) -> None:
         what, *rest = packet
@@ -141,7 +120,7 @@ class Crew:
             self.ledger.progress(Progress(uuid.UUID(id), *fields))
 
     def _on_begun(self, pid: int, id: str, at: float) -> None:
-        job = self._handed.pop(id, None)
+        job = self.assigned.begun(id)
         if job is None:
             return  # handed back meanwhile: what it does is stale, and its end will be fenced off
         try:
@@ -167,14 +146,14 @@ class Crew:
 
     def on_process_gone(self, pid: int, exitcode: int | None) -> None:
         """A pool process ended: settle the job that it had begun, if it did not finish it."""
-        self.read_reports(limit=1_000_000)
-        self._drains = {handle: owner for handle, owner in self._drains.items() if owner != pid}
+        self._read()
+        self.assigned.process_gone(pid)
         running = self.running.pop(pid, None)
         if running is not None:
             self._blame(running, exitcode)
-        elif self._handed:
+        elif self.assigned.busy:
             self._suspect_since = time.monotonic()
-        self._hand_out()
+        self.assigned.hand_out()
         self.on_room()
 
     def _blame(self, running: Running, exitcode: int | None) -> None:
@@ -186,20 +165,38 @@ class Crew:
     def tick(self) -> None:
         """Once in a while: enforce timeouts, look after what got lost on the way, and the lease."""
         now = time.monotonic()
-        if not self.ledger.lease.is_held() and (self.running or self.waiting):
+        self.ledger.loop_alive_at = now
+        lease = self.ledger.lease
+        if lease.lost != self._lost_leases or (not lease.is_held() and (self.running or self.assigned)):
+            self._lost_leases = lease.lost
             self._abandon()
         for running in self.running.values():
             running.enforce(now)
         if self._suspect_since and now - self._suspect_since > LOST_IN_HAND:
             self._suspect_since = 0.0
             self._give_up_lost()
+        self._listen_again()
         self.read_reports()
+        self._look_whether_blocked(now)
+
+    @property
+    def blocked(self) -> bool:
+        """Every process runs something long, and has for a while: what waits here would wait behind it."""
+        return bool(self._blocked_since) and time.monotonic() - self._blocked_since > BLOCKED_AFTER
+
+    def _look_whether_blocked(self, now: float) -> None:
+        busy = [(running.job.kind, now - running.began) for running in self.running.values()]
+        if self.pace.blocked(busy) < self.processes:
+            self._blocked_since = 0.0
+        else:
+            self._blocked_since = self._blocked_since or now
+        if self.blocked and self.assigned:
+            self._return_unbegun("every process of its worker was busy")
 
     def _on_owned(self, ids: list[uuid.UUID]) -> None:
         """What the database says this worker runs. Jobs that it does not know of at two heartbeats in a row go back: the
         answer to their claim, or the commit that settled them, was lost in a crash or a failover of the database."""
-        known = {job.id for source in (self._ready, self._handed.values()) for job in source}
-        unknown = set(ids) - known - {running.job.id for running in self.running.values()}
+        unknown = set(ids) - {job.id for job in self.assigned} - {running.job.id for running in self.running.values()}
         if lost := unknown & self._unknown:
             logger.warning("%d jobs are this worker's by the database, but it does not run them; handed back.", len(lost))
             self.ledger.disown(sorted(lost))
@@ -215,33 +212,22 @@ class Crew:
     def _abandon(self) -> None:
         """The lease is over: these jobs belong to others now. Stop them; what they report will be fenced off."""
         logger.error(
-            "The lease is lost: %d running jobs are stopped, %d claimed ones dropped.", len(self.running), self.waiting
+            "The lease is lost: %d running jobs are stopped, %d claimed ones dropped.", len(self.running), len(self.assigned)
         )
         for running in self.running.values():
             running.kill(Outcome.LOST)
+            self.events.forget(running.job)
         self.running.clear()
-        self._take_back_all()
-        self._ready.clear()
-        self._handed.clear()
+        self.assigned.take_back()
+        self.assigned.give_up()
 
     def _give_up_lost(self) -> None:
         """After a death: what is neither in the channel nor begun was in the dead process's hand."""
-        self.read_reports(limit=1_000_000)
-        still_there = {str(job.id) for job in self._take_back_all()}
-        for id in [id for id in self._handed if id not in still_there]:
-            self.hand_back(self._handed.pop(id), "its pool process died before it began")
-        self._ready.extendleft(self._handed.pop(id) for id in still_there if id in self._handed)
-        self._hand_out()
-
-    def _take_back_all(self) -> list[Claimed]:
-        """Empty the channel of what no process has taken."""
-
-        def untaken() -> Iterator[Claimed]:
-            while (packet := channel.assignments.receive()) is not None:
-                if job := self._handed.get(packet[0]):
-                    yield job
-
-        return list(untaken())
+        self._read()
+        untaken = self.assigned.take_back()
+        for job in self.assigned.give_up():
+            self.hand_back(job, "its pool process died before it began")
+        self.assigned.add(untaken)
 
     def hand_back(self, job: Claimed, reason: str, *, pid: int = 0, delay: float = 0.0) -> None:
         """Give a claimed job back to the dispatcher; the attempt does not count."""
@@ -252,32 +238,38 @@ class Crew:
     def stop(self, grace: float) -> None:
         """Hand back what has not begun, wait up to ``grace`` seconds for what has, and interrupt the rest.
 
-        The event loop has ended by now, so this reads the reports itself.
+        Celery's loop has ended by now and the pool takes nothing new; the hub is driven from here until all is told.
         """
-        self.stopping = True
-        deadline = time.monotonic() + grace
-        self._return_unbegun()
-        while self.running and time.monotonic() < deadline:
-            self._serve_without_loop()
+        self.stopping = self.assigned.closed = True
+        self._read()
+        self._return_unbegun("the worker stopped before it began")
+        self._serve(grace)
         for running in list(self.running.values()):
             running.kill(running.doom or Outcome.INTERRUPTED)
-        deadline = time.monotonic() + 5
-        while self.running and time.monotonic() < deadline:
-            self._serve_without_loop()
-
-    def _return_unbegun(self) -> None:
-        untaken = self._take_back_all()
-        for job in [*untaken, *self._ready]:
-            self._handed.pop(str(job.id), None)
+        self._serve(5.0)
+        for job in self.assigned.give_up():
             self.hand_back(job, "the worker stopped before it began")
-        self._ready.clear()
 
-    def _serve_without_loop(self) -> None:
-        import select
+    def _return_unbegun(self, reason: str) -> None:
+        for job in self.assigned.take_back():
+            self.hand_back(job, reason)
 
-        select.select([channel.reports], [], [], 0.1)
-        self.read_reports()
-        alive = {process.pid for process in self._worker.pool._pool._pool if process.exitcode is None}
-        for pid in [pid for pid in self.running if pid not in alive]:
-            exitcode = next((p.exitcode for p in self._worker.pool._pool._pool if p.pid == pid), None)
-            self.on_process_gone(pid, exitcode)
+    def _serve(self, seconds: float) -> None:
+        """Drive the hub, for reports and for the pool's own results, until nothing runs or the time is over."""
+        deadline = time.monotonic() + seconds
+        loop = self._worker.hub.create_loop()
+        while (self.running or self.assigned.busy) and time.monotonic() < deadline:
+            try:
+                next(loop)
+            except Exception as error:
+                logger.debug("while stopping: %r", error)
+                loop = self._worker.hub.create_loop()
+                self._read()
+            self._look_for_deaths()
+
+    def _look_for_deaths(self) -> None:
+        """A closed pool tells nobody that a process ended."""
+        exitcodes = {process.pid: process.exitcode for process in self._worker.pool._pool._pool}
+        for pid in self.assigned.draining | set(self.running):
+            if pid not in exitcodes or exitcodes[pid] is not None:
+                self.on_process_gone(pid, exitcodes.get(pid))

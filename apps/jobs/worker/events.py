@@ -81,6 +81,10 @@ class Events:
         celery_state.total_count[job.kind] += 1
         self._send("task-started", active.id)
 
+    def forget(self, job: Claimed) -> None:
+        """It runs here no longer, and nobody knows how it ends."""
+        celery_state.requests.pop(str(job.id), None)
+
     def ended(self, job: Claimed, settlement: Settlement) -> None:
         """A run is over."""
         id = str(job.id)

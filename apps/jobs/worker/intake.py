@@ -12,6 +12,7 @@ from typing import Any
 
 import amqp
 
+from apps.jobs.conf import conf
 from apps.jobs.statements import Claimed
 from apps.jobs.worker.crew import Crew
 
@@ -31,6 +32,7 @@ class Intake:
         self._claiming: list[str] = []
         self._claims = 0
         self.closed = False
+        self._paused: list[Any] = []  # job queues that are not consumed while every process is busy
 
     def accept(self, message: Any, body: Any, ack: Any, reject: Any, callbacks: Any, **kwargs: Any) -> None:
         """A message of a job arrived."""
@@ -76,6 +78,24 @@ class Intake:
         self.crew.take_on(claimed)
         self.pump()
 
+    def look(self, consumer: Any) -> None:
+        """Once in a while: while every process runs something long, messages belong to other workers. Stop consuming, so that
+        what is returned does not come straight back, and begin again when a process is free."""
+        tasks = consumer.task_consumer
+        if tasks is None or self.closed:
+            return
+        if self.crew.blocked and not self._paused:
+            self._paused = [queue for queue in tasks.queues if queue.name in conf().queues]
+            for queue in self._paused:
+                tasks.cancel_by_queue(queue.name)
+            while self._buffer:
+                _return(self._buffer.popleft()[1])
+        elif self._paused and not self.crew.blocked:
+            paused, self._paused = self._paused, []
+            for queue in paused:
+                tasks.add_queue(queue)
+            tasks.consume()
+
     @property
     def claiming(self) -> bool:
         """A claim is on its way."""
@@ -84,6 +104,7 @@ class Intake:
     def drop(self) -> None:
         """The channel is gone, and with it the right to acknowledge: RabbitMQ gives these messages out again."""
         self._buffer.clear()
+        self._paused = []
 
 
 def _acknowledge(message: Any) -> None:
@@ -93,6 +114,14 @@ def _acknowledge(message: Any) -> None:
         message.ack()
     except (amqp.AMQPError, OSError) as error:
         logger.debug("message %s was not acknowledged: %s", message.delivery_tag, error)
+
+
+def _return(message: Any) -> None:
+    """Back to its queue, for another worker."""
+    try:
+        message.requeue()
+    except (amqp.AMQPError, OSError) as error:
+        logger.debug("message %s was not returned: %s", message.delivery_tag, error)
 
 
 def strategy(task: Any, app: Any, consumer: Any, **kwargs: Any) -> Any:

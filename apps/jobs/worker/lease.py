@@ -30,6 +30,8 @@ class Lease:
         self.worker: uuid.UUID = new_id()
         self._describe = describe
         self._registered = False
+        #: How many leases were lost in this process; a change means that nothing of before is ours any more.
+        self.lost = 0
         self._ends = 0.0
         self._next = 0.0
 
@@ -51,7 +53,7 @@ class Lease:
         sql = statements.on(connection)
         if self._registered and not sql.renew(connection, self.worker, length):
             logger.error("%s lost its lease; what it ran belongs to others now.", self.node)
-            self._registered, self.worker = False, new_id()
+            self._registered, self.worker, self.lost = False, new_id(), self.lost + 1
         if not self._registered:
             description = {"node": self.node, "pid": os.getpid(), **self._describe()}
             sql.register_worker(connection, self.worker, length, description)

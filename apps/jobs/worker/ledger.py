@@ -17,6 +17,7 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, Error, InterfaceError, OperationalError, connections
 
 from apps.jobs import statements
+from apps.jobs.conf import conf
 from apps.jobs.statements import Claimed, LogRecord, Progress, Settlement
 from apps.jobs.states import Outcome, State
 from apps.jobs.worker.lease import Lease
@@ -74,7 +75,10 @@ class Ledger(threading.Thread):
         self._busy = threading.Lock()
         self._connection = connections[DEFAULT_DB_ALIAS].copy()
         self._connection.inc_thread_sharing()
-        os.register_at_fork(before=self._busy.acquire, after_in_parent=self._busy.release, after_in_child=self._busy.release)
+        self._fork_waited = False
+        os.register_at_fork(before=self._before_fork, after_in_parent=self._after_fork, after_in_child=self._after_fork)
+        #: When the event loop last showed that it lives (monotonic seconds): without it the lease is not renewed.
+        self.loop_alive_at = time.monotonic()
 
         #: Asked whether jobs are running, and told which of them shall stop. Set by the crew.
         self.anything_running: Callable[[], bool] = lambda: False
@@ -82,6 +86,14 @@ class Ledger(threading.Thread):
         self._look_at = 0.0
         #: Told with every heartbeat which jobs the database says this worker runs. Set by the crew.
         self.on_owned: Callable[[list[uuid.UUID]], None] = lambda ids: None
+
+    def _before_fork(self) -> None:
+        # Not for ever: with a database that hangs the thread waits in the kernel, where a fork does no harm.
+        self._fork_waited = self._busy.acquire(timeout=1.0)
+
+    def _after_fork(self) -> None:
+        if self._fork_waited:
+            self._busy.release()
 
     # --- asked by the worker's event loop ---------------------------------------------------------------------------
 
@@ -170,15 +182,15 @@ class Ledger(threading.Thread):
 
     def _take(self) -> _Batch:
         with self._wake:
-            while not len(self._next) and not self._stopping and not self.lease.is_due() and not self._looks():
-                self._wake.wait(min(self.lease.seconds_until_due(), STOP_REQUESTS))
+            while not len(self._next) and not self._stopping and not self._renews() and not self._looks():
+                self._wake.wait(min(self.lease.seconds_until_due() or STOP_REQUESTS, STOP_REQUESTS))
             batch, self._next = self._next, _Batch()
             self._writing = len(batch)
             return batch
 
     def _write(self, batch: _Batch) -> None:
         connection = self._open()
-        if self.lease.is_due():
+        if self._renews():
             self.lease.renew(connection)
             self._call_soon(self.on_owned, statements.on(connection).owned(connection, self.lease.worker))
         if self._looks():
@@ -216,6 +228,10 @@ class Ledger(threading.Thread):
                     self._write(single)
                 else:
                     logger.error("Refused and lost: %s", [*single.logs, *single.progress.values()])
+
+    def _renews(self) -> bool:
+        """Time to renew the lease; not for an event loop that hangs."""
+        return self.lease.is_due() and time.monotonic() - self.loop_alive_at < 2 * conf().worker_lease
 
     def _looks(self) -> bool:
         """Time to look whether somebody cancelled a running job."""

@@ -30,6 +30,10 @@ class Pace:
         """What a job of this kind counts for, in seconds, between ``OVERHEAD`` and ``AHEAD``."""
         return min(max(self._average.get(kind, AHEAD), OVERHEAD), AHEAD)
 
+    def blocked(self, busy: Iterable[tuple[str, float]]) -> int:
+        """How many of the busy processes will not be free soon: by what they run (a kind, seconds by now)."""
+        return sum(1 for kind, seconds in busy if seconds > AHEAD or self._average.get(kind, AHEAD) >= AHEAD)
+
     def room(self, processes: int, busy: Iterable[tuple[str, float]], claimed: Iterable[str]) -> float:
         """Seconds of work to claim now.
 
@@ -38,5 +42,4 @@ class Pace:
             busy: for each busy one the kind it runs and for how many seconds by now.
             claimed: the kinds of the jobs claimed and not begun.
         """
-        blocked = sum(1 for kind, seconds in busy if seconds > AHEAD or self._average.get(kind, AHEAD) >= AHEAD)
-        return (processes - blocked) * AHEAD - sum(map(self.cost, claimed))
+        return (processes - self.blocked(busy)) * AHEAD - sum(map(self.cost, claimed))

@@ -37,8 +37,8 @@ from apps.jobs.worker.capture import JobLogHandler, clean, cut
 TURN = 1.0
 #: Progress reports closer together than this (seconds) are merged into the later one.
 PROGRESS_INTERVAL = 0.1
-#: How long a job of an unknown kind waits before it is offered again, in seconds.
-UNKNOWN_KIND_DELAY = 15.0
+#: How long a job of an unknown kind waits before it is offered again, in seconds: so long, longer each time, at most so long.
+UNKNOWN_KIND_DELAY, UNKNOWN_KIND_LONGEST = 15.0, 600.0
 
 
 class Run:
@@ -135,10 +135,23 @@ def drain() -> None:
     pid, end = os.getpid(), time.monotonic() + TURN
     ended: tuple[Any, ...] | None = None
     while time.monotonic() < end and (assignment := channel.assignments.receive()) is not None:
-        channel.reports.send(("next", pid, ended, assignment[0], time.time()))
+        _report(pid, ended, assignment[0])
         ended = run(*assignment)
     if ended is not None:
-        channel.reports.send(("next", pid, ended, None, 0.0))
+        _report(pid, ended, None)
+
+
+def _report(pid: int, ended: tuple[Any, ...] | None, begun: str | None) -> None:
+    """Tell the parent how the last job ended and which one begins."""
+    try:
+        channel.reports.send(("next", pid, ended, begun, time.time()))
+    except OSError as error:
+        if ended is None:
+            raise
+        # Too large for the channel, and no room for it elsewhere: the job fails with that reason, and the process goes on.
+        text = f"ResultError: the end of this run could not be passed on: {error}"
+        short = (*ended[:2], str(State.FAILED), str(Outcome.FAILED), *ended[4:7], None, None, text, "ResultError", "")
+        channel.reports.send(("next", pid, short, begun, time.time()))
 
 
 def run(id: str, kind_name: str, arguments: str, attempt: int, excused: int, max_attempts: int) -> tuple[Any, ...]:
@@ -204,7 +217,8 @@ def _verdict(current: Run, error: BaseException) -> tuple[Any, ...]:
     if isinstance(error, Snooze):
         return (State.PENDING, Outcome.SNOOZED, error.seconds, None, clean(str(error))[:2_000], "", "")
     if isinstance(error, UnknownKind):
-        return (State.PENDING, Outcome.INTERRUPTED, UNKNOWN_KIND_DELAY, None, text, "UnknownKind", "")
+        later = min(UNKNOWN_KIND_DELAY * current.attempt, UNKNOWN_KIND_LONGEST)
+        return (State.PENDING, Outcome.INTERRUPTED, later, None, text, "UnknownKind", "")
     if isinstance(error, Cancelled):
         return (State.CANCELLED, Outcome.CANCELLED, None, None, text, type(error).__name__, "")
     outcome = Outcome.TIMED_OUT if isinstance(error, SoftTimeout) else Outcome.FAILED

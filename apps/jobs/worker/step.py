@@ -1,6 +1,7 @@
 """How the job engine sits in a Celery worker: one step of the worker, one of its consumer."""
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -66,7 +67,8 @@ class JobWorker(bootsteps.StartStopStep):
 
     def _end(self, grace: float) -> None:
         self.intake.closed = True
-        while self.intake.claiming and self.ledger.is_alive():
+        deadline = time.monotonic() + 5
+        while self.intake.claiming and self.ledger.is_alive() and time.monotonic() < deadline:
             self.deliver()
             self.ledger.join(0.02)
         self.deliver()
@@ -115,4 +117,5 @@ class JobReports(bootsteps.StartStopStep):
         jobs.watch_processes()
         hub.add_reader(channel.reports, jobs.crew.read_reports)
         hub.call_repeatedly(TICK, jobs.crew.tick)
+        hub.call_repeatedly(TICK, jobs.intake.look, consumer)
         hub.call_repeatedly(1.0, jobs.intake.pump)

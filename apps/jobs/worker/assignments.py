@@ -1,0 +1,98 @@
+"""Jobs on their way to the pool processes: claimed, and not begun."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from apps.jobs.statements import Claimed
+from apps.jobs.worker import channel
+from apps.jobs.worker.runner import drain
+
+
+class Assignments:
+    """Puts claimed jobs into the channel and keeps as many pool processes draining it as there are jobs for.
+
+    A job is not bound to a process before that process takes it; until then it can be taken back.
+    """
+
+    def __init__(self, worker: Any) -> None:
+        self._worker = worker
+        self._ready: deque[Claimed] = deque()  # not yet in the channel
+        self._handed: dict[str, Claimed] = {}  # in the channel, or in the hand of a process that has not reported yet
+        self._drains: dict[int, int] = {}  # handle of a drain that runs -> pid of its process (0: not accepted yet)
+        self._last_handle = 0
+        #: Nothing new is started.
+        self.closed = False
+
+    def __iter__(self) -> Iterator[Claimed]:
+        yield from self._ready
+        yield from self._handed.values()
+
+    def __len__(self) -> int:
+        return len(self._ready) + len(self._handed)
+
+    @property
+    def draining(self) -> set[int]:
+        """The pool processes that drain the channel now."""
+        return {pid for pid in self._drains.values() if pid}
+
+    @property
+    def busy(self) -> bool:
+        """Something is on its way to a process, or in one."""
+        return bool(self._handed or self._drains)
+
+    def add(self, jobs: Iterable[Claimed]) -> None:
+        """Hand these out as well."""
+        self._ready.extend(jobs)
+        self.hand_out()
+
+    def hand_out(self) -> None:
+        """Fill the channel, and have it drained."""
+        while self._ready:
+            job = self._ready[0]
+            packet = (str(job.id), job.kind, job.arguments, job.attempt, job.excused, job.max_attempts)
+            if not channel.assignments.offer(packet):
+                break
+            self._handed[packet[0]] = self._ready.popleft()
+        wanted = min(int(self._worker.pool.num_processes) - len(self._drains), len(self._handed))
+        for _ in range(0 if self.closed else wanted):
+            self._start_drain()
+
+    def begun(self, id: str) -> Claimed | None:
+        """A process reports to have begun this job; ``None`` when it was handed back meanwhile."""
+        return self._handed.pop(id, None)
+
+    def process_gone(self, pid: int) -> None:
+        """This process drains nothing any more."""
+        self._drains = {handle: owner for handle, owner in self._drains.items() if owner != pid}
+
+    def take_back(self) -> list[Claimed]:
+        """All jobs that no process has taken; they are no longer assigned."""
+        untaken = []
+        while (packet := channel.assignments.receive()) is not None:
+            if job := self._handed.pop(packet[0], None):
+                untaken.append(job)
+        untaken += self._ready
+        self._ready.clear()
+        return untaken
+
+    def give_up(self) -> list[Claimed]:
+        """What was taken, and not reported to have begun; no longer assigned."""
+        taken = list(self._handed.values())
+        self._handed.clear()
+        return taken
+
+    def _start_drain(self) -> None:
+        self._last_handle += 1
+        handle = self._last_handle
+        self._drains[handle] = 0
+
+        def accepted(pid: int, _when: float) -> None:
+            if handle in self._drains:
+                self._drains[handle] = pid
+
+        def over(_result: Any = None) -> None:
+            if self._drains.pop(handle, None) is not None and self._handed:
+                self.hand_out()
+
+        self._worker.pool.apply_async(drain, callback=over, error_callback=over, accept_callback=accepted)
