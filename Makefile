@@ -12,10 +12,10 @@ DEPLOY := .venv/bin/python -m deploy
 # For commands that act on what runs already: installing first would be absurd.
 IF_INSTALLED := test -x .venv/bin/python || { echo "Nothing was started here; make up does that."; exit 0; };
 
-.PHONY: help demo up down status logs test check format
+.PHONY: help demo up down status logs test check format bench-quick bench
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: .venv/.runtime  ## Start everything, run the demo workload, say where to look
 	@$(DEPLOY) demo
@@ -33,8 +33,13 @@ logs:  ## Follow the logs of all processes
 	@$(IF_INSTALLED) $(DEPLOY) logs
 
 test: .venv/.development  ## Run all tests on PostgreSQL, and the engine's on SQLite as well
-	.venv/bin/python -m pytest $(ARGS)
-	DATABASE=sqlite .venv/bin/python -m pytest -m engine $(ARGS)
+	@mkdir -p .run; \
+	DATABASE=sqlite FURROW_TEST_RUN=.run/test-sqlite .venv/bin/python -m pytest -m engine $(ARGS) > .run/test-sqlite.log 2>&1 & \
+	sqlite=$$!; trap 'kill $$sqlite' INT TERM; \
+	echo "On PostgreSQL; on SQLite at the same time, shown after it (.run/test-sqlite.log)."; \
+	.venv/bin/python -m pytest $(ARGS); postgres=$$?; \
+	wait $$sqlite; sqlite=$$?; echo "On SQLite:"; cat .run/test-sqlite.log; \
+	[ $$postgres -eq 0 ] && { [ $$sqlite -eq 0 ] || [ $$sqlite -eq 5 ]; }
 
 check: .venv/.development  ## Format, lint, types, import contracts, missing migrations
 	.venv/bin/ruff format --check .
@@ -46,6 +51,12 @@ check: .venv/.development  ## Format, lint, types, import contracts, missing mig
 format: .venv/.development  ## Format the code and repair what the linter can
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
+
+bench-quick: .venv/.runtime  ## Measure against Celery (under three minutes): .run/bench-quick.json
+	.venv/bin/python -m benchmarks quick $(ARGS)
+
+bench: .venv/.runtime  ## Measure against all peers, in .run/bench.json
+	.venv/bin/python -m benchmarks full $(ARGS)
 
 .venv/.runtime: requirements.txt pyproject.toml
 	@$(LOCKED) $(MAKE) .install-runtime

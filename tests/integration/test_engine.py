@@ -6,11 +6,12 @@ import uuid
 from pathlib import Path
 
 import pytest
+from celery.result import AsyncResult
 from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.jobs.api import FINAL, ArgumentError, Job, JobFailed, LogLine, Outcome, State, cancel, retry, submit, submit_many
-from tests import kinds
+from tests import kinds, services
 from tests.stack import Stack, wait_until
 
 pytestmark = pytest.mark.engine
@@ -232,6 +233,20 @@ def test_sending_a_task_by_name_submits_a_job(stack: Stack) -> None:
     assert Job.objects.get(pk=result.id).state == State.SUCCEEDED
     with pytest.raises(ArgumentError, match="a: input should be a valid integer"):
         app.send_task("kinds.add", ["many"])
+
+
+def test_a_task_that_another_celery_client_sends_under_a_kinds_name_becomes_a_job(stack: Stack) -> None:
+    from celery import Celery
+
+    with Celery("elsewhere", broker=services.broker.url, set_as_current=False) as client:
+        client.conf.update(task_default_queue="celery", task_default_queue_type="quorum", task_default_exchange_type="topic")
+        good = client.send_task("kinds.add", kwargs={"a": 30})
+        bad = client.send_task("kinds.add", kwargs={"a": "many"})
+    wait_until(lambda: Job.objects.filter(pk=good.id, state=State.SUCCEEDED).exists())
+    assert Job.objects.get(pk=good.id).result == 31
+    wait_until(lambda: AsyncResult(bad.id).state == "FAILURE")
+    assert "a: input should be a valid integer" in str(AsyncResult(bad.id).result)
+    assert not Job.objects.filter(pk=bad.id).exists()
 
 
 def test_ordinary_celery_tasks_run_beside_jobs_and_keep_their_results(stack: Stack) -> None:

@@ -1,13 +1,11 @@
-"""Celery's consumer with three changes: unknown kinds go back, buffered messages are dropped with their channel, and running
-jobs are looked after while the broker is away."""
+"""Celery's consumer with three changes: job messages take a short way, buffered ones are dropped with their channel, and
+running jobs are looked after while the broker is away."""
 
-import logging
-import uuid
 from typing import Any
 
 from celery.worker.consumer import Consumer
 
-logger = logging.getLogger(__name__)
+from apps.jobs.broker import EXCHANGE
 
 
 class JobConsumer(Consumer):
@@ -40,18 +38,15 @@ class JobConsumer(Consumer):
         super().on_close()
         self.controller.jobs.intake.drop()
 
-    def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
-        """A job of a kind that this worker does not have (an older or newer release): back to the dispatcher, with why."""
-        try:
-            id = uuid.UUID(message.headers["id"])
-        except (KeyError, ValueError, TypeError):
-            super().on_unknown_task(body, message, exc)
-            return
-        if message.headers.get("task") not in self.app.tasks and message.delivery_info.get("exchange") == "furrow":
-            # The claim makes it ours; the pool process finds no kind and hands it back, not counted.
-            self.controller.jobs.intake.accept(message, body, message.ack, message.reject, None)
-            logger.warning(
-                "Job %s is of kind %s, which this worker does not know; handed back.", id, message.headers.get("task")
-            )
-            return
-        super().on_unknown_task(body, message, exc)
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Any:
+        """What comes over the jobs' exchange goes to the intake, also when its kind is unknown here (of an older or newer
+        release): the claim makes it ours, and the pool process hands it back with the reason."""
+        ordinary, accept = super().create_task_handler(*args, **kwargs), self.controller.jobs.intake.accept
+
+        def on_message(message: Any) -> None:
+            if message.delivery_info["exchange"] == EXCHANGE.name:
+                accept(message)
+            else:
+                ordinary(message)
+
+        return on_message

@@ -1,8 +1,8 @@
 """The intake: from a message to a claim.
 
-Celery's consumer gives every message of a job here (a ``Strategy`` in Celery's words). Messages wait in a buffer,
-unacknowledged, until a pool process has room; then the ledger claims as many as will run soon, and once that claim is
-committed their messages are acknowledged: from there on the lease protects the job, not the message.
+The consumer gives every message of the jobs' exchange here. Messages wait in a buffer, unacknowledged, until a pool process
+has room; then the ledger claims as many as will run soon, and once that claim is committed their messages are acknowledged:
+from there on the lease protects the job, not the message.
 """
 
 import logging
@@ -11,6 +11,7 @@ from collections import deque
 from typing import Any
 
 import amqp
+from celery.worker import state as celery_state
 
 from apps.jobs.conf import conf
 from apps.jobs.statements import Claimed
@@ -31,25 +32,26 @@ class Intake:
         self._buffer: deque[tuple[uuid.UUID, Any]] = deque()
         self._claiming: list[str] = []
         self._claims = 0
+        self._pumping = False
         self.closed = False
         self._paused: list[Any] = []  # job queues that are not consumed while every process is busy
 
-    def accept(self, message: Any, body: Any, ack: Any, reject: Any, callbacks: Any, **kwargs: Any) -> None:
+    def accept(self, message: Any) -> None:
         """A message of a job arrived."""
         try:
             id = uuid.UUID(message.headers["id"])
         except (KeyError, ValueError, TypeError, AttributeError):
-            logger.error(
-                "A message of kind %s has no job id (%r); rejected.", message.headers.get("task"), message.headers.get("id")
-            )
-            reject()
+            logger.error("A message on the jobs' exchange has no job id and is rejected; its headers: %r", message.headers)
+            message.reject_log_error(logger, (amqp.AMQPError, OSError))
             return
         self._buffer.append((id, message))
-        if self._claims == 0:
+        if self._claims == 0 and not self._pumping:
+            self._pumping = True
             self.crew.ledger.soon(self.pump)
 
     def pump(self) -> None:
         """Claim as much as there is room for, if no claim is under way."""
+        self._pumping = False
         if self._claims or not self._buffer or self.closed:
             return
         room = self.crew.room()
@@ -69,8 +71,7 @@ class Intake:
             # The database is away: keep the messages and try again with the next heartbeat.
             self._buffer.extendleft(reversed(batch))
             return
-        for _, message in batch:
-            _acknowledge(message)
+        _acknowledge([message for _, message in batch])
         if self.closed:
             for job in claimed:
                 self.crew.hand_back(job, "the worker stopped before it began")
@@ -107,13 +108,19 @@ class Intake:
         self._paused = []
 
 
-def _acknowledge(message: Any) -> None:
-    """Acknowledge; over a connection that broke meanwhile that cannot be done, and RabbitMQ gives the message out again: the
-    claim of the second one drops it."""
+def _acknowledge(messages: list[Any]) -> None:
+    """Acknowledge; over a connection that broke meanwhile that cannot be done, and RabbitMQ gives the messages out again: the
+    claim of the second one drops it.
+
+    The messages are in the order of their arrival, and all earlier ones of the channel are acknowledged; so one frame does for
+    all, unless ordinary tasks are under way on the same channel.
+    """
+    one_for_all = not celery_state.reserved_requests and not celery_state.scheduled_requests
     try:
-        message.ack()
+        for message in messages[-1:] if one_for_all else messages:
+            message.ack(multiple=one_for_all)
     except (amqp.AMQPError, OSError) as error:
-        logger.debug("message %s was not acknowledged: %s", message.delivery_tag, error)
+        logger.debug("%d messages were not acknowledged: %s", len(messages), error)
 
 
 def _return(message: Any) -> None:
@@ -122,8 +129,3 @@ def _return(message: Any) -> None:
         message.requeue()
     except (amqp.AMQPError, OSError) as error:
         logger.debug("message %s was not returned: %s", message.delivery_tag, error)
-
-
-def strategy(task: Any, app: Any, consumer: Any, **kwargs: Any) -> Any:
-    """Celery's entry point: what to do with messages of this task."""
-    return consumer.controller.jobs.intake.accept

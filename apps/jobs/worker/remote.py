@@ -1,10 +1,13 @@
-"""Celery's remote control commands, where they mean a job."""
+"""What other Celery programs ask of jobs: a cancellation through remote control, a job sent as a task."""
 
 import logging
 import threading
 import uuid
+from collections.abc import Callable
+from typing import Any
 
-from django.db import connection
+import amqp
+from django.db import Error, connection
 
 logger = logging.getLogger(__name__)
 
@@ -12,12 +15,57 @@ logger = logging.getLogger(__name__)
 def cancel_from_celery(id: str) -> None:
     """Cancel a job because Celery's revoke command (Flower's Terminate button) asked for it; off the event loop."""
 
-    def cancel() -> None:
+    def work() -> None:
         from apps.jobs.actions import cancel
 
+        cancel(uuid.UUID(id), reason="terminated through Celery's remote control")
+
+    _off_the_loop(work)
+
+
+def strategy(task: Any, app: Any, consumer: Any, **kwargs: Any) -> Callable[..., None]:
+    """Celery's ``Strategy`` of a kind: a task that a Celery client elsewhere sent under the kind's name becomes a job with the
+    task's id. It is acknowledged when the job is committed; bad arguments are kept as the task's failure."""
+    post = consumer.controller.jobs.post
+
+    def submit_task(message: Any, *args: Any, **kwargs: Any) -> None:
+        def work() -> None:
+            from apps.jobs.errors import FurrowError
+
+            try:
+                positional, named = message.payload[:2]
+                id = message.headers["id"]
+                task.kind.apply_async(positional, named, task_id=id, eta=None, queue=None)
+            except Error as error:
+                logger.warning(
+                    "Task %s of kind %s waits: the database is away (%s).", message.headers.get("id"), task.name, error
+                )
+                post(_settle, message.requeue)
+                return
+            except (FurrowError, ValueError, TypeError, KeyError) as error:
+                logger.error("Task %s of kind %s is no job: %s", message.headers.get("id"), task.name, error)
+                app.backend.mark_as_failure(message.headers.get("id"), error)
+            post(_settle, message.ack)
+
+        _off_the_loop(work)
+
+    return submit_task
+
+
+def _settle(acknowledge: Callable[[], None]) -> None:
+    try:
+        acknowledge()
+    except (amqp.AMQPError, OSError) as error:
+        logger.debug("a message was not settled: %s", error)
+
+
+def _off_the_loop(work: Callable[[], None]) -> None:
+    def run() -> None:
         try:
-            cancel(uuid.UUID(id), reason="terminated through Celery's remote control")
+            work()
+        except Error as error:
+            logger.warning("The database is away: %s", error)
         finally:
             connection.close()
 
-    threading.Thread(target=cancel, name="furrow-cancel", daemon=True).start()
+    threading.Thread(target=run, name="furrow-remote", daemon=True).start()

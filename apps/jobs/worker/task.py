@@ -6,10 +6,11 @@ from celery.contrib.django.task import DjangoTask
 
 
 class JobTask(DjangoTask):
-    """Sends through :func:`submit` and receives through the intake; Celery's own path never runs a job."""
+    """Sends through :func:`submit`; Celery's own path never runs a job. Its ``Strategy`` sees only what other Celery clients
+    sent under the kind's name; the dispatcher's messages go to the intake."""
 
     abstract = True
-    Strategy = "apps.jobs.worker.intake:strategy"
+    Strategy = "apps.jobs.worker.remote:strategy"
     kind: Any = None
 
     def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
