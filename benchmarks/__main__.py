@@ -1,0 +1,99 @@
+"""``python -m benchmarks quick | full | smoke``: run the peers in turn, write the JSON file, print the table."""
+
+import argparse
+import fcntl
+import signal
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "platform")]
+
+from benchmarks import catalogue, environments, report, trial  # noqa: E402
+from benchmarks.catalogue import Peer  # noqa: E402
+from benchmarks.servers import Servers  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Mode:
+    """How much is measured."""
+
+    peers: list[Peer]
+    file: str
+    rounds: int
+    #: Share of the jobs that the catalogue gives each peer.
+    scale: float
+    #: Jobs that work for so many milliseconds are measured as well.
+    works: tuple[int, ...]
+    #: Seconds; no round begins that would last longer.
+    budget: float
+
+
+MODES = {
+    "quick": Mode(catalogue.OURS + catalogue.CELERY, "bench-quick.json", 3, 1.0, (), 172),
+    "full": Mode(catalogue.OURS + catalogue.CELERY + catalogue.OTHERS, "bench.json", 5, 2.0, (1, 20), 7200),
+    "smoke": Mode([catalogue.OURS[0], catalogue.CELERY[0]], "bench-smoke.json", 1, 0.02, (), 600),
+}
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("mode", choices=MODES)
+    parser.add_argument("--peers", help="only these, separated by commas")
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--folder", type=Path, default=ROOT / ".run" / "bench", help="of the private servers and the logs")
+    parser.add_argument("--out", type=Path, help="the JSON file")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    mode = MODES[options.mode]
+    peers = catalogue.chosen(options.peers and options.peers.split(","), mode.peers)
+    mode = replace(mode, peers=peers, rounds=options.rounds or mode.rounds)
+    out = options.out or ROOT / ".run" / mode.file
+    folder = options.folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit(f"Another benchmark runs in {folder}.")
+        rows = run(mode, folder)
+    report.write(out, rows)
+    report.show(rows)
+    print(f"Written to {out}")
+
+
+def run(mode: Mode, folder: Path) -> list[report.Row]:
+    """All rounds, every other one in reverse order; whatever happens, nothing is left running."""
+    servers = Servers(folder)
+    contestants: list[trial.Contestant] = []
+    results: list[tuple[str, dict[str, float]]] = []
+    begin = time.monotonic()
+    try:
+        pythons = {peer.name: catalogue.interpreter(peer, environments.make(folder)) for peer in mode.peers}
+        servers.start()
+        for peer in mode.peers:
+            env = catalogue.environment(peer, servers, folder)
+            contestants.append(trial.Contestant(peer, pythons[peer.name], env, folder))
+        for contestant in contestants:
+            contestant.client.call("prepare")
+        for number in range(mode.rounds):
+            started = time.monotonic()
+            for contestant in contestants if number % 2 == 0 else reversed(contestants):
+                before = time.monotonic()
+                results.append((contestant.peer.name, contestant.trial(scale=mode.scale, works=mode.works)))
+                trial.say(f"round {number + 1}: {contestant.peer.name} ({time.monotonic() - before:.0f} s)")
+            if time.monotonic() - begin + (time.monotonic() - started) > mode.budget:
+                break
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for contestant in contestants:
+            contestant.close()
+        servers.stop()
+    return report.rows(results)
+
+
+if __name__ == "__main__":
+    main()

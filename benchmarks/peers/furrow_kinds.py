@@ -1,0 +1,11 @@
+"""Furrow's no-op job: loaded by ``FURROW_MODULES=benchmarks.peers.furrow_kinds``."""
+
+from apps.jobs.api import job
+from benchmarks.counter import count
+
+
+@job
+def noop(work: int) -> int:
+    """Count, after so many milliseconds."""
+    count(work)
+    return work

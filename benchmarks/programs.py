@@ -1,0 +1,109 @@
+"""The processes of a trial: started in sessions of their own, ended by number."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+
+class ProgramFailed(Exception):
+    """A process ended or did not answer in time; says where its log is."""
+
+
+class Program:
+    """A process with a log."""
+
+    def __init__(self, name: str, command: list[str], env: dict[str, str], folder: Path, *, piped: bool = False) -> None:
+        self.name = name
+        self.log = folder / "log" / f"{name}.log"
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        pipe = subprocess.PIPE if piped else None
+        with self.log.open("wb") as log:
+            self.popen = subprocess.Popen(
+                command, env=env, stdin=pipe or subprocess.DEVNULL, stdout=pipe or log, stderr=log, start_new_session=True
+            )
+
+    def check(self) -> None:
+        """Raises ProgramFailed if it has ended."""
+        if self.popen.poll() is not None:
+            raise ProgramFailed(f"{self.name} ended ({self.popen.returncode}); {self.log}:\n{self.log.read_text()[-2000:]}")
+
+    def wait_for(self, pattern: str, seconds: float = 60) -> None:
+        """Until its log has a line like this."""
+        deadline = time.monotonic() + seconds
+        while not re.search(pattern, self.log.read_text(errors="replace")):
+            self.check()
+            if time.monotonic() > deadline:
+                raise ProgramFailed(f"{self.name} did not say {pattern!r} within {seconds} s; {self.log}")
+            time.sleep(0.02)
+
+    def processes(self) -> list[psutil.Process]:
+        """Itself and its descendants."""
+        main = psutil.Process(self.popen.pid)
+        return [main, *main.children(recursive=True)]
+
+    def pss(self) -> float:
+        """MiB of memory of itself and its descendants, with shared pages counted once in all."""
+        total = 0
+        for process in self.processes():
+            rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+            total += sum(int(found) for found in re.findall(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE))
+        return total / 1024
+
+    def cpu(self) -> float:
+        """Seconds of processor time of itself and its descendants."""
+        return sum(sum(process.cpu_times()[:2]) for process in self.processes())
+
+    def stop(self, seconds: float = 5) -> None:
+        """SIGTERM; what has not ended in time is killed, with all it started."""
+        if self.popen.poll() is None:
+            self.popen.send_signal(signal.SIGTERM)
+            try:
+                self.popen.wait(seconds)
+            except subprocess.TimeoutExpired:
+                pass
+        try:
+            os.killpg(self.popen.pid, signal.SIGKILL)  # its session: pool processes too
+        except ProcessLookupError:
+            pass
+        self.popen.wait(10)
+
+
+class ClientProgram(Program):
+    """A peer's client (see :mod:`benchmarks.client`): idle unless it has an order."""
+
+    def __init__(self, name: str, python: str, module: str, env: dict[str, str], folder: Path) -> None:
+        super().__init__(name, [python, "-m", "benchmarks.client", module], env, folder, piped=True)
+        self._ready = False
+
+    def send(self, do: str, **order: Any) -> None:
+        """Begin something."""
+        assert self.popen.stdin
+        if not self._ready:
+            self._read()
+            self._ready = True
+        self.popen.stdin.write(json.dumps({"do": do, **order}).encode() + b"\n")
+        self.popen.stdin.flush()
+
+    def answer(self) -> Any:
+        """Wait for its end."""
+        return self._read()["answer"]
+
+    def call(self, do: str, **order: Any) -> Any:
+        """Both."""
+        self.send(do, **order)
+        return self.answer()
+
+    def _read(self) -> Any:
+        assert self.popen.stdout
+        line = self.popen.stdout.readline()
+        if not line:
+            self.popen.wait(10)
+            self.check()
+        return json.loads(line)

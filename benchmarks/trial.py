@@ -1,0 +1,144 @@
+"""One peer, one round: what is measured, and from when to when."""
+
+import math
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.catalogue import Peer
+from benchmarks.counter import Counts
+from benchmarks.programs import ClientProgram, Program, ProgramFailed
+
+#: Seconds between two looks at the counters.
+LOOK = 0.004
+#: Jobs that a worker runs before anything but a drain is measured.
+WARM_UP = 100
+
+
+class Contestant:
+    """A peer in a run: its client, which lives as long as the run, and what its trials start."""
+
+    def __init__(self, peer: Peer, python: str, env: dict[str, str], folder: Path) -> None:
+        self.peer, self.python, self.env, self.folder = peer, python, env, folder
+        self.counts = Counts(Path(env["BENCH_COUNTS"]))
+        self.running: list[Program] = []
+        self.client = ClientProgram(f"{peer.name}-client", python, peer.module, env, folder)
+        self.values: dict[str, float] = {}
+
+    def close(self) -> None:
+        """End all of it."""
+        self.stop()
+        self.client.stop()
+
+    def stop(self) -> None:
+        """End what a trial has started."""
+        for program in self.running:
+            program.stop()
+        self.running.clear()
+
+    def trial(self, *, scale: float, works: tuple[int, ...]) -> dict[str, float]:
+        """All measures of one round: metric → value."""
+        self.values = {}
+        jobs = max(20, int(self.peer.jobs * scale))
+        try:
+            worker = self._backlog("drain", jobs, max(1, int(self.peer.singles * scale)))
+            self.values["memory_pss"] = worker.pss()
+            if not self.peer.drain_only:
+                self._live(jobs, scale, works)
+            self.stop()
+            for work in works if not self.peer.drain_only else ():
+                self._backlog(f"drain_{work}ms", self._fewer(jobs, work), 0, work)
+                self.stop()
+        finally:
+            self.stop()
+        return self.values
+
+    def _backlog(self, metric: str, jobs: int, singles: int, work: int = 0) -> Program:
+        """Submit a backlog, then start a worker: jobs/s from the first job that ran to the last that is recorded."""
+        self.counts.clear()
+        self.client.call("reset")
+        if singles:
+            self.values["submit_one"] = singles / self.client.call("submit_one", n=singles, work=work)
+        seconds = self.client.call("submit_bulk", n=jobs, work=work)
+        if not work:
+            self.values["submit_bulk"] = jobs / seconds
+        self.client.call("load", n=jobs + singles)
+        worker = self._start("worker", self.peer.worker)
+        self._wait(worker, 1)
+        begin, first = time.perf_counter(), self.counts.total()
+        self._all_done(worker, jobs + singles)
+        self.values[metric] = (jobs + singles - first) / (time.perf_counter() - begin)
+        return worker
+
+    def _live(self, jobs: int, scale: float, works: tuple[int, ...]) -> None:
+        """With the worker that has drained the backlog, and the helper if there is one, at work."""
+        (worker,) = self.running
+        worker.wait_for(self.peer.ready)
+        if self.peer.helper:
+            self._pending(worker, jobs)
+        self.client.call("submit_bulk", n=WARM_UP, work=0)
+        self._all_done(worker, self.counts.total_expected(WARM_UP))
+        times = sorted(self.client.call("latency", n=max(5, int(self.peer.latency * scale))))
+        self.values["latency_p50"] = 1e3 * times[len(times) // 2]
+        self.values["latency_p99"] = 1e3 * times[math.ceil(len(times) * 0.99) - 1]
+        self.counts.expected += len(times)
+        self._end_to_end("end_to_end", worker, jobs, 0)
+        for work in works:
+            self._end_to_end(f"end_to_end_{work}ms", worker, self._fewer(jobs, work), work)
+
+    def _pending(self, worker: Program, jobs: int) -> None:
+        """The backlog waits in the database, the worker is idle; then the helper starts."""
+        self.client.call("submit_bulk", n=jobs, work=0)
+        goal = self.counts.total_expected(jobs)
+        helper = self._start("helper", self.peer.helper)
+        self._wait(worker, goal - jobs + 1)
+        begin, first = time.perf_counter(), self.counts.total()
+        self._all_done(worker, goal)
+        self.values["drain_pending"] = (goal - first) / (time.perf_counter() - begin)
+        helper.wait_for(self.peer.helper_ready)
+        self.values["memory_pss_dispatcher"] = helper.pss()
+
+    def _end_to_end(self, metric: str, worker: Program, jobs: int, work: int) -> None:
+        """Submitter, helper and worker at once: from the first submit to the last job that is recorded."""
+        goal = self.counts.total_expected(jobs)
+        begin = time.perf_counter()
+        self.client.send("submit_bulk", n=jobs, work=work)
+        self.client.answer()
+        self._all_done(worker, goal)
+        self.values[metric] = jobs / (time.perf_counter() - begin)
+
+    def _all_done(self, worker: Program, goal: int) -> None:
+        """Until so many jobs have run and none is left unrecorded."""
+        self._wait(worker, goal)
+        self.counts.expected = goal
+        deadline = time.monotonic() + 60
+        while left := self.client.call("unrecorded"):
+            if time.monotonic() > deadline:
+                raise ProgramFailed(f"{self.peer.name}: {left} jobs ran and are not recorded; {worker.log}")
+            time.sleep(LOOK)
+
+    def _wait(self, worker: Program, goal: int, silence: float = 45) -> None:
+        seen, since = -1, time.monotonic()
+        while (total := self.counts.total()) < goal:
+            if total != seen:
+                seen, since = total, time.monotonic()
+            elif time.monotonic() - since > silence:
+                raise ProgramFailed(f"{self.peer.name}: no job for {silence} s, at {total} of {goal}; {worker.log}")
+            worker.check()
+            time.sleep(LOOK)
+
+    def _fewer(self, jobs: int, work: int) -> int:
+        """So many that the work alone takes two processes two seconds at most."""
+        return min(jobs, max(50, 4_000 // work))
+
+    def _start(self, role: str, command: list[str]) -> Program:
+        filled = [word.replace("{python}", self.python) for word in command]
+        program = Program(f"{self.peer.name}-{role}", filled, self.env, self.folder)
+        self.running.append(program)
+        return program
+
+
+def say(*words: Any) -> None:
+    """Progress, on stderr."""
+    print(*words, file=sys.stderr, flush=True)
