@@ -23,18 +23,18 @@ class Peer:
     ready: str
     #: Jobs of a drain and of an end to end run, of a latency measure, of one-by-one submits.
     jobs: int
-    latency: int = 60
+    latency: int = 50
     singles: int = 200
     env: dict[str, str] = field(default_factory=dict)
     #: The variable that names a database of its own in PostgreSQL.
     database: str = ""
+    #: The number of a database of its own in Redis.
+    redis: int = 0
     #: A second process that it needs, and the line of its log that says that it works.
     helper: list[str] = field(default_factory=list)
     helper_ready: str = ""
     #: Pinned packages of an interpreter of its own; empty: the repository's.
     packages: tuple[str, ...] = ()
-    #: Leave out what another variant of the same peer says already.
-    drain_only: bool = False
 
 
 _CELERY = ["{python}", "-m", "celery"]
@@ -61,7 +61,7 @@ def _furrow(name: str, events: str, **options: object) -> Peer:
         "benchmarks.peers.furrow",
         worker,
         r"@bench ready",
-        10_000,
+        8_000,
         env=env,
         database="DATABASE_URL",
         helper=helper,
@@ -70,21 +70,60 @@ def _furrow(name: str, events: str, **options: object) -> Peer:
     )
 
 
-OURS = [_furrow("furrow", "true"), _furrow("furrow-no-events", "false", drain_only=True)]
+OURS = [_furrow("furrow", "true"), _furrow("furrow-no-events", "false")]
 CELERY = [
-    _celery("celery-early", "celery_ignore", 5_000, env={"BENCH_ACKS_LATE": "0"}),
-    _celery("celery-late", "celery_ignore", 4_000, env={"BENCH_ACKS_LATE": "1"}),
-    _celery("celery-results", "celery_results", 300, database="BENCH_RESULTS_URL"),
+    _celery("celery-early", "celery_ignore", 4_000, env={"BENCH_ACKS_LATE": "0"}),
+    _celery("celery-late", "celery_ignore", 3_000, env={"BENCH_ACKS_LATE": "1"}),
+    _celery("celery-results", "celery_results", 250, singles=50, database="BENCH_RESULTS_URL"),
     _celery(
         "celery-results-reuse",
         "celery_results",
-        600,
+        350,
+        singles=50,
         database="BENCH_RESULTS_URL",
         env={"BENCH_DB_REUSE": "1000"},
-        drain_only=True,
     ),
 ]
-OTHERS: list[Peer] = []
+#: Two workers at once, for those that have no parent process.
+_TWICE = ["/bin/sh", "-c", '"$@" & "$@" & wait', "sh"]
+OTHERS = [
+    Peer(
+        "dramatiq",
+        "benchmarks.peers.dramatiq",
+        ["{python}", "-m", "dramatiq", "-p", str(PROCESSES), "-t", "1", "benchmarks.peers.dramatiq"],
+        "Worker process is ready",
+        4_000,
+        env={"dramatiq_queue_prefetch": "128"},
+        packages=("dramatiq==2.2.1", "pika==1.4.4"),
+    ),
+    Peer(
+        "procrastinate",
+        "benchmarks.peers.procrastinate",
+        [*_TWICE, "{python}", "-m", "procrastinate", "--app=benchmarks.peers.procrastinate.app", "worker", "-c", "4"],
+        "Starting worker",
+        600,
+        database="BENCH_DATABASE_URL",
+        packages=("procrastinate==3.10.0", "psycopg[binary]==3.3.9", "psycopg-pool==3.3.3"),
+    ),
+    Peer(
+        "rq",
+        "benchmarks.peers.rq",
+        [*_TWICE, "{python}", "-m", "rq.cli", "worker", "-w", "rq.worker.SimpleWorker", "-u", "{redis}", "bench-rq"],
+        "Listening on",
+        800,
+        redis=1,
+        packages=("rq==3.0.0", "redis==8.1.0"),
+    ),
+    Peer(
+        "huey",
+        "benchmarks.peers.huey",
+        ["{python}", "-m", "huey.bin.huey_consumer", "benchmarks.peers.huey.huey", "-w", str(PROCESSES), "-k", "process"],
+        "Huey consumer started",
+        5_000,
+        redis=2,
+        packages=("huey==3.5.4", "redis==8.1.0"),
+    ),
+]
 
 
 def chosen(names: Iterable[str] | None, peers: list[Peer]) -> list[Peer]:
@@ -118,6 +157,8 @@ def environment(peer: Peer, servers: Servers, folder: Path) -> dict[str, str]:
         "BENCH_COUNTS": str(counts),
         **peer.env,
     }
+    if peer.redis:
+        env["BENCH_REDIS_URL"] = f"{servers.redis.url.rpartition('/')[0]}/{peer.redis}"
     if peer.database:
         env[peer.database] = servers.database(f"bench-{peer.name}")
     return env

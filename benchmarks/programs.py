@@ -61,8 +61,8 @@ class Program:
         return sum(sum(process.cpu_times()[:2]) for process in self.processes())
 
     def stop(self, seconds: float = 5) -> None:
-        """SIGTERM; what has not ended in time is killed, with all it started."""
-        if self.popen.poll() is None:
+        """SIGTERM (unless given no time); what has not ended in time is killed, with all it started."""
+        if seconds and self.popen.poll() is None:
             self.popen.send_signal(signal.SIGTERM)
             try:
                 self.popen.wait(seconds)

@@ -32,22 +32,22 @@ class Contestant:
         self.client.stop()
 
     def stop(self) -> None:
-        """End what a trial has started."""
+        """End what a trial has started, without waiting for its good manners: the next trial begins with nothing."""
         for program in self.running:
-            program.stop()
+            program.stop(0)
         self.running.clear()
 
-    def trial(self, *, scale: float, works: tuple[int, ...]) -> dict[str, float]:
+    def trial(self, *, scale: float, works: tuple[int, ...], brief: bool = False) -> dict[str, float]:
         """All measures of one round: metric → value."""
         self.values = {}
         jobs = max(20, int(self.peer.jobs * scale))
         try:
             worker = self._backlog("drain", jobs, max(1, int(self.peer.singles * scale)))
             self.values["memory_pss"] = worker.pss()
-            if not self.peer.drain_only:
+            if not brief:
                 self._live(jobs, scale, works)
             self.stop()
-            for work in works if not self.peer.drain_only else ():
+            for work in works:
                 self._backlog(f"drain_{work}ms", self._fewer(jobs, work), 0, work)
                 self.stop()
         finally:
@@ -133,7 +133,7 @@ class Contestant:
         return min(jobs, max(50, 4_000 // work))
 
     def _start(self, role: str, command: list[str]) -> Program:
-        filled = [word.replace("{python}", self.python) for word in command]
+        filled = [word.format(python=self.python, redis=self.env.get("BENCH_REDIS_URL")) for word in command]
         program = Program(f"{self.peer.name}-{role}", filled, self.env, self.folder)
         self.running.append(program)
         return program

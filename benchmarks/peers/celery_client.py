@@ -39,8 +39,8 @@ class CeleryClient(Client):
         with self.app.connection_for_write() as connection:
             channel = connection.default_channel
             queue = self.app.amqp.queues[self.app.conf.task_default_queue](channel)
+            queue.delete()
             queue.declare()
-            queue.purge()
 
     def submit_one(self, work: int) -> Any:
         self.submitted += 1

@@ -38,8 +38,8 @@ class Furrow(Client):
             cursor.execute("CHECKPOINT")
         with Connection(settings.BROKER_URL) as broker:
             queue = job_queue("default")(broker.channel())
+            queue.delete()
             queue.declare()
-            queue.purge()
 
     def submit_one(self, work: int) -> Any:
         return submit(noop, {"work": work}).id
