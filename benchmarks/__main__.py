@@ -1,18 +1,26 @@
-"""``python -m benchmarks quick | full | smoke``: run the peers in turn, write the JSON file, print the table."""
+"""``python -m benchmarks quick | full | smoke``: run the peers in turn, write the JSON file, print the table.
+
+``python -m benchmarks page`` puts the results of the last full run into ``docs/benchmarks.md``.
+"""
 
 import argparse
 import fcntl
+import json
 import signal
 import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "platform")]
 
-from benchmarks import catalogue, environments, report, trial  # noqa: E402
+from benchmarks import catalogue, environments, page, report, trial  # noqa: E402
 from benchmarks.catalogue import Peer  # noqa: E402
+from benchmarks.meter import Meter  # noqa: E402
 from benchmarks.servers import Servers  # noqa: E402
 
 
@@ -36,7 +44,7 @@ class Mode:
 _BRIEF = ("furrow-no-events", "celery-early", "celery-results-reuse")
 MODES = {
     "quick": Mode(catalogue.OURS + catalogue.CELERY, "bench-quick.json", 3, 1.0, (), 170, _BRIEF),
-    "full": Mode(catalogue.OURS + catalogue.CELERY + catalogue.OTHERS, "bench.json", 5, 2.0, (1, 20), 7200),
+    "full": Mode(catalogue.OURS + catalogue.CELERY + catalogue.OTHERS, "bench.json", 5, 1.0, (1, 20), 7200),
     "smoke": Mode([catalogue.OURS[0], catalogue.CELERY[0]], "bench-smoke.json", 1, 0.02, (), 600),
 }
 
@@ -44,13 +52,16 @@ MODES = {
 def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("mode", choices=MODES)
+    parser.add_argument("mode", choices=[*MODES, "page"])
     parser.add_argument("--peers", help="only these, separated by commas")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--folder", type=Path, default=ROOT / ".run" / "bench", help="of the private servers and the logs")
     parser.add_argument("--out", type=Path, help="the JSON file")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if options.mode == "page":
+        page.update(ROOT / "docs" / "benchmarks.md", *page.load(options.out or ROOT / ".run" / MODES["full"].file))
+        return
     mode = MODES[options.mode]
     peers = catalogue.chosen(options.peers and options.peers.split(","), mode.peers)
     mode = replace(mode, peers=peers, rounds=options.rounds or mode.rounds)
@@ -62,41 +73,47 @@ def main() -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             sys.exit(f"Another benchmark runs in {folder}.")
-        rows = run(mode, folder)
+        rows, about = run(mode, folder)
     report.write(out, rows)
+    page.about_path(out).write_text(json.dumps(about, indent=1) + "\n")
     report.show(rows)
     print(f"Written to {out}")
 
 
-def run(mode: Mode, folder: Path) -> list[report.Row]:
+def run(mode: Mode, folder: Path) -> tuple[list[report.Row], dict[str, Any]]:
     """All rounds, every other one in reverse order; whatever happens, nothing is left running."""
     servers = Servers(folder)
     contestants: list[trial.Contestant] = []
     results: list[tuple[str, dict[str, float]]] = []
+    strangers: list[float] = []
     begin = time.monotonic()
     try:
         pythons = {peer.name: catalogue.interpreter(peer, environments.make(folder)) for peer in mode.peers}
         servers.start()
+        meter = Meter(servers)
         for peer in mode.peers:
             env = catalogue.environment(peer, servers, folder)
-            contestants.append(trial.Contestant(peer, pythons[peer.name], env, folder))
+            contestants.append(trial.Contestant(peer, pythons[peer.name], env, folder, meter))
         for contestant in contestants:
             contestant.client.call("prepare")
         for number in range(mode.rounds):
             started = time.monotonic()
             for contestant in contestants if number % 2 == 0 else reversed(contestants):
+                strangers.append(psutil.cpu_percent(0.3))
                 before = time.monotonic()
                 brief = contestant.peer.name in mode.brief
                 results.append((contestant.peer.name, contestant.trial(scale=mode.scale, works=mode.works, brief=brief)))
                 trial.say(f"round {number + 1}: {contestant.peer.name} ({time.monotonic() - before:.0f} s)")
             if time.monotonic() - begin + (time.monotonic() - started) > mode.budget:
                 break
+        packages = sorted({package for peer in mode.peers for package in peer.packages})
+        about = page.machine(servers, packages, strangers, time.monotonic() - begin)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         for contestant in contestants:
             contestant.close()
         servers.stop()
-    return report.rows(results)
+    return report.rows(results), about
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ OURS = [_furrow("furrow", "true"), _furrow("furrow-no-events", "false")]
 CELERY = [
     _celery("celery-early", "celery_ignore", 4_000, env={"BENCH_ACKS_LATE": "0"}),
     _celery("celery-late", "celery_ignore", 3_000, env={"BENCH_ACKS_LATE": "1"}),
-    _celery("celery-results", "celery_results", 250, singles=50, database="BENCH_RESULTS_URL"),
+    _celery("celery-results", "celery_results", 160, singles=40, database="BENCH_RESULTS_URL"),
     _celery(
         "celery-results-reuse",
         "celery_results",

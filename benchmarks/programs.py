@@ -56,10 +56,6 @@ class Program:
             total += sum(int(found) for found in re.findall(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE))
         return total / 1024
 
-    def cpu(self) -> float:
-        """Seconds of processor time of itself and its descendants."""
-        return sum(sum(process.cpu_times()[:2]) for process in self.processes())
-
     def stop(self, seconds: float = 5) -> None:
         """SIGTERM (unless given no time); what has not ended in time is killed, with all it started."""
         if seconds and self.popen.poll() is None:

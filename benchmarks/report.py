@@ -53,7 +53,15 @@ GOALS += [Goal("latency_p50", "furrow", "procrastinate", 1, at_most=True)]
 
 def unit(metric: str) -> str:
     """What a metric counts."""
-    return "ms" if metric.startswith("latency") else "MiB" if metric.startswith("memory") else "jobs/s"
+    return (
+        "ms"
+        if metric.startswith("latency")
+        else "MiB"
+        if metric.startswith("memory")
+        else "µs/job"
+        if metric.startswith("cpu")
+        else "jobs/s"
+    )
 
 
 def rows(results: Iterable[tuple[str, dict[str, float]]]) -> list[Row]:
@@ -104,6 +112,7 @@ def number(value: float) -> str:
 def show(given: list[Row]) -> None:
     """Both tables, on the terminal."""
     console = Console()
+    console.width = max(100, console.width)
     table = Table("metric", "peer", "unit", title="results")
     for name in ("median", "min", "max", "runs"):
         table.add_column(name, justify="right")

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.catalogue import Peer
 from benchmarks.counter import Counts
+from benchmarks.meter import Meter, per_job
 from benchmarks.programs import ClientProgram, Program, ProgramFailed
 
 #: Seconds between two looks at the counters.
@@ -19,7 +20,8 @@ WARM_UP = 100
 class Contestant:
     """A peer in a run: its client, which lives as long as the run, and what its trials start."""
 
-    def __init__(self, peer: Peer, python: str, env: dict[str, str], folder: Path) -> None:
+    def __init__(self, peer: Peer, python: str, env: dict[str, str], folder: Path, meter: Meter) -> None:
+        self.meter = meter
         self.peer, self.python, self.env, self.folder = peer, python, env, folder
         self.counts = Counts(Path(env["BENCH_COUNTS"]))
         self.running: list[Program] = []
@@ -66,9 +68,11 @@ class Contestant:
         self.client.call("load", n=jobs + singles)
         worker = self._start("worker", self.peer.worker)
         self._wait(worker, 1)
-        begin, first = time.perf_counter(), self.counts.total()
+        used, begin, first = self.meter.read(worker), time.perf_counter(), self.counts.total()
         self._all_done(worker, jobs + singles)
         self.values[metric] = (jobs + singles - first) / (time.perf_counter() - begin)
+        if not work:
+            self.values |= per_job(used, self.meter.read(worker), jobs + singles - first)
         return worker
 
     def _live(self, jobs: int, scale: float, works: tuple[int, ...]) -> None:

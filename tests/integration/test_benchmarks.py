@@ -24,10 +24,10 @@ def test_ours_and_celery_are_measured_alike(tmp_path: Path) -> None:
 
     rows = json.loads(out.read_text())
     assert all(set(row) == {"peer", "metric", "unit", "median", "min", "max", "runs"} for row in rows)
-    assert all(0 < row["min"] <= row["median"] <= row["max"] and row["runs"] == 1 for row in rows)
-    assert {row["metric"] for row in rows if row["peer"] == "celery-early"} == EVERYONE
+    assert all(0 <= row["min"] <= row["median"] <= row["max"] and row["runs"] == 1 for row in rows)
+    assert {row["metric"] for row in rows if row["peer"] == "celery-early"} >= EVERYONE
     assert {row["metric"] for row in rows if row["peer"] == "furrow"} >= EVERYONE
-    assert {row["unit"] for row in rows} == {"jobs/s", "ms", "MiB"}
+    assert {row["unit"] for row in rows} == {"jobs/s", "ms", "MiB", "µs/job"}
     assert "celery-early" in done.stdout, "the table"
     left = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
     assert not [command for command in left if str(tmp_path) in command]
