@@ -18,9 +18,12 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "platform")]
 
+from deploy import processes  # noqa: E402
+
 from benchmarks import catalogue, environments, page, report, trial  # noqa: E402
 from benchmarks.catalogue import Peer  # noqa: E402
 from benchmarks.meter import Meter  # noqa: E402
+from benchmarks.programs import ProgramFailed  # noqa: E402
 from benchmarks.servers import Servers  # noqa: E402
 
 
@@ -73,20 +76,24 @@ def main() -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             sys.exit(f"Another benchmark runs in {folder}.")
-        rows, about = run(mode, folder)
+        rows, about, failed = run(mode, folder)
     report.write(out, rows)
     page.about_path(out).write_text(json.dumps(about, indent=1) + "\n")
     report.show(rows)
     print(f"Written to {out}")
+    if failed:
+        sys.exit(f"Not measured to the end: {', '.join(failed)}")
 
 
-def run(mode: Mode, folder: Path) -> tuple[list[report.Row], dict[str, Any]]:
-    """All rounds, every other one in reverse order; whatever happens, nothing is left running."""
+def run(mode: Mode, folder: Path) -> tuple[list[report.Row], dict[str, Any], list[str]]:
+    """All rounds, every other one in reverse order, and who failed; whatever happens, nothing is left running."""
     servers = Servers(folder)
     contestants: list[trial.Contestant] = []
     results: list[tuple[str, dict[str, float]]] = []
     strangers: list[float] = []
+    failed: list[str] = []
     begin = time.monotonic()
+    processes.sweep(catalogue.mark(folder))  # what a killed run has left
     try:
         pythons = {peer.name: catalogue.interpreter(peer, environments.make(folder)) for peer in mode.peers}
         servers.start()
@@ -102,18 +109,34 @@ def run(mode: Mode, folder: Path) -> tuple[list[report.Row], dict[str, Any]]:
                 strangers.append(psutil.cpu_percent(0.3))
                 before = time.monotonic()
                 brief = contestant.peer.name in mode.brief
-                results.append((contestant.peer.name, contestant.trial(scale=mode.scale, works=mode.works, brief=brief)))
+                try:
+                    values = contestant.trial(scale=mode.scale, works=mode.works, brief=brief)
+                except ProgramFailed as error:
+                    trial.say(error)
+                    failed.append(contestant.peer.name)
+                    continue
+                results.append((contestant.peer.name, values))
                 trial.say(f"round {number + 1}: {contestant.peer.name} ({time.monotonic() - before:.0f} s)")
+            contestants = _still(contestants, failed)
             if time.monotonic() - begin + (time.monotonic() - started) > mode.budget:
                 break
         packages = sorted({package for peer in mode.peers for package in peer.packages})
         about = page.machine(servers, packages, strangers, time.monotonic() - begin)
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for signal_number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signal_number, signal.SIG_IGN)
         for contestant in contestants:
             contestant.close()
         servers.stop()
-    return report.rows(results), about
+    return report.rows(results), about, failed
+
+
+def _still(contestants: list[trial.Contestant], failed: list[str]) -> list[trial.Contestant]:
+    """Those that go on; a peer that failed is out, and its rounds so far count."""
+    for contestant in contestants:
+        if contestant.peer.name in failed:
+            contestant.close()
+    return [contestant for contestant in contestants if contestant.peer.name not in failed]
 
 
 if __name__ == "__main__":

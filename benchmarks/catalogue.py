@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from deploy import processes
+
 from benchmarks.servers import Servers
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -140,6 +142,11 @@ def chosen(names: Iterable[str] | None, peers: list[Peer]) -> list[Peer]:
     return [known[name] for name in names]
 
 
+def mark(folder: Path) -> str:
+    """Marks the processes of a run in this folder, in their environment."""
+    return f"benchmarks in {folder}"
+
+
 def environment(peer: Peer, servers: Servers, folder: Path) -> dict[str, str]:
     """What the processes of a peer are told: the servers, and nothing of the caller's that could change its ways."""
     counts = folder / "counts" / peer.name
@@ -150,6 +157,7 @@ def environment(peer: Peer, servers: Servers, folder: Path) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "PYTHONPATH": f"{ROOT}:{ROOT / 'platform'}",
         "PYTHONUNBUFFERED": "1",
+        processes.MARK: mark(folder),
         "FURROW_RUN": str(folder / "furrow"),
         "BROKER_URL": servers.broker.url,
         "REDIS_URL": servers.redis.url,

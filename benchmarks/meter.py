@@ -18,6 +18,11 @@ class Meter:
             "redis": servers.redis.daemon.pid,
         }
 
+    @staticmethod
+    def of(program: Program) -> float:
+        """Of one program and its children."""
+        return sum(map(_own, program.processes()))
+
     def read(self, worker: Program) -> dict[str, float]:
         """Name → seconds."""
         main, *pool = worker.processes()

@@ -70,7 +70,19 @@ def _render(rows: list[Row], about: dict[str, Any]) -> str:
     for title, prefix in (
         ("No-op jobs", ("drain", "drain_pending", "end_to_end", "submit_one", "submit_bulk", "latency_p50", "latency_p99")),
         ("Jobs that sleep", ("drain_1ms", "drain_20ms", "end_to_end_1ms", "end_to_end_20ms")),
-        ("What it costs", ("memory_pss", "cpu_worker", "cpu_pool", "cpu_postgresql", "cpu_rabbitmq", "cpu_redis")),
+        (
+            "What it costs",
+            (
+                "memory_pss",
+                "memory_pss_dispatcher",
+                "cpu_worker",
+                "cpu_pool",
+                "cpu_postgresql",
+                "cpu_rabbitmq",
+                "cpu_redis",
+                "cpu_dispatcher",
+            ),
+        ),
     ):
         lines += _table(title, [metric for metric in prefix if any(row["metric"] == metric for row in rows)], rows)
     return "\n".join(lines) + "\n"

@@ -1,5 +1,7 @@
 """The private servers that all peers share, in a folder of the benchmarks' own."""
 
+import re
+import subprocess
 from contextlib import suppress
 from pathlib import Path
 
@@ -37,4 +39,10 @@ class Servers:
         with psycopg.connect(self.postgres.url) as link:
             row = link.execute("SHOW server_version").fetchone()
         rabbitmq = self.broker.ctl("version").strip()
-        return {"PostgreSQL": str(row[0]).split()[0] if row else "?", "RabbitMQ": rabbitmq}
+        told = subprocess.run([str(self.redis.binary()), "--version"], capture_output=True, text=True, check=True).stdout
+        redis = re.search(r"v=([\d.]+)", told)
+        return {
+            "PostgreSQL": str(row[0]).split()[0] if row else "?",
+            "RabbitMQ": rabbitmq,
+            "Redis": redis[1] if redis else "?",
+        }

@@ -97,9 +97,10 @@ class Contestant:
         goal = self.counts.total_expected(jobs)
         helper = self._start("helper", self.peer.helper)
         self._wait(worker, goal - jobs + 1)
-        begin, first = time.perf_counter(), self.counts.total()
+        used, begin, first = Meter.of(helper), time.perf_counter(), self.counts.total()
         self._all_done(worker, goal)
         self.values["drain_pending"] = (goal - first) / (time.perf_counter() - begin)
+        self.values["cpu_dispatcher"] = 1e6 * (Meter.of(helper) - used) / (goal - first)
         helper.wait_for(self.peer.helper_ready)
         self.values["memory_pss_dispatcher"] = helper.pss()
 

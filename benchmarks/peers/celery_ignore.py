@@ -1,6 +1,6 @@
 """Celery with ``ignore_result``: records nothing; nobody can say which tasks ran, failed or are waiting.
 
-``BENCH_ACKS_LATE=0`` acknowledges before a task runs: a worker that dies loses what it has prefetched and begun. ``1``
+``BENCH_ACKS_LATE=0`` acknowledges before a task runs: a worker that dies loses what its processes have accepted. ``1``
 acknowledges after it: RabbitMQ delivers again what a dead worker held. Either way it publishes without confirms, Celery's
 default: what RabbitMQ had not written yet is lost without a word. No Django, whose fixup would cost each task something.
 """
