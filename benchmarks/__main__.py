@@ -40,14 +40,22 @@ class Mode:
     works: tuple[int, ...]
     #: Seconds; no round begins that would last longer.
     budget: float
-    #: Peers of which nothing is measured with a worker at work.
+    #: Variants that are drained only.
     brief: tuple[str, ...] = ()
 
 
 _BRIEF = ("furrow-no-events", "celery-early", "celery-results-reuse")
 MODES = {
     "quick": Mode(catalogue.OURS + catalogue.CELERY, "bench-quick.json", 3, 1.0, (), 170, _BRIEF),
-    "full": Mode(catalogue.OURS + catalogue.CELERY + catalogue.OTHERS, "bench.json", 5, 1.0, (1, 20), 7200),
+    "full": Mode(
+        catalogue.OURS + catalogue.CELERY + catalogue.OTHERS,
+        "bench.json",
+        5,
+        1.0,
+        (1, 20),
+        7200,
+        ("furrow-no-events", "celery-results-reuse"),
+    ),
     "smoke": Mode([catalogue.OURS[0], catalogue.CELERY[0]], "bench-smoke.json", 1, 0.02, (), 600),
 }
 

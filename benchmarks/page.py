@@ -15,6 +15,12 @@ from benchmarks.report import Row, number, reached
 from benchmarks.servers import Servers
 
 BEGIN, END = "<!-- results: written by python -m benchmarks page -->", "<!-- end of results -->"
+_TABLES = {
+    "No-op jobs": ("drain", "drain_pending", "end_to_end", "submit_one", "submit_bulk", "latency_p50", "latency_p99"),
+    "Jobs that sleep": ("drain_1ms", "drain_20ms", "end_to_end_1ms", "end_to_end_20ms"),
+    "Memory": ("memory_pss", "memory_pss_dispatcher"),
+    "Processor": ("cpu_worker", "cpu_pool", "cpu_postgresql", "cpu_rabbitmq", "cpu_redis", "cpu_dispatcher"),
+}
 _OURS = ("celery", "kombu", "Django", "django_celery_results", "psycopg")
 
 
@@ -67,24 +73,8 @@ def _render(rows: list[Row], about: dict[str, Any]) -> str:
         sign = "≤ " if goal.at_most else ""
         verdict = "reached" if met else "**missed**"
         lines.append(f"| {goal.metric}, {goal.ours} | {goal.peer} | {sign}{goal.ratio:g} x | {ratio:.2f} x | {verdict} |")
-    for title, prefix in (
-        ("No-op jobs", ("drain", "drain_pending", "end_to_end", "submit_one", "submit_bulk", "latency_p50", "latency_p99")),
-        ("Jobs that sleep", ("drain_1ms", "drain_20ms", "end_to_end_1ms", "end_to_end_20ms")),
-        (
-            "What it costs",
-            (
-                "memory_pss",
-                "memory_pss_dispatcher",
-                "cpu_worker",
-                "cpu_pool",
-                "cpu_postgresql",
-                "cpu_rabbitmq",
-                "cpu_redis",
-                "cpu_dispatcher",
-            ),
-        ),
-    ):
-        lines += _table(title, [metric for metric in prefix if any(row["metric"] == metric for row in rows)], rows)
+    for title, metrics in _TABLES.items():
+        lines += _table(title, [metric for metric in metrics if any(row["metric"] == metric for row in rows)], rows)
     return "\n".join(lines) + "\n"
 
 

@@ -20,6 +20,7 @@ app.conf.update(
     worker_detect_quorum_queues=True,
     worker_prefetch_multiplier=128,
     worker_disable_rate_limits=True,
+    broker_heartbeat=0,
     worker_send_task_events=False,
     task_ignore_result=True,
     task_acks_late=os.environ["BENCH_ACKS_LATE"] == "1",

@@ -28,6 +28,7 @@ app.conf.update(
     worker_detect_quorum_queues=True,
     worker_prefetch_multiplier=16,
     worker_disable_rate_limits=True,
+    broker_heartbeat=0,
     worker_send_task_events=False,
     task_serializer="json",
     broker_connection_retry_on_startup=True,

@@ -6,6 +6,7 @@ ones (it has no quorum queues by itself), published to without confirms, its def
 
 import os
 import time
+from contextlib import suppress
 from typing import Any
 
 import dramatiq  # type: ignore[import-not-found]
@@ -29,6 +30,8 @@ class Dramatiq(Client):
     """Sends messages."""
 
     def reset(self) -> None:
+        with suppress(Exception):  # RabbitMQ has hung up: nobody answered its heartbeats between the trials
+            del broker.connection
         broker.declare_queue(QUEUE, ensure=True)
         broker.flush(QUEUE)
 
