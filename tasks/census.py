@@ -53,9 +53,10 @@ def report(batch: uuid.UUID, skipped: tuple[str, ...] = (), skipped_more: int = 
     if not seen["all"]:
         raise Abort(f"batch: no {measure.name} job has {batch}. Were they deleted after their time? Take a new census.")
     left = seen["all"] - seen["ended"]
-    current_job.progress(seen["ended"] / seen["all"], f"{left:,} files to go" if left else "adding up")
+    waiting_for = f"{left:,} file{'s' if left > 1 else ''} to go"
+    current_job.progress(seen["ended"] / seen["all"], waiting_for if left else "adding up")
     if left:
-        raise Snooze(pause(left, seen["ended"], timezone.now() - (seen["begun"] or timezone.now())), f"{left:,} files to go")
+        raise Snooze(pause(left, seen["ended"], timezone.now() - (seen["begun"] or timezone.now())), waiting_for)
     last = Attempt.objects.filter(job=OuterRef("pk"), number=OuterRef("attempt"))
     rows = measures.annotate(error_type=Subquery(last.values("error_type")[:1]), outcome=Subquery(last.values("outcome")[:1]))
     tally = Tally()
