@@ -1,6 +1,5 @@
 """Kill, freeze and stop Furrow's processes while jobs run; then count every table."""
 
-import signal
 import uuid
 from collections import Counter
 from pathlib import Path
@@ -9,7 +8,7 @@ import psutil
 import pytest
 
 from apps.jobs.api import Attempt, Job, State, submit, submit_many
-from apps.jobs.models import Leader, Worker
+from apps.jobs.models import Worker
 from tests import kinds
 from tests.stack import Process, Stack, all_ended, wait_until
 
@@ -64,27 +63,6 @@ def test_a_killed_pool_process_reruns_only_what_it_ran(bare: Stack, tmp_path: Pa
     assert Attempt.objects.exclude(outcome="succeeded").count() == 1
 
 
-def test_a_frozen_worker_is_fenced_off(bare: Stack, tmp_path: Path) -> None:
-    mark = tmp_path / "mark"
-    bare.dispatcher()
-    frozen = bare.worker("frozen", processes=1)
-    job = submit(kinds.sleeps, {"seconds": 2, "mark": str(mark)})
-    wait_until(lambda: Job.objects.get(pk=job.pk).state == State.RUNNING and mark.exists())
-    frozen.send(signal.SIGSTOP)  # the pool process goes on, and ends its run
-    bare.worker("other")
-    wait_until(lambda: Job.objects.get(pk=job.pk).state == State.SUCCEEDED, seconds=60)
-    other = Job.objects.get(pk=job.pk)
-    frozen.send(signal.SIGCONT)
-    wait_until(lambda: "lost its lease" in frozen.text)
-    after = Job.objects.get(pk=job.pk)
-    assert (after.attempt, after.worker, after.finished_at) == (2, other.worker, other.finished_at)
-    assert list(job.attempts.order_by("number").values_list("outcome", flat=True)) == ["lost", "succeeded"]
-    # It begins a new life and takes work again.
-    more = submit_many(kinds.add, [{"a": n} for n in range(20)])
-    all_ended()
-    assert Job.objects.filter(pk__in=more, state=State.SUCCEEDED).count() == 20
-
-
 def test_sigterm_waits_for_short_jobs_and_hands_long_ones_back_uncounted(bare: Stack, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     bare.dispatcher()
@@ -122,22 +100,6 @@ def test_a_killed_dispatcher_is_followed_by_the_one_that_stands_by(bare: Stack) 
     all_ended()
     assert Job.objects.filter(state=State.SUCCEEDED, attempt=1).count() == 501
     assert Job.objects.get(pk=later.pk).result == 2
-
-
-def test_a_frozen_leader_that_wakes_up_stands_by(bare: Stack) -> None:
-    first = bare.dispatcher("one")
-    wait_until(lambda: "leads" in first.text)
-    term = Leader.objects.get(role="dispatcher").term
-    first.send(signal.SIGSTOP)
-    second = bare.dispatcher("two")
-    wait_until(lambda: "leads" in second.text, seconds=20)
-    assert Leader.objects.get(role="dispatcher").term == term + 1
-    bare.worker()
-    ids = submit_many(kinds.add, [{"a": n} for n in range(200)])
-    first.send(signal.SIGCONT)
-    wait_until(lambda: "Standing by" in first.text)
-    all_ended()
-    assert Job.objects.filter(pk__in=ids, state=State.SUCCEEDED, attempt=1).count() == 200
 
 
 def test_a_dispatcher_that_ends_in_order_lets_the_next_lead_at_once(bare: Stack) -> None:
