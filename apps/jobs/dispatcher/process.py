@@ -6,7 +6,7 @@ import time
 from typing import Protocol
 
 from django.conf import settings
-from django.db import Error, close_old_connections, connection
+from django.db import Error, connection
 
 from apps.jobs import statements
 from apps.jobs.broker import Publisher
@@ -114,7 +114,6 @@ class Dispatcher:
     def _database_is_away(self, error: Error) -> None:
         logger.warning("The database is away (%s); trying again.", str(error).strip())
         self.leadership.doubt()
-        close_old_connections()
         connection.close()
         self._stopping.wait(RETRY)
 

@@ -229,9 +229,9 @@ class Crew:
             self.hand_back(job, "its pool process died before it began")
         self.assigned.add(untaken)
 
-    def hand_back(self, job: Claimed, reason: str, *, pid: int = 0, delay: float = 0.0) -> None:
+    def hand_back(self, job: Claimed, reason: str) -> None:
         """Give a claimed job back to the dispatcher; the attempt does not count."""
-        self.ledger.settle(Settlement(job.id, job.attempt, State.PENDING, Outcome.INTERRUPTED, pid, delay=delay, error=reason))
+        self.ledger.settle(Settlement(job.id, job.attempt, State.PENDING, Outcome.INTERRUPTED, delay=0.0, error=reason))
 
     # --- the end ------------------------------------------------------------------------------------------------------------
 

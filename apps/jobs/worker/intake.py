@@ -30,7 +30,6 @@ class Intake:
         self.crew = crew
         crew.on_room = self.pump
         self._buffer: deque[tuple[uuid.UUID, Any]] = deque()
-        self._claiming: list[str] = []
         self._claims = 0
         self._pumping = False
         self.closed = False

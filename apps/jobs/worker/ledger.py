@@ -258,10 +258,10 @@ class Ledger(threading.Thread):
 
     def _pause(self, seconds: float) -> None:
         with self._wake:
-            if not self._stopping:
+            if self._stopping:
+                self._wake.wait(min(seconds, 0.2))
+            else:
                 self._wake.wait_for(lambda: self._stopping, seconds)
-                return
-        time.sleep(min(seconds, 0.2))
 
     def _leave(self) -> None:
         try:
