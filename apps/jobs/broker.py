@@ -1,7 +1,7 @@
 """RabbitMQ: the queues, and the one place that publishes.
 
-A message carries the kind's name and the job's id, nothing else: the arguments stay in the row. It is a token that tells a
-worker to look; losing it or having it twice is repaired by the claim and by reconcile.
+A message carries the job's id (AMQP's ``message-id``) and its kind's name (``type``), nothing else: the arguments stay in the
+row. It is a token that tells a worker to look; losing it or having it twice is repaired by the claim and by reconcile.
 """
 
 import logging
@@ -27,7 +27,6 @@ EXCHANGE = Exchange("furrow", type="topic", durable=True)
 TIMEOUT = 10.0
 #: So many times in a row without an answer to a declaration, and a queue is taken to be stuck.
 STUCK_AFTER = 2
-_EMPTY_TASK = b'[[], {}, {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]'
 
 
 def explain_url(url: str) -> str:
@@ -179,16 +178,7 @@ class Publisher:
 
 
 def _message(id: uuid.UUID, kind: str) -> amqp.Message:
-    text = str(id)
-    return amqp.Message(
-        _EMPTY_TASK,
-        content_type="application/json",
-        content_encoding="utf-8",
-        delivery_mode=2,
-        correlation_id=text,
-        message_id=text,
-        application_headers={"task": kind, "id": text, "lang": "py", "root_id": text},
-    )
+    return amqp.Message(b"", delivery_mode=2, message_id=str(id), type=kind)
 
 
 def queue_names(queues: Iterable[Queue]) -> list[str]:

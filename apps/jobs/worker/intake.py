@@ -38,9 +38,9 @@ class Intake:
     def accept(self, message: Any) -> None:
         """A message of a job arrived."""
         try:
-            id = uuid.UUID(message.headers["id"])
-        except (KeyError, ValueError, TypeError, AttributeError):
-            logger.error("A message on the jobs' exchange has no job id and is rejected; its headers: %r", message.headers)
+            id, _ = uuid.UUID(message.properties["message_id"]), message.properties["type"]
+        except (KeyError, ValueError):
+            logger.error("A message on the jobs' exchange names no job and is rejected; its properties: %r", message.properties)
             message.reject_log_error(logger, (amqp.AMQPError, OSError))
             return
         self._buffer.append((id, message))
@@ -58,7 +58,7 @@ class Intake:
         while self._buffer and room > 0 and len(batch) < MAX_CLAIM:
             entry = self._buffer.popleft()
             batch.append(entry)
-            room -= self.crew.pace.cost(entry[1].headers["task"])
+            room -= self.crew.pace.cost(entry[1].properties["type"])
         if batch:
             self._claims += 1
             ids = [id for id, _ in batch]
