@@ -63,14 +63,14 @@ def state_of(job: Job) -> State:
 def claim(*jobs: Job) -> list[uuid.UUID]:
     """The jobs that could be claimed."""
     with transaction.atomic():
-        return [claimed.id for claimed in statements.on(connection).claim(connection, WORKER, [job.pk for job in jobs])]
+        return [uuid.UUID(c.id) for c in statements.on(connection).claim(connection, WORKER, [str(job.pk) for job in jobs])]
 
 
 def settle(job: Job, state: State = State.SUCCEEDED, outcome: Outcome = Outcome.SUCCEEDED, **fields: Any) -> bool:
     """Whether this settled the run."""
-    given = Settlement(job.pk, fields.pop("attempt", 1), state, outcome, **fields)
+    given = Settlement(str(job.pk), fields.pop("attempt", 1), state, outcome, **fields)
     with transaction.atomic():
-        return statements.on(connection).settle(connection, [given]) == {job.pk}
+        return statements.on(connection).settle(connection, [given]) == {str(job.pk)}
 
 
 def lead(holder: str = "one", lease: float = 60) -> int | None:
@@ -149,8 +149,14 @@ def test_what_a_claim_returns_and_writes(sql: Any) -> None:
     before: dict[str, Any] = {"error": "x", "progress": 0.5, "progress_note": "n"}
     job = make(State.QUEUED, arguments={"a": "ü"}, attempt=3, excused=1, max_attempts=7, **before)
     with transaction.atomic():
-        (claimed,) = sql.claim(connection, WORKER, [job.pk])
-    assert (claimed.id, claimed.kind, claimed.attempt, claimed.excused, claimed.max_attempts) == (job.pk, "kinds.add", 4, 1, 7)
+        (claimed,) = sql.claim(connection, WORKER, [str(job.pk)])
+    assert (claimed.id, claimed.kind, claimed.attempt, claimed.excused, claimed.max_attempts) == (
+        str(job.pk),
+        "kinds.add",
+        4,
+        1,
+        7,
+    )
     assert json.loads(claimed.arguments) == {"a": "ü"}
     job.refresh_from_db()
     assert (job.attempt, job.worker, job.error, job.progress, job.progress_note) == (4, WORKER, "", None, "")
@@ -248,9 +254,11 @@ def test_a_cancel_that_was_asked_for_wins_over_another_attempt() -> None:
 
 def test_a_batch_of_settlements_tells_the_winners(sql: Any) -> None:
     jobs = [make(State.RUNNING) for _ in range(5)]
-    given = [Settlement(job.pk, 1 + (n % 2), State.SUCCEEDED, Outcome.SUCCEEDED, result=str(n)) for n, job in enumerate(jobs)]
+    given = [
+        Settlement(str(job.pk), 1 + (n % 2), State.SUCCEEDED, Outcome.SUCCEEDED, result=str(n)) for n, job in enumerate(jobs)
+    ]
     with transaction.atomic():
-        assert sql.settle(connection, given) == {jobs[0].pk, jobs[2].pk, jobs[4].pk}
+        assert sql.settle(connection, given) == {str(jobs[n].pk) for n in (0, 2, 4)}
     assert Attempt.objects.count() == 3
     assert [Job.objects.get(pk=jobs[n].pk).result for n in (0, 2, 4)] == [0, 2, 4]
 
@@ -384,7 +392,7 @@ def test_log_lines_keep_their_order(sql: Any) -> None:
     job = make(State.RUNNING)
     at = 1_800_000_000.5
     with transaction.atomic():
-        sql.log(connection, [LogRecord(job.pk, 1, at, 20, "logger", f"line {n} ü") for n in range(50)])
+        sql.log(connection, [LogRecord(str(job.pk), 1, at, 20, "logger", f"line {n} ü") for n in range(50)])
     lines = list(LogLine.objects.order_by("id"))
     assert [line.message for line in lines] == [f"line {n} ü" for n in range(50)]
     assert (lines[0].attempt, lines[0].level, lines[0].logger, lines[0].job_id) == (1, 20, "logger", job.pk)
@@ -394,7 +402,7 @@ def test_log_lines_keep_their_order(sql: Any) -> None:
 def test_progress_of_a_stale_or_ended_run_is_dropped(sql: Any) -> None:
     runs, stale, ended = make(State.RUNNING), make(State.RUNNING, attempt=2), make(State.SUCCEEDED)
     with transaction.atomic():
-        sql.progress(connection, [Progress(job.pk, 1, 0.5, "half") for job in (runs, stale, ended)])
+        sql.progress(connection, [Progress(str(job.pk), 1, 0.5, "half") for job in (runs, stale, ended)])
     notes = dict(Job.objects.values_list("pk", "progress_note"))
     assert [notes[job.pk] for job in (runs, stale, ended)] == ["half", "", ""]
     assert Job.objects.get(pk=runs.pk).progress == 0.5

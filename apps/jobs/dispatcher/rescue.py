@@ -67,4 +67,4 @@ class Rescue:
         delay = next_delay(policy, job.counted_attempts, job.max_attempts, error)
         state = State.FAILED if delay is None else State.PENDING
         text = f"WorkerLost: {error}"
-        return Settlement(job.pk, job.attempt, state, Outcome.LOST, delay=delay, error=text, error_type="WorkerLost")
+        return Settlement(str(job.pk), job.attempt, state, Outcome.LOST, delay=delay, error=text, error_type="WorkerLost")

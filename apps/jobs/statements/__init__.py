@@ -1,12 +1,12 @@
 """The engine's SQL, named: one module a database, the same functions in each.
 
-A function takes Django's connection and runs a few set-based statements; the caller holds the transaction. Times come back
-as aware datetimes, ids as :class:`uuid.UUID`. Every write that moves a job is guarded by the states it may come from
+A function takes Django's connection and runs a few set-based statements; the caller holds the transaction. Jobs' ids are text
+here, as in messages and between processes: thousands a second pass by, and making objects of them would be a tenth of the
+work. Every write that moves a job is guarded by the states it may come from
 (:func:`apps.jobs.states.sources`), and by the attempt where it settles a run: rows that lost the race are left out of the
 answer, which is not an error.
 """
 
-import uuid
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from apps.jobs.states import Outcome, State
 class Claimed(NamedTuple):
     """A job that a worker now owns."""
 
-    id: uuid.UUID
+    id: str
     kind: str
     arguments: str  #: JSON text of an object
     attempt: int
@@ -30,7 +30,7 @@ class Claimed(NamedTuple):
 class Settlement(NamedTuple):
     """The end of one run: what becomes of the job, and the attempt's record."""
 
-    id: uuid.UUID
+    id: str
     attempt: int
     state: State  #: a final state, or pending
     outcome: Outcome
@@ -47,7 +47,7 @@ class Settlement(NamedTuple):
 class LogRecord(NamedTuple):
     """A log line on its way to the database."""
 
-    id: uuid.UUID
+    id: str
     attempt: int
     at: float  #: seconds since the epoch
     level: int
@@ -58,7 +58,7 @@ class LogRecord(NamedTuple):
 class Progress(NamedTuple):
     """The latest progress of a run."""
 
-    id: uuid.UUID
+    id: str
     attempt: int
     fraction: float
     note: str

@@ -9,7 +9,7 @@ import datetime as dt
 import json
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -65,13 +65,17 @@ def insert_jobs(connection: Connection, ids: Sequence[uuid.UUID], texts: Sequenc
         return int(cursor.rowcount)
 
 
+def _hex(id: str) -> str:
+    return id.replace("-", "")
+
+
 def _adapted(connection: Connection, value: Any) -> Any:
     if isinstance(value, uuid.UUID):
         return value.hex
     return connection.ops.adapt_datetimefield_value(value) if isinstance(value, dt.datetime) else value
 
 
-def claim(connection: Connection, worker: uuid.UUID, ids: Sequence[uuid.UUID]) -> list[Claimed]:
+def claim(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> list[Claimed]:
     """Give these jobs to a worker; those that may not run now (cancelled, settled, expired, not due) are left out."""
     claimed, now = [], _now()
     with connection.cursor() as cursor:
@@ -82,25 +86,25 @@ def claim(connection: Connection, worker: uuid.UUID, ids: Sequence[uuid.UUID]) -
                    WHERE id = %s AND state IN ('pending', 'queued') AND run_at <= %s
                      AND (expires_at IS NULL OR expires_at > %s)
                    RETURNING kind, arguments, attempt, excused, max_attempts""",
-                (worker.hex, now, id.hex, now, now),
+                (worker.hex, now, _hex(id), now, now),
             )
             if row := cursor.fetchone():
                 claimed.append(Claimed(id, *row))
     return claimed
 
 
-def disown(connection: Connection, worker: uuid.UUID, ids: Sequence[uuid.UUID]) -> None:
+def disown(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> None:
     """Give back jobs that are this worker's by the database, and of which it does not know; the attempt does not count."""
     with connection.cursor() as cursor:
         cursor.executemany(
             """UPDATE jobs_job SET state = 'pending', worker = NULL, queued_at = NULL, excused = excused + 1,
                       error = 'its worker did not know of it: an answer or a commit of the database was lost'
                WHERE id = %s AND state = 'running' AND worker = %s""",
-            [(id.hex, worker.hex) for id in ids],
+            [(_hex(id), worker.hex) for id in ids],
         )
 
 
-def settle(connection: Connection, settlements: Sequence[Settlement]) -> set[uuid.UUID]:
+def settle(connection: Connection, settlements: Sequence[Settlement]) -> set[str]:
     """Settle runs and record their attempts; returns the jobs for which the attempt was still the current run."""
     with connection.cursor() as cursor:
         return {given.id for given in settlements if _settle_one(cursor, given)}
@@ -121,7 +125,7 @@ def _settle_one(cursor: Any, given: Settlement) -> bool:
             None if given.delay is None else _text(now + given.delay),
             _text(given.started) if given.started else None,
             int(given.outcome in EXCUSED),
-            *(again, given.result, given.error, given.id.hex, given.attempt),
+            *(again, given.result, given.error, _hex(given.id), given.attempt),
         ),
     )
     row = cursor.fetchone()
@@ -132,7 +136,7 @@ def _settle_one(cursor: Any, given: Settlement) -> bool:
              (job_id, number, outcome, worker, pid, started_at, finished_at, error_type, error, traceback)
            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
         (
-            *(given.id.hex, given.attempt, given.outcome, row[0], given.pid, row[1], _text(given.finished or now)),
+            *(_hex(given.id), given.attempt, given.outcome, row[0], given.pid, row[1], _text(given.finished or now)),
             *(given.error_type, given.error, given.traceback),
         ),
     )
@@ -144,7 +148,7 @@ def log(connection: Connection, records: Sequence[LogRecord]) -> None:
     with connection.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO jobs_logline (job_id, attempt, at, level, logger, message) VALUES (%s, %s, %s, %s, %s, %s)",
-            [(r.id.hex, r.attempt, _text(r.at), r.level, r.logger, r.message) for r in records],
+            [(_hex(r.id), r.attempt, _text(r.at), r.level, r.logger, r.message) for r in records],
         )
 
 
@@ -154,7 +158,7 @@ def progress(connection: Connection, reports: Sequence[Progress]) -> None:
         cursor.executemany(
             """UPDATE jobs_job SET progress = %s, progress_note = %s
                WHERE id = %s AND attempt = %s AND state = 'running'""",
-            [(r.fraction, r.note, r.id.hex, r.attempt) for r in reports],
+            [(r.fraction, r.note, _hex(r.id), r.attempt) for r in reports],
         )
 
 
@@ -240,20 +244,20 @@ def renew(connection: Connection, worker: uuid.UUID, lease: float) -> bool:
         return bool(cursor.rowcount == 1)
 
 
-def owned(connection: Connection, worker: uuid.UUID) -> list[uuid.UUID]:
+def owned(connection: Connection, worker: uuid.UUID) -> list[str]:
     """Jobs that this worker runs, by the database."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT id FROM jobs_job WHERE state = 'running' AND worker = %s", (worker.hex,))
-        return [uuid.UUID(row[0]) for row in cursor.fetchall()]
+        return [str(uuid.UUID(row[0])) for row in cursor.fetchall()]
 
 
-def stop_requests(connection: Connection, worker: uuid.UUID) -> list[uuid.UUID]:
+def stop_requests(connection: Connection, worker: uuid.UUID) -> list[str]:
     """Jobs that this worker runs and somebody cancelled."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT id FROM jobs_job WHERE state = 'running' AND worker = %s AND cancel_requested_at IS NOT NULL", (worker.hex,)
         )
-        return [uuid.UUID(row[0]) for row in cursor.fetchall()]
+        return [str(uuid.UUID(row[0])) for row in cursor.fetchall()]
 
 
 def register_worker(connection: Connection, worker: uuid.UUID, lease: float, description: dict[str, Any]) -> None:

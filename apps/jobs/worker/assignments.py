@@ -50,10 +50,9 @@ class Assignments:
         """Fill the channel, and have it drained."""
         while self._ready:
             job = self._ready[0]
-            packet = (str(job.id), job.kind, job.arguments, job.attempt, job.excused, job.max_attempts)
-            if not channel.assignments.offer(packet):
+            if not channel.assignments.offer(tuple(job)):
                 break
-            self._handed[packet[0]] = self._ready.popleft()
+            self._handed[job.id] = self._ready.popleft()
         wanted = min(int(self._worker.pool.num_processes) - len(self._drains), len(self._handed))
         for _ in range(0 if self.closed else wanted):
             self._start_drain()

@@ -4,12 +4,21 @@ running jobs are looked after while the broker is away."""
 from typing import Any
 
 from celery.worker.consumer import Consumer
+from kombu.transport import pyamqp
 
 from apps.jobs.broker import EXCHANGE
+from apps.jobs.worker.transport import JobTransport
 
 
 class JobConsumer(Consumer):
     """Set as ``worker_consumer``."""
+
+    def connection_for_read(self, heartbeat: Any = None) -> Any:
+        """For messages."""
+        connection = self.app.connection_for_read(heartbeat=heartbeat)
+        if connection.get_transport_cls() is pyamqp.Transport:  # over TLS messages go the ordinary way
+            connection.get_transport_cls = lambda: JobTransport
+        return self.ensure_connected(connection)
 
     def connection_for_write(self, url: Any = None, heartbeat: Any = None) -> Any:
         """For events: fire and forget. Waiting for a confirm of each would hold up the event loop."""
@@ -41,11 +50,12 @@ class JobConsumer(Consumer):
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Any:
         """What comes over the jobs' exchange goes to the intake, also when its kind is unknown here (of an older or newer
         release): the claim makes it ours, and the pool process hands it back with the reason."""
-        ordinary, accept = super().create_task_handler(*args, **kwargs), self.controller.jobs.intake.accept
+        ordinary, intake = super().create_task_handler(*args, **kwargs), self.controller.jobs.intake
+        self.connection.transport.accept = intake.accept
 
         def on_message(message: Any) -> None:
             if message.delivery_info["exchange"] == EXCHANGE.name:
-                accept(message)
+                intake.accept_message(message)
             else:
                 ordinary(message)
 

@@ -7,7 +7,6 @@ What was not taken can be taken back. When a process dies, the job it had report
 
 import logging
 import time
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -53,7 +52,7 @@ class Crew:
         ledger.anything_running = lambda: bool(self.running)
         ledger.on_stop_requests = self._on_stop_requests
         ledger.on_owned = self._on_owned
-        self._unknown: set[uuid.UUID] = set()
+        self._unknown: set[str] = set()
         #: Called when there is room for more.
         self.on_room: Callable[[], None] = lambda: None
 
@@ -114,10 +113,10 @@ class Crew:
                 self._on_begun(pid, begun, at)
         elif what == "log":
             id, *fields = rest
-            self.ledger.log(LogRecord(uuid.UUID(id), *fields))
+            self.ledger.log(LogRecord(id, *fields))
         elif what == "progress":
             id, *fields = rest
-            self.ledger.progress(Progress(uuid.UUID(id), *fields))
+            self.ledger.progress(Progress(id, *fields))
 
     def _on_begun(self, pid: int, id: str, at: float) -> None:
         job = self.assigned.begun(id)
@@ -129,18 +128,24 @@ class Crew:
             timeout = None
         now = time.monotonic()
         self.running[pid] = Running(job, pid, now, now + timeout if timeout else float("inf"))
-        self.events.started(job, pid, at)
+        self.events.started(job, at)
 
     def _on_ended(self, pid: int, ended: tuple[Any, ...]) -> None:
-        id, attempt, state, outcome, *rest = ended
+        settlement = Settlement._make(ended)
         running = self.running.get(pid)
-        settlement = Settlement(uuid.UUID(id), attempt, State(state), Outcome(outcome), *rest)
         self.ledger.settle(settlement)
-        if running is None or str(running.job.id) != id:
+        if running is None or running.job.id != settlement.id:
             return
-        del self.running[pid]
+        self._over(pid)
         self.pace.ran(running.job.kind, settlement.finished - settlement.started)
         self.events.ended(running.job, settlement)
+
+    def _over(self, pid: int) -> Running | None:
+        """This process runs its job no longer."""
+        running = self.running.pop(pid, None)
+        if running is not None and running.active is not None:
+            running.active.over()
+        return running
 
     # --- deaths and timeouts ----------------------------------------------------------------------------------------------
 
@@ -148,7 +153,7 @@ class Crew:
         """A pool process ended: settle the job that it had begun, if it did not finish it."""
         self._read()
         self.assigned.process_gone(pid)
-        running = self.running.pop(pid, None)
+        running = self._over(pid)
         if running is not None:
             self._blame(running, exitcode)
         elif self.assigned.busy:
@@ -172,6 +177,8 @@ class Crew:
             self._abandon()
         for running in self.running.values():
             running.enforce(now)
+            running.active = running.active or self.events.active(running.job, running.pid, now - running.began)
+        self.events.flush()
         if self._suspect_since and now - self._suspect_since > LOST_IN_HAND:
             self._suspect_since = 0.0
             self._give_up_lost()
@@ -193,7 +200,7 @@ class Crew:
         if self.blocked and self.assigned:
             self._return_unbegun("every process of its worker was busy")
 
-    def _on_owned(self, ids: list[uuid.UUID]) -> None:
+    def _on_owned(self, ids: list[str]) -> None:
         """What the database says this worker runs. Jobs that it does not know of at two heartbeats in a row go back: the
         answer to their claim, or the commit that settled them, was lost in a crash or a failover of the database."""
         unknown = set(ids) - {job.id for job in self.assigned} - {running.job.id for running in self.running.values()}
@@ -202,7 +209,7 @@ class Crew:
             self.ledger.disown(sorted(lost))
         self._unknown = unknown - lost
 
-    def _on_stop_requests(self, ids: list[uuid.UUID]) -> None:
+    def _on_stop_requests(self, ids: list[str]) -> None:
         """Somebody cancelled these jobs: ask those that run to stop."""
         for running in self.running.values():
             process, _ = self._worker.pool._pool._process_by_pid(running.pid)
@@ -214,10 +221,9 @@ class Crew:
         logger.error(
             "The lease is lost: %d running jobs are stopped, %d claimed ones dropped.", len(self.running), len(self.assigned)
         )
-        for running in self.running.values():
+        for pid, running in list(self.running.items()):
             running.kill(Outcome.LOST)
-            self.events.forget(running.job)
-        self.running.clear()
+            self._over(pid)
         self.assigned.take_back()
         self.assigned.give_up()
 

@@ -1,24 +1,38 @@
-"""Celery's events about jobs, for Flower: sent in groups, from the worker's main process."""
+"""Celery's events about jobs, for Flower: sent in groups, from the worker's main process.
 
+The event dispatcher of Celery makes a dictionary of each event and has the whole encoded: 30 µs a job. Here the text of an
+event is put together at once; what Flower gets is the same.
+"""
+
+import json
+import logging
+import os
+import time
 from collections.abc import Callable
 from typing import Any
 
+import amqp
+from celery.utils.time import utcoffset
 from celery.worker import state as celery_state
+from kombu.exceptions import OperationalError
 
 from apps.jobs.statements import Claimed, Settlement
 from apps.jobs.states import Outcome, State
 
-#: Events in one message.
+logger = logging.getLogger(__name__)
+
+#: Events in one message; fewer when a tick of the worker comes first.
 GROUP = 1_000
 #: Characters of the arguments and results that Flower gets to see.
 SHOWN = 300
+_quoted = json.JSONEncoder().encode
 
 
 class ActiveJob:
     """What Celery's worker knows of a running job, for ``inspect active`` and the revoke command."""
 
     def __init__(self, job: Claimed, pid: int, at: float, hostname: str) -> None:
-        self.id, self.name, self.worker_pid, self.time_start = str(job.id), job.kind, pid, at
+        self.id, self.name, self.worker_pid, self.time_start = job.id, job.kind, pid, at
         self._arguments, self.hostname = job.arguments, hostname
         self.acknowledged = True
 
@@ -37,6 +51,10 @@ class ActiveJob:
             "worker_pid": self.worker_pid,
         }
 
+    def over(self) -> None:
+        """It runs no longer."""
+        celery_state.requests.pop(self.id, None)
+
     def terminate(self, pool: Any, signal: Any = None) -> None:
         """Flower's Terminate: cancel the job."""
         from apps.jobs.worker.remote import cancel_from_celery
@@ -50,51 +68,73 @@ class Events:
     def __init__(self, hostname: str) -> None:
         self.hostname = hostname
         self.dispatcher: Callable[[], Any] = lambda: None
+        self._texts: list[str] = []
+        self._pid = os.getpid()
 
-    def _send(self, type: str, id: str, **fields: Any) -> None:
+    def flush(self) -> None:
+        """Send what was gathered; while the broker is away it is dropped, like Celery's own events."""
+        texts, self._texts = self._texts, []
+        dispatcher = self.dispatcher()
+        if not texts or dispatcher is None or not dispatcher.enabled:
+            return
+        common = f'"hostname":{_quoted(self.hostname)},"pid":{self._pid},"utcoffset":{utcoffset()},"clock":'
+        clock = dispatcher.clock
+        body = ",".join([f"{text}{common}{clock.forward()}}}" for text in texts])
+        try:
+            dispatcher.producer.publish(
+                f"[{body}]".encode(),
+                routing_key="task.multi",
+                exchange=dispatcher.exchange.name,
+                content_type="application/json",
+                content_encoding="utf-8",
+                headers=dispatcher.headers,
+                delivery_mode=dispatcher.delivery_mode,
+            )
+        except (amqp.AMQPError, OperationalError, OSError) as error:
+            logger.debug("%d events were not sent: %s", len(texts), error)
+
+    def _send(self, type: str, id: str, at: float, fields: str) -> None:
         dispatcher = self.dispatcher()
         if dispatcher is not None and dispatcher.enabled:
-            dispatcher.buffer_limit = GROUP
-            dispatcher.send(type, uuid=id, **fields)
+            self._texts.append(f'{{"type":"{type}","uuid":"{id}","timestamp":{at},{fields}')
+            if len(self._texts) >= GROUP:
+                self.flush()
 
     def received(self, jobs: list[Claimed]) -> None:
         """Jobs were claimed."""
+        now = time.time()
         for job in jobs:
             self._send(
                 "task-received",
-                str(job.id),
-                name=job.kind,
-                args="",
-                kwargs=job.arguments[:SHOWN],
-                retries=job.attempt - 1,
-                root_id=str(job.id),
-                parent_id=None,
-                eta=None,
-                expires=None,
+                job.id,
+                now,
+                f'"name":{_quoted(job.kind)},"args":"","kwargs":{_quoted(job.arguments[:SHOWN])},"retries":{job.attempt - 1},'
+                f'"root_id":"{job.id}","parent_id":null,"eta":null,"expires":null,',
             )
 
-    def started(self, job: Claimed, pid: int, at: float) -> None:
+    def started(self, job: Claimed, at: float) -> None:
         """A pool process began a job."""
-        active = ActiveJob(job, pid, at, self.hostname)
+        celery_state.total_count[job.kind] += 1
+        self._send("task-started", job.id, at, "")
+
+    def active(self, job: Claimed, pid: int, seconds: float) -> ActiveJob:
+        """It has been running for so long: Celery's remote control knows of it until it is over."""
+        active = ActiveJob(job, pid, time.time() - seconds, self.hostname)
         celery_state.requests[active.id] = active
         celery_state.active_requests.add(active)
-        celery_state.total_count[job.kind] += 1
-        self._send("task-started", active.id)
-
-    def forget(self, job: Claimed) -> None:
-        """It runs here no longer, and nobody knows how it ends."""
-        celery_state.requests.pop(str(job.id), None)
+        return active
 
     def ended(self, job: Claimed, settlement: Settlement) -> None:
         """A run is over."""
-        id = str(job.id)
-        celery_state.requests.pop(id, None)
-        seconds = max(0.0, settlement.finished - settlement.started)
+        at = settlement.finished or time.time()
         if settlement.state == State.SUCCEEDED:
-            self._send("task-succeeded", id, result=(settlement.result or "null")[:SHOWN], runtime=seconds)
-        elif settlement.outcome in (Outcome.SNOOZED, Outcome.INTERRUPTED) or settlement.state == State.PENDING:
-            self._send("task-retried", id, exception=settlement.error[:SHOWN], traceback=settlement.traceback[:2_000])
-        elif settlement.state == State.CANCELLED:
-            self._send("task-revoked", id, terminated=True, signum=None, expired=False)
-        else:
-            self._send("task-failed", id, exception=settlement.error[:SHOWN], traceback=settlement.traceback[:2_000])
+            seconds = max(0.0, settlement.finished - settlement.started)
+            shown = _quoted((settlement.result or "null")[:SHOWN])
+            self._send("task-succeeded", job.id, at, f'"result":{shown},"runtime":{seconds},')
+            return
+        if settlement.state == State.CANCELLED:
+            self._send("task-revoked", job.id, at, '"terminated":true,"signum":null,"expired":false,')
+            return
+        again = settlement.state == State.PENDING or settlement.outcome in (Outcome.SNOOZED, Outcome.INTERRUPTED)
+        error, trace = _quoted(settlement.error[:SHOWN]), _quoted(settlement.traceback[:2_000])
+        self._send("task-retried" if again else "task-failed", job.id, at, f'"exception":{error},"traceback":{trace},')

@@ -8,7 +8,7 @@ from there on the lease protects the job, not the message.
 import logging
 import uuid
 from collections import deque
-from typing import Any
+from typing import Any, NamedTuple
 
 import amqp
 from celery.worker import state as celery_state
@@ -23,54 +23,69 @@ logger = logging.getLogger(__name__)
 MAX_CLAIM = 1_000
 
 
+class Arrived(NamedTuple):
+    """A job's message."""
+
+    channel: Any
+    tag: int  #: AMQP's delivery tag
+    id: str
+    kind: str
+
+
 class Intake:
     """One for the life of a worker; reconnecting to the broker empties its buffer."""
 
     def __init__(self, crew: Crew) -> None:
         self.crew = crew
         crew.on_room = self.pump
-        self._buffer: deque[tuple[uuid.UUID, Any]] = deque()
+        self._buffer: deque[Arrived] = deque()
         self._claims = 0
         self._pumping = False
         self.closed = False
+        #: Delivery tags of other messages that came over the same channel and are not settled yet.
+        self.others: set[int] = set()
         self._paused: list[Any] = []  # job queues that are not consumed while every process is busy
 
-    def accept(self, message: Any) -> None:
+    def accept(self, channel: Any, tag: int, id: str, kind: str) -> None:
         """A message of a job arrived."""
+        self._buffer.append(Arrived(channel, tag, id, kind))
+        if self._claims == 0 and not self._pumping:
+            self._pumping = True
+            self.crew.ledger.soon(self.pump)
+
+    def accept_message(self, message: Any) -> None:
+        """The same for a message that came the ordinary way."""
         try:
-            id, _ = uuid.UUID(message.properties["message_id"]), message.properties["type"]
+            id, kind = str(uuid.UUID(message.properties["message_id"])), message.properties["type"]
         except (KeyError, ValueError):
             logger.error("A message on the jobs' exchange names no job and is rejected; its properties: %r", message.properties)
             message.reject_log_error(logger, (amqp.AMQPError, OSError))
             return
-        self._buffer.append((id, message))
-        if self._claims == 0 and not self._pumping:
-            self._pumping = True
-            self.crew.ledger.soon(self.pump)
+        self.accept(message.channel, message.delivery_tag, id, kind)
 
     def pump(self) -> None:
         """Claim as much as there is room for, if no claim is under way."""
         self._pumping = False
         if self._claims or not self._buffer or self.closed:
             return
-        room = self.crew.room()
-        batch: list[tuple[uuid.UUID, Any]] = []
+        room, cost = self.crew.room(), self.crew.pace.cost
+        batch: list[Arrived] = []
         while self._buffer and room > 0 and len(batch) < MAX_CLAIM:
-            entry = self._buffer.popleft()
-            batch.append(entry)
-            room -= self.crew.pace.cost(entry[1].properties["type"])
+            arrived = self._buffer.popleft()
+            batch.append(arrived)
+            room -= cost(arrived.kind)
         if batch:
             self._claims += 1
-            ids = [id for id, _ in batch]
+            ids = [arrived.id for arrived in batch]
             self.crew.ledger.claim(ids, lambda claimed: self._on_claimed(batch, claimed))
 
-    def _on_claimed(self, batch: list[tuple[uuid.UUID, Any]], claimed: list[Claimed] | None) -> None:
+    def _on_claimed(self, batch: list[Arrived], claimed: list[Claimed] | None) -> None:
         self._claims -= 1
         if claimed is None:
             # The database is away: keep the messages and try again with the next heartbeat.
             self._buffer.extendleft(reversed(batch))
             return
-        _acknowledge([message for _, message in batch])
+        self._acknowledge(batch)
         if self.closed:
             for job in claimed:
                 self.crew.hand_back(job, "the worker stopped before it began")
@@ -89,7 +104,7 @@ class Intake:
             for queue in self._paused:
                 tasks.cancel_by_queue(queue.name)
             while self._buffer:
-                _return(self._buffer.popleft()[1])
+                _return(self._buffer.popleft())
         elif self._paused and not self.crew.blocked:
             paused, self._paused = self._paused, []
             for queue in paused:
@@ -104,27 +119,27 @@ class Intake:
     def drop(self) -> None:
         """The channel is gone, and with it the right to acknowledge: RabbitMQ gives these messages out again."""
         self._buffer.clear()
+        self.others.clear()
         self._paused = []
 
+    def _acknowledge(self, batch: list[Arrived]) -> None:
+        """Acknowledge; over a connection that broke meanwhile that cannot be done, and RabbitMQ gives the messages out again:
+        the claim of the second one drops it.
 
-def _acknowledge(messages: list[Any]) -> None:
-    """Acknowledge; over a connection that broke meanwhile that cannot be done, and RabbitMQ gives the messages out again: the
-    claim of the second one drops it.
-
-    The messages are in the order of their arrival, and all earlier ones of the channel are acknowledged; so one frame does for
-    all, unless ordinary tasks are under way on the same channel.
-    """
-    one_for_all = not celery_state.reserved_requests and not celery_state.scheduled_requests
-    try:
-        for message in messages[-1:] if one_for_all else messages:
-            message.ack(multiple=one_for_all)
-    except (amqp.AMQPError, OSError) as error:
-        logger.debug("%d messages were not acknowledged: %s", len(messages), error)
+        The messages are in the order of their arrival, and all earlier ones of the channel are acknowledged; so one frame does
+        for all, unless ordinary tasks are under way on the same channel.
+        """
+        one_for_all = not (self.others or celery_state.reserved_requests or celery_state.scheduled_requests)
+        try:
+            for arrived in batch[-1:] if one_for_all else batch:
+                arrived.channel.basic_ack(arrived.tag, multiple=one_for_all)
+        except (amqp.AMQPError, OSError) as error:
+            logger.debug("%d messages were not acknowledged: %s", len(batch), error)
 
 
-def _return(message: Any) -> None:
+def _return(arrived: Arrived) -> None:
     """Back to its queue, for another worker."""
     try:
-        message.requeue()
+        arrived.channel.basic_reject(arrived.tag, requeue=True)
     except (amqp.AMQPError, OSError) as error:
-        logger.debug("message %s was not returned: %s", message.delivery_tag, error)
+        logger.debug("message %s was not returned: %s", arrived.tag, error)

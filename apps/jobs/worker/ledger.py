@@ -10,7 +10,6 @@ import os
 import signal
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -35,11 +34,11 @@ class _Batch:
     """What waits to be written."""
 
     def __init__(self) -> None:
-        self.claims: list[tuple[Sequence[uuid.UUID], ClaimCallback]] = []
+        self.claims: list[tuple[Sequence[str], ClaimCallback]] = []
         self.settlements: list[Settlement] = []
         self.logs: list[LogRecord] = []
-        self.progress: dict[uuid.UUID, Progress] = {}
-        self.disowned: list[uuid.UUID] = []
+        self.progress: dict[str, Progress] = {}
+        self.disowned: list[str] = []
 
     def split(self) -> "Iterator[_Batch]":
         """A batch for each entry; claims are left out."""
@@ -82,10 +81,10 @@ class Ledger(threading.Thread):
 
         #: Asked whether jobs are running, and told which of them shall stop. Set by the crew.
         self.anything_running: Callable[[], bool] = lambda: False
-        self.on_stop_requests: Callable[[list[uuid.UUID]], None] = lambda ids: None
+        self.on_stop_requests: Callable[[list[str]], None] = lambda ids: None
         self._look_at = 0.0
         #: Told with every heartbeat which jobs the database says this worker runs. Set by the crew.
-        self.on_owned: Callable[[list[uuid.UUID]], None] = lambda ids: None
+        self.on_owned: Callable[[list[str]], None] = lambda ids: None
 
     def _before_fork(self) -> None:
         # Not for ever: with a database that hangs the thread waits in the kernel, where a fork does no harm.
@@ -97,7 +96,7 @@ class Ledger(threading.Thread):
 
     # --- asked by the worker's event loop ---------------------------------------------------------------------------
 
-    def claim(self, ids: Sequence[uuid.UUID], callback: ClaimCallback) -> None:
+    def claim(self, ids: Sequence[str], callback: ClaimCallback) -> None:
         """Claim these jobs; ``callback(claimed)`` runs in the event loop once that is committed."""
         with self._wake:
             self._next.claims.append((ids, callback))
@@ -121,7 +120,7 @@ class Ledger(threading.Thread):
             self._next.progress[report.id] = report
             self._wake.notify()
 
-    def disown(self, ids: list[uuid.UUID]) -> None:
+    def disown(self, ids: list[str]) -> None:
         """Give back jobs that the database says this worker runs, and it does not."""
         with self._wake:
             self._next.disowned += ids
@@ -200,14 +199,14 @@ class Ledger(threading.Thread):
         if not len(batch):
             return
         sql = statements.on(connection)
-        won: dict[uuid.UUID, Claimed] = {}
+        won: dict[str, Claimed] = {}
         with sql.transaction(connection, durable=bool(batch.settlements)):
             sql.disown(connection, self.lease.worker, batch.disowned)
             # Before the runs are settled: afterwards they are not running any more.
             sql.progress(connection, list(batch.progress.values()))
             sql.settle(connection, _latest(batch.settlements))
             if batch.claims:
-                wanted = sorted({id for ids, _ in batch.claims for id in ids})
+                wanted = {id for ids, _ in batch.claims for id in ids}
                 won = {claimed.id: claimed for claimed in sql.claim(connection, self.lease.worker, wanted)}
             sql.log(connection, batch.logs)
         claims, batch.claims = batch.claims, []
@@ -274,7 +273,7 @@ class Ledger(threading.Thread):
 
 def _latest(settlements: list[Settlement]) -> list[Settlement]:
     """One settlement a job: of two for one run the first counts, as it would one after the other."""
-    unique: dict[tuple[uuid.UUID, int], Settlement] = {}
+    unique: dict[tuple[str, int], Settlement] = {}
     for settlement in settlements:
         unique.setdefault((settlement.id, settlement.attempt), settlement)
     return list(unique.values())

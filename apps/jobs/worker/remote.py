@@ -26,7 +26,7 @@ def cancel_from_celery(id: str) -> None:
 def strategy(task: Any, app: Any, consumer: Any, **kwargs: Any) -> Callable[..., None]:
     """Celery's ``Strategy`` of a kind: a task that a Celery client elsewhere sent under the kind's name becomes a job with the
     task's id. It is acknowledged when the job is committed; bad arguments are kept as the task's failure."""
-    post = consumer.controller.jobs.post
+    post, others = consumer.controller.jobs.post, consumer.controller.jobs.intake.others
 
     def submit_task(message: Any, *args: Any, **kwargs: Any) -> None:
         def work() -> None:
@@ -40,23 +40,24 @@ def strategy(task: Any, app: Any, consumer: Any, **kwargs: Any) -> Callable[...,
                 logger.warning(
                     "Task %s of kind %s waits: the database is away (%s).", message.headers.get("id"), task.name, error
                 )
-                post(_settle, message.requeue)
+                post(settle, message, message.requeue)
                 return
             except (FurrowError, ValueError, TypeError, KeyError) as error:
                 logger.error("Task %s of kind %s is no job: %s", message.headers.get("id"), task.name, error)
                 app.backend.mark_as_failure(message.headers.get("id"), error)
-            post(_settle, message.ack)
+            post(settle, message, message.ack)
 
+        others.add(message.delivery_tag)
         _off_the_loop(work)
 
+    def settle(message: Any, how: Callable[[], None]) -> None:
+        others.discard(message.delivery_tag)
+        try:
+            how()
+        except (amqp.AMQPError, OSError) as error:
+            logger.debug("a message was not settled: %s", error)
+
     return submit_task
-
-
-def _settle(acknowledge: Callable[[], None]) -> None:
-    try:
-        acknowledge()
-    except (amqp.AMQPError, OSError) as error:
-        logger.debug("a message was not settled: %s", error)
 
 
 def _off_the_loop(work: Callable[[], None]) -> None:

@@ -4,7 +4,9 @@ import logging
 import os
 import signal
 import time
+import uuid
 from dataclasses import dataclass
+from typing import Any
 
 from apps.jobs.statements import Claimed
 from apps.jobs.states import Outcome
@@ -28,12 +30,13 @@ class Running:
     doom: Outcome | None = None  #: why its process was killed by us
     cancelled: float = 0.0  #: monotonic seconds of when it was asked to stop; 0: it was not
     interrupted: bool = False
+    active: Any = None  #: what Celery's remote control is told of it, once it has run for a moment
 
     def ask_to_stop(self, process: int) -> None:
         """Somebody cancelled it: its next progress, log or check call raises. ``process`` is the index of its pool process."""
         if not self.cancelled:
             self.cancelled = time.monotonic()
-            channel.stop_requests.ask(process, self.job.id)
+            channel.stop_requests.ask(process, uuid.UUID(self.job.id))
 
     def enforce(self, now: float) -> None:
         """Kill it when its timeout is over; insist when it was asked to stop and goes on."""
