@@ -50,6 +50,7 @@ INSTALLED_APPS = [
     "django_celery_results",
     "apps.locks",
     "apps.jobs",
+    "apps.prove",
     "tasks",
 ]
 

@@ -1,0 +1,12 @@
+"""The proof: a fault campaign against a private copy of the stack, judged by evidence that the engine does not write itself.
+
+``kinds``       the handlers of the campaign; each tells ``records`` (files) when it begins and how it ends.
+``load``        the program that submits, in every way there is; ``web`` the same behind an HTTP door.
+``audit``       triggers in the private database that note every move of a job; ``database`` asks questions about them.
+``proxy``       the network: between each process and each server, where it can be cut.
+``stack``       servers, proxies and processes together; ``program`` is one of these processes.
+``faults/``     what can go wrong, a function each; ``schedule`` draws from them by the seed.
+``campaign``    load, faults, healing, draining: the course of a run.
+``evidence``    everything that was written down, read into plain data; ``checks`` judges it, purely.
+``story``       all that is known of one job; ``report`` and ``page`` show the verdict.
+"""

@@ -1,0 +1,169 @@
+"""The judgement: evidence in, violations out; pure. One function a promise."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from apps.jobs.states import FINAL, MOVES
+from apps.prove.campaign import Happened
+from apps.prove.evidence import AttemptRow, Evidence, Run
+
+#: Seconds after its end in which a fault may still have consequences: a lease, a round of rescue, a reconnect.
+AFTERMATH = 15.0
+#: Seconds by which the clock of a trigger may differ from a handler's: SQLite's counts milliseconds.
+BLUR = 0.05
+
+
+class Violation(NamedTuple):
+    """A broken promise."""
+
+    check: str
+    job: str | None
+    text: str
+
+
+Found = Iterator[tuple[str | None, str]]
+
+
+def lost(e: Evidence) -> Found:
+    """A committed submit ends: its job exists and is in a final state."""
+    for submit in e.submits:
+        for id in submit.ids if submit.outcome == "committed" else ():
+            if id not in e.jobs:
+                yield id, f"its submit ({submit.way}) was committed, and there is no row"
+            elif e.jobs[id].state not in FINAL:
+                yield id, f"it has not ended: it is {e.jobs[id].state}"
+
+
+def rolled_back(e: Evidence) -> Found:
+    """What was rolled back left neither a row nor a trace."""
+    for submit in e.submits:
+        for id in submit.void + (submit.ids if submit.outcome == "rolled back" else []):
+            if id in e.jobs or id in e.runs:
+                yield id, f"its submit ({submit.way}) was rolled back, and it {'ran' if id in e.runs else 'has a row'}"
+
+
+def whole(e: Evidence) -> Found:
+    """A submit whose outcome nobody was told happened as a whole or not at all; and no job comes from nowhere."""
+    known = set()
+    for submit in e.submits:
+        known.update(submit.ids)
+        there = [id for id in submit.ids if id in e.jobs]
+        if not submit.outcome and 0 < len(there) < len(submit.ids):
+            yield there[0], f"of {len(submit.ids)} jobs of one transaction ({submit.way}) only {len(there)} are there"
+        for id in there if not submit.outcome else ():
+            if e.jobs[id].state not in FINAL:
+                yield id, f"it has not ended: it is {e.jobs[id].state}"
+    for id in e.jobs.keys() - known:
+        yield id, "nobody submitted it"
+
+
+def legal(e: Evidence) -> Found:
+    """Every move is in the table of legal moves, and attempts count up by one with each claim."""
+    for id, moves in e.moves.items():
+        for move in moves:
+            if move.before is None:
+                if move.after not in ("pending", "waiting"):
+                    yield id, f"it appeared as {move.after}"
+                continue
+            if move.after is None:
+                yield id, f"it was deleted while {move.before}"
+                continue
+            if move.before not in FINAL and move.before != move.after and move.after not in MOVES[move.before]:  # type: ignore[index]
+                yield id, f"it moved from {move.before} to {move.after}"
+            claimed = int(move.after == "running" and move.before != "running")
+            if (move.attempt or 0) - (move.attempt_before or 0) != claimed:
+                yield id, f"its attempt went from {move.attempt_before} to {move.attempt} as it became {move.after}"
+
+
+def settled_twice(e: Evidence) -> Found:
+    """Once a job has ended nothing touches it; each run is settled once, and the last one is the job's end."""
+    for id, moves in e.moves.items():
+        for move in moves:
+            if move.before in FINAL and move.after is not None:
+                yield id, f"it had ended ({move.before}) and was settled again ({move.after})"
+    for id, job in e.jobs.items():
+        rows = e.attempts.get(id, [])
+        if len({row.number for row in rows}) < len(rows):
+            yield id, "two attempts have the same number"
+        if sum(row.outcome == "succeeded" for row in rows) != (job.state == "succeeded"):
+            yield id, f"it is {job.state}, and {sum(row.outcome == 'succeeded' for row in rows)} of its attempts succeeded"
+        if job.state in ("succeeded", "failed") and (not rows or rows[-1].number != job.attempt):
+            yield id, f"it is {job.state} with attempt {job.attempt}, which no attempt recorded"
+
+
+def truthful(e: Evidence) -> Found:
+    """What the rows say is what the handlers did: who succeeded had come to its end before, who failed had raised."""
+    for id, job in e.jobs.items():
+        rows = e.attempts.get(id, [])
+        runs = e.runs.get(id, [])
+        for row in rows:
+            did = {run.how: run for run in runs if run.attempt == row.number}
+            if row.outcome == "succeeded" and ("end" not in did or (did["end"].ended or 0) > row.finished + BLUR):
+                yield id, f"attempt {row.number} is recorded as succeeded, and its handler had not come to its end"
+            if row.outcome in ("failed", "snoozed") and "raise" not in did:
+                yield id, f"attempt {row.number} is recorded as {row.outcome}, and its handler did not raise"
+            if row.outcome == "succeeded" and job.kind.endswith("kinds.writes") and row.number not in e.writes.get(id, []):
+                yield id, f"attempt {row.number} succeeded, and what its handler had committed is gone"
+
+
+def unexplained(e: Evidence) -> Found:
+    """A second run means that the first raised, or that the campaign killed, stopped, froze or cut off who ran it."""
+    for id, runs in e.runs.items():
+        rows = {row.number: row for row in e.attempts.get(id, [])}
+        last = e.jobs[id].attempt if id in e.jobs else 0
+        seen: set[int] = set()
+        for run in runs:
+            row = rows.get(run.attempt)
+            settles = (
+                run.attempt == last and row is not None and row.outcome in ("succeeded", "failed", "cancelled", "timed out")
+            )
+            raised = run.how == "raise" and row is not None and row.outcome in ("failed", "snoozed", "cancelled")
+            ordinary = (settles or raised) and run.attempt not in seen
+            seen.add(run.attempt)
+            if not ordinary and not culprits(e, run, row):
+                recorded = f"is recorded as {row.outcome}" if row else "is not recorded"
+                yield id, f"a run of attempt {run.attempt} {recorded}, and no fault hit who ran it"
+
+
+def drifted(e: Evidence) -> Found:
+    """Nothing is held by nobody: no row without its message or worker, no message, lease, lock or session left over."""
+    for text in e.drift:
+        yield None, text
+
+
+def culprits(e: Evidence, run: Run, row: AttemptRow | None) -> list[Happened]:
+    """The faults that hit this run's process, its worker, or everybody's database, before it was settled."""
+    pids = {run.pid, run.parent}
+    if row is not None and row.worker in e.workers:
+        pids.add(e.workers[row.worker][1])
+    until = max(run.ended or run.began, row.finished if row else 0.0)
+    return [
+        fault
+        for fault in e.faults
+        if fault.began <= until + BLUR
+        and run.began <= (fault.recovered or fault.healed) + AFTERMATH
+        and (fault.pids & pids or "postgres" in fault.servers)
+    ]
+
+
+#: Key of the report: what is checked.
+CHECKS: dict[str, Callable[[Evidence], Found]] = {
+    "lost": lost,
+    "rolled_back": rolled_back,
+    "whole": whole,
+    "legal_moves": legal,
+    "settled_twice": settled_twice,
+    "truthful": truthful,
+    "unexplained_duplicates": unexplained,
+    "drift": drifted,
+}
+
+
+def judge(evidence: Evidence) -> list[Violation]:
+    """All that is wrong."""
+    return [Violation(name, job, text) for name, check in CHECKS.items() for job, text in check(evidence)]
+
+
+def duplicates(evidence: Evidence) -> int:
+    """How many runs there were beyond the first of each job, other than after a handler that raised."""
+    return sum(max(0, len([run for run in runs if run.how != "raise"]) - 1) for runs in evidence.runs.values())

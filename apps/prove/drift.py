@@ -1,0 +1,53 @@
+"""What is left when every job has ended: it should be nothing."""
+
+import time
+from collections.abc import Iterator
+
+from deploy.processes import until
+
+from apps.prove.stack import Stack
+
+#: Seconds in which second messages may still be dropped by their claims.
+SETTLING = 30.0
+
+
+def look(stack: Stack) -> list[str]:
+    """Stop the processes in order, and say what is held or kept by nobody."""
+    found = [*_rows(stack), *_messages(stack)]
+    for role in ("web", "worker", "dispatcher"):
+        for program in stack.of(role):
+            if not program.stop(seconds=30):
+                found.append(f"{program.name} did not end within 30 seconds of SIGTERM")
+    return found + list(_leases(stack))
+
+
+def _rows(stack: Stack) -> Iterator[str]:
+    left = stack.database.rows(
+        "SELECT state, count(*) FROM jobs_job WHERE state NOT IN ('succeeded', 'failed', 'cancelled') GROUP BY state"
+    )
+    for state, count in left:
+        yield f"{count} jobs are still {state}"
+
+
+def _messages(stack: Stack) -> Iterator[str]:
+    depths: dict[str, int] = {}
+
+    def empty() -> bool:
+        depths.clear()
+        for line in stack.rabbitmq.ctl("list_queues", "--quiet", "--no-table-headers", "name", "messages").splitlines():
+            name, _, messages = line.rpartition("\t")
+            if not name.endswith(".pidbox") and not name.startswith(("celeryev", "celery_delayed")):
+                depths[name] = int(messages or 0)
+        return not any(depths.values())
+
+    if not until(empty, SETTLING, 1.0):
+        yield from (f"{count} messages are left in queue {name}" for name, count in depths.items() if count)
+
+
+def _leases(stack: Stack) -> Iterator[str]:
+    epoch = stack.database.epoch
+    time.sleep(0.1)
+    for node, pid in stack.database.rows("SELECT node, pid FROM jobs_worker WHERE stopped_at IS NULL"):
+        yield f"worker {node} (process {pid}) has not given its lease back"
+    for (holder,) in stack.database.rows(f"SELECT holder FROM jobs_leader WHERE {epoch('lease_until')} > ?", [time.time()]):
+        yield f"{holder} still leads, and has ended"

@@ -1,0 +1,169 @@
+"""The private stack: servers, network and processes in a folder of their own; nothing of the user's is touched."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import psycopg
+from deploy import ROOT, files, ports, processes
+from deploy.services import Postgres, RabbitMQ, Redis, Service
+
+from apps.jobs.conf import conf
+from apps.prove import records
+from apps.prove.database import Database, PostgreSQL, SQLite
+from apps.prove.program import Program, ProgramFailed
+from apps.prove.proxy import Network
+
+#: Seconds; shorter than the defaults, so that ten minutes hold many deaths. The engine's code is the same.
+TIMES = {
+    "FURROW_WORKER_LEASE": "6",
+    "FURROW_LEADER_LEASE": "4",
+    "FURROW_SHUTDOWN_GRACE": "3",
+    "FURROW_RESEND_AFTER": "10",
+}
+LEASE = 6.0
+#: Jobs a second that the submitters aim at together.
+RATE = {"postgresql": 400, "sqlite": 120}
+_VARIABLES = {"postgres": "DATABASE_URL", "rabbitmq": "BROKER_URL", "redis": "REDIS_URL"}
+
+
+class Stack:
+    """See the module. ``database`` is ``postgresql`` or ``sqlite``; ``modules`` are loaded besides the campaign's kinds."""
+
+    def __init__(self, folder: Path, database: str, *, seed: int, modules: Iterable[str] = ()) -> None:
+        self.folder = folder
+        self.vendor = database
+        self.seed = seed
+        self.mark = f"prove in {folder}"
+        self._modules = list(modules)
+        self.rabbitmq = RabbitMQ(folder / "rabbitmq")
+        self.redis = Redis(folder / "redis")
+        self.servers: dict[str, Service] = {"rabbitmq": self.rabbitmq, "redis": self.redis}
+        self.database: Database = SQLite(folder / "db.sqlite3")
+        if database == "postgresql":
+            self.postgres = Postgres(folder / "postgres", durable=True)
+            self.servers["postgres"] = self.postgres
+            self.database = PostgreSQL(self.postgres)
+        self.network = Network()
+        self.programs: dict[str, Program] = {}
+        self._tending = threading.Event()
+
+    def of(self, role: str) -> list[Program]:
+        """The programs of a role: ``worker``, ``dispatcher``, ``web``, ``client``."""
+        return [program for name, program in self.programs.items() if name.partition("-")[0] == role]
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Everything up; whatever happens, everything is gone afterwards."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with files.locked(self.folder / "lock"):
+            try:
+                self._sweep()
+                self._start_servers()
+                self._prepare_database()
+                self._start_programs()
+                yield
+            finally:
+                self._tending.set()
+                self.network.close()
+                self._sweep()
+                for server in self.servers.values():
+                    server.kill()
+
+    def environ(self, client: str, *, direct: bool = False) -> dict[str, str]:
+        """What a process is told: its links to the servers (or the servers themselves), and the campaign's settings."""
+        told = {
+            **os.environ,
+            **TIMES,
+            "FURROW_RUN": str(self.folder),
+            "DATABASE_URL": f"sqlite:///{quote(str(self.folder / 'db.sqlite3'))}",
+            "FURROW_MODULES": ",".join([*conf().modules, "apps.prove.kinds", *self._modules]),
+            "FURROW_QUEUES": ",".join([*conf().queues, "prove"]),
+            "PYTHONUNBUFFERED": "1",
+            "SECRET_KEY": "only for a private stack that lives for minutes",
+            "ALLOWED_HOSTS": "127.0.0.1",
+            "HTTPS": "false",
+            records.FOLDER: str(self.folder / "records"),
+            processes.MARK: self.mark,
+        }
+        for name, server in self.servers.items():
+            port = server.port if direct else self.network.connect(client, name, server)
+            told[_VARIABLES[name]] = _with_port(server.url, port)
+        return told
+
+    def leader(self) -> int:
+        """The process number of the dispatcher that leads; 0 when none does, or the database is away."""
+        try:
+            found = self.database.rows("SELECT holder FROM jobs_leader WHERE role = 'dispatcher'")
+        except (psycopg.Error, sqlite3.Error):
+            return 0
+        return int(found[0][0].split(":")[1]) if found else 0
+
+    @staticmethod
+    def kill(pid: int, number: signal.Signals) -> None:
+        """Send a signal to a process, if it still lives."""
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+    def tend(self) -> None:
+        """Start again what has ended; called all the time."""
+        for program in self.programs.values():
+            program.tend()
+
+    def _start_servers(self) -> None:
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(Service.start, self.servers.values()))
+
+    def _prepare_database(self) -> None:
+        command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+        told = self.environ("prepare", direct=True)
+        done = subprocess.run(command, env=told, cwd=ROOT, capture_output=True, text=True)
+        if done.returncode:
+            raise ProgramFailed(f"The private database could not be prepared:\n{done.stdout}{done.stderr}")
+        self.database.run(self.database.audit)
+
+    def _start_programs(self) -> None:
+        python, celery = [sys.executable], [sys.executable, "-m", "celery", "-A", "config", "worker"]
+        celery += ["--concurrency", "2", "--without-gossip", "--without-mingle", "--loglevel", "info"]
+        self.web_port = ports.choose(ports.spread(27000, self.folder))
+        gunicorn = ["-m", "gunicorn", "apps.prove.web", "--bind", f"127.0.0.1:{self.web_port}", "-k", "gthread"]
+        gunicorn += ["--threads", "4", "--no-control-socket"]
+        commands = {
+            **{f"dispatcher-{n}": [*python, "manage.py", "dispatcher"] for n in (1, 2)},
+            **{f"worker-{n}": [*celery, "--hostname", f"worker-{n}@prove"] for n in (1, 2)},
+            "web": [*python, *gunicorn],
+            **{f"client-{n}": [*python, "-m", "apps.prove.load", f"{self.seed}:{n}", str(self.web_port)] for n in (1, 2)},
+        }
+        rate = {"FURROW_PROVE_RATE": str(RATE[self.vendor] / 2)}
+        for name, command in commands.items():
+            env = self.environ(name) | rate
+            self.programs[name] = Program(name, command, env, self.folder / "log" / f"{name}.log")
+        threading.Thread(target=self._tend_until_the_end, name="prove-tend", daemon=True).start()
+        for role in ("dispatcher", "worker", "web"):
+            for program in self.of(role):
+                program.start()
+        for program in self.of("worker"):
+            program.wait_for("ready.", 90)
+
+    def _tend_until_the_end(self) -> None:
+        while not self._tending.wait(0.2):
+            self.tend()
+
+    def _sweep(self) -> None:
+        for program in self.programs.values():
+            program.hold()
+        processes.sweep(self.mark)
+
+
+def _with_port(url: str, port: int) -> str:
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition(":")[0]
+    return urlunsplit(parts._replace(netloc=f"{host}:{port}"))
