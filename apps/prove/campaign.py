@@ -8,13 +8,12 @@ import time
 import urllib.request
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 import psycopg
 from deploy.processes import until
 
 from apps.prove import schedule
-from apps.prove.faults.base import FAULTS, Fault, Scene
+from apps.prove.faults.base import FAULTS, Fault, Happened, Scene
 from apps.prove.stack import Stack
 
 logger = logging.getLogger(__name__)
@@ -24,25 +23,6 @@ AWAY = (psycopg.Error, sqlite3.Error)
 PATIENCE = 20.0
 #: So long (seconds) all jobs may take to end after everything was healed.
 DRAIN = 240.0
-
-
-@dataclass
-class Happened:
-    """A fault that happened. Times are seconds since the epoch."""
-
-    number: int
-    kind: str
-    began: float
-    note: str = ""
-    healed: float = 0.0
-    recovered: float | None = None  #: ``None``: not before the next one began
-    pids: set[int] = field(default_factory=set)
-    servers: set[str] = field(default_factory=set)
-
-    @property
-    def recovery(self) -> float | None:
-        """Seconds from its end until all worked again."""
-        return None if self.recovered is None else self.recovered - self.healed
 
 
 class Campaign:
@@ -80,11 +60,10 @@ class Campaign:
 
     def _one(self, fault: Fault, number: int) -> Happened:
         happened = Happened(number, fault.name, time.time())
-        scene = Scene(self.stack, random.Random(f"{self._seed}:{number}"), self._ending)  # noqa: S311 - no secret
         self.happened.append(happened)
-        fault.happen(scene)
+        dice = random.Random(f"{self._seed}:{number}")  # noqa: S311 - no secret
+        fault.happen(Scene(self.stack, dice, happened, self._ending))
         happened.healed = time.time()
-        happened.pids, happened.servers, happened.note = scene.pids, scene.servers, scene.note
         return happened
 
     def _recover(self, faults: list[Happened], *, deadline: float) -> None:
@@ -96,7 +75,7 @@ class Campaign:
                 happened.recovered = time.time()
         for happened in faults:
             recovery = "not yet" if happened.recovery is None else f"{happened.recovery:.1f} s"
-            self._tell(f"{happened.number:>3}  {happened.kind:<26} {happened.note:<28} recovered: {recovery}")
+            self._tell(f"{happened.number:>3}  {happened.kind:<26} {happened.target:<28} recovered: {recovery}")
 
     def _works(self, since: int) -> bool:
         """Each worker has settled a job after this move, a job that was submitted after it has ended (so a dispatcher leads,

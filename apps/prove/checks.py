@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from apps.jobs.states import FINAL, MOVES
-from apps.prove.campaign import Happened
 from apps.prove.evidence import AttemptRow, Evidence, Run
+from apps.prove.faults.base import Happened
 
 #: Seconds after its end in which a fault may still have consequences: a lease, a round of rescue, a reconnect.
 AFTERMATH = 15.0

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from apps.prove import records
-from apps.prove.campaign import Happened
 from apps.prove.database import Database
+from apps.prove.faults.base import Happened
 
 
 class JobRow(NamedTuple):

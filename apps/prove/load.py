@@ -1,5 +1,5 @@
 """The submitter: ``python -m apps.prove.load SEED WEB_PORT``, until SIGTERM. Submits in every way there is, and writes down
-what it was told: the ids before the commit (``intent``), and what became of it (``committed``, ``rolled back``; nothing: unknown).
+what it was told: the ids before the commit (``intent``), and what came of it (``committed``, ``rolled back``; nothing: unknown).
 """
 
 import os
@@ -90,16 +90,17 @@ def submit_something(dice: random.Random, size: int) -> int:
         (kinds.snoozes, {"times": dice.randint(1, 2)}),
         (kinds.writes, {}),
     ]
-    weights = [30, 30, 1, 10, 4, 4, 6, 15]
+    weights = [30, 20, 1, 10, 4, 4, 6, 15]
     way = dice.choices(
         ["many", "mixed", "savepoint", "rolled back", "submit", "delay", "apply_async", "cancelled"],
-        [40, 20, 8, 8, 6, 6, 6, 6],
+        [35, 30, 8, 8, 6, 6, 6, 1],
     )[0]
     tx = Transaction(way)
 
     def one() -> str:
         kind, arguments = dice.choices(menu, weights)[0]
-        return submit(kind, arguments, priority=dice.randint(3, 7)).pk.hex
+        # Some overtake everything: recovery is measured by them, not by how much has piled up.
+        return submit(kind, arguments, priority=dice.choice([0, 3, 4, 5, 6, 7])).pk.hex
 
     def many(tx: Transaction) -> list[str]:
         return [id.hex for id in submit_many(kinds.noop, [{"n": n} for n in range(dice.randint(2, size))])]

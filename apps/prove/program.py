@@ -19,6 +19,12 @@ class ProgramFailed(Exception):
     """A process of the private stack did not come up; says why."""
 
 
+def send(pid: int, number: signal.Signals) -> None:
+    """Send a signal to a process, if it still lives."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
 class Exit(NamedTuple):
     """A main process that ended."""
 
@@ -94,7 +100,7 @@ class Program:
         with self._lock:
             self._asked = self._asked or number in (signal.SIGTERM, signal.SIGKILL)
             if self.alive:
-                os.kill(self.pid, number)
+                send(self.pid, number)
 
     def send_all(self, number: signal.Signals) -> None:
         """Send a signal to its main process and to all it started."""

@@ -5,9 +5,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from apps.prove.campaign import Happened
 from apps.prove.checks import Violation, duplicates
 from apps.prove.evidence import Evidence
+from apps.prove.faults.base import Happened
 
 
 def by_kind(faults: Iterable[Happened]) -> list[dict[str, Any]]:

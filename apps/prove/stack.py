@@ -1,14 +1,14 @@
 """The private stack: servers, network and processes in a folder of their own; nothing of the user's is touched."""
 
 import os
-import signal
+import secrets
 import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -54,6 +54,7 @@ class Stack:
             self.database = PostgreSQL(self.postgres)
         self.network = Network()
         self.programs: dict[str, Program] = {}
+        self._password = ""
         self._tending = threading.Event()
 
     def of(self, role: str) -> list[Program]:
@@ -86,7 +87,7 @@ class Stack:
             "FURROW_RUN": str(self.folder),
             "DATABASE_URL": f"sqlite:///{quote(str(self.folder / 'db.sqlite3'))}",
             "FURROW_MODULES": ",".join([*conf().modules, "apps.prove.kinds", *self._modules]),
-            "FURROW_QUEUES": ",".join([*conf().queues, "prove"]),
+            "FURROW_QUEUES": ",".join(self.queues),
             "PYTHONUNBUFFERED": "1",
             "SECRET_KEY": "only for a private stack that lives for minutes",
             "ALLOWED_HOSTS": "127.0.0.1",
@@ -96,8 +97,28 @@ class Stack:
         }
         for name, server in self.servers.items():
             port = server.port if direct else self.network.connect(client, name, server)
-            told[_VARIABLES[name]] = _with_port(server.url, port)
+            told[_VARIABLES[name]] = _with(server.url, port=port)
+        if not direct and self.vendor == "postgresql":
+            told["DATABASE_URL"] = self._as_prove(told["DATABASE_URL"])
         return told
+
+    @property
+    def queues(self) -> list[str]:
+        """The job queues: the installation's own, and the campaign's."""
+        return [*conf().queues, "prove"]
+
+    def change_password(self, password: str) -> None:
+        """Give the role that the processes log in as another password; what runs still has the old one."""
+        self.database.run(f"ALTER ROLE prove PASSWORD '{password}'")
+        self._password = password
+
+    def restart_programs(self) -> None:
+        """SIGTERM all processes at once, and start them again with the settings of now."""
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda program: program.stop(seconds=20), self.programs.values()))
+        for program in self.programs.values():
+            program.env["DATABASE_URL"] = self._as_prove(program.env["DATABASE_URL"])
+            program.start()
 
     def leader(self) -> int:
         """The process number of the dispatcher that leads; 0 when none does, or the database is away."""
@@ -106,12 +127,6 @@ class Stack:
         except (psycopg.Error, sqlite3.Error):
             return 0
         return int(found[0][0].split(":")[1]) if found else 0
-
-    @staticmethod
-    def kill(pid: int, number: signal.Signals) -> None:
-        """Send a signal to a process, if it still lives."""
-        with suppress(ProcessLookupError):
-            os.kill(pid, number)
 
     def tend(self) -> None:
         """Start again what has ended; called all the time."""
@@ -129,6 +144,13 @@ class Stack:
         if done.returncode:
             raise ProgramFailed(f"The private database could not be prepared:\n{done.stdout}{done.stderr}")
         self.database.run(self.database.audit)
+        if self.vendor == "postgresql":
+            self.database.run("CREATE ROLE prove LOGIN IN ROLE furrow, pg_write_all_data, pg_read_all_data")
+            self.change_password(secrets.token_hex(8))
+
+    def _as_prove(self, url: str) -> str:
+        """The processes log in as a role of their own, whose password the campaign may change."""
+        return _with(url, user=f"prove:{self._password}")
 
     def _start_programs(self) -> None:
         python, celery = [sys.executable], [sys.executable, "-m", "celery", "-A", "config", "worker"]
@@ -163,7 +185,7 @@ class Stack:
         processes.sweep(self.mark)
 
 
-def _with_port(url: str, port: int) -> str:
+def _with(url: str, *, port: int | None = None, user: str | None = None) -> str:
     parts = urlsplit(url)
-    host = parts.netloc.rpartition(":")[0]
-    return urlunsplit(parts._replace(netloc=f"{host}:{port}"))
+    old_user, _, _ = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user or old_user}@127.0.0.1:{port or parts.port}"))

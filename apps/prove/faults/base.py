@@ -10,26 +10,52 @@ from apps.prove.stack import Stack
 
 
 @dataclass
+class Happened:
+    """A fault that happened. Times are seconds since the epoch."""
+
+    number: int
+    kind: str
+    began: float
+    healed: float = 0.0
+    recovered: float | None = None  #: ``None``: not before the next one began
+    target: str = ""  #: in words
+    pids: set[int] = field(default_factory=set)  #: processes that were killed, frozen, stopped or cut off
+    servers: set[str] = field(default_factory=set)  #: servers that were away for everybody
+
+    @property
+    def recovery(self) -> float | None:
+        """Seconds from its end until all worked again."""
+        return None if self.recovered is None else self.recovered - self.healed
+
+
+@dataclass
 class Scene:
-    """One occurrence of a fault: its dice, and what it hit."""
+    """What a fault is given: the stack, its dice, and where it says what it hits."""
 
     stack: Stack
     dice: random.Random
-    ending: threading.Event
-    pids: set[int] = field(default_factory=set)  #: processes that were killed, frozen, stopped or cut off
-    servers: set[str] = field(default_factory=set)  #: servers that were away for everybody
-    note: str = ""  #: the target, in words
+    happened: Happened
+    ending: threading.Event  #: the campaign is called off
 
     def pick(self, role: str) -> Program:
-        """A program of this role, by the dice; it and all its processes count as hit."""
-        program = self.dice.choice(self.stack.of(role))
-        self.hit(program)
-        self.note = program.name
+        """A program of this role, by the dice; it is hit with all its processes."""
+        return self.hit(self.dice.choice(self.stack.of(role)))
+
+    def leader(self) -> Program:
+        """The dispatcher that leads, by the database; any one when none does or it cannot be asked. It is hit."""
+        dispatchers = self.stack.of("dispatcher")
+        leader = self.stack.leader()
+        return self.hit(next((program for program in dispatchers if program.pid == leader), self.dice.choice(dispatchers)))
+
+    def hit(self, program: Program) -> Program:
+        """All processes of this program are hit."""
+        self.happened.pids |= program.pids()
+        self.happened.target = program.name
         return program
 
-    def hit(self, program: Program) -> None:
-        """All processes of this program are hit."""
-        self.pids |= program.pids()
+    def away(self, server: str) -> None:
+        """This server is away for everybody."""
+        self.happened.servers.add(server)
 
     def wait(self, least: float, most: float) -> None:
         """Let it last for so many seconds, by the dice; shorter when the campaign is called off."""
@@ -52,7 +78,7 @@ FAULTS: dict[str, Fault] = {}
 
 
 def fault(*touches: str) -> Callable[[Callable[[Scene], None]], Callable[[Scene], None]]:
-    """Register a fault under the function's name; without a PostgreSQL those that touch it are left out."""
+    """Register a function as a fault under its own name."""
 
     def register(happen: Callable[[Scene], None]) -> Callable[[Scene], None]:
         FAULTS[happen.__name__] = Fault(happen.__name__, happen, frozenset(touches), happen.__doc__ or "")

@@ -3,7 +3,7 @@
 import signal
 
 from apps.prove.faults.base import Scene, fault
-from apps.prove.program import Program
+from apps.prove.program import Program, send
 from apps.prove.stack import LEASE, TIMES
 
 _FREEZE = (LEASE + 1.5, LEASE + 4.0)
@@ -19,7 +19,10 @@ def kill_worker(scene: Scene) -> None:
 def kill_worker_parent(scene: Scene) -> None:
     """SIGKILL a worker's main process alone: its pool processes are orphans that still run a job."""
     worker = scene.pick("worker")
+    worker.hold()
     worker.send(signal.SIGKILL)
+    scene.wait(0.0, 3.0)
+    worker.start()
 
 
 @fault("worker")
@@ -61,13 +64,13 @@ def crash_pool_process(scene: Scene) -> None:
 @fault("dispatcher")
 def kill_dispatcher(scene: Scene) -> None:
     """SIGKILL the leading dispatcher."""
-    _kill(scene, _leader(scene))
+    _kill(scene, scene.leader())
 
 
 @fault("dispatcher")
 def freeze_dispatcher(scene: Scene) -> None:
     """SIGSTOP the leading dispatcher for longer than its lease, then SIGCONT: two think that they lead."""
-    leader = _leader(scene)
+    leader = scene.leader()
     leader.send(signal.SIGSTOP)
     scene.wait(float(TIMES["FURROW_LEADER_LEASE"]) + 1, float(TIMES["FURROW_LEADER_LEASE"]) + 3)
     leader.send(signal.SIGCONT)
@@ -76,7 +79,7 @@ def freeze_dispatcher(scene: Scene) -> None:
 @fault("dispatcher")
 def restart_dispatcher(scene: Scene) -> None:
     """SIGTERM the leading dispatcher, and start it again."""
-    _restart(scene, _leader(scene))
+    _restart(scene, scene.leader())
 
 
 @fault("web")
@@ -108,16 +111,6 @@ def _kill_pool_process(scene: Scene, number: signal.Signals) -> None:
     worker = scene.dice.choice(scene.stack.of("worker"))
     if pool := sorted(worker.children()):
         victim = scene.dice.choice(pool)
-        scene.pids.add(victim)
-        scene.note = f"process {victim} of {worker.name}"
-        scene.stack.kill(victim, number)
-
-
-def _leader(scene: Scene) -> Program:
-    """The dispatcher that leads, by the database; any one when it cannot be asked."""
-    holder = scene.stack.leader()
-    dispatchers = scene.stack.of("dispatcher")
-    leader = next((program for program in dispatchers if program.pid == holder), scene.dice.choice(dispatchers))
-    scene.hit(leader)
-    scene.note = leader.name
-    return leader
+        scene.happened.pids.add(victim)
+        scene.happened.target = f"process {victim} of {worker.name}"
+        send(victim, number)

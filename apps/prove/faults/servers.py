@@ -1,21 +1,196 @@
-"""PostgreSQL, RabbitMQ and Redis are killed, restarted, frozen, filled with rubbish and made unwilling."""
+"""PostgreSQL, RabbitMQ and Redis are killed, restarted, frozen, emptied, filled with rubbish and made unwilling."""
 
+import secrets
+import socket
+import uuid
+
+import amqp
+from deploy.services import Service
+
+from apps.jobs.broker import Publisher
+from apps.jobs.errors import BrokerError
 from apps.prove.faults.base import Scene, fault
+from apps.prove.stack import LEASE
+
+_BROKER_AWAY = (amqp.AMQPError, BrokerError, OSError)
 
 
 @fault("rabbitmq")
 def kill_rabbitmq(scene: Scene) -> None:
     """SIGKILL RabbitMQ, and start it again."""
-    scene.servers.add("rabbitmq")
-    scene.stack.rabbitmq.kill()
-    scene.wait(0.0, 3.0)
-    scene.stack.rabbitmq.start()
+    _kill(scene, "rabbitmq")
+
+
+@fault("rabbitmq")
+def restart_rabbitmq(scene: Scene) -> None:
+    """Stop RabbitMQ in order, and start it again."""
+    scene.away("rabbitmq")
+    scene.stack.rabbitmq.restart()
+
+
+@fault("rabbitmq")
+def freeze_rabbitmq(scene: Scene) -> None:
+    """SIGSTOP RabbitMQ, then SIGCONT: connections stay open, and nobody answers."""
+    _freeze(scene, "rabbitmq", 2.0, 12.0)
+
+
+@fault("rabbitmq")
+def alarm_rabbitmq(scene: Scene) -> None:
+    """RabbitMQ raises its memory alarm: it takes no messages, and confirms none."""
+    scene.away("rabbitmq")
+    scene.stack.rabbitmq.ctl("set_vm_memory_high_watermark", "0.0000001")
+    scene.wait(1.0, 12.0)
+    scene.stack.rabbitmq.ctl("set_vm_memory_high_watermark", "0.4")
+
+
+@fault("rabbitmq")
+def purge_queue(scene: Scene) -> None:
+    """All messages of a job queue are thrown away."""
+    _at_the_broker(scene, "queue_purge")
+
+
+@fault("rabbitmq")
+def delete_queue(scene: Scene) -> None:
+    """A job queue is deleted under everybody's feet."""
+    _at_the_broker(scene, "queue_delete")
+
+
+@fault("rabbitmq")
+def poison_queue(scene: Scene) -> None:
+    """Rubbish on the jobs' exchange: no properties, a body that is no JSON, an id that is none, a kind nobody knows."""
+    rubbish = [
+        amqp.Message(b""),
+        amqp.Message(b"\xff\xfe{", content_type="application/json", content_encoding="utf-8"),
+        amqp.Message(b"", message_id="no id at all", type="kinds.noop"),
+        amqp.Message(b"", message_id=str(uuid.uuid4()), type="kinds.nobody_knows"),
+        amqp.Message(b"", message_id=str(uuid.uuid4()), type="kinds.noop"),
+        amqp.Message(b"[[], {}, {}]", application_headers={"task": "kinds.noop", "id": 7}, content_type="application/json"),
+        amqp.Message(b"x" * 1_000_000, message_id=str(uuid.uuid4()), type="\u00fc" * 60),
+    ]
+    queue = scene.happened.target = scene.dice.choice(scene.stack.queues)
+    try:
+        with _connection(scene) as link:
+            channel = link.channel()
+            for message in rubbish * 3:
+                channel.basic_publish(message, exchange="furrow", routing_key=queue)
+    except _BROKER_AWAY:
+        scene.happened.target += " (RabbitMQ was away)"
+
+
+@fault("rabbitmq")
+def second_messages(scene: Scene) -> None:
+    """Every job that waits, runs or has just ended gets a second message."""
+    jobs = scene.stack.database.rows("SELECT id, kind, queue FROM jobs_job ORDER BY id DESC LIMIT 400")
+    publisher = Publisher(scene.stack.rabbitmq.url)
+    try:
+        for queue in scene.stack.queues:
+            publisher.publish(queue, [(uuid.UUID(id), kind) for id, kind, place in jobs if place == queue])
+    except _BROKER_AWAY:
+        scene.happened.target += "(RabbitMQ was away)"
+    finally:
+        publisher.close()
+
+
+@fault("redis")
+def kill_redis(scene: Scene) -> None:
+    """SIGKILL Redis, and start it again."""
+    _kill(scene, "redis")
+
+
+@fault("redis")
+def freeze_redis(scene: Scene) -> None:
+    """SIGSTOP Redis, then SIGCONT."""
+    _freeze(scene, "redis", 2.0, 8.0)
+
+
+@fault("redis")
+def flush_redis(scene: Scene) -> None:
+    """FLUSHALL: Redis forgets everything."""
+    server = scene.stack.redis
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as link:
+        link.sendall(f"AUTH {server.password}\r\nFLUSHALL\r\n".encode())
+        link.recv(64)
 
 
 @fault("postgres")
 def kill_postgres(scene: Scene) -> None:
     """SIGKILL PostgreSQL with all its backends, and start it again: it recovers from its log."""
-    scene.servers.add("postgres")
-    scene.stack.postgres.kill()
+    _kill(scene, "postgres")
+
+
+@fault("postgres")
+def restart_postgres(scene: Scene) -> None:
+    """Restart PostgreSQL ("fast": open transactions are rolled back)."""
+    scene.away("postgres")
+    scene.stack.postgres.restart()
+
+
+@fault("postgres")
+def freeze_postgres(scene: Scene) -> None:
+    """SIGSTOP PostgreSQL, for less or for more than the workers' lease, then SIGCONT."""
+    _freeze(scene, "postgres", 1.0, LEASE + 4.0)
+
+
+@fault("postgres")
+def read_only_postgres(scene: Scene) -> None:
+    """PostgreSQL refuses every write, as after a failover to a standby or on a full disk."""
+    scene.away("postgres")
+    _alter_system(scene, "SET default_transaction_read_only = on")
+    scene.wait(1.0, LEASE + 4.0)
+    _alter_system(scene, "RESET default_transaction_read_only")
+
+
+@fault("postgres")
+def terminate_connections(scene: Scene) -> None:
+    """pg_terminate_backend on every connection."""
+    scene.away("postgres")
+    scene.stack.database.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+
+
+@fault("postgres", "worker", "dispatcher", "web", "client")
+def rotate_credentials(scene: Scene) -> None:
+    """The database's password changes, open connections are ended, and all processes are restarted with the new one."""
+    scene.away("postgres")
+    scene.stack.change_password(secrets.token_hex(8))
+    scene.stack.database.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+    scene.wait(0.0, 4.0)
+    for program in scene.stack.programs.values():
+        scene.hit(program)
+    scene.happened.target = "all processes"
+    scene.stack.restart_programs()
+
+
+def _kill(scene: Scene, name: str) -> None:
+    server: Service = scene.stack.servers[name]
+    scene.away(name)
+    server.kill()
     scene.wait(0.0, 3.0)
-    scene.stack.postgres.start()
+    server.start()
+
+
+def _freeze(scene: Scene, name: str, least: float, most: float) -> None:
+    scene.away(name)
+    scene.stack.servers[name].freeze()
+    scene.wait(least, most)
+    scene.stack.servers[name].thaw()
+
+
+def _alter_system(scene: Scene, what: str) -> None:
+    scene.stack.database.run(f"ALTER SYSTEM {what}")
+    scene.stack.database.run("SELECT pg_reload_conf()")
+
+
+def _at_the_broker(scene: Scene, what: str) -> None:
+    queue = scene.happened.target = scene.dice.choice(scene.stack.queues)
+    try:
+        with _connection(scene) as link:
+            getattr(link.channel(), what)(queue)
+    except _BROKER_AWAY:
+        scene.happened.target += " (RabbitMQ was away)"
+
+
+def _connection(scene: Scene) -> amqp.Connection:
+    server = scene.stack.rabbitmq
+    return amqp.Connection(
+        f"127.0.0.1:{server.port}", userid="furrow", password=server.password, connect_timeout=5, read_timeout=10
+    )
