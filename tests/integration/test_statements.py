@@ -280,34 +280,58 @@ def test_due_is_ordered_by_priority_then_time_then_id(sql: Any) -> None:
     make(State.RUNNING)
     make(State.WAITING)
     other = make(queue="other")
-    assert sql.due(connection, "default", 100) == [(job.pk, "kinds.add") for job in expected]
+    assert sql.due(connection, "default", 100).jobs == [(job.pk, "kinds.add") for job in expected]
     for limit in range(1, 5):
-        assert [id for id, _ in sql.due(connection, "default", limit)] == [job.pk for job in expected[:limit]]
-    assert [id for id, _ in sql.due(connection, "other", 5)] == [other.pk]
-    assert sql.due(connection, "empty", 5) == []
+        assert [id for id, _ in sql.due(connection, "default", limit).jobs] == [job.pk for job in expected[:limit]]
+    assert [id for id, _ in sql.due(connection, "other", 5).jobs] == [other.pk]
+    assert sql.due(connection, "empty", 5).jobs == []
+
+
+def test_due_looks_behind_the_position_that_was_reached(sql: Any) -> None:
+    """Which is a hint: SQLite, where it brings nothing, begins at the beginning."""
+    now = timezone.now()
+    early, late = make(run_at=now - HOUR), make(run_at=now - HOUR / 2)
+    urgent = make(priority=0)
+    first = sql.due(connection, "default", 2)
+    assert [id for id, _ in first.jobs] == [urgent.pk, early.pk]
+    rest = sql.due(connection, "default", 5, first.reached)
+    if connection.vendor == "sqlite":
+        assert len(rest.jobs) == 3
+        return
+    assert first.reached[5] == (early.run_at, early.pk)
+    assert [id for id, _ in rest.jobs] == [late.pk]
+    # With nothing left everything up to now lies behind; what is due later does not.
+    assert rest.reached[0][0] == rest.reached[9][0] >= now
+    later = make(run_at=timezone.now() + HOUR)
+    make(run_at=now - HOUR)
+    assert 3500 < sql.seconds_until_due(connection, "default", rest.reached) <= 3600
+    Job.objects.filter(pk=later.pk).update(run_at=rest.reached[9][0] + dt.timedelta(microseconds=1))
+    assert [id for id, _ in sql.due(connection, "default", 5, rest.reached).jobs] == [later.pk]
 
 
 def test_the_seconds_until_the_next_is_due(sql: Any) -> None:
-    queues = ["default", "other"]
-    assert sql.seconds_until_due(connection, queues) is None
+    assert sql.seconds_until_due(connection, "default") is None
     make(queue="elsewhere")
-    assert sql.seconds_until_due(connection, queues) is None
+    assert sql.seconds_until_due(connection, "default") is None
     make(run_at=timezone.now() + 2 * HOUR)
-    make(queue="other", priority=9, run_at=timezone.now() + HOUR)
-    assert 3500 < sql.seconds_until_due(connection, queues) <= 3600
+    make(priority=9, run_at=timezone.now() + HOUR)
+    assert 3500 < sql.seconds_until_due(connection, "default") <= 3600
     make(run_at=timezone.now() - dt.timedelta(seconds=5))
-    assert -60 < sql.seconds_until_due(connection, queues) < -4
+    assert -60 < sql.seconds_until_due(connection, "default") < -4
 
 
 def test_the_window(sql: Any) -> None:
-    assert sql.window(connection, "default") == (0, 0.0)
+    assert sql.window(connection, "default")[:2] == (0, 0.0)
     make(State.QUEUED, queued_at=timezone.now() - dt.timedelta(seconds=30))
-    make(State.QUEUED)
+    newer = make(State.QUEUED)
     make(State.QUEUED, queue="other", queued_at=timezone.now() - HOUR)
     make()
     held = sql.window(connection, "default")
     assert held.queued == 2
     assert 29 < held.oldest_age < 60
+    if connection.vendor == "postgresql":
+        assert sql.window(connection, "default", held.oldest).queued == 2
+        assert sql.window(connection, "default", newer.queued_at).queued == 1
 
 
 def test_mark_queued_is_guarded_by_the_term_and_the_time(sql: Any) -> None:

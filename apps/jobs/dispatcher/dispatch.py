@@ -5,13 +5,17 @@ one before it is marked (a claim accepts ``pending``), and a crash between the t
 the second one drops.
 """
 
+import datetime as dt
 import logging
 import time
+import uuid
+from functools import partial
 
 from django.db import connection
 
 from apps.jobs import statements
 from apps.jobs.broker import Publisher
+from apps.jobs.dispatcher.bookmark import Bookmark
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +24,9 @@ BATCH = 500
 #: How long messages should wait in RabbitMQ at most, in seconds.
 TARGET_WAIT = 2.0
 SMALLEST, LARGEST = 50, 20_000
+
+#: Id and kind of each.
+Jobs = list[tuple[uuid.UUID, str]]
 
 
 class Dispatch:
@@ -32,6 +39,10 @@ class Dispatch:
         self._publisher = publisher
         self._ran_dry = False
         self._shrunk_at = 0.0
+        #: What RabbitMQ held when this looked last.
+        self.held = statements.Window()
+        self._sent: Bookmark[dict[int, statements.Position]] = Bookmark({})
+        self._oldest: Bookmark[dt.datetime | None] = Bookmark(None)
 
     def run_once(self, term: int) -> int:
         """Send one batch, if the window has room; returns how many were sent.
@@ -40,10 +51,11 @@ class Dispatch:
             BrokerError: RabbitMQ could not be reached. What was not marked stays pending and is sent again.
         """
         sql = statements.on(connection)
-        room = self._room(sql.window(connection, self.queue))
+        self.held = self._oldest.look(self._held)
+        room = self._room(self.held)
         if room <= 0:
             return 0
-        jobs = sql.due(connection, self.queue, min(room, BATCH))
+        jobs = self._sent.look(partial(self._due, min(room, BATCH)))
         self._ran_dry = self._ran_dry and bool(jobs)
         if not jobs:
             return 0
@@ -54,6 +66,19 @@ class Dispatch:
                 "%d messages were not routed or refused; queue %s is declared again.", len(jobs) - len(confirmed), self.queue
             )
         return len(confirmed)
+
+    def seconds_until_due(self) -> float | None:
+        """Until the next pending job is due (0 or less: now); ``None`` when there is none."""
+        seconds: float | None = statements.on(connection).seconds_until_due(connection, self.queue, self._sent.since)
+        return seconds
+
+    def _held(self, since: dt.datetime | None) -> tuple[statements.Window, dt.datetime | None]:
+        held: statements.Window = statements.on(connection).window(connection, self.queue, since)
+        return held, held.oldest
+
+    def _due(self, limit: int, since: dict[int, statements.Position]) -> tuple[Jobs, dict[int, statements.Position]]:
+        found: statements.Due = statements.on(connection).due(connection, self.queue, limit, since)
+        return found.jobs, self._sent.since | since | found.reached
 
     def _room(self, held: statements.Window) -> int:
         now = time.monotonic()

@@ -8,7 +8,6 @@ from typing import Protocol
 from django.conf import settings
 from django.db import Error, connection
 
-from apps.jobs import statements
 from apps.jobs.broker import Publisher
 from apps.jobs.conf import conf
 from apps.jobs.dispatcher.dispatch import Dispatch
@@ -24,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between tries while a store is away.
 RETRY = 1.0
+#: A duty that is slow gets one part in so many of the time; but the rescue must not miss half a lease.
+SHARE = 10
 
 
 class Duty(Protocol):
@@ -41,7 +42,7 @@ class Dispatcher:
         self.leadership = Leadership()
         self._publisher = Publisher(settings.BROKER_URL)
         self._dispatches = [Dispatch(queue, self._publisher) for queue in conf().queues]
-        self._duties: list[Duty] = [Rescue(), Expire(), Reconcile(self._publisher), Prune()]
+        self._duties: list[Duty] = [Rescue(), Expire(), Reconcile(self._publisher, self._dispatches), Prune()]
         self._next: dict[int, float] = {}
         self._waiter = Waiter()
         self._stopping = threading.Event()
@@ -89,16 +90,15 @@ class Dispatcher:
         for number, duty in enumerate(self._duties):
             now = time.monotonic()
             if now >= self._next.get(number, 0.0):
-                self._next[number] = now + duty.interval
                 duty.run_once()
+                took = time.monotonic() - now
+                self._next[number] = now + max(duty.interval, min(took * SHARE, conf().worker_lease / 2))
         return 0
 
     def _seconds_idle(self) -> float:
         """Until the next scheduled job is due, at most a poll interval. While the window is full: a while that grows."""
-        until: float | None = statements.on(connection).seconds_until_due(connection, conf().queues)
-        if until is None:
-            return conf().poll_interval
-        return min(max(until, 0.02 * self._fruitless), conf().poll_interval)
+        until = [seconds for dispatch in self._dispatches if (seconds := dispatch.seconds_until_due()) is not None]
+        return min(max(min(until, default=conf().poll_interval), 0.02 * self._fruitless), conf().poll_interval)
 
     def _wait(self, seconds: float) -> None:
         if seconds > 0:

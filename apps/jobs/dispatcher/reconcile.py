@@ -2,15 +2,20 @@
 
 import datetime as dt
 import logging
+from collections.abc import Sequence
 
 from django.utils import timezone
 
 from apps.jobs.broker import Publisher
 from apps.jobs.conf import conf
+from apps.jobs.dispatcher.dispatch import Dispatch
 from apps.jobs.models import Job, Worker
 from apps.jobs.states import State
 
 logger = logging.getLogger(__name__)
+
+#: Seconds after which a job that was queued should be in RabbitMQ's count, or begun.
+SETTLED = 5.0
 
 
 class Reconcile:
@@ -20,8 +25,9 @@ class Reconcile:
 
     interval = 5.0
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(self, publisher: Publisher, dispatches: Sequence[Dispatch]) -> None:
         self._publisher = publisher
+        self._dispatches = dispatches
 
     def run_once(self) -> int:
         """Look at every queue; returns how many jobs were put back.
@@ -29,17 +35,17 @@ class Reconcile:
         Raises:
             BrokerError: RabbitMQ does not answer; nothing was changed.
         """
-        return sum(self._queue(queue) for queue in conf().queues)
+        return sum(self._queue(dispatch.queue) for dispatch in self._dispatches if dispatch.held.oldest_age > SETTLED)
 
     def _queue(self, queue: str) -> int:
         now = timezone.now()
         stale = Job.objects.filter(queue=queue, state=State.QUEUED)
-        held = stale.filter(queued_at__lt=now - dt.timedelta(seconds=5)).count()
+        held = stale.filter(queued_at__lt=now - dt.timedelta(seconds=SETTLED)).count()
         if not held:
             return 0
         # Messages in the queue, and those that living workers may have in their buffers.
         in_queue = self._publisher.depth(queue)
-        age = 5.0 if in_queue == 0 and not self._consumed(queue) else conf().resend_after
+        age = SETTLED if in_queue == 0 and not self._consumed(queue) else conf().resend_after
         if in_queue and in_queue >= held:
             return 0
         back = stale.filter(queued_at__lt=now - dt.timedelta(seconds=age)).update(state=State.PENDING, queued_at=None)

@@ -7,6 +7,8 @@ work. Every write that moves a job is guarded by the states it may come from
 answer, which is not an error.
 """
 
+import datetime as dt
+import uuid
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -64,11 +66,23 @@ class Progress(NamedTuple):
     note: str
 
 
+#: Where a job stands among the pending ones of its queue and priority: its ``run_at`` and id.
+Position = tuple[dt.datetime, uuid.UUID]
+
+
+class Due(NamedTuple):
+    """Jobs that may be sent."""
+
+    jobs: list[tuple[uuid.UUID, str]]  #: id and kind
+    reached: dict[int, Position]  #: by priority: nothing that is due comes before, but what was found
+
+
 class Window(NamedTuple):
     """What RabbitMQ holds of a queue, as the database knows it."""
 
-    queued: int
-    oldest_age: float  #: seconds since the oldest was sent; 0 when none is
+    queued: int = 0
+    oldest_age: float = 0.0  #: seconds since the oldest was sent; 0 when none is
+    oldest: dt.datetime | None = None  #: when that was; when none is: now
 
 
 def on(connection: BaseDatabaseWrapper) -> Any:

@@ -1,8 +1,9 @@
 """The statements for PostgreSQL: arrays in, sets out, one round trip each."""
 
+import datetime as dt
 import json
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -10,7 +11,8 @@ import psycopg
 from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
-from apps.jobs.statements import Claimed, LogRecord, Progress, Settlement, Window
+from apps.jobs.models.job import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from apps.jobs.statements import Claimed, Due, LogRecord, Position, Progress, Settlement, Window
 
 #: From this many rows on COPY is faster than INSERT.
 COPY_FROM = 20
@@ -149,55 +151,81 @@ def progress(connection: Connection, reports: Sequence[Progress]) -> None:
             )
 
 
-def due(connection: Connection, queue: str, limit: int) -> list[tuple[uuid.UUID, str]]:
-    """Id and kind of the next due jobs of a queue, best priority first, then the longest due. Looked up per priority: a scan
-    of the whole index in its order would walk over all jobs that are scheduled for later at a better priority."""
+def due(connection: Connection, queue: str, limit: int, since: Mapping[int, Position] | None = None) -> Due:
+    """The next due jobs of a queue, best priority first, then the longest due; of each priority those after ``since``.
+
+    Looked up per priority: a scan of the whole index in its order would walk over all jobs that are scheduled for later at a
+    better priority. For the same reason the time is ``statement_timestamp()``: a volatile one is no index condition."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT found.id, found.kind FROM generate_series(0, 9) AS level, LATERAL (
-                 SELECT id, kind FROM jobs_job
-                 WHERE state = 'pending' AND queue = %s AND priority = level AND run_at <= clock_timestamp()
-                 ORDER BY run_at, id LIMIT %s
-               ) AS found LIMIT %s""",
-            [queue, limit, limit],
+            f"""SELECT since.level, coalesce(found.run_at, statement_timestamp()), coalesce(found.id, %s), found.kind
+                FROM {_SINCE} LEFT JOIN LATERAL (
+                  SELECT id, kind, run_at FROM jobs_job
+                  WHERE state = 'pending' AND queue = %s AND priority = since.level AND (run_at, id) > (since.run_at, since.id)
+                    AND run_at <= statement_timestamp()
+                  ORDER BY run_at, id LIMIT %s
+                ) AS found ON true LIMIT %s""",
+            [_LOWEST, *_levels(since), queue, limit, limit + LOWEST_PRIORITY],
         )
-        return list(cursor.fetchall())
+        found = Due([], {})
+        for level, run_at, id, kind in cursor:
+            if len(found.jobs) == limit:
+                break
+            found.reached[level] = run_at, id
+            if kind is not None:  # the row that says that a priority has no more
+                found.jobs.append((id, kind))
+        return found
 
 
-def seconds_until_due(connection: Connection, queues: Sequence[str]) -> float | None:
-    """Seconds until the next pending job of these queues is due (0 or less: now); ``None`` when there is none."""
+def seconds_until_due(connection: Connection, queue: str, since: Mapping[int, Position] | None = None) -> float | None:
+    """Seconds until the next pending job of this queue is due (0 or less: now); ``None`` when there is none after ``since``."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT extract(epoch FROM min(found.run_at) - clock_timestamp())::float8
-               FROM unnest(%s::text[]) AS q, generate_series(0, 9) AS level, LATERAL (
-                 SELECT run_at FROM jobs_job WHERE state = 'pending' AND queue = q AND priority = level
-                 ORDER BY run_at LIMIT 1
-               ) AS found""",
-            [list(queues)],
+            f"""SELECT extract(epoch FROM min(found.run_at) - clock_timestamp())::float8
+                FROM {_SINCE}, LATERAL (
+                  SELECT run_at FROM jobs_job
+                  WHERE state = 'pending' AND queue = %s AND priority = since.level AND (run_at, id) > (since.run_at, since.id)
+                  ORDER BY run_at, id LIMIT 1
+                ) AS found""",
+            [*_levels(since), queue],
         )
         row = cursor.fetchone()
         return None if row is None else row[0]
 
 
+_LOWEST = uuid.UUID(int=0)
+_SINCE = "unnest(%s::smallint[], %s::timestamptz[], %s::uuid[]) AS since(level, run_at, id)"
+
+
+def _levels(since: Mapping[int, Position] | None) -> tuple[list[int], list[Any], list[uuid.UUID]]:
+    """The parameters of ``_SINCE``."""
+    levels = list(range(HIGHEST_PRIORITY, LOWEST_PRIORITY + 1))
+    positions: list[tuple[Any, uuid.UUID]] = [(since or {}).get(level, ("-infinity", _LOWEST)) for level in levels]
+    return levels, [str(run_at) for run_at, _ in positions], [id for _, id in positions]
+
+
 def mark_queued(connection: Connection, ids: Sequence[uuid.UUID], term: int) -> int:
-    """Mark published jobs as queued, if this term still leads; those claimed or cancelled meanwhile are left alone."""
+    """Mark published jobs as queued, if this term still leads; those claimed or cancelled meanwhile are left alone.
+
+    ``state || ''`` keeps the planner, which may think that few jobs are pending, from reading them all by ``job_due``."""
     with _raw(connection) as cursor:
         cursor.execute(
             """UPDATE jobs_job SET state = 'queued', queued_at = clock_timestamp()
-               WHERE id = ANY(%s) AND state = 'pending' AND run_at <= clock_timestamp()
+               WHERE id = ANY(%s) AND state || '' = 'pending' AND run_at <= clock_timestamp()
                  AND (SELECT term FROM jobs_leader WHERE role = 'dispatcher') = %s""",
             (sorted(ids), term),
         )
         return cursor.rowcount
 
 
-def window(connection: Connection, queue: str) -> Window:
-    """How many jobs of a queue RabbitMQ holds, and for how long the oldest has been there."""
+def window(connection: Connection, queue: str, since: dt.datetime | None = None) -> Window:
+    """How many jobs of a queue RabbitMQ holds, and for how long the oldest has been there; of those sent from ``since`` on."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(queued_at)), 0)::float8
-               FROM jobs_job WHERE state = 'queued' AND queue = %s""",
-            [queue],
+            """SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(queued_at)), 0)::float8,
+                      coalesce(min(queued_at), statement_timestamp())
+               FROM jobs_job WHERE state = 'queued' AND queue = %s AND queued_at >= %s""",
+            [queue, since or "-infinity"],
         )
         return Window(*cursor.fetchone())
 

@@ -9,14 +9,14 @@ import datetime as dt
 import json
 import time
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
-from apps.jobs.statements import Claimed, LogRecord, Progress, Settlement, Window
+from apps.jobs.statements import Claimed, Due, LogRecord, Position, Progress, Settlement, Window
 from apps.jobs.states import EXCUSED, State
 
 
@@ -162,8 +162,9 @@ def progress(connection: Connection, reports: Sequence[Progress]) -> None:
         )
 
 
-def due(connection: Connection, queue: str, limit: int) -> list[tuple[uuid.UUID, str]]:
-    """Id and kind of the next due jobs of a queue, best priority first, then the longest due; looked up per priority."""
+def due(connection: Connection, queue: str, limit: int, since: Mapping[int, Position] | None = None) -> Due:
+    """The next due jobs of a queue, best priority first, then the longest due; looked up per priority. ``since`` is a hint that
+    brings nothing here: SQLite keeps no dead rows."""
     found: list[tuple[uuid.UUID, str]] = []
     with connection.cursor() as cursor:
         for level in range(10):
@@ -175,22 +176,21 @@ def due(connection: Connection, queue: str, limit: int) -> list[tuple[uuid.UUID,
             found += [(uuid.UUID(id), kind) for id, kind in cursor.fetchall()]
             if len(found) >= limit:
                 break
-    return found
+    return Due(found, {})
 
 
-def seconds_until_due(connection: Connection, queues: Sequence[str]) -> float | None:
-    """Seconds until the next pending job of these queues is due (0 or less: now); ``None`` when there is none."""
+def seconds_until_due(connection: Connection, queue: str, since: Mapping[int, Position] | None = None) -> float | None:
+    """Seconds until the next pending job of this queue is due (0 or less: now); ``None`` when there is none."""
     earliest = None
     with connection.cursor() as cursor:
-        for queue in queues:
-            for level in range(10):
-                cursor.execute(
-                    """SELECT run_at || '' FROM jobs_job WHERE state = 'pending' AND queue = %s AND priority = %s
-                       ORDER BY run_at LIMIT 1""",
-                    (queue, level),
-                )
-                if row := cursor.fetchone():
-                    earliest = min(earliest or row[0], row[0])
+        for level in range(10):
+            cursor.execute(
+                """SELECT run_at || '' FROM jobs_job WHERE state = 'pending' AND queue = %s AND priority = %s
+                   ORDER BY run_at LIMIT 1""",
+                (queue, level),
+            )
+            if row := cursor.fetchone():
+                earliest = min(earliest or row[0], row[0])
     return None if earliest is None else _seconds(earliest) - time.time()
 
 
@@ -208,7 +208,7 @@ def mark_queued(connection: Connection, ids: Sequence[uuid.UUID], term: int) -> 
     return marked
 
 
-def window(connection: Connection, queue: str) -> Window:
+def window(connection: Connection, queue: str, since: dt.datetime | None = None) -> Window:
     """How many jobs of a queue RabbitMQ holds, and for how long the oldest has been there."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*), min(queued_at) FROM jobs_job WHERE state = 'queued' AND queue = %s", (queue,))
