@@ -84,8 +84,11 @@ class Job(models.Model):
             models.Index(fields=["queue", "priority", "run_at", "id"], name="job_due", condition=Q(state=State.PENDING)),
             # The window's and reconcile's: what RabbitMQ holds.
             models.Index(fields=["queue", "queued_at"], name="job_queued", condition=Q(state=State.QUEUED)),
-            # Rescue's and cancel's: what a worker runs.
+            # Rescue's and the heartbeat's: what a worker runs; and what of it somebody asked to stop, looked for every second.
             models.Index(fields=["worker"], name="job_running", condition=Q(state=State.RUNNING)),
+            models.Index(
+                fields=["worker"], name="job_stopping", condition=Q(state=State.RUNNING, cancel_requested_at__isnull=False)
+            ),
             models.Index(
                 fields=["expires_at"],
                 name="job_expiring",
@@ -94,7 +97,8 @@ class Job(models.Model):
             # Prune's, and the admin's lists of what ended.
             models.Index(fields=["state", "finished_at"], name="job_finished", condition=Q(finished_at__isnull=False)),
             models.Index(fields=["batch", "state"], name="job_batch", condition=Q(batch__isnull=False)),
-            models.Index(fields=["kind", "-id"], name="job_kind"),
+            # Read backwards. Not "-id": rows that come in the order of the index fill its pages, the others split them.
+            models.Index(fields=["kind", "id"], name="job_kind"),
         ]
 
     def __str__(self) -> str:
