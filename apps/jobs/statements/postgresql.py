@@ -20,7 +20,10 @@ COPY_FROM = 20
 
 def prepare(connection: Connection) -> None:
     """Pin the plans of a connection that only looks rows up by key: on a table that grew since its last ANALYZE the planner
-    prefers a hash join over a sequential scan, and a prepared statement keeps that plan."""
+    prefers a hash join over a sequential scan, and a prepared statement keeps that plan.
+
+    For the same reason it reads ``state || '' = 'running'`` below: to the planner, which may think that hardly any job runs,
+    ``state = 'running'`` is an invitation to read all that do by ``job_running``, for each row given."""
     with connection.cursor() as cursor:
         cursor.execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off")
 
@@ -104,14 +107,13 @@ WITH given AS (
     excused = j.excused + (given.outcome IN ('snoozed', 'interrupted'))::int,
     queued_at = CASE WHEN given.state = 'pending' THEN NULL ELSE j.queued_at END,
     result = given.result::jsonb, error = given.error
-  FROM given WHERE j.id = given.id AND j.attempt = given.attempt AND j.state = 'running'
-  RETURNING j.id, j.worker, j.started_at
+  FROM given WHERE j.id = given.id AND j.attempt = given.attempt AND j.state || '' = 'running'
+  RETURNING given.*, j.worker, j.started_at
 )
 INSERT INTO jobs_attempt (job_id, number, outcome, worker, pid, started_at, finished_at, error_type, error, traceback)
-SELECT given.id, given.attempt, given.outcome, moved.worker, given.pid, moved.started_at,
-       CASE WHEN given.finished = 0 THEN clock_timestamp() ELSE to_timestamp(given.finished) END,
-       given.error_type, given.error, given.traceback
-FROM given JOIN moved USING (id)
+SELECT id, attempt, outcome, worker, pid, started_at,
+       CASE WHEN finished = 0 THEN clock_timestamp() ELSE to_timestamp(finished) END, error_type, error, traceback
+FROM moved
 RETURNING job_id::text"""
 
 
@@ -146,7 +148,7 @@ def progress(connection: Connection, reports: Sequence[Progress]) -> None:
             cursor.execute(
                 """UPDATE jobs_job j SET progress = given.fraction, progress_note = given.note
                    FROM unnest(%s::uuid[], %s::int[], %s::float8[], %s::text[]) AS given(id, attempt, fraction, note)
-                   WHERE j.id = given.id AND j.attempt = given.attempt AND j.state = 'running'""",
+                   WHERE j.id = given.id AND j.attempt = given.attempt AND j.state || '' = 'running'""",
                 _columns(reports),
             )
 
