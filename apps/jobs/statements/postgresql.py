@@ -20,10 +20,7 @@ COPY_FROM = 20
 
 def prepare(connection: Connection) -> None:
     """Pin the plans of a connection that only looks rows up by key: on a table that grew since its last ANALYZE the planner
-    prefers a hash join over a sequential scan, and a prepared statement keeps that plan.
-
-    For the same reason it reads ``state || '' = 'running'`` below: to the planner, which may think that hardly any job runs,
-    ``state = 'running'`` is an invitation to read all that do by ``job_running``, for each row given."""
+    prefers a hash join over a sequential scan, and a prepared statement keeps that plan."""
     with connection.cursor() as cursor:
         cursor.execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off")
 
@@ -116,12 +113,6 @@ WITH given AS (
 )
 INSERT INTO jobs_attempt (job_id, number, outcome, worker, pid, started_at, finished_at, error_type, error, traceback)
 SELECT * FROM moved
-  RETURNING given.*, j.worker, j.started_at
-)
-INSERT INTO jobs_attempt (job_id, number, outcome, worker, pid, started_at, finished_at, error_type, error, traceback)
-SELECT id, attempt, outcome, worker, pid, started_at,
-       CASE WHEN finished = 0 THEN clock_timestamp() ELSE to_timestamp(finished) END, error_type, error, traceback
-FROM moved
 RETURNING job_id::text"""
 
 
