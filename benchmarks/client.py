@@ -54,8 +54,6 @@ def _latency(client: Client, n: int) -> list[float]:
         handle = client.submit_one(0)
         while counts.total() == before:
             time.sleep(0.0003)
-            if time.perf_counter() - begin > 30:
-                raise TimeoutError("a job at idle did not run within 30 s")
         while not client.recorded(handle):
             time.sleep(0.0005)
         times.append(time.perf_counter() - begin)

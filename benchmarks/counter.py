@@ -1,5 +1,6 @@
 """Counts jobs as they run, for all peers alike and at next to no cost: each process writes 8 bytes of a memory-mapped file."""
 
+import asyncio
 import mmap
 import os
 import struct
@@ -21,6 +22,17 @@ def count(milliseconds: int = 0) -> None:
     """The body of every benchmark's job: sleep for so long, and count."""
     if milliseconds:
         time.sleep(milliseconds / 1e3)
+    _add()
+
+
+async def count_async(milliseconds: int = 0) -> None:
+    """The same in an event loop."""
+    if milliseconds:
+        await asyncio.sleep(milliseconds / 1e3)
+    _add()
+
+
+def _add() -> None:
     if _Own.pid != os.getpid():
         _open()
     _Own.value += 1

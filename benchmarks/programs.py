@@ -3,13 +3,18 @@
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+#: Seconds that a client may take for an order; none that works needs a tenth of it.
+PATIENCE = 120
 
 
 class ProgramFailed(Exception):
@@ -48,13 +53,14 @@ class Program:
         main = psutil.Process(self.popen.pid)
         return [main, *main.children(recursive=True)]
 
-    def pss(self) -> float:
-        """MiB of memory of itself and its descendants, with shared pages counted once in all."""
-        total = 0
+    def pss(self) -> list[float]:
+        """MiB of memory of itself and of each descendant, with shared pages counted once in all."""
+        found = []
         for process in self.processes():
-            rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
-            total += sum(int(found) for found in re.findall(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE))
-        return total / 1024
+            with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+                rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+                found.append(sum(int(size) for size in re.findall(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)) / 1024)
+        return found
 
     def stop(self, seconds: float = 5) -> None:
         """SIGTERM (unless given no time); what has not ended in time is killed, with all it started."""
@@ -74,8 +80,8 @@ class Program:
 class ClientProgram(Program):
     """A peer's client (see :mod:`benchmarks.client`): idle unless it has an order."""
 
-    def __init__(self, name: str, python: str, module: str, env: dict[str, str], folder: Path) -> None:
-        super().__init__(name, [python, "-m", "benchmarks.client", module], env, folder, piped=True)
+    def __init__(self, name: str, command: list[str], env: dict[str, str], folder: Path) -> None:
+        super().__init__(name, command, env, folder, piped=True)
         self._ready = False
 
     def send(self, do: str, **order: Any) -> None:
@@ -98,6 +104,8 @@ class ClientProgram(Program):
 
     def _read(self) -> Any:
         assert self.popen.stdout
+        if not select.select([self.popen.stdout], [], [], PATIENCE)[0]:
+            raise ProgramFailed(f"{self.name} did not answer within {PATIENCE} s; {self.log}")
         line = self.popen.stdout.readline()
         if not line:
             self.popen.wait(10)

@@ -11,6 +11,8 @@ from typing import TypedDict
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import catalogue
+
 
 class Row(TypedDict):
     """One line of the JSON file."""
@@ -46,22 +48,26 @@ GOALS = [
     Goal("latency_p50", "furrow", "celery-results", 0.5, at_most=True),
     Goal("latency_p99", "furrow", "celery-results", 0.5, at_most=True),
 ]
-_OTHERS = ("dramatiq", "procrastinate", "rq", "huey")
-GOALS += [Goal(metric, "furrow", peer, 1) for peer in _OTHERS for metric in ("drain", "end_to_end")]
-GOALS += [Goal("latency_p50", "furrow", "procrastinate", 1, at_most=True)]
+for _peer in catalogue.OTHERS:
+    if _peer.name != "graphile-worker-local-queue":
+        GOALS.append(Goal("drain", "furrow", _peer.name, 1))
+    GOALS.append(Goal("end_to_end", "furrow", _peer.name, 1))
+GOALS.append(Goal("latency_p50", "furrow", "procrastinate", 1, at_most=True))
+
+#: Of metrics that begin so; all others count jobs/s.
+_UNITS = {
+    "latency": "ms",
+    "memory": "MiB",
+    "database": "MiB",
+    "cpu_idle": "% of a core",
+    "cpu": "µs/job",
+    "transactions": "1/s",
+}
 
 
 def unit(metric: str) -> str:
     """What a metric counts."""
-    return (
-        "ms"
-        if metric.startswith("latency")
-        else "MiB"
-        if metric.startswith("memory")
-        else "µs/job"
-        if metric.startswith("cpu")
-        else "jobs/s"
-    )
+    return next((unit for start, unit in _UNITS.items() if metric.startswith(start)), "jobs/s")
 
 
 def rows(results: Iterable[tuple[str, dict[str, float]]]) -> list[Row]:

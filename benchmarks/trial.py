@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.catalogue import Peer
 from benchmarks.counter import Counts
 from benchmarks.meter import Meter, per_job
+from benchmarks.peer import Peer
 from benchmarks.programs import ClientProgram, Program, ProgramFailed
 
 #: Seconds between two looks at the counters.
@@ -20,12 +20,12 @@ WARM_UP = 100
 class Contestant:
     """A peer in a run: its client, which lives as long as the run, and what its trials start."""
 
-    def __init__(self, peer: Peer, python: str, env: dict[str, str], folder: Path, meter: Meter) -> None:
+    def __init__(self, peer: Peer, env: dict[str, str], folder: Path, meter: Meter) -> None:
         self.meter = meter
-        self.peer, self.python, self.env, self.folder = peer, python, env, folder
+        self.peer, self.env, self.folder = peer, env, folder
         self.counts = Counts(Path(env["BENCH_COUNTS"]))
         self.running: list[Program] = []
-        self.client = ClientProgram(f"{peer.name}-client", python, peer.module, env, folder)
+        self.client = ClientProgram(f"{peer.name}-client", self._filled(peer.client, env), env, folder)
         self.values: dict[str, float] = {}
 
     def close(self) -> None:
@@ -39,45 +39,26 @@ class Contestant:
             program.stop(0)
         self.running.clear()
 
-    def trial(self, *, scale: float, works: tuple[int, ...], brief: bool = False) -> dict[str, float]:
-        """All measures of one round: metric → value."""
+    def trial(self, *, scale: float, works: tuple[int, ...], idle: float) -> dict[str, float]:
+        """All measures of one round: metric → value. ``idle``: for so many seconds peers are watched while nothing is to do."""
         self.values = {}
         jobs = max(20, int(self.peer.jobs * scale))
         try:
-            worker = self._backlog("drain", jobs, max(1, int(self.peer.singles * scale)))
-            self.values["memory_pss"] = worker.pss()
-            if not brief:
-                self._live(jobs, scale, works)
-            self.stop()
-            for work in () if brief else works:
-                self._backlog(f"drain_{work}ms", self._fewer(jobs, work), 0, work)
-                self.stop()
+            self._no_ops(jobs, scale, idle if self.peer.idle else 0)
+            for work in works:
+                self._sleeping(self._fewer(jobs, work), work)
         finally:
             self.stop()
         return self.values
 
-    def _backlog(self, metric: str, jobs: int, singles: int, work: int = 0) -> Program:
-        """Submit a backlog, then start a worker: jobs/s from the first job that ran to the last that is recorded."""
-        self.counts.clear()
+    def _no_ops(self, jobs: int, scale: float, idle: float) -> None:
+        """Jobs that do nothing: what they cost is what the peer costs."""
         self.client.call("reset")
-        if singles:
-            self.values["submit_one"] = singles / self.client.call("submit_one", n=singles, work=work)
-        seconds = self.client.call("submit_bulk", n=jobs, work=work)
-        if not work:
-            self.values["submit_bulk"] = jobs / seconds
-        self.client.call("load", n=jobs + singles)
-        worker = self._start("worker", self.peer.worker)
-        self._wait(worker, 1)
-        used, begin, first = self.meter.read(worker), time.perf_counter(), self.counts.total()
-        self._all_done(worker, jobs + singles)
-        self.values[metric] = (jobs + singles - first) / (time.perf_counter() - begin)
-        if not work:
-            self.values |= per_job(used, self.meter.read(worker), jobs + singles - first)
-        return worker
-
-    def _live(self, jobs: int, scale: float, works: tuple[int, ...]) -> None:
-        """With the worker that has drained the backlog, and the helper if there is one, at work."""
-        (worker,) = self.running
+        empty = self._table_bytes()
+        worker = self._backlog("drain", jobs, max(1, int(self.peer.singles * scale)))
+        pool = worker.pss()[1:]
+        self.values["memory_pss"] = sum(worker.pss())
+        self.values["memory_pss_process"] = sum(pool) / max(1, len(pool))
         worker.wait_for(self.peer.ready)
         if self.peer.helper:
             self._pending(worker, jobs)
@@ -88,8 +69,39 @@ class Contestant:
         self.values["latency_p99"] = 1e3 * times[math.ceil(len(times) * 0.99) - 1]
         self.counts.expected += len(times)
         self._end_to_end("end_to_end", worker, jobs, 0)
-        for work in works:
-            self._end_to_end(f"end_to_end_{work}ms", worker, self._fewer(jobs, work), work)
+        if idle:
+            self._idle(idle)
+        self.stop()
+        if self.peer.database:
+            self.values["database_mib_per_million"] = (self._table_bytes() - empty) / self.counts.expected * 1e6 / 2**20
+
+    def _sleeping(self, jobs: int, work: int) -> None:
+        """Jobs that sleep for so many milliseconds."""
+        self.client.call("reset")
+        worker = self._backlog(f"drain_{work}ms", jobs, 0, work)
+        worker.wait_for(self.peer.ready)
+        if self.peer.helper:
+            self._start("helper", self.peer.helper).wait_for(self.peer.helper_ready)
+        self._end_to_end(f"end_to_end_{work}ms", worker, jobs, work)
+        self.stop()
+
+    def _backlog(self, metric: str, jobs: int, singles: int, work: int = 0) -> Program:
+        """Submit a backlog, then start a worker: jobs/s from the first job that ran to the last that is recorded."""
+        self.counts.clear()
+        if singles:
+            self.values["submit_one"] = singles / self.client.call("submit_one", n=singles, work=work)
+        seconds = self.client.call("submit_bulk", n=jobs, work=work)
+        if not work:
+            self.values["submit_bulk"] = jobs / seconds
+        self.client.call("load", n=jobs + singles)
+        worker = self._start("worker", self.peer.worker, self.peer.sleeping if work else {})
+        self._wait(worker, 1)
+        used, begin, first = self.meter.read(worker), time.perf_counter(), self.counts.total()
+        self._all_done(worker, jobs + singles)
+        self.values[metric] = (jobs + singles - first) / (time.perf_counter() - begin)
+        if not work:
+            self.values |= per_job(used, self.meter.read(worker), jobs + singles - first)
+        return worker
 
     def _pending(self, worker: Program, jobs: int) -> None:
         """The backlog waits in the database, the worker is idle; then the helper starts."""
@@ -102,7 +114,23 @@ class Contestant:
         self.values["drain_pending"] = (goal - first) / (time.perf_counter() - begin)
         self.values["cpu_dispatcher"] = 1e6 * (Meter.of(helper) - used) / (goal - first)
         helper.wait_for(self.peer.helper_ready)
-        self.values["memory_pss_dispatcher"] = helper.pss()
+        self.values["memory_pss_dispatcher"] = sum(helper.pss())
+
+    def _idle(self, seconds: float) -> None:
+        """Worker and helper with nothing to do."""
+        names = ("worker", "dispatcher")[: len(self.running)]
+        before, said = [Meter.of(program) for program in self.running], self._transactions()
+        time.sleep(seconds)
+        for name, program, used in zip(names, self.running, before, strict=True):
+            self.values[f"cpu_idle_{name}"] = 100 * (Meter.of(program) - used) / seconds
+        if self.peer.database:
+            self.values["transactions_idle"] = (self._transactions() - said) / seconds
+
+    def _transactions(self) -> int:
+        return self.meter.transactions(self.peer.database_name) if self.peer.database else 0
+
+    def _table_bytes(self) -> int:
+        return self.meter.table_bytes(self.peer.database_name) if self.peer.database else 0
 
     def _end_to_end(self, metric: str, worker: Program, jobs: int, work: int) -> None:
         """Submitter, helper and worker at once: from the first submit to the last job that is recorded."""
@@ -137,11 +165,15 @@ class Contestant:
         """So many that the work alone takes two processes a second."""
         return min(jobs, max(50, 2_000 // work))
 
-    def _start(self, role: str, command: list[str]) -> Program:
-        filled = [word.format(python=self.python, redis=self.env.get("BENCH_REDIS_URL")) for word in command]
-        program = Program(f"{self.peer.name}-{role}", filled, self.env, self.folder)
+    def _start(self, role: str, command: list[str], env: dict[str, str] | None = None) -> Program:
+        told = self.env | (env or {})
+        program = Program(f"{self.peer.name}-{role}", self._filled(command, told), told, self.folder)
         self.running.append(program)
         return program
+
+    @staticmethod
+    def _filled(command: list[str], env: dict[str, str]) -> list[str]:
+        return [word.format_map(env) for word in command]
 
 
 def say(*words: Any) -> None:

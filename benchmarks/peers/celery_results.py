@@ -9,7 +9,6 @@ import os
 
 import django
 
-os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.peers.results_settings"
 os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 from celery import Celery

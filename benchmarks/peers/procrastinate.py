@@ -11,7 +11,7 @@ import procrastinate  # type: ignore[import-not-found]
 import psycopg
 
 from benchmarks.client import Client
-from benchmarks.counter import count
+from benchmarks.counter import count_async
 
 URL = os.environ["BENCH_DATABASE_URL"]
 #: The worker's.
@@ -21,7 +21,7 @@ app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=URL), 
 @app.task(name="noop")  # type: ignore[untyped-decorator]
 async def noop(work: int) -> None:
     """Count, after so many milliseconds."""
-    count(work)
+    await count_async(work)
 
 
 class Procrastinate(Client):
