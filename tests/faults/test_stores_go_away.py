@@ -137,6 +137,22 @@ def test_the_database_goes_away_and_comes_back(bare: Stack, way: str) -> None:
     assert set(counts) <= {"succeeded", "lost", "interrupted"}
 
 
+def test_a_database_that_takes_no_writes_is_waited_for(bare: Stack) -> None:
+    bare.dispatcher()
+    worker = bare.worker()
+    ids = submit_many(kinds.sleeps, [{"seconds": 0.02} for _ in range(300)])
+    wait_until(lambda: Job.objects.filter(state=State.SUCCEEDED).count() > 20)
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+        cursor.execute("SELECT pg_reload_conf()")
+        wait_until(lambda: "read-only" in worker.text)
+        cursor.execute("ALTER SYSTEM RESET default_transaction_read_only")
+        cursor.execute("SELECT pg_reload_conf()")
+    all_ended()
+    assert Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == 300
+    assert "ledger failed" not in worker.text
+
+
 def test_a_frozen_database_stops_the_worker_before_its_lease_ends(bare: Stack) -> None:
     bare.dispatcher()
     worker = bare.worker(processes=1)

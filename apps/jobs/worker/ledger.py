@@ -164,20 +164,19 @@ class Ledger(threading.Thread):
                 with self._busy:
                     write(batch)
                 batch, failures, self._writing = _Batch(), 0, 0
-            except (OperationalError, InterfaceError) as error:
+            except Error as error:
                 self._refuse_claims(batch)
                 self._forget_connection()
-                if not failures:
-                    logger.warning("The database is away (%s); %d entries wait.", str(error).strip(), len(batch))
-                self._pause(RETRY[min(failures, len(RETRY) - 1)])
-                failures += 1
-            except Error:
-                if write == self._write_one_by_one:
+                if _is_away(error):
+                    if not failures:
+                        logger.warning("The database is away (%s); %d entries wait.", str(error).strip(), len(batch))
+                    self._pause(RETRY[min(failures, len(RETRY) - 1)])
+                    failures += 1
+                elif write == self._write_one_by_one:
                     raise
-                logger.exception("A batch of %d entries was refused; writing them one by one.", len(batch))
-                self._refuse_claims(batch)
-                self._forget_connection()
-                write = self._write_one_by_one
+                else:
+                    logger.exception("A batch of %d entries was refused; writing them one by one.", len(batch))
+                    write = self._write_one_by_one
 
     def _take(self) -> _Batch:
         with self._wake:
@@ -218,9 +217,9 @@ class Ledger(threading.Thread):
         for single in batch.split():
             try:
                 self._write(single)
-            except (OperationalError, InterfaceError):
-                raise
             except Error as error:
+                if _is_away(error):
+                    raise
                 self._forget_connection()
                 if single.settlements:
                     single.settlements = [_unstorable(single.settlements[0], error)]
@@ -269,6 +268,11 @@ class Ledger(threading.Thread):
         except Error as error:
             logger.warning("The lease could not be given back (%s); it ends by itself.", str(error).strip())
         self._forget_connection()
+
+
+def _is_away(error: Error) -> bool:
+    """It is not there, or takes no writes: SQLSTATE 25006, read-only, as a standby is after a failover."""
+    return isinstance(error, (OperationalError, InterfaceError)) or getattr(error.__cause__, "sqlstate", "") == "25006"
 
 
 def _latest(settlements: list[Settlement]) -> list[Settlement]:
