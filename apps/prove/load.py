@@ -1,5 +1,5 @@
 """The submitter: ``python -m apps.prove.load SEED WEB_PORT``, until SIGTERM. Submits in every way there is, and writes down
-what it was told: the ids before the commit (``intent``), and what came of it (``committed``, ``rolled back``; nothing: unknown).
+what it was told: the ids before the commit (``intent``), what came of it (``committed``, ``rolled back``; nothing: unknown).
 """
 
 import os

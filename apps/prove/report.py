@@ -45,5 +45,16 @@ def summary(evidence: Evidence, violations: Sequence[Violation], **more: Any) ->
         "violations": [violation._asdict() for violation in violations],
         "runs": sum(len(runs) for runs in evidence.runs.values()),
         "duplicates": duplicates(evidence),
+        "timeline": [
+            {
+                "number": fault.number,
+                "kind": fault.kind,
+                "target": fault.target,
+                "began": round(fault.began, 2),
+                "lasted_s": round(fault.healed - fault.began, 2),
+                "recovery_s": None if fault.recovery is None else round(fault.recovery, 2),
+            }
+            for fault in evidence.faults
+        ],
         **more,
     }

@@ -31,7 +31,7 @@ TIMES = {
 }
 LEASE = 6.0
 #: Jobs a second that the submitters aim at together.
-RATE = {"postgresql": 400, "sqlite": 120}
+RATE = {"postgresql": 600, "sqlite": 120}
 _VARIABLES = {"postgres": "DATABASE_URL", "rabbitmq": "BROKER_URL", "redis": "REDIS_URL"}
 
 
