@@ -16,6 +16,7 @@ from django.utils import timezone
 from apps.jobs import statements
 from apps.jobs.actions import cancel, retry
 from apps.jobs.dispatcher.expire import Expire
+from apps.jobs.dispatcher.prune import Prune
 from apps.jobs.models import Attempt, Job, Leader, LogLine, Worker
 from apps.jobs.models.job import new_id
 from apps.jobs.statements import LogRecord, Progress, Settlement
@@ -346,6 +347,26 @@ def test_mark_queued_is_guarded_by_the_term_and_the_time(sql: Any) -> None:
 
 def test_nothing_is_marked_without_a_leader(sql: Any) -> None:
     assert sql.mark_queued(connection, [make().pk], 0) == 0
+
+
+def test_prune_deletes_what_ended_long_ago_with_all_that_belongs_to_it(settings: Any) -> None:
+    settings.FURROW = {**settings.FURROW, "KEEP_SUCCEEDED": 3600.0, "KEEP_FAILED": 7200.0}
+    ago = timezone.now() - 1.5 * HOUR
+    old = [make(State.SUCCEEDED, finished_at=ago) for _ in range(3)]
+    kept = [
+        *(make(State.SUCCEEDED), make(State.FAILED, finished_at=ago), make(State.CANCELLED, finished_at=ago)),
+        *(make(created_at=ago), make(State.RUNNING, started_at=ago)),
+    ]
+    for job in (*old, *kept):
+        Attempt.objects.create(job=job, number=1, outcome=Outcome.SUCCEEDED, started_at=ago, finished_at=ago)
+        LogLine.objects.create(job=job, attempt=1, at=ago, level=20, message="m")
+    assert Prune().run_once() == 3
+    for model in (Attempt, LogLine):
+        assert set(model.objects.values_list("job_id", flat=True)) == {job.pk for job in kept}
+    assert set(Job.objects.values_list("pk", flat=True)) == {job.pk for job in kept}
+    settings.FURROW = {**settings.FURROW, "KEEP_SUCCEEDED": 0.0, "KEEP_FAILED": 0.0}
+    assert Prune().run_once() == 3
+    assert Prune().run_once() == 0
 
 
 # --- who leads --------------------------------------------------------------------------------------------------------------

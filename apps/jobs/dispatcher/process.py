@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 #: Seconds between tries while a store is away.
 RETRY = 1.0
 #: A duty that is slow gets one part in so many of the time; but the rescue must not miss half a lease.
-SHARE = 10
+SHARE = 5
 
 
 class Duty(Protocol):

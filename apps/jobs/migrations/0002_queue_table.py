@@ -31,9 +31,7 @@ class Migration(migrations.Migration):
     dependencies = [("jobs", "0001_initial")]
 
     operations = [
-        migrations.RunPython(set_storage, reset_storage, elidable=False),
-        migrations.RemoveIndex(model_name="job", name="job_kind"),
-        migrations.AddIndex(model_name="job", index=models.Index(fields=["kind", "id"], name="job_kind")),
+        migrations.RunPython(set_storage, reset_storage),
         migrations.AddIndex(
             model_name="job",
             index=models.Index(

@@ -97,8 +97,7 @@ class Job(models.Model):
             # Prune's, and the admin's lists of what ended.
             models.Index(fields=["state", "finished_at"], name="job_finished", condition=Q(finished_at__isnull=False)),
             models.Index(fields=["batch", "state"], name="job_batch", condition=Q(batch__isnull=False)),
-            # Read backwards. Not "-id": rows that come in the order of the index fill its pages, the others split them.
-            models.Index(fields=["kind", "id"], name="job_kind"),
+            models.Index(fields=["kind", "-id"], name="job_kind"),
         ]
 
     def __str__(self) -> str:

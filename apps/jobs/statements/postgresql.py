@@ -13,6 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from apps.jobs.models.job import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from apps.jobs.statements import Claimed, Due, LogRecord, Position, Progress, Settlement, Window
+from apps.jobs.states import State
 
 #: From this many rows on COPY is faster than INSERT.
 COPY_FROM = 20
@@ -229,6 +230,23 @@ def window(connection: Connection, queue: str, since: dt.datetime | None = None)
             [queue, since or "-infinity"],
         )
         return Window(*cursor.fetchone())
+
+
+def prune(connection: Connection, state: State, age: float, limit: int) -> int:
+    """Delete jobs that ended in this state ``age`` seconds ago or before, with all that belongs to them; returns how many.
+
+    By arrays, so that a wrong estimate cannot make it read whole tables."""
+    with _raw(connection) as cursor:
+        cursor.execute(
+            """WITH old AS MATERIALIZED (
+                 SELECT id FROM jobs_job WHERE state = %s AND finished_at < statement_timestamp() - %s * interval '1 second'
+                 ORDER BY finished_at LIMIT %s FOR UPDATE SKIP LOCKED
+               ), lines AS (DELETE FROM jobs_logline WHERE job_id = ANY(ARRAY(SELECT id FROM old))
+               ), attempts AS (DELETE FROM jobs_attempt WHERE job_id = ANY(ARRAY(SELECT id FROM old)))
+               DELETE FROM jobs_job WHERE id = ANY(ARRAY(SELECT id FROM old))""",
+            (str(state), age, limit),
+        )
+        return int(cursor.rowcount)
 
 
 def lead(connection: Connection, role: str, holder: str, lease: float) -> int | None:

@@ -216,6 +216,19 @@ def window(connection: Connection, queue: str, since: dt.datetime | None = None)
     return Window(queued, time.time() - _seconds(oldest) if oldest else 0.0)
 
 
+def prune(connection: Connection, state: State, age: float, limit: int) -> int:
+    """Delete jobs that ended in this state ``age`` seconds ago or before, with all that belongs to them; returns how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM jobs_job WHERE state = %s AND finished_at < %s ORDER BY finished_at LIMIT %s",
+            (state, _text(time.time() - age), limit),
+        )
+        old = cursor.fetchall()
+        for table, column in (("jobs_logline", "job_id"), ("jobs_attempt", "job_id"), ("jobs_job", "id")):
+            cursor.executemany(f"DELETE FROM {table} WHERE {column} = %s", old)
+    return len(old)
+
+
 def lead(connection: Connection, role: str, holder: str, lease: float) -> int | None:
     """Take or keep a role's lease; the term while it is held, ``None`` while another holds it."""
     now = _now()
