@@ -12,7 +12,7 @@ DEPLOY := .venv/bin/python -m deploy
 # For commands that act on what runs already: installing first would be absurd.
 IF_INSTALLED := test -x .venv/bin/python || { echo "Nothing was started here; make up does that."; exit 0; };
 
-.PHONY: help demo up down status logs test check format bench-quick bench
+.PHONY: help demo up down status logs test check format bench-quick bench bench-cases
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -57,6 +57,9 @@ bench-quick: .venv/.runtime  ## Measure against Celery (under three minutes): .r
 
 bench: .venv/.runtime  ## Measure against all peers, in .run/bench.json
 	.venv/bin/python -m benchmarks full $(ARGS)
+
+bench-cases: .venv/.runtime  ## Try what kills queue tables (20 minutes): .run/bench-cases.json
+	.venv/bin/python -m benchmarks.cases $(ARGS)
 
 .venv/.runtime: requirements.txt pyproject.toml
 	@$(LOCKED) $(MAKE) .install-runtime

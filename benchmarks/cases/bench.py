@@ -1,0 +1,149 @@
+"""What the cases share: the servers, a database of the case's own, the dispatcher and a worker with two processes."""
+
+import re
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+from kombu import Connection
+
+from benchmarks import catalogue
+from benchmarks.cases import rows
+from benchmarks.counter import Counts
+from benchmarks.meter import Meter
+from benchmarks.peer import ROOT, environment
+from benchmarks.programs import Program, ProgramFailed
+from benchmarks.servers import Servers
+from benchmarks.trial import LOOK
+
+_PEER = catalogue.OURS[0]
+
+
+class Bench:
+    """A migrated, empty database and what works on it."""
+
+    def __init__(self, servers: Servers, folder: Path, *, scale: float = 1.0, database: str = "cases") -> None:
+        self.servers, self.folder, self.scale, self.database = servers, folder, scale, database
+        self.meter = Meter(servers)
+        with psycopg.connect(servers.postgres.url, autocommit=True) as link:
+            link.execute(f'DROP DATABASE IF EXISTS "{database}"'.encode())
+        self.url = servers.database(database)
+        self.env = {**environment(_PEER, servers, folder), "DATABASE_URL": self.url}
+        self.counts = Counts(Path(self.env["BENCH_COUNTS"]))
+        self.dispatcher: Program | None = None
+        self.worker: Program | None = None
+        subprocess.run([self.env["BENCH_PYTHON"], "manage.py", "migrate", "-v0"], env=self.env, cwd=ROOT, check=True)
+        self.link: psycopg.Connection[Any] = psycopg.connect(self.url, autocommit=True)
+        with Connection(servers.broker.url) as broker:
+            broker.channel().queue_delete("default")
+
+    def another(self, database: str) -> "Bench":
+        """One with a database beside this one."""
+        return Bench(self.servers, self.folder, scale=self.scale, database=database)
+
+    def jobs(self, full: int) -> int:
+        """So many jobs, scaled."""
+        return max(100, int(full * self.scale))
+
+    def start_worker(self) -> None:
+        """Returns once it consumes."""
+        self.worker = self._start("worker", _PEER.worker)
+        self.worker.wait_for(_PEER.ready)
+
+    def start_dispatcher(self) -> None:
+        """Returns at once."""
+        self.dispatcher = self._start("dispatcher", _PEER.helper)
+
+    def stop(self) -> None:
+        """The programs, in order, so that no message and no lease is left."""
+        for program in (self.dispatcher, self.worker):
+            if program:
+                program.stop(20)
+        self.dispatcher = self.worker = None
+
+    def close(self) -> None:
+        """End all of it, and drop the database."""
+        self.stop()
+        self.link.close()
+        with psycopg.connect(self.servers.postgres.url, autocommit=True) as link:
+            link.execute(f'DROP DATABASE "{self.database}" WITH (FORCE)'.encode())
+
+    def wait(self, ran: int, silence: float = 60) -> None:
+        """Until so many jobs have run since the counts were cleared.
+
+        Raises:
+            ProgramFailed: nothing ran for so many seconds, or a program ended.
+        """
+        seen, since = -1, time.monotonic()
+        while (total := self.counts.total()) < ran:
+            if total != seen:
+                seen, since = total, time.monotonic()
+            elif time.monotonic() - since > silence:
+                raise ProgramFailed(f"no job for {silence} s, at {total} of {ran}; logs in {self.folder / 'log'}")
+            self.check()
+            time.sleep(LOOK)
+
+    def check(self) -> None:
+        """Raises ProgramFailed if a program ended."""
+        for program in (self.dispatcher, self.worker):
+            if program:
+                program.check()
+
+    def all_recorded(self) -> None:
+        """Until no due job is left."""
+        deadline = time.monotonic() + 60
+        while left := rows.unfinished(self.link):
+            if time.monotonic() > deadline:
+                raise ProgramFailed(f"{left} jobs ran and are not recorded; logs in {self.folder / 'log'}")
+            time.sleep(0.02)
+
+    def drain(self, jobs: int) -> tuple[float, float]:
+        """Work off a pending backlog: the worker idles, then the dispatcher starts. Programs begin and end with it.
+
+        Returns:
+            Jobs/s from the first job that ran to the last that is recorded, and PostgreSQL's processor time, µs a job.
+        """
+        rows.pending(self.link, jobs)
+        self.link.execute("CHECKPOINT")
+        self.counts.clear()
+        try:
+            self.start_worker()
+            self.start_dispatcher()
+            self.wait(1)
+            begin, used, first = time.perf_counter(), self.used(), self.counts.total()
+            self.wait(jobs)
+            self.all_recorded()
+            seconds, ran = time.perf_counter() - begin, max(1, jobs - first)
+            return ran / seconds, 1e6 * (self.used()["postgresql"] - used["postgresql"]) / ran
+        finally:
+            self.stop()
+
+    def used(self) -> dict[str, float]:
+        """Seconds of processor time so far, of the worker, the dispatcher and the servers."""
+        assert self.worker
+        assert self.dispatcher
+        return {**self.meter.read(self.worker), "dispatcher": Meter.of(self.dispatcher)}
+
+    def memory(self) -> dict[str, float]:
+        """MiB of the dispatcher, the worker's main process, its pool, and RabbitMQ; shared pages are counted once in all."""
+        assert self.worker
+        assert self.dispatcher
+        main, *pool = self.worker.processes()
+        broker = psutil.Process(self.servers.broker.daemon.pid)
+        return {
+            "dispatcher": _pss(self.dispatcher.processes()),
+            "worker": _pss([main]),
+            "pool": _pss(pool),
+            "rabbitmq": _pss([broker]),
+        }
+
+    def _start(self, role: str, command: list[str]) -> Program:
+        return Program(role, [word.format_map(self.env) for word in command], self.env, self.folder)
+
+
+def _pss(processes: list[psutil.Process]) -> float:
+    texts = [Path(f"/proc/{process.pid}/smaps_rollup").read_text() for process in processes]
+    return sum(int(found) for text in texts for found in re.findall(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)) / 1024
