@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import DataError, connection, connections, transaction
 from django.utils import timezone
 
 from apps.jobs import statements
@@ -19,7 +19,7 @@ from apps.jobs.dispatcher.expire import Expire
 from apps.jobs.dispatcher.prune import Prune
 from apps.jobs.models import Attempt, Job, Leader, LogLine, Worker
 from apps.jobs.models.job import new_id
-from apps.jobs.statements import LogRecord, Progress, Settlement
+from apps.jobs.statements import Group, LogRecord, Progress, Settlement
 from apps.jobs.states import CLAIMABLE, FINAL, MOVES, UNSTARTED, Outcome, State
 from tests.stack import wait_until
 
@@ -169,8 +169,7 @@ def test_nothing_is_claimed_of_nothing(sql: Any) -> None:
     with transaction.atomic():
         assert sql.claim(connection, WORKER, []) == []
         assert sql.settle(connection, []) == set()
-        sql.log(connection, [])
-        sql.progress(connection, [])
+    assert sql.write(connection, WORKER, Group()) == []
     assert sql.mark_queued(connection, [], 1) == 0
 
 
@@ -436,18 +435,30 @@ def test_a_lost_lease_is_not_renewed(sql: Any, change: dict[str, Any]) -> None:
 def test_log_lines_keep_their_order(sql: Any) -> None:
     job = make(State.RUNNING)
     at = 1_800_000_000.5
-    with transaction.atomic():
-        sql.log(connection, [LogRecord(str(job.pk), 1, at, 20, "logger", f"line {n} ü") for n in range(50)])
+    sql.write(connection, WORKER, Group(logs=[LogRecord(str(job.pk), 1, at, 20, "logger", f"line {n} ü") for n in range(50)]))
     lines = list(LogLine.objects.order_by("id"))
     assert [line.message for line in lines] == [f"line {n} ü" for n in range(50)]
     assert (lines[0].attempt, lines[0].level, lines[0].logger, lines[0].job_id) == (1, 20, "logger", job.pk)
     assert lines[0].at == dt.datetime.fromtimestamp(at, dt.UTC)
 
 
+def test_a_group_is_written_at_once_or_not_at_all(committed: None, sql: Any) -> None:
+    ends, waits = make(State.RUNNING), make(State.QUEUED)
+    bad = LogRecord(str(ends.pk), 1, 0.0, 20, "x" * 300, "its logger has more than 200 characters")
+    settlement = Settlement(str(ends.pk), 1, State.SUCCEEDED, Outcome.SUCCEEDED)
+    if connection.vendor == "postgresql":
+        with pytest.raises(DataError):
+            sql.write(connection, WORKER, Group(settlements=[settlement], logs=[bad], claims=[str(waits.pk)]))
+        connection.close()
+        assert (state_of(ends), state_of(waits)) == (State.RUNNING, State.QUEUED)
+    (claimed,) = sql.write(connection, WORKER, Group(settlements=[settlement], claims=[str(waits.pk)]))
+    assert claimed.id == str(waits.pk)
+    assert (state_of(ends), state_of(waits)) == (State.SUCCEEDED, State.RUNNING)
+
+
 def test_progress_of_a_stale_or_ended_run_is_dropped(sql: Any) -> None:
     runs, stale, ended = make(State.RUNNING), make(State.RUNNING, attempt=2), make(State.SUCCEEDED)
-    with transaction.atomic():
-        sql.progress(connection, [Progress(str(job.pk), 1, 0.5, "half") for job in (runs, stale, ended)])
+    sql.write(connection, WORKER, Group(progress=[Progress(str(job.pk), 1, 0.5, "half") for job in (runs, stale, ended)]))
     notes = dict(Job.objects.values_list("pk", "progress_note"))
     assert [notes[job.pk] for job in (runs, stale, ended)] == ["half", "", ""]
     assert Job.objects.get(pk=runs.pk).progress == 0.5

@@ -9,6 +9,7 @@ answer, which is not an error.
 
 import datetime as dt
 import uuid
+from collections.abc import Collection, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -64,6 +65,16 @@ class Progress(NamedTuple):
     attempt: int
     fraction: float
     note: str
+
+
+class Group(NamedTuple):
+    """What a worker writes in one transaction."""
+
+    disowned: Sequence[str] = ()  #: ids of jobs that are the worker's by the database only
+    progress: Sequence[Progress] = ()
+    settlements: Sequence[Settlement] = ()  #: one a run at most
+    logs: Sequence[LogRecord] = ()
+    claims: Collection[str] = ()  #: ids of jobs that it wants
 
 
 #: Where a job stands among the pending ones of its queue and priority: its ``run_at`` and id.

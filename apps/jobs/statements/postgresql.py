@@ -4,17 +4,18 @@ import datetime as dt
 import json
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from apps.jobs.models.job import HIGHEST_PRIORITY, LOWEST_PRIORITY
-from apps.jobs.statements import Claimed, Due, LogRecord, Position, Progress, Settlement, Window
+from apps.jobs.statements import Claimed, Due, Group, Position, Settlement, Window
 from apps.jobs.states import State
 
+#: A statement's text and parameters.
+Statement = tuple[str, Sequence[Any]]
 #: From this many rows on COPY is faster than INSERT.
 COPY_FROM = 20
 
@@ -26,23 +27,42 @@ def prepare(connection: Connection) -> None:
         cursor.execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off")
 
 
-@contextmanager
-def transaction(connection: Connection, *, durable: bool) -> Iterator[None]:
-    """A transaction on a connection that is not in Django's registry.
+def write(connection: Connection, worker: uuid.UUID, group: Group) -> list[Claimed]:
+    """A worker's group commit: all of it in one transaction and one round trip; returns what could be claimed.
 
-    ``durable=False`` lets its commit not wait for the disk. For writes whose loss the engine repairs anyway: a dispatch mark
-    (a lost one means a second message, which the claim drops) or a claim (a lost one is claimed again, and the stale run is
-    fenced off).
-    """
-    with connection.cursor() as cursor:
-        cursor.execute("BEGIN" if durable else "BEGIN; SET LOCAL synchronous_commit = off")
-        try:
-            yield
-        except BaseException:
-            with suppress(Error):
-                cursor.execute("ROLLBACK")
-            raise
-        cursor.execute("COMMIT")
+    A claim alone does not wait for the disk: a lost one is claimed again, and the stale run is fenced off. After an error the
+    connection must be dropped."""
+    given: list[Statement] = []
+    if group.disowned:
+        given.append((_DISOWN, (_plain(group.disowned), worker)))
+    if group.progress:  # before the runs are settled: afterwards they are not running any more
+        given.append((_PROGRESS, _columns(group.progress)))
+    if group.settlements:
+        given.append(_settling(group.settlements))
+    if group.logs:
+        given.append((_LOG, _columns(group.logs)))
+    if group.claims:  # last, so that its answer is the last
+        given.append(_claiming(worker, group.claims))
+    answers = _in_one_go(connection, given, durable=bool(group.settlements))
+    return list(map(Claimed._make, answers[-1].fetchall())) if group.claims else []
+
+
+def _in_one_go(
+    connection: Connection, given: Sequence[Statement], *, durable: bool = True
+) -> "list[psycopg.Cursor[tuple[Any, ...]]]":
+    """Run these in the caller's transaction or one of their own, in libpq's pipeline mode: all is sent, then all is read."""
+    connection.ensure_connection()
+    link: psycopg.Connection[tuple[Any, ...]] = connection.connection
+    with connection.wrap_database_errors, link.pipeline():
+        own = not connection.in_atomic_block
+        if own:
+            link.execute("BEGIN")
+        if own and not durable:
+            link.execute("SET LOCAL synchronous_commit = off")
+        answers = [link.execute(text, parameters, prepare=True) for text, parameters in given]
+        if own:
+            link.execute("COMMIT")
+    return answers
 
 
 def insert_jobs(connection: Connection, ids: Sequence[uuid.UUID], texts: Sequence[str], columns: dict[str, Any]) -> int:
@@ -75,20 +95,23 @@ RETURNING id::text, kind, arguments::text, attempt, excused, max_attempts"""
 def claim(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> list[Claimed]:
     """Give these jobs to a worker; those that may not run now (cancelled, settled, expired, not due) are left out."""
     with _raw(connection) as cursor:
-        return list(map(Claimed._make, cursor.execute(_CLAIM, (worker, _plain(sorted(ids)))).fetchall()))
+        return list(map(Claimed._make, cursor.execute(*_claiming(worker, ids)).fetchall()))
+
+
+def _claiming(worker: uuid.UUID, ids: Collection[str]) -> Statement:
+    return _CLAIM, (worker, _plain(sorted(ids)))
+
+
+_DISOWN = """
+UPDATE jobs_job SET state = 'pending', worker = NULL, queued_at = NULL, excused = excused + 1,
+                    error = 'its worker did not know of it: an answer or a commit of the database was lost'
+WHERE id = ANY(%s::uuid[]) AND state = 'running' AND worker = %s"""
 
 
 def disown(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> None:
     """Give back jobs that are this worker's by the database, and of which it does not know; the attempt does not count."""
-    if not ids:
-        return
     with _raw(connection) as cursor:
-        cursor.execute(
-            """UPDATE jobs_job SET state = 'pending', worker = NULL, queued_at = NULL, excused = excused + 1,
-                      error = 'its worker did not know of it: an answer or a commit of the database was lost'
-               WHERE id = ANY(%s::uuid[]) AND state = 'running' AND worker = %s""",
-            (_plain(ids), worker),
-        )
+        cursor.execute(_DISOWN, (_plain(ids), worker))
 
 
 # By primary key: ``state || ''`` matches no partial index. The planner always thinks that hardly anything is running, and would
@@ -121,36 +144,26 @@ def settle(connection: Connection, settlements: Sequence[Settlement]) -> set[str
     """Settle runs and record their attempts; returns the jobs for which the attempt was still the current run."""
     if not settlements:
         return set()
-    # Settlement's fields are in the order of the statement; from the result on they may be any text.
-    columns = list(zip(*settlements, strict=True))
     with _raw(connection) as cursor:
-        cursor.execute(_SETTLE, [*map(_plain, columns[:8]), *map(_texts, columns[8:])])
-        return {row[0] for row in cursor.fetchall()}
+        return {row[0] for row in cursor.execute(*_settling(settlements)).fetchall()}
 
 
-def log(connection: Connection, records: Sequence[LogRecord]) -> None:
-    """Append log lines."""
-    if records:
-        with _raw(connection) as cursor:
-            cursor.execute(
-                """INSERT INTO jobs_logline (job_id, attempt, at, level, logger, message)
-                   SELECT id, attempt, to_timestamp(at), level, logger, message
-                   FROM unnest(%s::uuid[], %s::int[], %s::float8[], %s::smallint[], %s::text[], %s::text[])
-                   AS given(id, attempt, at, level, logger, message)""",
-                _columns(records),
-            )
+def _settling(settlements: Sequence[Settlement]) -> Statement:
+    # The fields are in the order of the statement; from the result on they may be any text.
+    columns = list(zip(*settlements, strict=True))
+    return _SETTLE, [*map(_plain, columns[:8]), *map(_texts, columns[8:])]
 
 
-def progress(connection: Connection, reports: Sequence[Progress]) -> None:
-    """Write the latest progress of running jobs."""
-    if reports:
-        with _raw(connection) as cursor:
-            cursor.execute(
-                """UPDATE jobs_job j SET progress = given.fraction, progress_note = given.note
-                   FROM unnest(%s::uuid[], %s::int[], %s::float8[], %s::text[]) AS given(id, attempt, fraction, note)
-                   WHERE j.id = given.id AND j.attempt = given.attempt AND j.state || '' = 'running'""",
-                _columns(reports),
-            )
+_LOG = """
+INSERT INTO jobs_logline (job_id, attempt, at, level, logger, message)
+SELECT id, attempt, to_timestamp(at), level, logger, message
+FROM unnest(%s::uuid[], %s::int[], %s::float8[], %s::smallint[], %s::text[], %s::text[])
+AS given(id, attempt, at, level, logger, message)"""
+
+_PROGRESS = """
+UPDATE jobs_job j SET progress = given.fraction, progress_note = given.note
+FROM unnest(%s::uuid[], %s::int[], %s::float8[], %s::text[]) AS given(id, attempt, fraction, note)
+WHERE j.id = given.id AND j.attempt = given.attempt AND j.state || '' = 'running'"""
 
 
 def due(connection: Connection, queue: str, limit: int, since: Mapping[int, Position] | None = None) -> Due:
@@ -206,18 +219,19 @@ def _levels(since: Mapping[int, Position] | None) -> tuple[list[int], list[Any],
     return levels, [str(run_at) for run_at, _ in positions], [id for _, id in positions]
 
 
+_MARK = """
+UPDATE jobs_job SET state = 'queued', queued_at = clock_timestamp()
+WHERE id = ANY(%s::uuid[]) AND state || '' = 'pending' AND run_at <= clock_timestamp()
+  AND (SELECT term FROM jobs_leader WHERE role = 'dispatcher') = %s"""
+
+
 def mark_queued(connection: Connection, ids: Sequence[uuid.UUID], term: int) -> int:
     """Mark published jobs as queued, if this term still leads; those claimed or cancelled meanwhile are left alone.
 
-    ``state || ''`` keeps the planner, which may think that few jobs are pending, from reading them all by ``job_due``."""
-    with _raw(connection) as cursor:
-        cursor.execute(
-            """UPDATE jobs_job SET state = 'queued', queued_at = clock_timestamp()
-               WHERE id = ANY(%s) AND state || '' = 'pending' AND run_at <= clock_timestamp()
-                 AND (SELECT term FROM jobs_leader WHERE role = 'dispatcher') = %s""",
-            (sorted(ids), term),
-        )
-        return cursor.rowcount
+    ``state || ''`` keeps the planner, which may think that few jobs are pending, from reading them all by ``job_due``. The
+    commit does not wait for the disk, nor a claim for it: a lost mark means a second message, which the claim drops."""
+    (answer,) = _in_one_go(connection, [(_MARK, (_plain(sorted(ids)), term))], durable=False)
+    return answer.rowcount
 
 
 def window(connection: Connection, queue: str, since: dt.datetime | None = None) -> Window:

@@ -9,14 +9,12 @@ import datetime as dt
 import json
 import time
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
-from apps.jobs.statements import Claimed, Due, LogRecord, Position, Progress, Settlement, Window
+from apps.jobs.statements import Claimed, Due, Group, LogRecord, Position, Progress, Settlement, Window
 from apps.jobs.states import EXCUSED, State
 
 
@@ -24,19 +22,21 @@ def prepare(connection: Connection) -> None:
     """Nothing to prepare."""
 
 
-@contextmanager
-def transaction(connection: Connection, *, durable: bool) -> Iterator[None]:
-    """A transaction on a connection that is not in Django's registry. Under WAL with synchronous=NORMAL no commit waits for the
-    disk, so ``durable`` changes nothing."""
+def write(connection: Connection, worker: uuid.UUID, group: Group) -> list[Claimed]:
+    """A worker's group commit: all of it in one transaction; returns what could be claimed. No commit waits for the disk, under
+    WAL with synchronous=NORMAL. After an error the connection must be dropped."""
+    own = not connection.in_atomic_block
     with connection.cursor() as cursor:
-        cursor.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            with suppress(Error):
-                cursor.execute("ROLLBACK")
-            raise
-        cursor.execute("COMMIT")
+        if own:
+            cursor.execute("BEGIN IMMEDIATE")
+        disown(connection, worker, group.disowned)
+        _progress(cursor, group.progress)  # before the runs are settled: afterwards they are not running any more
+        settle(connection, group.settlements)
+        _log(cursor, group.logs)
+        claimed = claim(connection, worker, group.claims)
+        if own:
+            cursor.execute("COMMIT")
+    return claimed
 
 
 def _text(moment: float) -> str:
@@ -143,23 +143,18 @@ def _settle_one(cursor: Any, given: Settlement) -> bool:
     return True
 
 
-def log(connection: Connection, records: Sequence[LogRecord]) -> None:
-    """Append log lines."""
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "INSERT INTO jobs_logline (job_id, attempt, at, level, logger, message) VALUES (%s, %s, %s, %s, %s, %s)",
-            [(_hex(r.id), r.attempt, _text(r.at), r.level, r.logger, r.message) for r in records],
-        )
+def _log(cursor: Any, records: Sequence[LogRecord]) -> None:
+    cursor.executemany(
+        "INSERT INTO jobs_logline (job_id, attempt, at, level, logger, message) VALUES (%s, %s, %s, %s, %s, %s)",
+        [(_hex(r.id), r.attempt, _text(r.at), r.level, r.logger, r.message) for r in records],
+    )
 
 
-def progress(connection: Connection, reports: Sequence[Progress]) -> None:
-    """Write the latest progress of running jobs."""
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            """UPDATE jobs_job SET progress = %s, progress_note = %s
-               WHERE id = %s AND attempt = %s AND state = 'running'""",
-            [(r.fraction, r.note, _hex(r.id), r.attempt) for r in reports],
-        )
+def _progress(cursor: Any, reports: Sequence[Progress]) -> None:
+    cursor.executemany(
+        "UPDATE jobs_job SET progress = %s, progress_note = %s WHERE id = %s AND attempt = %s AND state = 'running'",
+        [(r.fraction, r.note, _hex(r.id), r.attempt) for r in reports],
+    )
 
 
 def due(connection: Connection, queue: str, limit: int, since: Mapping[int, Position] | None = None) -> Due:

@@ -17,7 +17,7 @@ from django.db import DEFAULT_DB_ALIAS, Error, InterfaceError, OperationalError,
 
 from apps.jobs import statements
 from apps.jobs.conf import conf
-from apps.jobs.statements import Claimed, LogRecord, Progress, Settlement
+from apps.jobs.statements import Claimed, Group, LogRecord, Progress, Settlement
 from apps.jobs.states import Outcome, State
 from apps.jobs.worker.lease import Lease
 
@@ -198,16 +198,14 @@ class Ledger(threading.Thread):
         if not len(batch):
             return
         sql = statements.on(connection)
-        won: dict[str, Claimed] = {}
-        with sql.transaction(connection, durable=bool(batch.settlements)):
-            sql.disown(connection, self.lease.worker, batch.disowned)
-            # Before the runs are settled: afterwards they are not running any more.
-            sql.progress(connection, list(batch.progress.values()))
-            sql.settle(connection, _latest(batch.settlements))
-            if batch.claims:
-                wanted = {id for ids, _ in batch.claims for id in ids}
-                won = {claimed.id: claimed for claimed in sql.claim(connection, self.lease.worker, wanted)}
-            sql.log(connection, batch.logs)
+        group = Group(
+            disowned=batch.disowned,
+            progress=list(batch.progress.values()),
+            settlements=_latest(batch.settlements),
+            logs=batch.logs,
+            claims={id for ids, _ in batch.claims for id in ids},
+        )
+        won = {claimed.id: claimed for claimed in sql.write(connection, self.lease.worker, group)}
         claims, batch.claims = batch.claims, []
         for ids, callback in claims:
             self._call_soon(callback, [won[id] for id in ids if id in won])
