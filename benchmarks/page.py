@@ -11,11 +11,13 @@ from typing import Any
 
 import psutil
 
+from benchmarks import plot
 from benchmarks.peer import Peer
 from benchmarks.report import Row, number, reached
 from benchmarks.servers import Servers
 
 BEGIN, END = "<!-- results: written by python -m benchmarks page -->", "<!-- end of results -->"
+PICTURE = "images/benchmarks.svg"
 _TABLES = {
     "No-op jobs": ("drain", "drain_pending", "end_to_end", "submit_one", "submit_bulk", "latency_p50", "latency_p99"),
     "Jobs that sleep": ("drain_1ms", "drain_20ms", "end_to_end_1ms", "end_to_end_20ms"),
@@ -43,7 +45,10 @@ def machine(servers: Servers, peers: list[Peer], strangers: list[float], seconds
 
 
 def update(page: Path, rows: list[Row], about: dict[str, Any]) -> None:
-    """Put a run's results between the marks of the page."""
+    """Put a run's results between the marks of the page, and their picture beside it."""
+    picture = page.parent / PICTURE
+    picture.parent.mkdir(exist_ok=True)
+    picture.write_text(plot.svg(rows))
     text = page.read_text()
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
@@ -69,6 +74,7 @@ def _render(rows: list[Row], about: dict[str, Any]) -> str:
         "",
         f"{versions}.",
         "",
+        *(f"Left out: `{name}`, {_short(reason)}.\n" for name, reason in about.get("left_out", {}).items()),
         "| goal | against | at least | measured | |",
         "|---|---|---|---|---|",
     ]
@@ -76,6 +82,7 @@ def _render(rows: list[Row], about: dict[str, Any]) -> str:
         sign = "≤ " if goal.at_most else ""
         verdict = "reached" if met else "**missed**"
         lines.append(f"| {goal.metric}, {goal.ours} | {goal.peer} | {sign}{goal.ratio:g} x | {ratio:.2f} x | {verdict} |")
+    lines += ["", f"![Jobs/s of all peers, drain and end to end]({PICTURE})"]
     for title, metrics in _TABLES.items():
         lines += _table(title, [metric for metric in metrics if any(row["metric"] == metric for row in rows)], rows)
     return "\n".join(lines) + "\n"
@@ -92,6 +99,11 @@ def _table(title: str, metrics: list[str], rows: list[Row]) -> list[str]:
     for peer in dict.fromkeys(row["peer"] for row in rows):
         lines.append(f"| {peer} | " + " | ".join(_cell(cells.get((peer, metric))) for metric in metrics) + " |")
     return lines
+
+
+def _short(reason: str) -> str:
+    """The first line of why a peer was left out, without the path of its log."""
+    return reason.splitlines()[0].split("; /")[0].rstrip(".")
 
 
 def _runs(rows: list[Row]) -> str:

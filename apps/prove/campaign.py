@@ -3,7 +3,6 @@
 import logging
 import random
 import sqlite3
-import threading
 import time
 import urllib.request
 from collections.abc import Callable, Sequence
@@ -19,8 +18,10 @@ from apps.prove.stack import Stack
 logger = logging.getLogger(__name__)
 
 AWAY = (psycopg.Error, sqlite3.Error)
-#: The next fault comes when all has recovered, and after this long (seconds) at the latest.
-PATIENCE = 20.0
+#: So long (seconds) recovery may take; the next fault comes after it.
+PATIENCE = 60.0
+#: The second of two faults begins up to this long (seconds) after the first: before it, or while the stack recovers from it.
+STAGGER = 4.0
 #: So long (seconds) all jobs may take to end after everything was healed.
 DRAIN = 240.0
 
@@ -35,51 +36,50 @@ class Campaign:
         self._faults = [FAULTS[name] for name in faults]
         self._seed = seed
         self._tell = tell
-        self._ending = threading.Event()
 
     def run(self, seconds: float) -> None:
         """Load the stack, and let faults happen for so long; then heal, stop the load, and wait until every job has ended."""
         for client in self.stack.of("client"):
             client.start()
         end = time.monotonic() + seconds
-        self._recover([], deadline=end)
+        self._recover([])
         for faults in schedule.rounds(self._faults, self._seed):
             if time.monotonic() >= end:
                 break
-            together = self._happen(faults)
-            self._recover(together, deadline=end)
-        self._ending.set()
+            self._recover(self._happen(faults))
         for client in self.stack.of("client"):
             client.stop(seconds=20)
         self._tell("The faults are over; waiting until every job has ended.")
         self.drained = until(self._all_ended, DRAIN, 0.5)
 
     def _happen(self, faults: list[Fault]) -> list[Happened]:
+        happened = [Happened(len(self.happened) + n, fault.name) for n, fault in enumerate(faults, start=1)]
+        self.happened += happened
         with ThreadPoolExecutor() as pool:
-            return list(pool.map(self._one, faults, range(len(self.happened) + 1, len(self.happened) + 1 + len(faults))))
-
-    def _one(self, fault: Fault, number: int) -> Happened:
-        happened = Happened(number, fault.name, time.time())
-        self.happened.append(happened)
-        dice = random.Random(f"{self._seed}:{number}")  # noqa: S311 - no secret
-        fault.happen(Scene(self.stack, dice, happened, self._ending))
-        happened.healed = time.time()
+            list(pool.map(self._one, faults, happened, [False, True]))
         return happened
 
-    def _recover(self, faults: list[Happened], *, deadline: float) -> None:
-        """Wait until all has recovered, and note when; see :meth:`_works`."""
-        began, since = time.monotonic(), self._last_move()
-        patience = min(PATIENCE, max(0.0, deadline - began) + PATIENCE / 2)
-        if until(lambda: self._works(since), patience, 0.1):
-            for happened in faults:
-                happened.recovered = time.time()
+    def _one(self, fault: Fault, happened: Happened, second: bool) -> None:
+        dice = random.Random(f"{self._seed}:{happened.number}")  # noqa: S311 - no secret
+        time.sleep(dice.uniform(0, STAGGER) if second else 0)
+        happened.began = time.time()
+        fault.happen(Scene(self.stack, dice, happened))
+        happened.healed = time.time()
+
+    def _recover(self, faults: list[Happened]) -> None:
+        """Wait until all works again after these faults, and note when; see :meth:`_works`."""
+        since = self._last_move()
+        worked = until(lambda: self._works(since), PATIENCE, 0.2)
         for happened in faults:
-            recovery = "not yet" if happened.recovery is None else f"{happened.recovery:.1f} s"
-            self._tell(f"{happened.number:>3}  {happened.kind:<26} {happened.target:<28} recovered: {recovery}")
+            # Of two faults together the stack can recover only when both are over.
+            happened.healed = max(fault.healed for fault in faults)
+            happened.recovered = time.time() if worked else None
+            recovery = "NOT" if happened.recovery is None else f"after {happened.recovery:.1f} s"
+            self._tell(f"{happened.number:>4}  {happened.kind:<34} {happened.target:<28} recovered {recovery}")
 
     def _works(self, since: int) -> bool:
-        """Each worker has settled a job after this move, a job that was submitted after it has ended (so a dispatcher leads,
-        and a message passed), and the web process answers."""
+        """All processes live, each worker has settled a job after this move, a job that was submitted after it has ended (so
+        a dispatcher leads, and a message passed), and the web process answers."""
         ended = "after IN ('succeeded', 'failed', 'cancelled')"
         try:
             nodes = self.stack.database.rows(
@@ -92,7 +92,8 @@ class Campaign:
                 f"WHERE a.seq > ? AND a.before IS NULL AND b.before = 'running' AND b.{ended} LIMIT 1",
                 [since],
             )
-            return bool(fresh) and self._web_answers()
+            alive = all(program.alive for program in self.stack.programs.values())
+            return bool(fresh) and alive and self._web_answers()
         except AWAY:
             return False
 

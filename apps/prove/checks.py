@@ -102,8 +102,17 @@ def truthful(e: Evidence) -> Found:
                 yield id, f"attempt {row.number} is recorded as succeeded, and its handler had not come to its end"
             if row.outcome in ("failed", "snoozed") and "raise" not in did:
                 yield id, f"attempt {row.number} is recorded as {row.outcome}, and its handler did not raise"
-            if row.outcome == "succeeded" and job.kind.endswith("kinds.writes") and row.number not in e.writes.get(id, []):
+            if row.outcome == "succeeded" and job.kind == "prove.writes" and row.number not in e.writes.get(id, []):
                 yield id, f"attempt {row.number} succeeded, and what its handler had committed is gone"
+
+
+def exactly_once(e: Evidence) -> Found:
+    """What a transactional handler writes is there once if its job succeeded, else not at all."""
+    for id, job in e.jobs.items():
+        if job.kind == "prove.transactional":
+            times = len(e.writes.get(id, []))
+            if times != (job.state == "succeeded"):
+                yield id, f"it is {job.state}, and what its transactional handler wrote is there {times} times"
 
 
 def unexplained(e: Evidence) -> Found:
@@ -131,6 +140,20 @@ def drifted(e: Evidence) -> Found:
         yield None, text
 
 
+def recovered(e: Evidence) -> Found:
+    """After every fault all parts work again within a bounded time, without anybody's help."""
+    for fault in e.faults:
+        if fault.recovered is None:
+            yield None, f"fault {fault.number} ({fault.kind} {fault.target}): not everything worked again after it"
+
+
+def died(e: Evidence) -> Found:
+    """No process ends but those that the campaign ended: a store that is away is waited for."""
+    for end in e.exits:
+        if not end.asked:
+            yield None, f"{end.program} (process {end.pid}) ended by itself, with code {end.code}"
+
+
 def culprits(e: Evidence, run: Run, row: AttemptRow | None) -> list[Happened]:
     """The faults that hit this run's process, its worker, or everybody's database, before it was settled."""
     pids = {run.pid, run.parent}
@@ -154,8 +177,11 @@ CHECKS: dict[str, Callable[[Evidence], Found]] = {
     "legal_moves": legal,
     "settled_twice": settled_twice,
     "truthful": truthful,
+    "exactly_once": exactly_once,
     "unexplained_duplicates": unexplained,
     "drift": drifted,
+    "recovered": recovered,
+    "died": died,
 }
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from apps.prove import records
-from apps.prove.database import Database
 from apps.prove.faults.base import Happened
+from apps.prove.program import Exit
+from apps.prove.stack import Stack
 
 
 class JobRow(NamedTuple):
@@ -80,13 +81,16 @@ class Evidence:
     workers: dict[str, tuple[str, int]] = field(default_factory=dict)  #: node and process number, by id
     submits: list[Submit] = field(default_factory=list)
     faults: list[Happened] = field(default_factory=list)
+    exits: list[Exit] = field(default_factory=list)
     #: What is held or kept by nobody, in words; see :func:`apps.prove.drift.look`.
     drift: list[str] = field(default_factory=list)
 
 
-def collect(database: Database, folder: Path, faults: Iterable[Happened], drift: Iterable[str]) -> Evidence:
+def collect(stack: Stack, faults: Iterable[Happened], drift: Iterable[str]) -> Evidence:
     """Read everything."""
-    found, time = Evidence(faults=list(faults), drift=list(drift)), database.epoch
+    exits = [end for program in stack.programs.values() for end in program.exits]
+    found = Evidence(faults=list(faults), drift=list(drift), exits=exits)
+    database, time = stack.database, stack.database.epoch
     for id, *job in database.rows("SELECT id, kind, state, attempt, error FROM jobs_job"):
         found.jobs[id] = JobRow(*job)
     for id, *attempt in database.rows(
@@ -102,8 +106,8 @@ def collect(database: Database, folder: Path, faults: Iterable[Happened], drift:
         found.writes[id].append(attempt)
     for id, node, pid in database.rows("SELECT id, node, pid FROM jobs_worker"):
         found.workers[id] = (node, pid)
-    _read_runs(found, folder)
-    _read_submits(found, folder)
+    _read_runs(found, stack.folder / "records")
+    _read_submits(found, stack.folder / "records")
     return found
 
 

@@ -1,13 +1,15 @@
 """The campaign's kinds. Registered only in its private processes (``FURROW_MODULES`` names this module there)."""
 
+import inspect
 import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.db import connection
 
-from apps.jobs.api import Abort, RetryPolicy, Snooze, current_job, job
+from apps.jobs.api import Abort, Kind, RetryPolicy, Snooze, current_job, job
 from apps.prove.records import Record
 
 _effects = Record("effects")
@@ -29,21 +31,21 @@ def _witnessed() -> Iterator[None]:
     _effects.write(did="end", **run)
 
 
-@job(retry=_QUICK)
+@job(name="prove.noop", retry=_QUICK)
 def noop(n: int = 0) -> int:
     """Do nothing but leave a trace."""
     with _witnessed():
         return n
 
 
-@job(retry=_QUICK, queue="prove")
+@job(name="prove.brief", retry=_QUICK, queue="prove")
 def brief(milliseconds: float) -> None:
     """Take some milliseconds."""
     with _witnessed():
         time.sleep(milliseconds / 1000)
 
 
-@job(retry=_QUICK, queue="prove")
+@job(name="prove.long", retry=_QUICK, queue="prove")
 def long(seconds: float) -> str:
     """Take seconds, and say how far it is."""
     with _witnessed():
@@ -54,7 +56,7 @@ def long(seconds: float) -> str:
     return "done"
 
 
-@job(retry=_QUICK)
+@job(name="prove.flaky", retry=_QUICK)
 def flaky() -> None:
     """Raise in a third of the runs."""
     with _witnessed():
@@ -62,21 +64,21 @@ def flaky() -> None:
             raise ValueError("as asked")
 
 
-@job(retry=_TWICE)
+@job(name="prove.fails", retry=_TWICE)
 def fails() -> None:
     """Raise in every run; the job ends failed."""
     with _witnessed():
         raise ValueError("as asked")
 
 
-@job(retry=_QUICK)
+@job(name="prove.aborts", retry=_QUICK)
 def aborts() -> None:
     """Fail at once, whatever attempts are left."""
     with _witnessed():
         raise Abort("as asked")
 
 
-@job(retry=_QUICK)
+@job(name="prove.snoozes", retry=_QUICK)
 def snoozes(times: int) -> None:
     """Ask to be run again, so many times."""
     with _witnessed():
@@ -84,11 +86,23 @@ def snoozes(times: int) -> None:
             raise Snooze(0.2, "as asked")
 
 
-@job(retry=_QUICK)
+@job(name="prove.writes", retry=_QUICK)
 def writes() -> None:
     """Write a row and commit it, like a handler with a transaction of its own."""
     with _witnessed():
         _write_row()
+
+
+#: ``None`` until the engine has transactional kinds: their handler's writes and their settlement are one transaction.
+transactional: Kind | None = None
+if "transactional" in inspect.signature(Kind).parameters:
+    _in_one_transaction: dict[str, Any] = {"transactional": True}
+
+    @job(name="prove.transactional", retry=_QUICK, **_in_one_transaction)
+    def transactional() -> None:
+        """Write a row in the transaction that also settles the job: exactly one, however often it runs."""
+        with _witnessed():
+            _write_row()
 
 
 def _write_row() -> None:

@@ -91,6 +91,9 @@ def submit_something(dice: random.Random, size: int) -> int:
         (kinds.writes, {}),
     ]
     weights = [30, 20, 1, 10, 4, 4, 6, 15]
+    if kinds.transactional is not None:
+        menu.append((kinds.transactional, {}))
+        weights.append(20)
     way = dice.choices(
         ["many", "mixed", "savepoint", "rolled back", "submit", "delay", "apply_async", "cancelled"],
         [35, 30, 8, 8, 6, 6, 6, 1],

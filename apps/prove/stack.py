@@ -1,7 +1,9 @@
 """The private stack: servers, network and processes in a folder of their own; nothing of the user's is touched."""
 
+import fcntl
 import os
 import secrets
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -42,7 +44,7 @@ class Stack:
         self.folder = folder
         self.vendor = database
         self.seed = seed
-        self.mark = f"prove in {folder}"
+        self.mark = _mark(folder)
         self._modules = list(modules)
         self.rabbitmq = RabbitMQ(folder / "rabbitmq")
         self.redis = Redis(folder / "redis")
@@ -64,10 +66,9 @@ class Stack:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Everything up; whatever happens, everything is gone afterwards."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         with files.locked(self.folder / "lock"):
+            self.destroy()
             try:
-                self._sweep()
                 self._start_servers()
                 self._prepare_database()
                 self._start_programs()
@@ -78,6 +79,15 @@ class Stack:
                 self._sweep()
                 for server in self.servers.values():
                     server.kill()
+
+    def destroy(self) -> None:
+        """Remove the folder with all data; of what an earlier campaign with this seed left, too."""
+        self._sweep()
+        for server in self.servers.values():
+            server.destroy()
+        for left in self.folder.iterdir():
+            if left.name != "lock":
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
 
     def environ(self, client: str, *, direct: bool = False) -> dict[str, str]:
         """What a process is told: its links to the servers (or the servers themselves), and the campaign's settings."""
@@ -183,6 +193,24 @@ class Stack:
         for program in self.programs.values():
             program.hold()
         processes.sweep(self.mark)
+
+
+def end_leftovers(parent: Path) -> None:
+    """End what campaigns left behind that were killed; one that still runs holds its folder's lock and is left alone."""
+    for folder in sorted(parent.glob("*/")):
+        with (folder / "lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            processes.sweep(_mark(folder))
+            for server in (RabbitMQ(folder / "rabbitmq"), Redis(folder / "redis"), Postgres(folder / "postgres")):
+                if server.folder.exists():
+                    server.kill()
+
+
+def _mark(folder: Path) -> str:
+    return f"prove in {folder}"
 
 
 def _with(url: str, *, port: int | None = None, user: str | None = None) -> str:

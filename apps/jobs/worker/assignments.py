@@ -65,6 +65,10 @@ class Assignments:
         """This process drains nothing any more."""
         self._drains = {handle: owner for handle, owner in self._drains.items() if owner != pid}
 
+    def pool_forgot(self) -> None:
+        """Celery's pool has dropped what no process had accepted yet, and will call nobody back: that drains nothing."""
+        self._drains = {handle: owner for handle, owner in self._drains.items() if owner}
+
     def take_back(self) -> list[Claimed]:
         """All jobs that no process has taken; they are no longer assigned."""
         untaken = []

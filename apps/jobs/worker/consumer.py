@@ -43,9 +43,10 @@ class JobConsumer(Consumer):
         return super().ensure_connected(conn)
 
     def on_close(self) -> None:
-        """The connection is gone."""
+        """The connection is gone. Celery flushes the pool."""
         super().on_close()
         self.controller.jobs.intake.drop()
+        self.controller.jobs.crew.assigned.pool_forgot()
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Any:
         """What comes over the jobs' exchange goes to the intake, also when its kind is unknown here (of an older or newer

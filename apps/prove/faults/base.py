@@ -1,7 +1,7 @@
 """The table of faults, and the scene that a fault plays on."""
 
 import random
-import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -15,7 +15,7 @@ class Happened:
 
     number: int
     kind: str
-    began: float
+    began: float = 0.0
     healed: float = 0.0
     recovered: float | None = None  #: ``None``: not before the next one began
     target: str = ""  #: in words
@@ -35,7 +35,6 @@ class Scene:
     stack: Stack
     dice: random.Random
     happened: Happened
-    ending: threading.Event  #: the campaign is called off
 
     def pick(self, role: str) -> Program:
         """A program of this role, by the dice; it is hit with all its processes."""
@@ -58,8 +57,8 @@ class Scene:
         self.happened.servers.add(server)
 
     def wait(self, least: float, most: float) -> None:
-        """Let it last for so many seconds, by the dice; shorter when the campaign is called off."""
-        self.ending.wait(self.dice.uniform(least, most))
+        """Let it last for so many seconds, by the dice."""
+        time.sleep(self.dice.uniform(least, most))
 
 
 @dataclass(frozen=True)

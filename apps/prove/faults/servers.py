@@ -61,10 +61,10 @@ def poison_queue(scene: Scene) -> None:
     rubbish = [
         amqp.Message(b""),
         amqp.Message(b"\xff\xfe{", content_type="application/json", content_encoding="utf-8"),
-        amqp.Message(b"", message_id="no id at all", type="kinds.noop"),
-        amqp.Message(b"", message_id=str(uuid.uuid4()), type="kinds.nobody_knows"),
-        amqp.Message(b"", message_id=str(uuid.uuid4()), type="kinds.noop"),
-        amqp.Message(b"[[], {}, {}]", application_headers={"task": "kinds.noop", "id": 7}, content_type="application/json"),
+        amqp.Message(b"", message_id="no id at all", type="prove.noop"),
+        amqp.Message(b"", message_id=str(uuid.uuid4()), type="prove.nobody_knows"),
+        amqp.Message(b"", message_id=str(uuid.uuid4()), type="prove.noop"),
+        amqp.Message(b"[[], {}, {}]", application_headers={"task": "prove.noop", "id": 7}, content_type="application/json"),
         amqp.Message(b"x" * 1_000_000, message_id=str(uuid.uuid4()), type="\u00fc" * 60),
     ]
     queue = scene.happened.target = scene.dice.choice(scene.stack.queues)

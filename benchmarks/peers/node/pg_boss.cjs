@@ -1,7 +1,8 @@
 // pg-boss on PostgreSQL. Records each job, its state, times and output, and keeps it for a week.
 //
-// Loses nothing that was committed; a job of a dead worker runs again once it has expired. A worker fetches a batch, runs its jobs one
-// after the other and settles them together (if one fails, all have failed): BENCH_AT_ONCE is the batch. It listens for new jobs, and goes on at once while batches are full.
+// Loses nothing that was committed; a job of a dead worker runs again once it has expired. A worker fetches a batch (BENCH_AT_ONCE), runs
+// its jobs one after the other and settles them together, each with a result of its own: by default, one that fails fails its whole batch.
+// It listens for new jobs, and goes on at once while batches are full.
 "use strict";
 
 const { PgBoss } = require("pg-boss");
@@ -40,9 +41,19 @@ exports.Peer = class {
 
   async work(noop) {
     await boss.start();
-    const options = { batchSize: Number(process.env.BENCH_AT_ONCE), burstWhenBatchFull: true, pollingIntervalSeconds: 0.5 };
+    const options = {
+      batchSize: Number(process.env.BENCH_AT_ONCE),
+      perJobResults: true,
+      burstWhenBatchFull: true,
+      pollingIntervalSeconds: 0.5,
+    };
     await boss.work(name, options, async (jobs) => {
-      for (const job of jobs) await noop(job.data.work);
+      const results = [];
+      for (const { id, data } of jobs) {
+        await noop(data.work);
+        results.push({ id, status: "completed" });
+      }
+      return results;
     });
   }
 };

@@ -1,0 +1,55 @@
+"""Claimed jobs on their way to the pool processes."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from apps.jobs.statements import Claimed
+from apps.jobs.worker import channel
+from apps.jobs.worker.assignments import Assignments
+
+
+class Pool:
+    """Takes orders, and tells nobody how they went until it is asked to."""
+
+    num_processes = 2
+
+    def __init__(self) -> None:
+        self.orders: list[dict[str, Any]] = []
+
+    def apply_async(self, function: Any, **callbacks: Any) -> None:
+        """One more order."""
+        self.orders.append(callbacks)
+
+
+@pytest.fixture
+def pool(monkeypatch: pytest.MonkeyPatch) -> Pool:
+    for name in ("assignments", "reports", "stop_requests"):
+        monkeypatch.setattr(channel, name, None, raising=False)
+    channel.open_channels()
+    return Pool()
+
+
+def job(number: int) -> Claimed:
+    """A claimed job."""
+    return Claimed(f"00000000-0000-0000-0000-{number:012}", "kinds.noop", "{}", 1, 0, 5)
+
+
+def test_as_many_processes_drain_as_there_are_jobs_for(pool: Pool) -> None:
+    assigned = Assignments(SimpleNamespace(pool=pool))
+    assigned.add([job(1)])
+    assert len(pool.orders) == 1
+    assigned.add([job(2), job(3), job(4)])
+    assert len(pool.orders) == 2
+
+
+def test_a_drain_that_the_pool_forgot_is_ordered_again(pool: Pool) -> None:
+    """As when the broker's connection is lost between the order and its acceptance."""
+    assigned = Assignments(SimpleNamespace(pool=pool))
+    assigned.add([job(n) for n in range(4)])
+    pool.orders[0]["accept_callback"](4711, 0.0)
+    assigned.pool_forgot()
+    assert assigned.draining == {4711}
+    assigned.hand_out()
+    assert len(pool.orders) == 3
