@@ -24,6 +24,10 @@ BATCH = 500
 #: How long messages should wait in RabbitMQ at most, in seconds.
 TARGET_WAIT = 2.0
 SMALLEST, LARGEST = 50, 20_000
+#: Less than this part of a batch is not worth one.
+ENOUGH = 4
+#: Seconds between two looks at what RabbitMQ holds, while there is room.
+LOOK = 0.25
 
 #: Id and kind of each.
 Jobs = list[tuple[uuid.UUID, str]]
@@ -39,8 +43,10 @@ class Dispatch:
         self._publisher = publisher
         self._ran_dry = False
         self._shrunk_at = 0.0
-        #: What RabbitMQ held when this looked last.
+        #: What RabbitMQ held when this looked last, how much it may take since (or more: workers take from it), when to look.
         self.held = statements.Window()
+        self._room = 0
+        self._look_at = 0.0
         self._sent: Bookmark[dict[int, statements.Position]] = Bookmark({})
         self._oldest: Bookmark[dt.datetime | None] = Bookmark(None)
 
@@ -51,16 +57,19 @@ class Dispatch:
             BrokerError: RabbitMQ could not be reached. What was not marked stays pending and is sent again.
         """
         sql = statements.on(connection)
-        self.held = self._oldest.look(self._held)
-        room = self._room(self.held)
-        if room <= 0:
+        enough = min(BATCH, self.window) // ENOUGH
+        if self._room < enough:
+            self._look()
+        if self._room < enough:
             return 0
-        jobs = self._sent.look(partial(self._due, min(room, BATCH)))
+        jobs = self._sent.look(partial(self._due, min(self._room, BATCH)))
         self._ran_dry = self._ran_dry and bool(jobs)
-        if not jobs:
-            return 0
-        confirmed = self._publisher.publish(self.queue, jobs)
-        sql.mark_queued(connection, confirmed, term)
+        confirmed = self._publisher.publish(self.queue, jobs) if jobs else []
+        if confirmed:
+            sql.mark_queued(connection, confirmed, term)
+            self._room -= len(confirmed)
+        if time.monotonic() >= self._look_at:  # now that they are on their way
+            self._look()
         if len(confirmed) < len(jobs):
             logger.warning(
                 "%d messages were not routed or refused; queue %s is declared again.", len(jobs) - len(confirmed), self.queue
@@ -80,8 +89,10 @@ class Dispatch:
         found: statements.Due = statements.on(connection).due(connection, self.queue, limit, since)
         return found.jobs, self._sent.since | since | found.reached
 
-    def _room(self, held: statements.Window) -> int:
+    def _look(self) -> None:
+        held = self.held = self._oldest.look(self._held)
         now = time.monotonic()
+        self._look_at = now + LOOK
         if held.oldest_age > TARGET_WAIT:
             if now - self._shrunk_at > TARGET_WAIT:
                 self.window, self._shrunk_at = max(SMALLEST, self.window // 2), now
@@ -89,4 +100,4 @@ class Dispatch:
             if self._ran_dry:
                 self.window = min(LARGEST, self.window * 2)
             self._ran_dry = True
-        return self.window - held.queued
+        self._room = self.window - held.queued
