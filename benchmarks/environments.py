@@ -46,6 +46,7 @@ def _once(folder: Path, packages: tuple[str, ...], make: Callable[[Path], None])
     """A home of its own for these packages; one that was left half-made is made anew."""
     home = folder / hashlib.sha256("\n".join(packages).encode()).hexdigest()[:12]
     if not (home / "complete").exists():
+        print(f"Installing {', '.join(packages)} ...", file=sys.stderr, flush=True)
         shutil.rmtree(home, ignore_errors=True)
         make(home)
         (home / "complete").touch()
@@ -55,5 +56,5 @@ def _once(folder: Path, packages: tuple[str, ...], make: Callable[[Path], None])
 def _run(command: list[str], what: str, folder: Path | None = None) -> None:
     done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
-        told = (done.stderr or done.stdout).strip().splitlines()
-        raise ProgramFailed(f"could not install {what}: {told[-1] if told else done.returncode}")
+        told = [line for line in done.stderr.splitlines() if "error" in line.lower()]
+        raise ProgramFailed(f"could not install {what}: {' '.join(told[:2])}")

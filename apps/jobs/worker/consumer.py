@@ -9,7 +9,7 @@ from kombu.transport import pyamqp
 from apps.jobs.broker import EXCHANGE
 from apps.jobs.worker.transport import JobTransport
 
-#: Seconds between tries to reach the broker: the first wait, what each adds, the longest. With Celery's own, 2, 2 and 30, a broker
+#: Seconds between tries to reach the broker: the first wait, what each adds, the longest. With Celery's own (2, 2, 30) a broker
 #: that was away for ten seconds would be missed for up to twenty.
 RETRY = (0.5, 0.5, 5.0)
 
