@@ -3,6 +3,7 @@
 import pytest
 
 from apps.jobs.api import Job, State, submit, submit_many
+from apps.jobs.models import Worker
 from tests import kinds
 from tests.stack import Stack, wait_until
 
@@ -40,3 +41,15 @@ def test_jobs_claimed_ahead_of_one_that_turns_out_long_go_to_another_process(bar
     ids = submit_many(kinds.sleeps, [{"seconds": 170 if n == 5 else 0} for n in range(300)])
     wait_until(lambda: Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == 299, seconds=60)
     assert Job.objects.get(pk=ids[5]).state == State.RUNNING
+
+
+def test_a_worker_that_joins_gets_its_share_of_what_the_first_has_not_begun(bare: Stack) -> None:
+    bare.dispatcher()
+    bare.worker("one", processes=1)
+    ids = submit_many(kinds.sleeps, [{"seconds": 0.05} for _ in range(300)])
+    wait_until(lambda: Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() >= 20)
+    bare.worker("two", processes=1)
+    wait_until(lambda: Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == 300, seconds=60)
+    shares = [Job.objects.filter(pk__in=ids, worker=worker.pk).count() for worker in Worker.objects.all()]
+    assert len(shares) == 2
+    assert min(shares) >= 30

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.jobs.worker.pace import AHEAD, OVERHEAD, WEIGHT, Pace
+from apps.jobs.worker.pace import AHEAD, HELD_AT_FIRST, MOST_HELD, OVERHEAD, WEIGHT, Pace
 
 
 def test_of_a_kind_never_seen_each_free_process_gets_one() -> None:
@@ -62,3 +62,16 @@ def test_the_room_is_never_more_than_the_processes_can_use(runs: list[float], pr
     assert OVERHEAD <= pace.cost("k") <= AHEAD
     assert pace.room(processes, [], ["k"] * claimed) <= processes * AHEAD
     assert pace.room(processes, [("k", AHEAD * 2)] * processes, ["k"] * claimed) <= 0
+
+
+def test_messages_are_held_for_a_second_of_work_of_each_process() -> None:
+    pace = Pace()
+    assert pace.prefetch(2) == 2 * HELD_AT_FIRST
+    pace.ran("short", 0.0)
+    assert pace.prefetch(2) == 2 * MOST_HELD
+    for _ in range(100):
+        pace.ran("middle", 0.05)
+    assert 30 <= pace.prefetch(2) <= 45
+    for _ in range(100):
+        pace.ran("long", 30)
+    assert pace.prefetch(2) == 2

@@ -63,6 +63,10 @@ class Crew:
         """Pool processes."""
         return int(self._worker.pool.num_processes)
 
+    def prefetch(self) -> int:
+        """Messages to hold."""
+        return self.pace.prefetch(self.processes)
+
     def room(self) -> float:
         """Seconds of work that may be claimed now; see :mod:`apps.jobs.worker.pace`."""
         if self.stopping:

@@ -44,7 +44,8 @@ class Intake:
         self.closed = False
         #: Delivery tags of other messages that came over the same channel and are not settled yet.
         self.others: set[int] = set()
-        self._paused: list[Any] = []  # job queues that are not consumed while every process is busy
+        self._stopped: list[Any] = []  # job queues that are not consumed while every process is busy
+        self._prefetch = 0  # messages that RabbitMQ may have sent and nobody acknowledged; 0: what Celery said
 
     def accept(self, channel: Any, tag: int, id: str, kind: str) -> None:
         """A message of a job arrived."""
@@ -94,22 +95,39 @@ class Intake:
         self.pump()
 
     def look(self, consumer: Any) -> None:
-        """Once in a while: while every process runs something long, messages belong to other workers. Stop consuming, so that
-        what is returned does not come straight back, and begin again when a process is free."""
+        """Once in a while: hold no more messages than this worker needs, since those belong to other workers. That is what its
+        processes do in a second; and none while every process runs something long. Messages returned would come straight back
+        to a consumer with the old limit, so job queues are consumed anew."""
         tasks = consumer.task_consumer
         if tasks is None or self.closed:
             return
-        if self.crew.blocked and not self._paused:
-            self._paused = [queue for queue in tasks.queues if queue.name in conf().queues]
-            for queue in self._paused:
+        wanted = self.crew.prefetch()
+        if self.crew.blocked:
+            if not self._stopped:
+                self._stop_consuming(tasks)
+                self._return_all_but(0)
+        elif self._stopped or not self._prefetch / 2 <= wanted <= self._prefetch * 2:
+            self._stop_consuming(tasks)
+            self._return_all_but(wanted)
+            self._begin_consuming(tasks, wanted)
+
+    def _stop_consuming(self, tasks: Any) -> None:
+        for queue in tasks.queues:
+            if queue.name in conf().queues:
                 tasks.cancel_by_queue(queue.name)
-            while self._buffer:
-                _return(self._buffer.popleft())
-        elif self._paused and not self.crew.blocked:
-            paused, self._paused = self._paused, []
-            for queue in paused:
-                tasks.add_queue(queue)
-            tasks.consume()
+                self._stopped.append(queue)
+
+    def _begin_consuming(self, tasks: Any, prefetch: int) -> None:
+        """A quorum queue's limit is the one that its channel had when its consumer began."""
+        queues, self._stopped, self._prefetch = self._stopped, [], prefetch
+        tasks.qos(prefetch_count=prefetch, apply_global=False)
+        for queue in queues:
+            tasks.add_queue(queue)
+        tasks.consume()
+
+    def _return_all_but(self, kept: int) -> None:
+        while len(self._buffer) > kept:
+            _return(self._buffer.pop())
 
     @property
     def claiming(self) -> bool:
@@ -120,7 +138,7 @@ class Intake:
         """The channel is gone, and with it the right to acknowledge: RabbitMQ gives these messages out again."""
         self._buffer.clear()
         self.others.clear()
-        self._paused = []
+        self._stopped, self._prefetch = [], 0
 
     def _acknowledge(self, batch: list[Arrived]) -> None:
         """Acknowledge; over a connection that broke meanwhile that cannot be done, and RabbitMQ gives the messages out again:

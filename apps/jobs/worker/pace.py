@@ -11,6 +11,8 @@ from collections.abc import Iterable
 AHEAD = 0.05
 #: What a job costs at least, in seconds: the engine's own overhead.
 OVERHEAD = 0.00015
+#: For each process a worker holds messages of so many seconds of work; at most so many; and so many before it has measured any.
+HOLD, MOST_HELD, HELD_AT_FIRST = 1.0, 500, 100
 #: Weight of the newest run in a kind's moving average (exponentially weighted).
 WEIGHT = 0.1
 
@@ -20,11 +22,18 @@ class Pace:
 
     def __init__(self) -> None:
         self._average: dict[str, float] = {}
+        self._of_all: float | None = None
 
     def ran(self, kind: str, seconds: float) -> None:
         """A run of this kind took so long."""
         known = self._average.get(kind)
         self._average[kind] = seconds if known is None else known + WEIGHT * (seconds - known)
+        self._of_all = seconds if self._of_all is None else self._of_all + WEIGHT * (seconds - self._of_all)
+
+    def prefetch(self, processes: int) -> int:
+        """How many messages to hold for so many processes."""
+        of_each = HELD_AT_FIRST if self._of_all is None else int(HOLD / max(self._of_all, OVERHEAD))
+        return processes * min(max(of_each, 1), MOST_HELD)
 
     def cost(self, kind: str) -> float:
         """What a job of this kind counts for, in seconds, between ``OVERHEAD`` and ``AHEAD``."""

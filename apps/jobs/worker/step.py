@@ -117,5 +117,6 @@ class JobReports(bootsteps.StartStopStep):
         jobs.watch_processes()
         hub.add_reader(channel.reports, jobs.crew.read_reports)
         hub.call_repeatedly(TICK, jobs.crew.tick)
+        hub.call_soon(jobs.intake.look, consumer)
         hub.call_repeatedly(TICK, jobs.intake.look, consumer)
         hub.call_repeatedly(1.0, jobs.intake.pump)
