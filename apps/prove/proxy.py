@@ -56,6 +56,12 @@ class Link:
         self._cut = None
         self._flows.set()
 
+    def close(self) -> None:
+        """Listen no more, and reset what is connected."""
+        if self._server is not None:
+            self._server.close()
+        _reset(self._clients | self._servers)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._clients.add(writer)
         try:
@@ -101,7 +107,8 @@ class Network:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._links: dict[tuple[str, str], Link] = {}
-        threading.Thread(target=self._loop.run_forever, name="prove-network", daemon=True).start()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="prove-network", daemon=True)
+        self._thread.start()
 
     def connect(self, client: str, server: str, upstream: Service) -> int:
         """Lay a link. Returns the port that the client is told."""
@@ -119,8 +126,19 @@ class Network:
             self._loop.call_soon_threadsafe(link.heal)
 
     def close(self) -> None:
-        """End the loop; what is connected is dropped with the process."""
+        """Drop all connections, and end the loop."""
+        asyncio.run_coroutine_threadsafe(self._hang_up(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    async def _hang_up(self) -> None:
+        for link in self._links.values():
+            link.close()
+        under_way = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
 
     def _chosen(self, server: str, client: str | None) -> list[Link]:
         return [link for (c, s), link in self._links.items() if s == server and client in (None, c)]

@@ -15,13 +15,14 @@ from apps.prove.evidence import Evidence
 from apps.prove.faults.base import FAULTS, Happened
 from apps.prove.story import story
 
-#: Violations that are told with their whole story; the rest by name.
-STORIES = 20
+#: Violations of each check that are told with their whole story; the rest by name.
+STORIES = 5
 
 
 def summary(evidence: Evidence, violations: Sequence[Violation], *, seed: int, **more: Any) -> dict[str, Any]:
     """What ``prove.json`` holds; docs/prove.md describes it."""
     counts = Counter(violation.check for violation in violations)
+    told = [found for name in CHECKS for found in [v for v in violations if v.check == name][:STORIES]]
     runs = sum(len(runs) for runs in evidence.runs.values())
     return {
         "seed": seed,
@@ -35,9 +36,9 @@ def summary(evidence: Evidence, violations: Sequence[Violation], *, seed: int, *
             {
                 "seed": seed,
                 **violation._asdict(),
-                "story": story(evidence, violation.job) if violation.job and number < STORIES else [],
+                "story": story(evidence, violation.job) if violation.job and violation in told else [],
             }
-            for number, violation in enumerate(violations)
+            for violation in violations
         ],
         **more,
         "checks": {name: counts[name] for name in CHECKS},
@@ -108,7 +109,7 @@ def show(verdict: dict[str, Any], console: Console) -> None:
         promise = (CHECKS[name].__doc__ or "").strip()
         checks.add_row(name, promise, f"[bold red]{count}[/]" if count else "[green]0[/]")
     console.print(checks)
-    for violation in verdict["violations"][:STORIES]:
+    for violation in [found for found in verdict["violations"] if found["story"] or not found["job"]]:
         console.print(f"\n[bold red]{violation['check']}[/], seed {violation['seed']}: ", end="")
         console.print(violation["text"], markup=False, highlight=False)
         for line in violation["story"]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from apps.prove.faults.base import Fault
 
 #: The share of rounds in which two faults happen at once.
-PAIRS = 0.3
+PAIRS = 0.6
 
 
 def rounds(faults: Sequence[Fault], seed: int) -> Iterator[list[Fault]]:

@@ -26,12 +26,12 @@ from apps.prove.proxy import Network
 
 #: Seconds; shorter than the defaults, so that ten minutes hold many deaths. The engine's code is the same.
 TIMES = {
-    "FURROW_WORKER_LEASE": "6",
+    "FURROW_WORKER_LEASE": "5",
     "FURROW_LEADER_LEASE": "4",
     "FURROW_SHUTDOWN_GRACE": "3",
     "FURROW_RESEND_AFTER": "10",
 }
-LEASE = 6.0
+LEASE = 5.0
 #: Jobs a second that the submitters aim at together.
 RATE = {"postgresql": 600, "sqlite": 120}
 _VARIABLES = {"postgres": "DATABASE_URL", "rabbitmq": "BROKER_URL", "redis": "REDIS_URL"}

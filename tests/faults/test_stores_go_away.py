@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 
 from apps.jobs.api import Attempt, Job, State, submit, submit_many
+from apps.jobs.broker import Publisher
 from apps.jobs.models import Leader
 from tests import kinds, services
 from tests.stack import Stack, all_ended, wait_until
@@ -77,6 +78,18 @@ def test_lost_messages_are_found_and_sent_again(bare: Stack) -> None:
     bare.worker()
     all_ended()
     assert Job.objects.filter(pk__in=ids, state=State.SUCCEEDED, attempt=1).count() == 30
+
+
+def test_a_job_with_three_messages_runs_once(bare: Stack, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    ids = submit_many(kinds.sleeps, [{"seconds": 0, "mark": str(mark)} for _ in range(40)])
+    publisher = Publisher(services.broker.url)
+    publisher.publish("default", [(id, "kinds.sleeps") for id in ids for _ in range(3)])
+    publisher.close()
+    bare.worker()
+    all_ended()
+    runs = Counter(line.split()[0] for line in mark.read_text().splitlines() if line.endswith("began"))
+    assert runs == {str(id): 1 for id in ids}
 
 
 def test_a_deleted_queue_is_declared_again(bare: Stack) -> None:

@@ -208,7 +208,8 @@ class Ledger(threading.Thread):
         won = {claimed.id: claimed for claimed in sql.write(connection, self.lease.worker, group)}
         claims, batch.claims = batch.claims, []
         for ids, callback in claims:
-            self._call_soon(callback, [won[id] for id in ids if id in won])
+            # Of two messages of one job one gets it.
+            self._call_soon(callback, [won.pop(id) for id in ids if id in won])
 
     def _write_one_by_one(self, batch: _Batch) -> None:
         """A value that the database refuses must not take its neighbours with it: its own job fails with the reason."""

@@ -33,13 +33,13 @@ def reset_rabbitmq(scene: Scene) -> None:
 @fault("rabbitmq")
 def partition_rabbitmq(scene: Scene) -> None:
     """Nothing passes between everybody and RabbitMQ; then all arrives late."""
-    _everybody(scene, "rabbitmq", "hold", 1.0, 12.0)
+    _everybody(scene, "rabbitmq", "hold", 1.0, 8.0)
 
 
 @fault("rabbitmq")
 def half_open_rabbitmq(scene: Scene) -> None:
     """RabbitMQ's ends of all connections are gone, and for a while nobody is told."""
-    _everybody(scene, "rabbitmq", "half", 1.0, 12.0)
+    _everybody(scene, "rabbitmq", "half", 1.0, 8.0)
 
 
 @fault("redis")

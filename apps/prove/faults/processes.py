@@ -6,7 +6,7 @@ from apps.prove.faults.base import Scene, fault
 from apps.prove.program import Program, send
 from apps.prove.stack import LEASE, TIMES
 
-_FREEZE = (LEASE + 1.5, LEASE + 4.0)
+_FREEZE = (LEASE + 1.0, LEASE + 3.0)
 
 
 @fault("worker")

@@ -31,7 +31,7 @@ def restart_rabbitmq(scene: Scene) -> None:
 @fault("rabbitmq")
 def freeze_rabbitmq(scene: Scene) -> None:
     """SIGSTOP RabbitMQ, then SIGCONT: connections stay open, and nobody answers."""
-    _freeze(scene, "rabbitmq", 2.0, 12.0)
+    _freeze(scene, "rabbitmq", 2.0, 8.0)
 
 
 @fault("rabbitmq")
