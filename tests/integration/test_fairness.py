@@ -1,9 +1,10 @@
 """No job waits behind a long one while a process is free somewhere."""
 
+from collections import Counter
+
 import pytest
 
 from apps.jobs.api import Job, State, submit, submit_many
-from apps.jobs.models import Worker
 from tests import kinds
 from tests.stack import Stack, wait_until
 
@@ -50,6 +51,6 @@ def test_a_worker_that_joins_gets_its_share_of_what_the_first_has_not_begun(bare
     wait_until(lambda: Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() >= 20)
     bare.worker("two", processes=1)
     wait_until(lambda: Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == 300, seconds=60)
-    shares = [Job.objects.filter(pk__in=ids, worker=worker.pk).count() for worker in Worker.objects.all()]
+    shares = Counter(Job.objects.filter(pk__in=ids).values_list("worker", flat=True))
     assert len(shares) == 2
-    assert min(shares) >= 30
+    assert min(shares.values()) >= 30
