@@ -55,7 +55,7 @@ format: .venv/.development  ## Format the code and repair what the linter can
 bench-quick: .venv/.runtime  ## Measure against Celery (under three minutes): .run/bench-quick.json
 	.venv/bin/python -m benchmarks quick $(ARGS)
 
-bench: .venv/.runtime  ## Measure against all peers, in .run/bench.json
+bench: .venv/.runtime  ## Measure against all peers (under 25 minutes): .run/bench.json
 	.venv/bin/python -m benchmarks full $(ARGS)
 
 bench-cases: .venv/.runtime  ## Try what kills queue tables (20 minutes): .run/bench-cases.json

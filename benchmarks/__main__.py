@@ -47,7 +47,7 @@ class Mode:
 _ALL = catalogue.OURS + catalogue.CELERY + catalogue.OTHERS
 MODES = {
     "quick": Mode(catalogue.OURS + catalogue.CELERY, "bench-quick.json", 3, 1.0, (), 0, 170),
-    "full": Mode(_ALL, "bench.json", 3, 1.0, (1, 20), 20, 7200),
+    "full": Mode(_ALL, "bench.json", 3, 1.0, (1, 20), 20, 1500),
     "smoke": Mode([catalogue.OURS[0], catalogue.CELERY[0]], "bench-smoke.json", 1, 0.02, (20,), 1, 600),
 }
 

@@ -96,7 +96,7 @@ def _table(title: str, metrics: list[str], rows: list[Row]) -> list[str]:
     lines = ["", f"### {title}", "", f"Median (minimum to maximum); runs: {_runs(rows)}.", ""]
     lines.append("| | " + " | ".join(f"{metric} ({units[metric]})" for metric in metrics) + " |")
     lines.append("|---" * (len(metrics) + 1) + "|")
-    for peer in dict.fromkeys(row["peer"] for row in rows):
+    for peer in dict.fromkeys(row["peer"] for row in rows if row["metric"] in metrics):
         lines.append(f"| {peer} | " + " | ".join(_cell(cells.get((peer, metric))) for metric in metrics) + " |")
     return lines
 
@@ -114,4 +114,6 @@ def _runs(rows: list[Row]) -> str:
 def _cell(row: Row | None) -> str:
     if row is None:
         return ""
+    if row["runs"] == 1:
+        return number(row["median"])
     return f"{number(row['median'])} ({number(row['min'])} to {number(row['max'])})"

@@ -1,5 +1,6 @@
-"""The submitter: ``python -m apps.prove.load SEED WEB_PORT``, until SIGTERM. Submits in every way there is, and writes down
-what it was told: the ids before the commit (``intent``), what came of it (``committed``, ``rolled back``; nothing: unknown).
+"""The submitter: ``python -m apps.prove.load SEED RATE WEB_PORT``, until SIGTERM. Submits in every way there is, and writes
+down what it was told: the ids before the commit (``intent``), and what came of it (``committed``, ``rolled back``; nothing:
+unknown).
 """
 
 import os
@@ -16,8 +17,8 @@ import django
 
 from apps.prove.records import Record
 
-#: Jobs that may wait for a dispatcher before the submitters pause: what is left over has to be run at the end.
-BACKLOG = 8_000
+#: Seconds of jobs that may wait before the submitters pause: what is left over has to be run at the end.
+BACKLOG = 20.0
 
 journal = Record("submits")
 
@@ -145,8 +146,8 @@ def through_the_web(port: int, dice: random.Random) -> int:
         return 0
 
 
-def main(seed: str, port: int) -> None:
-    """Submit at a steady rate."""
+def main(seed: str, rate: float, port: int) -> None:
+    """Submit about so many jobs a second."""
     django.setup()
     from django.db import Error, close_old_connections
 
@@ -155,13 +156,13 @@ def main(seed: str, port: int) -> None:
     dice = random.Random(f"{seed}:{os.getpid()}")  # noqa: S311 - no secret
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda *_: stopping.append(1))
-    rate, ahead, looked = float(os.environ["FURROW_PROVE_RATE"]), time.monotonic(), 0.0
+    ahead, looked = time.monotonic(), 0.0
     while not stopping:
         try:
             close_old_connections()
             if time.monotonic() - looked > 1.0:
                 looked = time.monotonic()
-                if Job.objects.filter(state__in=["pending", "queued"]).count() > BACKLOG:
+                if Job.objects.filter(state__in=["pending", "queued"]).count() > BACKLOG * rate:
                     time.sleep(1.0)
                     continue
             done = through_the_web(port, dice) if dice.random() < 0.1 else submit_something(dice, 120)
@@ -174,4 +175,4 @@ def main(seed: str, port: int) -> None:
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]))

@@ -32,7 +32,7 @@ TIMES = {
     "FURROW_RESEND_AFTER": "10",
 }
 LEASE = 5.0
-#: Jobs a second that the submitters aim at together.
+#: Jobs a second that the submitters aim at together, unless told otherwise.
 RATE = {"postgresql": 600, "sqlite": 120}
 _VARIABLES = {"postgres": "DATABASE_URL", "rabbitmq": "BROKER_URL", "redis": "REDIS_URL"}
 
@@ -40,10 +40,11 @@ _VARIABLES = {"postgres": "DATABASE_URL", "rabbitmq": "BROKER_URL", "redis": "RE
 class Stack:
     """See the module. ``database`` is ``postgresql`` or ``sqlite``; ``modules`` are loaded besides the campaign's kinds."""
 
-    def __init__(self, folder: Path, database: str, *, seed: int, modules: Iterable[str] = ()) -> None:
+    def __init__(self, folder: Path, database: str, *, seed: int, rate: float = 0, modules: Iterable[str] = ()) -> None:
         self.folder = folder
         self.vendor = database
         self.seed = seed
+        self.rate = rate or RATE[database]
         self.mark = _mark(folder)
         self._modules = list(modules)
         self.rabbitmq = RabbitMQ(folder / "rabbitmq")
@@ -168,16 +169,15 @@ class Stack:
         self.web_port = ports.choose(ports.spread(27000, self.folder))
         gunicorn = ["-m", "gunicorn", "apps.prove.web", "--bind", f"127.0.0.1:{self.web_port}", "-k", "gthread"]
         gunicorn += ["--threads", "4", "--no-control-socket"]
+        load = [str(self.rate / 2), str(self.web_port)]
         commands = {
             **{f"dispatcher-{n}": [*python, "manage.py", "dispatcher"] for n in (1, 2)},
             **{f"worker-{n}": [*celery, "--hostname", f"worker-{n}@prove"] for n in (1, 2)},
             "web": [*python, *gunicorn],
-            **{f"client-{n}": [*python, "-m", "apps.prove.load", f"{self.seed}:{n}", str(self.web_port)] for n in (1, 2)},
+            **{f"client-{n}": [*python, "-m", "apps.prove.load", f"{self.seed}:{n}", *load] for n in (1, 2)},
         }
-        rate = {"FURROW_PROVE_RATE": str(RATE[self.vendor] / 2)}
         for name, command in commands.items():
-            env = self.environ(name) | rate
-            self.programs[name] = Program(name, command, env, self.folder / "log" / f"{name}.log")
+            self.programs[name] = Program(name, command, self.environ(name), self.folder / "log" / f"{name}.log")
         threading.Thread(target=self._tend_until_the_end, name="prove-tend", daemon=True).start()
         for role in ("dispatcher", "worker", "web"):
             for program in self.of(role):

@@ -33,7 +33,16 @@ FAULTS = [
 def prove(*options: str) -> tuple[int, dict[str, Any], str]:
     """Run it; its exit code, what it wrote down, and what it said."""
     folder = RUN / "proof"
-    command = [sys.executable, "manage.py", "prove", "--database", "sqlite" if ON_SQLITE else "postgresql", *options]
+    command = [
+        sys.executable,
+        "manage.py",
+        "prove",
+        "--rate",
+        "100",
+        "--database",
+        "sqlite" if ON_SQLITE else "postgresql",
+        *options,
+    ]
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, "FURROW_RUN": str(folder)}, capture_output=True, text=True, timeout=400
     )
@@ -48,7 +57,7 @@ def prove(*options: str) -> tuple[int, dict[str, Any], str]:
 
 @pytest.mark.engine
 def test_a_short_campaign_finds_every_promise_kept() -> None:
-    code, verdict, said = prove("--minutes", "0.75", "--faults", ",".join(FAULTS), "--seed", "1234")
+    code, verdict, said = prove("--minutes", "0.5", "--faults", ",".join(FAULTS), "--seed", "1234")
     assert verdict["violations"] == [], said
     assert code == 0, said
     assert verdict["jobs"] > 500
