@@ -100,6 +100,13 @@ def hard_sleeper(seconds: float) -> str:
 
 
 @job
+def marks(mark: str, n: int) -> int:
+    """Say in a file that it began, and return the number."""
+    append(mark, "began")
+    return n
+
+
+@job
 def sleeps(seconds: float, mark: str = "") -> str:
     """Sleep, and say in a file when it began."""
     if mark:

@@ -63,6 +63,29 @@ def test_a_killed_pool_process_reruns_only_what_it_ran(bare: Stack, tmp_path: Pa
     assert Attempt.objects.exclude(outcome="succeeded").count() == 1
 
 
+def test_a_process_killed_among_hundreds_claimed_ahead_reruns_one_job_and_loses_no_result(bare: Stack, tmp_path: Path) -> None:
+    mark, kills = tmp_path / "mark", 3
+    bare.dispatcher()
+    worker = bare.worker(processes=2)
+    ids = submit_many(kinds.marks, [{"mark": str(mark), "n": n} for n in range(6_000)])
+
+    def hundreds_ahead() -> bool:
+        return Job.objects.filter(state=State.RUNNING).count() >= 100
+
+    for _ in range(kills):
+        wait_until(hundreds_ahead, seconds=30)
+        pool_process_of(worker).kill()
+    all_ended()
+    assert dict(Job.objects.filter(state=State.SUCCEEDED).values_list("pk", "result")) == {id: n for n, id in enumerate(ids)}
+    # Only what was running ran again: one job a kill at most, and its row says why.
+    crashed = {str(id) for id in Attempt.objects.exclude(outcome="succeeded").values_list("job", flat=True)}
+    twice = {id for id, times in runs(mark).items() if times > 1}
+    assert twice <= crashed
+    assert len(crashed) <= kills
+    assert set(Attempt.objects.exclude(outcome="succeeded").values_list("outcome", flat=True)) <= {"crashed"}
+    assert Attempt.objects.filter(outcome="succeeded").count() == len(ids)
+
+
 def test_sigterm_waits_for_short_jobs_and_hands_long_ones_back_uncounted(bare: Stack, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     bare.dispatcher()
