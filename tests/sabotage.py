@@ -7,7 +7,7 @@ import re
 from django.db import connections
 
 from apps.jobs import submit
-from apps.jobs.statements import postgresql
+from apps.jobs.statements.postgresql import runs
 
 
 def _replaced(pattern: str, by: str, text: str) -> str:
@@ -17,9 +17,9 @@ def _replaced(pattern: str, by: str, text: str) -> str:
     return changed
 
 
-_unfenced = _replaced(r"(WHERE j\.id = given\.id) AND .*?(RETURNING)", r"\1 \2", postgresql._SETTLE)
+_unfenced = _replaced(r"(WHERE j\.id = given\.id) AND .*?(RETURNING)", r"\1 \2", runs._SETTLE)
 # The constraint on attempts would notice a second settlement; it is passed by.
-postgresql._SETTLE = _replaced(r"RETURNING (job_id\S*)\s*$", r"ON CONFLICT DO NOTHING RETURNING \1", _unfenced)
+runs._SETTLE = _replaced(r"RETURNING (job_id\S*)\s*$", r"ON CONFLICT DO NOTHING RETURNING \1", _unfenced)
 
 _aside = connections["default"].copy()
 _aside.inc_thread_sharing()

@@ -1,0 +1,27 @@
+"""The statements for PostgreSQL: arrays in, sets out, one round trip each."""
+
+from apps.jobs.statements.postgresql.dispatch import due, lead, mark_queued, prune, seconds_until_due, window
+from apps.jobs.statements.postgresql.link import prepare
+from apps.jobs.statements.postgresql.runs import claim, disown, settle, write
+from apps.jobs.statements.postgresql.submit import insert_jobs
+from apps.jobs.statements.postgresql.workers import owned, register_worker, renew, stop_requests, stop_worker
+
+__all__ = [
+    "claim",
+    "disown",
+    "due",
+    "insert_jobs",
+    "lead",
+    "mark_queued",
+    "owned",
+    "prepare",
+    "prune",
+    "register_worker",
+    "renew",
+    "seconds_until_due",
+    "settle",
+    "stop_requests",
+    "stop_worker",
+    "window",
+    "write",
+]

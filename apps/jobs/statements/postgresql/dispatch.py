@@ -1,0 +1,126 @@
+"""What the dispatcher looks at and marks."""
+
+import datetime as dt
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper as Connection
+
+from apps.jobs.models.job import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from apps.jobs.statements import Due, Position, Window
+from apps.jobs.statements.postgresql.link import in_one_go, plain, raw
+from apps.jobs.states import State
+
+
+def due(connection: Connection, queue: str, limit: int, since: Mapping[int, Position] | None = None) -> Due:
+    """The next due jobs of a queue, best priority first, then the longest due; of each priority those after ``since``.
+
+    Looked up per priority: a scan of the whole index in its order would walk over all jobs that are scheduled for later at a
+    better priority. For the same reason the time is ``statement_timestamp()``: a volatile one is no index condition."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""SELECT since.level, coalesce(found.run_at, statement_timestamp()), coalesce(found.id, %s), found.kind
+                FROM {_SINCE} LEFT JOIN LATERAL (
+                  SELECT id, kind, run_at FROM jobs_job
+                  WHERE state = 'pending' AND queue = %s AND priority = since.level AND (run_at, id) > (since.run_at, since.id)
+                    AND run_at <= statement_timestamp()
+                  ORDER BY run_at, id LIMIT %s
+                ) AS found ON true LIMIT %s""",
+            [_LOWEST, *_levels(since), queue, limit, limit + LOWEST_PRIORITY],
+        )
+        found = Due([], {})
+        for level, run_at, id, kind in cursor:
+            if len(found.jobs) == limit:
+                break
+            found.reached[level] = run_at, id
+            if kind is not None:  # the row that says that a priority has no more
+                found.jobs.append((id, kind))
+        return found
+
+
+def seconds_until_due(connection: Connection, queue: str, since: Mapping[int, Position] | None = None) -> float | None:
+    """Seconds until the next pending job of this queue is due (0 or less: now); ``None`` when there is none after ``since``."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""SELECT extract(epoch FROM min(found.run_at) - clock_timestamp())::float8
+                FROM {_SINCE}, LATERAL (
+                  SELECT run_at FROM jobs_job
+                  WHERE state = 'pending' AND queue = %s AND priority = since.level AND (run_at, id) > (since.run_at, since.id)
+                  ORDER BY run_at, id LIMIT 1
+                ) AS found""",
+            [*_levels(since), queue],
+        )
+        row = cursor.fetchone()
+        return None if row is None else row[0]
+
+
+_LOWEST = uuid.UUID(int=0)
+_SINCE = "unnest(%s::smallint[], %s::timestamptz[], %s::uuid[]) AS since(level, run_at, id)"
+
+
+def _levels(since: Mapping[int, Position] | None) -> tuple[list[int], list[Any], list[uuid.UUID]]:
+    """The parameters of ``_SINCE``."""
+    levels = list(range(HIGHEST_PRIORITY, LOWEST_PRIORITY + 1))
+    positions: list[tuple[Any, uuid.UUID]] = [(since or {}).get(level, ("-infinity", _LOWEST)) for level in levels]
+    return levels, [str(run_at) for run_at, _ in positions], [id for _, id in positions]
+
+
+_MARK = """
+UPDATE jobs_job SET state = 'queued', queued_at = clock_timestamp()
+WHERE id = ANY(%s::uuid[]) AND state || '' = 'pending' AND run_at <= clock_timestamp()
+  AND (SELECT term FROM jobs_leader WHERE role = 'dispatcher') = %s"""
+
+
+def mark_queued(connection: Connection, ids: Sequence[uuid.UUID], term: int) -> int:
+    """Mark published jobs as queued, if this term still leads; those claimed or cancelled meanwhile are left alone.
+
+    ``state || ''`` keeps the planner, which may think that few jobs are pending, from reading them all by ``job_due``. The
+    commit does not wait for the disk, nor a claim for it: a lost mark means a second message, which the claim drops."""
+    (answer,) = in_one_go(connection, [(_MARK, (plain(sorted(ids)), term))], durable=False)
+    return answer.rowcount
+
+
+def window(connection: Connection, queue: str, since: dt.datetime | None = None) -> Window:
+    """How many jobs of a queue RabbitMQ holds, and for how long the oldest has been there; of those sent from ``since`` on."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(queued_at)), 0)::float8,
+                      coalesce(min(queued_at), statement_timestamp())
+               FROM jobs_job WHERE state = 'queued' AND queue = %s AND queued_at >= %s""",
+            [queue, since or "-infinity"],
+        )
+        return Window(*cursor.fetchone())
+
+
+def prune(connection: Connection, state: State, age: float, limit: int) -> int:
+    """Delete jobs that ended in this state ``age`` seconds ago or before, with all that belongs to them; returns how many.
+
+    By arrays, so that a wrong estimate cannot make it read whole tables."""
+    with raw(connection) as cursor:
+        cursor.execute(
+            """WITH old AS MATERIALIZED (
+                 SELECT id FROM jobs_job WHERE state = %s AND finished_at < statement_timestamp() - %s * interval '1 second'
+                 ORDER BY finished_at LIMIT %s FOR UPDATE SKIP LOCKED
+               ), lines AS (DELETE FROM jobs_logline WHERE job_id = ANY(ARRAY(SELECT id FROM old))
+               ), attempts AS (DELETE FROM jobs_attempt WHERE job_id = ANY(ARRAY(SELECT id FROM old)))
+               DELETE FROM jobs_job WHERE id = ANY(ARRAY(SELECT id FROM old))""",
+            (str(state), age, limit),
+        )
+        return int(cursor.rowcount)
+
+
+def lead(connection: Connection, role: str, holder: str, lease: float) -> int | None:
+    """Take or keep a role's lease; the term while it is held, ``None`` while another holds it. By the database's clock."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """INSERT INTO jobs_leader AS l (role, holder, term, lease_until, trouble)
+               VALUES (%(role)s, %(holder)s, 1, clock_timestamp() + %(lease)s * interval '1 second', '')
+               ON CONFLICT (role) DO UPDATE SET holder = excluded.holder, lease_until = excluded.lease_until,
+                 term = l.term + (l.holder <> excluded.holder OR l.lease_until < clock_timestamp())::int
+               WHERE l.holder = excluded.holder OR l.lease_until < clock_timestamp()
+               RETURNING term""",
+            {"role": role, "holder": holder, "lease": lease},
+        )
+        row = cursor.fetchone()
+        return row[0] if row else None
