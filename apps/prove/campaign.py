@@ -88,8 +88,8 @@ class Campaign:
                 [since],
             )
             fresh = len(nodes) == len(self.stack.of("worker")) and self.stack.database.rows(
-                "SELECT 1 FROM prove_move a JOIN prove_move b ON b.job = a.job AND b.seq > a.seq "
-                f"WHERE a.seq > ? AND a.before IS NULL AND b.before = 'running' AND b.{ended} LIMIT 1",
+                "SELECT 1 FROM prove_move m JOIN jobs_job j ON j.id = m.job "
+                "WHERE m.seq > ? AND m.before IS NULL AND j.finished_at IS NOT NULL AND j.attempt > 0 LIMIT 1",
                 [since],
             )
             alive = all(program.alive for program in self.stack.programs.values())

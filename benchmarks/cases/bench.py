@@ -1,6 +1,5 @@
 """What the cases share: the servers, a database of the case's own, the dispatcher and a worker with two processes."""
 
-import re
 import subprocess
 import time
 from pathlib import Path
@@ -128,22 +127,15 @@ class Bench:
         return {**self.meter.read(self.worker), "dispatcher": Meter.of(self.dispatcher)}
 
     def memory(self) -> dict[str, float]:
-        """MiB of the dispatcher, the worker's main process, its pool, and RabbitMQ; shared pages are counted once in all."""
+        """MiB (RSS) of the dispatcher, the worker's main process, the larger of its pool's, and RabbitMQ. Not PSS: that changes
+        when processes cease to share a page, though none of them has grown."""
         assert self.worker
         assert self.dispatcher
         main, *pool = self.worker.processes()
         broker = psutil.Process(self.servers.broker.daemon.pid)
-        return {
-            "dispatcher": _pss(self.dispatcher.processes()),
-            "worker": _pss([main]),
-            "pool": _pss(pool),
-            "rabbitmq": _pss([broker]),
-        }
+        dispatcher = psutil.Process(self.dispatcher.popen.pid)
+        processes = {"dispatcher": [dispatcher], "worker": [main], "pool process": pool, "rabbitmq": [broker]}
+        return {name: max(one.memory_info().rss for one in found) / 2**20 for name, found in processes.items()}
 
     def _start(self, role: str, command: list[str]) -> Program:
         return Program(role, [word.format_map(self.env) for word in command], self.env, self.folder)
-
-
-def _pss(processes: list[psutil.Process]) -> float:
-    texts = [Path(f"/proc/{process.pid}/smaps_rollup").read_text() for process in processes]
-    return sum(int(found) for text in texts for found in re.findall(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)) / 1024

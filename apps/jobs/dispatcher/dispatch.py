@@ -1,4 +1,4 @@
-"""Dispatch: due jobs go to RabbitMQ, best priority first, and only about two seconds of work of them.
+"""Dispatch: due jobs go to RabbitMQ, best priority first, and only about a second of work of them.
 
 The jobs are published first and marked ``queued`` after RabbitMQ confirmed them, without a lock in between: a worker may claim
 one before it is marked (a claim accepts ``pending``), and a crash between the two makes a second message, which the claim of
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 #: Jobs in one round of publishing, confirming and marking.
 BATCH = 500
 #: How long messages should wait in RabbitMQ at most, in seconds.
-TARGET_WAIT = 2.0
+TARGET_WAIT = 1.0
 SMALLEST, LARGEST = 50, 20_000
 #: Less than this part of a batch is not worth one.
 ENOUGH = 4
