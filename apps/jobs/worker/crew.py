@@ -131,7 +131,7 @@ class Crew:
         except UnknownKind:
             timeout = None
         now = time.monotonic()
-        self.running[pid] = Running(job, pid, now, now + timeout if timeout else float("inf"))
+        self.running[pid] = Running(job, pid, now, now + timeout if timeout else float("inf"), self.events.hostname)
         self.events.started(job, at)
 
     def _on_ended(self, pid: int, ended: tuple[Any, ...]) -> None:
@@ -147,8 +147,8 @@ class Crew:
     def _over(self, pid: int) -> Running | None:
         """This process runs its job no longer."""
         running = self.running.pop(pid, None)
-        if running is not None and running.active is not None:
-            running.active.over()
+        if running is not None:
+            running.over()
         return running
 
     # --- deaths and timeouts ----------------------------------------------------------------------------------------------
@@ -181,7 +181,6 @@ class Crew:
             self._abandon()
         for running in self.running.values():
             running.enforce(now)
-            running.active = running.active or self.events.active(running.job, running.pid, now - running.began)
         self.events.flush()
         if self._suspect_since and now - self._suspect_since > LOST_IN_HAND:
             self._suspect_since = 0.0

@@ -13,7 +13,6 @@ from typing import Any
 
 import amqp
 from celery.utils.time import utcoffset
-from celery.worker import state as celery_state
 from kombu.exceptions import OperationalError
 
 from apps.jobs.statements import Claimed, Settlement
@@ -28,42 +27,8 @@ SHOWN = 300
 _quoted = json.JSONEncoder().encode
 
 
-class ActiveJob:
-    """What Celery's worker knows of a running job, for ``inspect active`` and the revoke command."""
-
-    def __init__(self, job: Claimed, pid: int, at: float, hostname: str) -> None:
-        self.id, self.name, self.worker_pid, self.time_start = job.id, job.kind, pid, at
-        self._arguments, self.hostname = job.arguments, hostname
-        self.acknowledged = True
-
-    def info(self, safe: bool = False) -> dict[str, Any]:
-        """As Celery's ``Request.info``."""
-        return {
-            "id": self.id,
-            "name": self.name,
-            "args": [],
-            "kwargs": self._arguments[:SHOWN],
-            "type": self.name,
-            "hostname": self.hostname,
-            "time_start": self.time_start,
-            "acknowledged": True,
-            "delivery_info": {},
-            "worker_pid": self.worker_pid,
-        }
-
-    def over(self) -> None:
-        """It runs no longer."""
-        celery_state.requests.pop(self.id, None)
-
-    def terminate(self, pool: Any, signal: Any = None) -> None:
-        """Flower's Terminate: cancel the job."""
-        from apps.jobs.worker.remote import cancel_from_celery
-
-        cancel_from_celery(self.id)
-
-
 class Events:
-    """Tells Celery's event dispatcher (if events are on) and Celery's own state what happens to jobs."""
+    """Tells Celery's event dispatcher, if events are on, what happens to jobs."""
 
     def __init__(self, hostname: str) -> None:
         self.hostname = hostname
@@ -114,15 +79,7 @@ class Events:
 
     def started(self, job: Claimed, at: float) -> None:
         """A pool process began a job."""
-        celery_state.total_count[job.kind] += 1
         self._send("task-started", job.id, at, "")
-
-    def active(self, job: Claimed, pid: int, seconds: float) -> ActiveJob:
-        """It has been running for so long: Celery's remote control knows of it until it is over."""
-        active = ActiveJob(job, pid, time.time() - seconds, self.hostname)
-        celery_state.requests[active.id] = active
-        celery_state.active_requests.add(active)
-        return active
 
     def ended(self, job: Claimed, settlement: Settlement) -> None:
         """A run is over."""

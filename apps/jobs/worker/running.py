@@ -1,4 +1,4 @@
-"""A job that a pool process runs, as the parent sees it: its timeout and its cancellation."""
+"""A job that a pool process runs, as the parent sees it: its timeout, its cancellation, and what Celery knows of it."""
 
 import logging
 import os
@@ -8,9 +8,13 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from celery.worker import state as celery_state
+
 from apps.jobs.statements import Claimed
 from apps.jobs.states import Outcome
 from apps.jobs.worker import channel
+from apps.jobs.worker.events import SHOWN
+from apps.jobs.worker.remote import cancel_from_celery
 
 logger = logging.getLogger(__name__)
 
@@ -19,18 +23,51 @@ logger = logging.getLogger(__name__)
 CANCEL_GRACE = 5.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Running:
-    """Begun, and not ended."""
+    """Begun, and not ended. To Celery it is a request: ``inspect active`` lists it, the revoke command cancels it."""
 
     job: Claimed
     pid: int
     began: float  #: monotonic seconds
     deadline: float  #: monotonic seconds; infinity without a timeout
+    hostname: str
     doom: Outcome | None = None  #: why its process was killed by us
     cancelled: float = 0.0  #: monotonic seconds of when it was asked to stop; 0: it was not
     interrupted: bool = False
-    active: Any = None  #: what Celery's remote control is told of it, once it has run for a moment
+
+    def __post_init__(self) -> None:
+        celery_state.requests[self.job.id] = self
+        celery_state.active_requests.add(self)
+        celery_state.total_count[self.job.kind] += 1
+
+    def over(self) -> None:
+        """It runs here no longer."""
+        celery_state.requests.pop(self.job.id, None)
+
+    @property
+    def id(self) -> str:
+        """The id, as Celery asks for it."""
+        return self.job.id
+
+    def info(self, safe: bool = False) -> dict[str, Any]:
+        """As Celery's ``Request.info``."""
+        return {
+            "id": self.job.id,
+            "name": self.job.kind,
+            "args": [],
+            "kwargs": self.job.arguments[:SHOWN],
+            "type": self.job.kind,
+            "hostname": self.hostname,
+            "time_start": time.time() - (time.monotonic() - self.began),
+            "acknowledged": True,
+            "delivery_info": {},
+            "worker_pid": self.pid,
+        }
+
+    def terminate(self, pool: Any, signal: Any = None) -> None:
+        """Flower's Terminate: cancel the job."""
+        cancel_from_celery(self.job.id)
 
     def ask_to_stop(self, process: int) -> None:
         """Somebody cancelled it: its next progress, log or check call raises. ``process`` is the index of its pool process."""
