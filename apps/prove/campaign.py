@@ -1,6 +1,5 @@
 """The course of a campaign: load, faults, healing, draining."""
 
-import logging
 import random
 import sqlite3
 import time
@@ -14,8 +13,6 @@ from deploy.processes import until
 from apps.prove import schedule
 from apps.prove.faults.base import FAULTS, Fault, Happened, Scene
 from apps.prove.stack import Stack
-
-logger = logging.getLogger(__name__)
 
 AWAY = (psycopg.Error, sqlite3.Error)
 #: So long (seconds) recovery may take; the next fault comes after it.

@@ -1,4 +1,4 @@
-"""What is left when every job has ended: it should be nothing."""
+"""What is left when every job and every process has ended: it should be nothing."""
 
 import time
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ def look(stack: Stack) -> list[str]:
         for program in stack.of(role):
             if not program.stop(seconds=30):
                 found.append(f"{program.name} did not end within 30 seconds of SIGTERM")
-    return found + list(_leases(stack))
+    return [*found, *_leases(stack), *_sessions(stack)]
 
 
 def _rows(stack: Stack) -> Iterator[str]:
@@ -46,8 +46,24 @@ def _messages(stack: Stack) -> Iterator[str]:
 
 def _leases(stack: Stack) -> Iterator[str]:
     epoch = stack.database.epoch
-    time.sleep(0.1)
     for node, pid in stack.database.rows("SELECT node, pid FROM jobs_worker WHERE stopped_at IS NULL"):
         yield f"worker {node} (process {pid}) has not given its lease back"
     for (holder,) in stack.database.rows(f"SELECT holder FROM jobs_leader WHERE {epoch('lease_until')} > ?", [time.time()]):
         yield f"{holder} still leads, and has ended"
+
+
+def _sessions(stack: Stack) -> Iterator[str]:
+    """Connections to PostgreSQL, and the locks that they hold, end with their processes."""
+    if stack.vendor != "postgresql":
+        return
+    left: list[tuple[str, ...]] = []
+
+    def none() -> bool:
+        left[:] = stack.database.rows(
+            "SELECT state, left(query, 100) FROM pg_stat_activity WHERE usename = 'prove' AND pid <> pg_backend_pid() "
+            "UNION ALL SELECT 'prepared transaction', gid FROM pg_prepared_xacts"
+        )
+        return not left
+
+    if not until(none, SETTLING, 0.5):
+        yield from (f"a session of a process that ended is left: {state}, {query}" for state, query in left)

@@ -91,13 +91,13 @@ def submit_something(dice: random.Random, size: int) -> int:
         (kinds.snoozes, {"times": dice.randint(1, 2)}),
         (kinds.writes, {}),
     ]
-    weights = [30, 20, 1, 10, 4, 4, 6, 15]
+    weights = [50.0, 15.0, 0.5, 6.0, 2.0, 2.0, 4.0, 10.0]
     if kinds.transactional is not None:
         menu.append((kinds.transactional, {}))
-        weights.append(20)
+        weights.append(10.0)
     way = dice.choices(
         ["many", "mixed", "savepoint", "rolled back", "submit", "delay", "apply_async", "cancelled"],
-        [35, 30, 8, 8, 6, 6, 6, 1],
+        [45, 20, 8, 8, 6, 6, 6, 1],
     )[0]
     tx = Transaction(way)
 

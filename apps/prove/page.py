@@ -20,6 +20,7 @@ def render(verdict: dict[str, Any]) -> str:
         "prove/page.html",
         {
             **verdict,
+            "numbers": {name: f"{verdict[name]:,}" for name in ("jobs", "runs", "duplicates")},
             "checks": [(name, (CHECKS[name].__doc__ or "").strip(), count) for name, count in verdict["checks"].items()],
             "faults": [{**row, "doc": FAULTS[row["kind"]].doc} for row in verdict["faults"]],
             "picture": _picture(verdict["settled_per_second"], verdict["timeline"]),

@@ -31,7 +31,7 @@ TIMES = {
     "FURROW_SHUTDOWN_GRACE": "3",
     "FURROW_RESEND_AFTER": "10",
 }
-LEASE = 5.0
+LEASE = float(TIMES["FURROW_WORKER_LEASE"])
 #: Jobs a second that the submitters aim at together, unless told otherwise.
 RATE = {"postgresql": 600, "sqlite": 120}
 _VARIABLES = {"postgres": "DATABASE_URL", "rabbitmq": "BROKER_URL", "redis": "REDIS_URL"}
