@@ -19,8 +19,8 @@ from apps.jobs.dispatcher.bookmark import Bookmark
 
 logger = logging.getLogger(__name__)
 
-#: Jobs in one round of publishing, confirming and marking: half of the window, between these. A round waits for RabbitMQ's disk,
-#: some 30 ms whatever its size.
+#: Jobs in one round of publishing, confirming and marking: half of the window, between these. A round waits for RabbitMQ's
+#: disk, some 30 ms whatever its size.
 BATCH, LARGEST_BATCH = 500, 2_000
 #: How long messages should wait in RabbitMQ at most, in seconds.
 TARGET_WAIT = 1.0
