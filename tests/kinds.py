@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from celery import shared_task
+from django.contrib.auth.models import Group
+from django.db import transaction
 
 from apps.jobs.api import Abort, Retry, RetryPolicy, Snooze, SoftTimeout, cancel, current_job, job
 
@@ -97,6 +99,26 @@ def hard_sleeper(seconds: float) -> str:
     """Sleep; killed after a second."""
     time.sleep(seconds)
     return "slept"
+
+
+@job(transactional=True, retry=QUICK)
+def writes(
+    name: str, then: Literal["returns", "raises", "dies", "dies after the commit", "waits"] = "returns", mark: str = ""
+) -> None:
+    """Write a row in the job's own transaction; on the first attempt something may happen to it after that."""
+    Group.objects.create(name=name)
+    if mark:
+        append(mark, "began")
+    if current_job.attempt > 1:
+        return
+    if then == "raises":
+        raise ValueError("after it wrote")
+    if then == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if then == "dies after the commit":
+        transaction.on_commit(lambda: os.kill(os.getpid(), signal.SIGKILL))
+    if then == "waits":
+        time.sleep(1.5)
 
 
 @job

@@ -91,6 +91,10 @@ class Abort(FurrowError):
     """Raised by a handler: fail now, whatever attempts are left."""
 
 
+class StaleRun(FurrowError):
+    """The job belongs to another run by now; what this one wrote in its transaction is rolled back."""
+
+
 class Interruption(BaseException):
     """Stops a handler from outside. A BaseException, so that ``except Exception`` in a handler cannot swallow it."""
 

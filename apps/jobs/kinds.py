@@ -47,6 +47,7 @@ class Kind:
         soft_timeout: float | None = None,
         timeout: float | None = None,
         expires: dt.timedelta | None = None,
+        transactional: bool = False,
     ) -> None:
         _refuse_handler(handler)
         self.handler = handler
@@ -57,6 +58,7 @@ class Kind:
         self.soft_timeout = soft_timeout
         self.timeout = timeout
         self.expires = expires
+        self.transactional = transactional
         self.doc = inspect.getdoc(handler) or ""
         self._refuse_what_cannot_work()
         self.arguments = Arguments(self.name, handler)
@@ -91,6 +93,14 @@ class Kind:
             )
         if self.expires is not None and not (isinstance(self.expires, dt.timedelta) and self.expires > dt.timedelta(0)):
             raise KindError(f"{self.name}: expires={self.expires!r} must be a datetime.timedelta of more than zero.")
+
+        if not isinstance(self.transactional, bool):
+            raise KindError(f"{self.name}: transactional={self.transactional!r} must be True or False.")
+        if self.transactional and inspect.iscoroutinefunction(self.handler):
+            raise KindError(
+                f"{self.name}: an async handler's queries run on other connections, so they would not be in its transaction: "
+                "make it a plain function, or leave transactional=True out."
+            )
 
     def __repr__(self) -> str:
         return f"<kind {self.name}>"
@@ -160,6 +170,7 @@ def job(
     soft_timeout: float | None = None,
     timeout: float | None = None,
     expires: dt.timedelta | None = None,
+    transactional: bool = False,
 ) -> Callable[[Handler], Kind]: ...
 def job(handler: Any = None, /, **options: Any) -> Any:
     """Make a function the handler of a kind of job.
@@ -172,6 +183,8 @@ def job(handler: Any = None, /, **options: Any) -> Any:
         soft_timeout: seconds after which ``SoftTimeout`` is raised inside the handler.
         timeout: seconds after which the process that runs it is killed.
         expires: a job that has not begun this long after its ``run_at`` is cancelled.
+        transactional: run the handler in a database transaction that also settles the job: what it writes there is
+            written exactly once, however often it has to run.
 
     Raises:
         KindError: at import, when the declaration cannot work; names the option, the reason and the remedy.

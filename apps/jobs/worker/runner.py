@@ -21,13 +21,15 @@ from typing import Any
 
 import pydantic_core
 from billiard import current_process
-from django.db import connections
+from django.db import connection, connections, transaction
 
+from apps.jobs import statements
 from apps.jobs.conf import conf
 from apps.jobs.context import _run
-from apps.jobs.errors import Cancelled, ResultError, Snooze, SoftTimeout, UnknownKind
+from apps.jobs.errors import Cancelled, ResultError, Snooze, SoftTimeout, StaleRun, UnknownKind
 from apps.jobs.kinds import Kind, get_kind
 from apps.jobs.retry import next_delay
+from apps.jobs.statements import Settlement
 from apps.jobs.states import Outcome, State
 from apps.jobs.storable import has_nul
 from apps.jobs.worker import channel
@@ -167,8 +169,8 @@ def run(id: str, kind_name: str, arguments: str, attempt: int, excused: int, max
     try:
         kind = get_kind(kind_name)
         given = kind.arguments.from_json(arguments)
-        value = _interruptions.call(current, kind.soft_timeout, lambda: _call(kind, given))
-        verdict = (State.SUCCEEDED, Outcome.SUCCEEDED, None, result_json(kind, value), "", "", "")
+        handle = _handle_and_settle if kind.transactional else _handle
+        verdict = (State.SUCCEEDED, Outcome.SUCCEEDED, None, handle(current, kind, given, started), "", "", "")
     except BaseException as error:  # SystemExit and interruptions too: this process goes on
         verdict = _verdict(current, error)
     finally:
@@ -176,6 +178,26 @@ def run(id: str, kind_name: str, arguments: str, attempt: int, excused: int, max
     _release_connections(failed=verdict[0] != State.SUCCEEDED)
     state, outcome, delay, *rest = verdict
     return (id, attempt, str(state), str(outcome), os.getpid(), started, time.time(), delay, *rest)
+
+
+def _handle(current: Run, kind: Kind, given: dict[str, Any], started: float) -> str | None:
+    return result_json(kind, _interruptions.call(current, kind.soft_timeout, lambda: _call(kind, given)))
+
+
+def _handle_and_settle(current: Run, kind: Kind, given: dict[str, Any], started: float) -> str | None:
+    """In one transaction, so that what the handler writes there is committed if, and only if, this run settles the job. The
+    parent settles it as well, as of every run: that finds it settled, or this run failed.
+
+    Raises:
+        StaleRun: the job is not this run's any more; nothing was written.
+    """
+    with transaction.atomic(durable=True):
+        result = _handle(current, kind, given, started)
+        ended = State.SUCCEEDED, Outcome.SUCCEEDED, os.getpid(), started, time.time()
+        settlement = Settlement(str(current.id), current.attempt, *ended, result=result)
+        if not statements.on(connection).settle(connection, [settlement]):
+            raise StaleRun("its worker lost the job while it ran: what it wrote is rolled back")
+    return result
 
 
 def _call(kind: Kind, arguments: dict[str, Any]) -> Any:
@@ -246,8 +268,8 @@ def _story(error: BaseException) -> str:
 
 def _release_connections(*, failed: bool) -> None:
     """Keep the process's database connections for the next job; not after an error, which may have left them unusable."""
-    for connection in connections.all(initialized_only=True):
+    for link in connections.all(initialized_only=True):
         if failed:
-            connection.close()
+            link.close()
         else:
-            connection.close_if_unusable_or_obsolete()
+            link.close_if_unusable_or_obsolete()
