@@ -52,6 +52,11 @@ class JobConsumer(Consumer):
         self.controller.jobs.intake.drop()
         self.controller.jobs.crew.assigned.pool_forgot()
 
+    def loop_args(self) -> Any:
+        """Asked for right before the event loop begins, at every connection."""
+        watch_the_dying(self.pool._pool)
+        return super().loop_args()
+
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Any:
         """What comes over the jobs' exchange goes to the intake, also when its kind is unknown here (of an older or newer
         release): the claim makes it ours, and the pool process hands it back with the reason."""
@@ -65,3 +70,11 @@ class JobConsumer(Consumer):
                 ordinary(message)
 
         return on_message
+
+
+def watch_the_dying(pool: Any) -> None:
+    """Let the event loop watch a process again that it has seen end, and that cannot be reaped yet. At the next connection
+    Celery 5.7 would fall over it (``ValueError: file descriptor is None``), and the worker would end."""
+    for process in pool._pool:
+        if getattr(process, "_sentinel_poll", 0) is None:
+            del process._sentinel_poll
