@@ -215,7 +215,8 @@ def result_json(kind: Kind, value: Any) -> str | None:
         return None
     try:
         text = pydantic_core.to_json(value, inf_nan_mode="constants").decode()
-        json.loads(text, parse_constant=_no_constant)
+        if "NaN" in text or "Infinity" in text:  # perhaps only within a string
+            json.loads(text, parse_constant=_no_constant)
     except (ValueError, pydantic_core.PydanticSerializationError) as error:
         raise ResultError(f"{kind.name} returned a {type(value).__name__} that has no JSON form: {error}") from None
     if has_nul(text):
