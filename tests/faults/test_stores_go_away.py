@@ -59,8 +59,9 @@ def test_the_broker_is_killed_under_load(bare: Stack, tmp_path: Path) -> None:
 def test_a_job_that_runs_while_the_broker_goes_away_is_recorded_at_once(bare: Stack, tmp_path: Path) -> None:
     bare.dispatcher()
     bare.worker()
-    job = submit(kinds.sleeps, {"seconds": 2})
-    wait_until(lambda: Job.objects.get(pk=job.pk).state == State.RUNNING)
+    mark = tmp_path / "mark"
+    job = submit(kinds.sleeps, {"seconds": 2, "mark": str(mark)})
+    wait_until(mark.exists)
     services.broker.stop()
     wait_until(lambda: Job.objects.get(pk=job.pk).state == State.SUCCEEDED, seconds=15)
 

@@ -150,6 +150,8 @@ class Service(ABC):
 
     def _launch(self) -> None:
         self._sweep()
+        # A killed server is a zombie before its last thread has let go of the port; others know it under this one.
+        processes.until(lambda: ports.is_free(self.port), timeout=3)
         self._remember(port=ports.choose(ports.spread(self.first_port, self.folder), remembered=self.port))
         self.launch(self.command())
 
