@@ -66,6 +66,21 @@ def test_a_job_that_runs_while_the_broker_goes_away_is_recorded_at_once(bare: St
     wait_until(lambda: Job.objects.get(pk=job.pk).state == State.SUCCEEDED, seconds=15)
 
 
+def test_connections_are_cut_while_a_job_runs(bare: Stack, tmp_path: Path) -> None:
+    bare.dispatcher()
+    worker = bare.worker()
+    mark = tmp_path / "mark"
+    job = submit(kinds.sleeps, {"seconds": 8, "mark": str(mark)})
+    wait_until(mark.exists)
+    services.broker.ctl("close_all_connections", "as asked")
+    wait_until(lambda: worker.text.count("Connected to amqp") == 2)
+    more = submit(kinds.add, {"a": 1})
+    wait_until(lambda: Job.objects.get(pk=more.pk).state == State.SUCCEEDED)
+    all_ended()
+    assert Job.objects.get(pk=job.pk).attempt == 1
+    assert worker.popen.poll() is None
+
+
 def test_lost_messages_are_found_and_sent_again(bare: Stack) -> None:
     bare.dispatcher()
     ids = submit_many(kinds.add, [{"a": n} for n in range(30)])

@@ -35,6 +35,7 @@ class Running:
     doom: Outcome | None = None  #: why its process was killed by us
     cancelled: float = 0.0  #: monotonic seconds of when it was asked to stop; 0: it was not
     interrupted: bool = False
+    eventer: Any = None  #: Celery sets it on every active request when the broker's connection is made anew
 
     def __post_init__(self) -> None:
         celery_state.requests[self.job.id] = self
