@@ -100,7 +100,9 @@ def truthful(e: Evidence) -> Found:
             did = {run.how: run for run in runs if run.attempt == row.number}
             if row.outcome == "succeeded" and ("end" not in did or (did["end"].ended or 0) > row.finished + BLUR):
                 yield id, f"attempt {row.number} is recorded as succeeded, and its handler had not come to its end"
-            if row.outcome in ("failed", "snoozed") and "raise" not in did:
+            # What surrounds a transactional handler, BEGIN and COMMIT, may fail without it.
+            itself = job.kind != "prove.transactional"
+            if itself and row.outcome in ("failed", "snoozed") and "raise" not in did:
                 yield id, f"attempt {row.number} is recorded as {row.outcome}, and its handler did not raise"
             if row.outcome == "succeeded" and job.kind == "prove.writes" and row.number not in e.writes.get(id, []):
                 yield id, f"attempt {row.number} succeeded, and what its handler had committed is gone"

@@ -199,6 +199,14 @@ def test_a_database_that_forgot_a_claim_explains_two_runs_of_one_attempt() -> No
     assert broken(e) == [("unexplained_duplicates", DONE)]
 
 
+def test_a_transaction_that_cannot_begin_fails_without_its_handler() -> None:
+    e = clean()
+    e.runs[FAILED].clear()
+    assert broken(e) == [("truthful", FAILED), ("truthful", FAILED)]
+    e.jobs[FAILED] = e.jobs[FAILED]._replace(kind="prove.transactional")
+    assert broken(e) == []
+
+
 def test_a_submit_of_unknown_outcome_may_be_there_or_not_but_it_ends() -> None:
     e = clean()
     e.submits[0].outcome = ""
