@@ -165,7 +165,7 @@ def main(seed: str, rate: float, port: int) -> None:
                 if Job.objects.filter(state__in=["pending", "queued"]).count() > BACKLOG * rate:
                     time.sleep(1.0)
                     continue
-            done = through_the_web(port, dice) if dice.random() < 0.1 else submit_something(dice, 120)
+            done = through_the_web(port, dice) if dice.random() < 0.1 else submit_something(dice, 200)
         except Error:
             time.sleep(0.2)
             continue

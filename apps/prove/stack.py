@@ -33,7 +33,7 @@ TIMES = {
 }
 LEASE = float(TIMES["FURROW_WORKER_LEASE"])
 #: Jobs a second that the submitters aim at together, unless told otherwise.
-RATE = {"postgresql": 600, "sqlite": 120}
+RATE = {"postgresql": 800, "sqlite": 120}
 _VARIABLES = {"postgres": "DATABASE_URL", "rabbitmq": "BROKER_URL", "redis": "REDIS_URL"}
 
 

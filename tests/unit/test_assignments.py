@@ -53,3 +53,17 @@ def test_a_drain_that_the_pool_forgot_is_ordered_again(pool: Pool) -> None:
     assert assigned.draining == {4711}
     assigned.hand_out()
     assert len(pool.orders) == 3
+
+
+def test_what_is_in_hand_is_neither_in_the_channel_nor_begun(pool: Pool) -> None:
+    assigned = Assignments(SimpleNamespace(pool=pool))
+    assigned.add([job(n) for n in range(4)])
+    taken = [channel.assignments.receive() for _ in range(2)]  # by pool processes
+    assert taken[0] is not None
+    assigned.begun(taken[0][0])
+    untaken = assigned.take_back()
+    assert {claimed.id for claimed in untaken} == {job(2).id, job(3).id}
+    assert assigned.in_hand() == {job(1)}
+    assigned.add(untaken)
+    assert assigned.give_up([job(1)]) == [job(1)]
+    assert set(assigned) == {job(2), job(3)}

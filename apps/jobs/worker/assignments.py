@@ -79,11 +79,16 @@ class Assignments:
         self._ready.clear()
         return untaken
 
-    def give_up(self) -> list[Claimed]:
-        """What was taken, and not reported to have begun; no longer assigned."""
-        taken = list(self._handed.values())
-        self._handed.clear()
-        return taken
+    def in_hand(self) -> set[Claimed]:
+        """After :meth:`take_back`: what was taken and not reported to have begun; with a living process, for a moment only."""
+        return set(self._handed.values())
+
+    def give_up(self, jobs: Iterable[Claimed] | None = None) -> list[Claimed]:
+        """These, or all, that were taken and not reported to have begun; no longer assigned."""
+        lost = list(self._handed.values() if jobs is None else jobs)
+        for job in lost:
+            del self._handed[job.id]
+        return lost
 
     def _start_drain(self) -> None:
         self._last_handle += 1

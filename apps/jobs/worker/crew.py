@@ -45,6 +45,7 @@ class Crew:
         self.running: dict[int, Running] = {}
         self.assigned = Assignments(worker)
         self._suspect_since = 0.0
+        self._in_hand: set[Claimed] = set()  # of some process, when last looked at
         self._blocked_since = 0.0
         self._deaf = False  # reports are not read: the ledger is behind
         self._lost_leases = 0
@@ -183,8 +184,7 @@ class Crew:
             running.enforce(now)
         self.events.flush()
         if self._suspect_since and now - self._suspect_since > LOST_IN_HAND:
-            self._suspect_since = 0.0
-            self._give_up_lost()
+            self._give_up_lost(now)
         self._listen_again()
         self.read_reports()
         self._look_whether_blocked(now)
@@ -230,12 +230,16 @@ class Crew:
         self.assigned.take_back()
         self.assigned.give_up()
 
-    def _give_up_lost(self) -> None:
-        """After a death: what is neither in the channel nor begun was in the dead process's hand."""
+    def _give_up_lost(self, now: float) -> None:
+        """After a death: what is neither in the channel nor begun is in somebody's hand, and if it still is at the second look,
+        it was the dead process's. At the first look a living one may just have taken it."""
         self._read()
         untaken = self.assigned.take_back()
-        for job in self.assigned.give_up():
+        in_hand = self.assigned.in_hand()
+        for job in self.assigned.give_up(in_hand & self._in_hand):
             self.hand_back(job, "its pool process died before it began")
+        self._in_hand = in_hand - self._in_hand
+        self._suspect_since = now if self._in_hand else 0.0
         self.assigned.add(untaken)
 
     def hand_back(self, job: Claimed, reason: str) -> None:

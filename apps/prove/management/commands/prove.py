@@ -37,7 +37,7 @@ class Command(BaseCommand):
         parser.add_argument("--seed", type=int, help="draw the same faults in the same order again; default: a new one")
         parser.add_argument("--database", choices=["postgresql", "sqlite"], default="postgresql")
         parser.add_argument("--faults", default="", metavar="KIND,KIND", help="only these; `--faults list` names them all")
-        parser.add_argument("--rate", type=float, default=0, help="jobs a second; default 600, on SQLite 120")
+        parser.add_argument("--rate", type=float, default=0, help="jobs a second; default 800, on SQLite 120")
         parser.add_argument("--keep", action="store_true", help="keep the folder also when nothing was violated")
         # A module that the private processes load: the tests break the engine with it, to see that it is noticed.
         parser.add_argument("--sabotage", default="", help=SUPPRESS)
