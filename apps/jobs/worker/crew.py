@@ -238,7 +238,7 @@ class Crew:
         in_hand = self.assigned.in_hand()
         for job in self.assigned.give_up(in_hand & self._in_hand):
             self.hand_back(job, "its pool process died before it began")
-        self._in_hand = set() if self._in_hand else in_hand
+        self._in_hand = in_hand - self._in_hand
         self._suspect_since = now if self._in_hand else 0.0
         self.assigned.add(untaken)
 
