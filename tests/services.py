@@ -1,8 +1,9 @@
 """Loaded before Django's settings (``-p tests.services``): starts the private servers that the tests use, and points the
 settings to them. They live in ``.run/test`` and end with the test run; nothing outside of it is touched.
 
-``DATABASE=sqlite`` runs the tests on SQLite instead of PostgreSQL; ``FURROW_TEST_RUN`` names another folder. A second run
-in the same folder waits for the first; what a killed run left behind is ended.
+``DATABASE=sqlite`` runs the tests on SQLite instead of PostgreSQL; ``FURROW_TEST_RUN`` names another folder; with
+``FURROW_TEST_KEEP=1`` the servers go on, and the next run begins sooner. A second run in the same folder waits for the first;
+what a killed run left behind is ended.
 """
 
 import atexit
@@ -46,7 +47,8 @@ _wait_for_other_runs()
 #: Marks the processes that the tests start, in their environment.
 MARK = f"tests in {RUN}"
 processes.sweep(MARK)
-atexit.register(_stop)
+if not os.environ.get("FURROW_TEST_KEEP"):
+    atexit.register(_stop)
 for service in services:
     service.start()
 
