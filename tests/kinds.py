@@ -238,3 +238,9 @@ def cancels_itself_and_fails() -> None:
     assert current_job.id is not None
     cancel(current_job.id)
     raise ValueError("too late")
+
+
+@job(permission="auth.change_group")
+def guarded(n: int = 0) -> int:
+    """Only for people who may change groups."""
+    return n

@@ -3,6 +3,7 @@
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
@@ -32,3 +33,30 @@ def check_broker_credentials(**kwargs: Any) -> list[CheckMessage]:
             )
         ]
     return []
+
+
+@register(Tags.models)
+def check_kind_permissions(**kwargs: Any) -> list[CheckMessage]:
+    """A permission that a kind asks for should exist: nobody but superusers could have one that does not."""
+    from apps.jobs.kinds import all_kinds
+
+    return [
+        Warning(
+            f"The kind {kind.name} asks for the permission {kind.permission!r}, which no model declares.",
+            hint="Correct the name, declare it in a model's Meta.permissions, or create the Permission row by hand.",
+            obj=kind.name,
+            id="jobs.W002",
+        )
+        for kind in all_kinds()
+        if kind.permission and kind.permission not in _declared_permissions()
+    ]
+
+
+def _declared_permissions() -> set[str]:
+    """The full names of all permissions that models declare."""
+    names = set()
+    for model in apps.get_models():
+        meta = model._meta
+        names |= {f"{meta.app_label}.{action}_{meta.model_name}" for action in meta.default_permissions}
+        names |= {f"{meta.app_label}.{codename}" for codename, _name in meta.permissions}
+    return names

@@ -25,6 +25,7 @@ Handler = Callable[..., Any]
 
 _kinds: dict[str, "Kind"] = {}
 _NAME = re.compile(r"[\w-]+(\.[\w-]+)*")
+_PERMISSION = re.compile(r"\w+\.\w+")
 
 
 class Kind:
@@ -48,6 +49,7 @@ class Kind:
         timeout: float | None = None,
         expires: dt.timedelta | None = None,
         transactional: bool = False,
+        permission: str = "",
     ) -> None:
         _refuse_handler(handler)
         self.handler = handler
@@ -59,6 +61,7 @@ class Kind:
         self.timeout = timeout
         self.expires = expires
         self.transactional = transactional
+        self.permission = permission
         self.doc = inspect.getdoc(handler) or ""
         self._refuse_what_cannot_work()
         self.arguments = Arguments(self.name, handler)
@@ -100,6 +103,11 @@ class Kind:
             raise KindError(
                 f"{self.name}: an async handler's queries run on other connections, so they would not be in its transaction: "
                 "make it a plain function, or leave transactional=True out."
+            )
+        if not isinstance(self.permission, str) or (self.permission and not _PERMISSION.fullmatch(self.permission)):
+            raise KindError(
+                f"{self.name}: permission={self.permission!r} must be a permission's full name, app.codename, "
+                "such as 'billing.refund_order'."
             )
 
     def __repr__(self) -> str:
@@ -171,6 +179,7 @@ def job(
     timeout: float | None = None,
     expires: dt.timedelta | None = None,
     transactional: bool = False,
+    permission: str = "",
 ) -> Callable[[Handler], Kind]: ...
 def job(handler: Any = None, /, **options: Any) -> Any:
     """Make a function the handler of a kind of job.
@@ -185,6 +194,7 @@ def job(handler: Any = None, /, **options: Any) -> Any:
         expires: a job that has not begun this long after its ``run_at`` is cancelled.
         transactional: run the handler in a database transaction that also settles the job: what it writes there is
             written exactly once, however often it has to run.
+        permission: people need this permission (``app.codename``) too, to submit jobs of this kind and to act on them.
 
     Raises:
         KindError: at import, when the declaration cannot work; names the option, the reason and the remedy.

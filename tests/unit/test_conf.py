@@ -10,6 +10,7 @@ from pytest_django import Settings
 from apps.jobs import checks, statements
 from apps.jobs.broker import explain_url
 from apps.jobs.conf import Conf, conf
+from tests import kinds
 
 
 def refusal(settings: Settings, **given: Any) -> str:
@@ -135,3 +136,11 @@ def test_a_database_that_is_not_supported_is_named() -> None:
     connection = SimpleNamespace(vendor="mysql")
     with pytest.raises(ImproperlyConfigured, match=r"PostgreSQL and SQLite, not on mysql: change DATABASE_URL"):
         statements.on(connection)  # type: ignore[arg-type]
+
+
+def test_a_kinds_permission_that_no_model_declares_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert checks.check_kind_permissions() == []
+    monkeypatch.setattr(kinds.guarded, "permission", "auth.chnage_group")
+    (warning,) = checks.check_kind_permissions()
+    assert (warning.id, warning.obj) == ("jobs.W002", "kinds.guarded")
+    assert "'auth.chnage_group', which no model declares" in warning.msg

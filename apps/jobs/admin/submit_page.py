@@ -18,6 +18,7 @@ from apps.jobs.conf import conf
 from apps.jobs.errors import UnknownKind
 from apps.jobs.kinds import Kind, all_kinds, get_kind
 from apps.jobs.models import Job
+from apps.jobs.permissions import may_submit, may_view
 
 #: Recent runs that the list of kinds shows for each.
 RUNS = 12
@@ -35,10 +36,12 @@ class Row:
 
 @require_GET
 def kinds(request: HttpRequest) -> HttpResponse:
-    """All kinds, grouped by module."""
+    """All kinds that this user may submit, grouped by module."""
     _check_permission(request)
     groups: dict[str, list[Row]] = {}
     for kind in all_kinds():
+        if not may_submit(request.user, kind):
+            continue
         runs = list(Job.objects.filter(kind=kind.name).order_by("-id").only("state", "created_at")[:RUNS])
         row = Row(kind.name, kind.queue, docstrings.first_line(kind.doc), runs)
         groups.setdefault(kind.name.rpartition(".")[0] or wording.NOTHING, []).append(row)
@@ -49,7 +52,7 @@ def kinds(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def form(request: HttpRequest, name: str) -> HttpResponse:
     """The form of one kind; posted, it submits and leads to the job's page."""
-    _check_permission(request)
+    _check_permission(request, name)
     try:
         kind = get_kind(name)
     except UnknownKind as error:
@@ -65,8 +68,8 @@ def form(request: HttpRequest, name: str) -> HttpResponse:
     return _page(request, "admin/jobs/submit/form.html", context, 200 if not filled.errors else 422)
 
 
-def _check_permission(request: HttpRequest) -> None:
-    if not request.user.has_perm("jobs.submit_job"):
+def _check_permission(request: HttpRequest, kind: str | None = None) -> None:
+    if not may_submit(request.user, kind):
         raise PermissionDenied
 
 
@@ -96,7 +99,7 @@ def _earlier(request: HttpRequest, kind: Kind) -> Job | None:
     except ValueError:
         return None
     # Its arguments may be seen only by those who may see jobs.
-    if not request.user.has_perm("jobs.view_job"):
+    if not may_view(request.user):
         return None
     job = Job.objects.filter(pk=wanted, kind=kind.name).first()
     if job is None:
@@ -106,7 +109,7 @@ def _earlier(request: HttpRequest, kind: Kind) -> Job | None:
 
 def _submitted(request: HttpRequest, job: Job) -> HttpResponse:
     messages.success(request, f"Submitted: {job.kind} {job.pk}")
-    if request.user.has_perm("jobs.view_job"):
+    if may_view(request.user):
         return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[job.pk]))
     return HttpResponseRedirect(reverse("admin:jobs_job_submit"))
 

@@ -1,0 +1,64 @@
+"""Who may see, submit and act: what :mod:`apps.jobs.permissions` decides."""
+
+import pytest
+from django.contrib.auth.models import AnonymousUser, Permission, User
+
+from apps.jobs.permissions import forbidden_kinds, may_act, may_submit, may_view
+from tests import kinds
+
+pytestmark = pytest.mark.django_db
+
+
+def somebody(*names: str) -> User:
+    """A user with these permissions."""
+    user = User.objects.create(username=f"somebody {names}", is_staff=True)
+    for name in names:
+        app, _, codename = name.partition(".")
+        user.user_permissions.add(Permission.objects.get(content_type__app_label=app, codename=codename))
+    return User.objects.get(pk=user.pk)
+
+
+def decisions(user: object) -> tuple[bool, ...]:
+    """View, submit (a plain kind, a guarded one), act (on a plain kind, on a guarded one)."""
+    return (
+        may_view(user),
+        may_submit(user, kinds.add),
+        may_submit(user, "kinds.guarded"),
+        may_act(user, "kinds.add"),
+        may_act(user, kinds.guarded),
+    )
+
+
+ALL = ("jobs.view_job", "jobs.submit_job", "jobs.act_on_job")
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ((), (False, False, False, False, False)),
+        (("jobs.view_job",), (True, False, False, False, False)),
+        (("jobs.submit_job",), (False, True, False, False, False)),
+        (("jobs.act_on_job",), (False, False, False, False, False)),
+        (("auth.change_group",), (False, False, False, False, False)),
+        (ALL, (True, True, False, True, False)),
+        ((*ALL, "auth.change_group"), (True, True, True, True, True)),
+    ],
+)
+def test_decisions(names: tuple[str, ...], expected: tuple[bool, ...]) -> None:
+    assert decisions(somebody(*names)) == expected
+
+
+def test_the_ends_of_the_scale() -> None:
+    nobodies = [None, AnonymousUser(), User(username="gone", is_superuser=True, is_active=False)]
+    assert {decisions(user) for user in nobodies} == {(False,) * 5}
+    assert decisions(User(username="root", is_superuser=True)) == (True,) * 5
+
+
+def test_the_kinds_that_a_bulk_statement_leaves_out() -> None:
+    assert forbidden_kinds(somebody(*ALL)) == ["kinds.guarded"]
+    assert forbidden_kinds(somebody("auth.change_group")) == []
+    assert forbidden_kinds(None) == ["kinds.guarded"]
+
+
+def test_a_kind_that_is_not_registered_asks_for_nothing_of_its_own() -> None:
+    assert may_act(somebody(*ALL), "kinds.long_gone")
