@@ -5,7 +5,7 @@ from typing import Any, LiteralString
 import psycopg
 
 
-def _uuid7(milliseconds: str) -> str:
+def uuid7(milliseconds: str) -> str:
     """An SQL expression: a UUIDv7 of this many milliseconds since the epoch (another SQL expression)."""
     stamped = f"overlay(uuid_send(gen_random_uuid()) PLACING substring(int8send({milliseconds}) FROM 3) FROM 1 FOR 6)"
     return f"encode(set_bit(set_bit({stamped}, 52, 1), 53, 1), 'hex')::uuid"
@@ -18,7 +18,7 @@ def pending(link: psycopg.Connection[Any], jobs: int, *, priority: int = 5, dela
     """Jobs that are due after an interval (SQL text); one transaction, so all of them at the same time."""
     link.execute(
         f"""INSERT INTO jobs_job (id, kind, arguments, priority, run_at)
-            SELECT {_uuid7(_NOW)}, 'furrow_kinds.noop', '{{"work": 0}}', %s, now() + %s::interval
+            SELECT {uuid7(_NOW)}, 'furrow_kinds.noop', '{{"work": 0}}', %s, now() + %s::interval
             FROM generate_series(1, %s)""",
         (priority, delay, jobs),
     )
@@ -28,7 +28,7 @@ def finished(link: psycopg.Connection[Any], jobs: int, *, newest: float, days: f
     """Jobs that succeeded, spread over some days the first of them ``newest`` days ago, each with its attempt."""
     link.execute(
         f"""WITH made AS (
-              SELECT {_uuid7("(extract(epoch FROM at) * 1000)::bigint")} AS id, at
+              SELECT {uuid7("(extract(epoch FROM at) * 1000)::bigint")} AS id, at
               FROM (SELECT now() - (%s - i::float8 / %s * %s) * interval '1 day' - interval '1 minute' AS at
                     FROM generate_series(1, %s) AS i) AS times
             ), attempts AS (
