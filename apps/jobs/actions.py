@@ -1,49 +1,119 @@
-"""What a person may do to a job: cancel it, run it again. Each is one guarded UPDATE; losing the race is a return value."""
+"""What a person may do to jobs: each is one guarded UPDATE, of one job or of many; losing the race is a return value.
 
+Each function takes an id, several ids, or a query set that narrows the jobs further, and returns how many it changed: those
+that had moved on meanwhile, or do not exist, are left alone.
+"""
+
+import datetime as dt
 import uuid
+from collections.abc import Iterable
+from typing import Any
 
 from django.db import router, transaction
-from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Coalesce, Greatest, Now
 
-from apps.jobs.models import Job
+from apps.jobs.conf import conf
+from apps.jobs.errors import OptionError, did_you_mean
+from apps.jobs.models import Attempt, Job, LogLine
+from apps.jobs.models.job import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from apps.jobs.states import FINAL, UNSTARTED, State
 from apps.locks.wakeup import wake
 
-
-def cancel(job_id: uuid.UUID, *, reason: str = "cancelled by request") -> bool:
-    """Cancel a job: one that has not begun never begins; a running one is asked to stop.
-
-    Returns:
-        ``False`` when the job had ended, or does not exist.
-    """
-    unstarted = Job.objects.filter(pk=job_id, state__in=UNSTARTED)
-    if unstarted.update(state=State.CANCELLED, finished_at=Now(), error=reason[:500]):
-        return True
-    return bool(Job.objects.filter(pk=job_id, state=State.RUNNING).update(cancel_requested_at=Now()))
+#: One job, several, or those of a query set.
+Jobs = uuid.UUID | Iterable[uuid.UUID] | QuerySet[Job]
 
 
-def retry(job_id: uuid.UUID) -> bool:
-    """Run a job again that has ended: from pending, due now, with one attempt more if none was left.
+def cancel(jobs: Jobs, *, reason: str = "cancelled by request") -> int:
+    """Cancel: what has not begun never begins; what runs is asked to stop. What had ended is left alone."""
+    rows = _rows(jobs)
+    cancelled = rows.filter(state__in=UNSTARTED).update(state=State.CANCELLED, finished_at=Now(), error=reason[:500])
+    running = rows.filter(state=State.RUNNING)
+    return cancelled + running.update(cancel_requested_at=Coalesce("cancel_requested_at", Now()))
 
-    Returns:
-        ``False`` when it has not ended, or does not exist.
-    """
-    from django.db.models import F
-    from django.db.models.functions import Greatest
 
-    again = Job.objects.filter(Q(state__in=FINAL), pk=job_id).update(
-        state=State.PENDING,
-        run_at=Now(),
-        finished_at=None,
-        queued_at=None,
-        expires_at=None,
-        cancel_requested_at=None,
-        progress=None,
-        progress_note="",
-        error="",
-        max_attempts=Greatest(F("max_attempts"), F("attempt") - F("excused") + 1),
+def retry(jobs: Jobs) -> int:
+    """Run again what has ended: from pending, due now, with one attempt more where none was left."""
+    return _woken(
+        _rows(jobs)
+        .filter(state__in=FINAL)
+        .update(
+            state=State.PENDING,
+            run_at=Now(),
+            finished_at=None,
+            queued_at=None,
+            expires_at=None,
+            cancel_requested_at=None,
+            progress=None,
+            progress_note="",
+            error="",
+            max_attempts=Greatest(F("max_attempts"), F("attempt") - F("excused") + 1),
+        )
     )
-    if again:
+
+
+def run_now(jobs: Jobs) -> int:
+    """Make due now what is pending and due later."""
+    return _woken(_rows(jobs).filter(state=State.PENDING, run_at__gt=Now()).update(run_at=Now()))
+
+
+def snooze(jobs: Jobs, until: dt.datetime) -> int:
+    """Let what has not begun wait until this (aware) time; a message that is on its way will be dropped.
+
+    Raises:
+        OptionError: a time without its zone.
+    """
+    if until.utcoffset() is None:
+        raise OptionError("the job", {"until": f"{until.isoformat()} has no time zone: pass an aware datetime"})
+    rows = _rows(jobs).filter(Q(expires_at__isnull=True) | Q(expires_at__gt=until), state__in=[State.PENDING, State.QUEUED])
+    return rows.update(state=State.PENDING, run_at=until, queued_at=None)
+
+
+def change_priority(jobs: Jobs, priority: int) -> int:
+    """Give what has not begun this priority. What is in RabbitMQ already keeps its place there.
+
+    Raises:
+        OptionError: not a whole number from 0 to 9.
+    """
+    if type(priority) is not int or not HIGHEST_PRIORITY <= priority <= LOWEST_PRIORITY:
+        text = f"{priority!r} must be a whole number; {HIGHEST_PRIORITY} goes first, {LOWEST_PRIORITY} last"
+        raise OptionError("the job", {"priority": text})
+    return _woken(_rows(jobs).filter(state__in=UNSTARTED).exclude(priority=priority).update(priority=priority))
+
+
+def change_queue(jobs: Jobs, queue: str) -> int:
+    """Move what has not begun to another queue. What was in RabbitMQ is sent again; a worker of the old queue that takes the
+    old message first may still run it.
+
+    Raises:
+        OptionError: no such queue.
+    """
+    if queue not in conf().queues:
+        known = did_you_mean(queue, conf().queues)
+        raise OptionError("the job", {"queue": f"{queue!r} is unknown; {known} (FURROW['QUEUES'])"})
+    rows = _rows(jobs).exclude(queue=queue)
+    moved = rows.filter(state__in=[State.PENDING, State.QUEUED]).update(state=State.PENDING, queue=queue, queued_at=None)
+    return _woken(moved + rows.filter(state=State.WAITING).update(queue=queue))
+
+
+def delete(jobs: Jobs) -> int:
+    """Delete what has ended, with its attempts and log lines."""
+    using = router.db_for_write(Job)
+    with transaction.atomic(using=using):
+        ended = list(_rows(jobs).filter(state__in=FINAL).select_for_update().values_list("pk", flat=True))
+        for model, column in ((LogLine, "job"), (Attempt, "job"), (Job, "pk")):
+            rows: Any = model._default_manager.filter(**{f"{column}__in": ended})
+            rows._raw_delete(using)
+    return len(ended)
+
+
+def _rows(jobs: Jobs) -> QuerySet[Job]:
+    if isinstance(jobs, QuerySet):
+        return jobs.order_by()
+    return Job.objects.filter(pk__in=[jobs] if isinstance(jobs, uuid.UUID) else list(jobs)).order_by()
+
+
+def _woken(changed: int) -> int:
+    if changed:
         transaction.on_commit(wake, using=router.db_for_write(Job), robust=True)
-    return bool(again)
+    return changed

@@ -8,7 +8,7 @@ def send_invoice(order_id: int, copy_to: str | None = None) -> dict: ...
 submit(send_invoice, {"order_id": 7}, countdown=30)
 """
 
-from apps.jobs.actions import cancel, retry
+from apps.jobs.actions import cancel, change_priority, change_queue, delete, retry, run_now, snooze
 from apps.jobs.context import current_job
 from apps.jobs.errors import (
     Abort,
@@ -29,6 +29,7 @@ from apps.jobs.explain import Situation, situation
 from apps.jobs.kinds import Kind, all_kinds, get_kind, job
 from apps.jobs.models import Attempt, Job, LogLine
 from apps.jobs.retry import RetryPolicy
+from apps.jobs.secret import Secret
 from apps.jobs.states import FINAL, Outcome, State
 from apps.jobs.submit import submit, submit_many
 
@@ -49,6 +50,7 @@ __all__ = [
     "Outcome",
     "Retry",
     "RetryPolicy",
+    "Secret",
     "Situation",
     "Snooze",
     "SoftTimeout",
@@ -57,11 +59,16 @@ __all__ = [
     "UnknownKind",
     "all_kinds",
     "cancel",
+    "change_priority",
+    "change_queue",
     "current_job",
+    "delete",
     "get_kind",
     "job",
     "retry",
+    "run_now",
     "situation",
+    "snooze",
     "submit",
     "submit_many",
 ]

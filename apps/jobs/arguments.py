@@ -5,14 +5,17 @@ the row becomes ``date``, ``UUID``, ``Decimal``, … again, and a row written by
 """
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, get_type_hints
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import pydantic
 import pydantic_core
 
 from apps.jobs.conf import conf
 from apps.jobs.errors import ArgumentError, KindError
+from apps.jobs.secret import Secret
 from apps.jobs.storable import has_nul, keys_are_text, unstorable
 
 _REMEDIES = {
@@ -43,6 +46,7 @@ class Arguments:
             self._serialize = pydantic.TypeAdapter(self.model).serializer
             self._check_defaults()
             self.schema = self.model.model_json_schema(mode="validation")
+            self.secret = self._secret()
         except _NO_JSON as error:
             self._blame_hint(fields, error)
 
@@ -56,9 +60,24 @@ class Arguments:
             if name not in hints:
                 raise KindError(f"{self.kind}: argument {name!r} has no type hint; write {name}: int (or str, date, …).")
             default = ... if parameter.default is parameter.empty else parameter.default
+            hint = Annotated[hints[name], Secret] if _is_secret(hints[name]) else hints[name]
             # The alias lets an argument have any name, also one that pydantic keeps for itself (model_…, json, copy).
-            fields[f"a_{name}"] = (hints[name], pydantic.Field(default, alias=name, validate_default=True))
+            fields[f"a_{name}"] = (hint, pydantic.Field(default, alias=name, validate_default=True))
         return fields
+
+    def _secret(self) -> frozenset[str]:
+        """The names of the arguments that are never shown."""
+        parts = self.schema.get("properties", {})
+        found = frozenset(name for name, part in parts.items() if part.get("writeOnly"))
+        inner = {**{name: part for name, part in parts.items() if name not in found}, "": self.schema.get("$defs", {})}
+        for name, part in inner.items():
+            if '"writeOnly": true' in json.dumps(part):
+                where = f"argument {name!r}" if name else "a model"
+                raise KindError(
+                    f"{self.kind}: {where} has a secret inside, which could not be stored: mark the whole argument, "
+                    "Annotated[…, Secret]."
+                )
+        return found
 
     def _check_defaults(self) -> None:
         for name, parameter in self.signature.parameters.items():
@@ -115,7 +134,7 @@ class Arguments:
         try:
             checked = self.model.model_validate(values)
         except pydantic.ValidationError as error:
-            raise ArgumentError(self.kind, explain(error)) from None
+            raise ArgumentError(self.kind, explain(error, self.secret)) from None
         given = self._values(checked)
         if wrong := {name: problem for name, value in given.items() if (problem := unstorable(value))}:
             raise ArgumentError(self.kind, wrong)
@@ -136,7 +155,7 @@ class Arguments:
         try:
             checked = self.model.model_validate_json(text)
         except pydantic.ValidationError as error:
-            raise ArgumentError(self.kind, explain(error)) from None
+            raise ArgumentError(self.kind, explain(error, self.secret)) from None
         return self._values(checked)
 
     def _values(self, checked: pydantic.BaseModel) -> dict[str, Any]:
@@ -193,12 +212,20 @@ def _model(fields: dict[str, Any]) -> type[pydantic.BaseModel]:
     return model
 
 
-def explain(error: pydantic.ValidationError) -> dict[str, str]:
-    """Pydantic's errors by field: where, what is wrong, what was given."""
+def _is_secret(hint: Any) -> bool:
+    """``SecretStr``, also an optional one."""
+    is_union = get_origin(hint) in (Union, UnionType)
+    return hint is pydantic.SecretStr or (is_union and pydantic.SecretStr in get_args(hint))
+
+
+def explain(error: pydantic.ValidationError, secret: Collection[str] = ()) -> dict[str, str]:
+    """Pydantic's errors by field: where, what is wrong, what was given (of secret fields: not even where)."""
     fields: dict[str, str] = {}
     for item in error.errors(include_url=False):
         path = [str(part) for part in item["loc"]] or ["arguments"]
         text = _REMEDIES.get(item["type"])
+        if text is None and path[0] in secret:
+            text, path = "is not of its type (not shown: it is secret)", path[:1]
         if text is None:
             text = item["msg"][:1].lower() + item["msg"][1:] + f" (given: {_shown(item.get('input'))})"
         inner = ".".join(path[1:])

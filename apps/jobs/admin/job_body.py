@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 from django.conf import settings
+from django.db.models import TextField
+from django.db.models.functions import Cast
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -15,6 +17,7 @@ from apps.jobs.errors import UnknownKind
 from apps.jobs.explain import situation, why
 from apps.jobs.kinds import get_kind
 from apps.jobs.models import Job
+from apps.jobs.secret import KEY, mask_text
 from apps.jobs.states import FINAL, State
 
 #: Columns that hold JSON, read as text.
@@ -52,9 +55,18 @@ def run_seconds(job: Job, now: dt.datetime) -> float | None:
 
 def _json_part(job: Any, name: str) -> dict[str, Any]:
     length = getattr(job, f"{name}_length") or 0
-    text = wording.pretty_json(getattr(job, f"{name}_text") or "null")
+    text = getattr(job, f"{name}_text") or "null"
+    if KEY in text and length > len(text):  # a part cannot be read, and so not masked
+        text = whole_text(job, name)
+    text = wording.pretty_json(mask_text(text))
     is_cut = length > 4 * wording.SHOWN or len(text) > wording.SHOWN
     return {"name": name, "text": text[: wording.SHOWN], "length": length, "is_cut": is_cut}
+
+
+def whole_text(job: Job, column: str) -> str:
+    """A JSON column's whole text."""
+    rows = Job.objects.filter(pk=job.pk).annotate(text=Cast(column, TextField()))
+    return rows.values_list("text", flat=True).first() or "null"
 
 
 def _is_registered(name: str) -> bool:

@@ -17,8 +17,9 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.jobs import actions, wording
-from apps.jobs.admin.job_body import JSON_COLUMNS, body
+from apps.jobs.admin.job_body import JSON_COLUMNS, body, whole_text
 from apps.jobs.models import Job, LogLine
+from apps.jobs.secret import mask_text
 from apps.jobs.states import FINAL, State
 
 #: Log lines that the page shows; the rest can be downloaded.
@@ -99,9 +100,8 @@ def json_text(request: HttpRequest, job_id: uuid.UUID, column: str) -> HttpRespo
     if column not in JSON_COLUMNS:
         raise Http404
     job = find(request, job_id)
-    text = Job.objects.filter(pk=job.pk).annotate(text=Cast(column, TextField())).values_list("text", flat=True).first()
     headers = {"Content-Disposition": f'attachment; filename="{job.pk}-{column}.json"'}
-    return HttpResponse(text or "null", content_type="application/json", headers=headers)
+    return HttpResponse(mask_text(whole_text(job, column)), content_type="application/json", headers=headers)
 
 
 @require_GET

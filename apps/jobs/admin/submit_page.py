@@ -19,6 +19,7 @@ from apps.jobs.errors import UnknownKind
 from apps.jobs.kinds import Kind, all_kinds, get_kind
 from apps.jobs.models import Job
 from apps.jobs.permissions import may_submit, may_view
+from apps.jobs.secret import KEY
 
 #: Recent runs that the list of kinds shows for each.
 RUNS = 12
@@ -88,9 +89,14 @@ def _begin(request: HttpRequest, kind: Kind) -> dict[str, Any]:
     begin: dict[str, Any] = {}
     again = _earlier(request, kind)
     if again is not None:
-        begin = dict(again.arguments) if isinstance(again.arguments, dict) else {}
+        begin = _not_secret(again.arguments) if isinstance(again.arguments, dict) else {}
         begin |= {OPTION + "queue": again.queue, OPTION + "priority": str(again.priority)}
     return {**begin, **{name: value for name, value in request.GET.items() if again is None or name != "again"}}
+
+
+def _not_secret(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Secrets are not shown: they have to be given again."""
+    return {name: value for name, value in arguments.items() if not (isinstance(value, dict) and KEY in value)}
 
 
 def _earlier(request: HttpRequest, kind: Kind) -> Job | None:

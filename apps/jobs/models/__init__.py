@@ -1,9 +1,10 @@
 """The tables. A job is a row of ``Job``; each run of it leaves a row of ``Attempt``."""
 
 from apps.jobs.models.attempt import Attempt
+from apps.jobs.models.audit_entry import AuditEntry
 from apps.jobs.models.job import Job
 from apps.jobs.models.leader import Leader
 from apps.jobs.models.log_line import LogLine
 from apps.jobs.models.worker import Worker
 
-__all__ = ["Attempt", "Job", "Leader", "LogLine", "Worker"]
+__all__ = ["Attempt", "AuditEntry", "Job", "Leader", "LogLine", "Worker"]

@@ -32,6 +32,10 @@ class Job(models.Model):
     arguments = models.JSONField(default=dict, db_default={})
     #: Jobs submitted together may share a batch, to be counted and waited for as one.
     batch = models.UUIDField(null=True, blank=True)
+    #: Short texts to find it by; none for most.
+    tags = models.JSONField(null=True, blank=True)
+    #: The job that this one repeats, perhaps with other arguments.
+    again_of = models.UUIDField(null=True, blank=True)
 
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     run_at = models.DateTimeField(db_default=Now())
@@ -98,6 +102,9 @@ class Job(models.Model):
             models.Index(fields=["state", "finished_at"], name="job_finished", condition=Q(finished_at__isnull=False)),
             models.Index(fields=["batch", "state"], name="job_batch", condition=Q(batch__isnull=False)),
             models.Index(fields=["kind", "-id"], name="job_kind"),
+            # The admin's: what did not go well, newest first, and what repeats a job. Tags have an index in the migration.
+            models.Index(fields=["state", "-id"], name="job_unwell", condition=Q(state__in=[State.FAILED, State.CANCELLED])),
+            models.Index(fields=["again_of"], name="job_again", condition=Q(again_of__isnull=False)),
         ]
 
     def __str__(self) -> str:

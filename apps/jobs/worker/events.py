@@ -15,6 +15,7 @@ import amqp
 from celery.utils.time import utcoffset
 from kombu.exceptions import OperationalError
 
+from apps.jobs.secret import mask_text
 from apps.jobs.statements import Claimed, Settlement
 from apps.jobs.states import Outcome, State
 
@@ -69,11 +70,12 @@ class Events:
         """Jobs were claimed."""
         now = time.time()
         for job in jobs:
+            shown = _quoted(mask_text(job.arguments)[:SHOWN])
             self._send(
                 "task-received",
                 job.id,
                 now,
-                f'"name":{_quoted(job.kind)},"args":"","kwargs":{_quoted(job.arguments[:SHOWN])},"retries":{job.attempt - 1},'
+                f'"name":{_quoted(job.kind)},"args":"","kwargs":{shown},"retries":{job.attempt - 1},'
                 f'"root_id":"{job.id}","parent_id":null,"eta":null,"expires":null,',
             )
 

@@ -39,7 +39,7 @@ class JobResultBackend(DatabaseBackend):
         if self._job(task_id) is not None:
             from apps.jobs.actions import cancel
 
-            return cancel(uuid.UUID(task_id), reason="revoked through Celery's remote control")
+            return bool(cancel(uuid.UUID(task_id), reason="revoked through Celery's remote control"))
         return super().mark_as_revoked(task_id, *args, **kwargs)
 
 
