@@ -48,6 +48,10 @@ class OptionError(SubmitError):
     """An option of the submit (queue, run_at, priority, …) is not possible."""
 
 
+class UnknownQueue(FurrowError, ValueError):
+    """No queue of this name is configured."""
+
+
 class BrokerError(FurrowError):
     """RabbitMQ could not be reached or did not take a message."""
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from django.db.models import QuerySet
 
-from apps.jobs.models import Attempt, Job, Leader, Worker
+from apps.jobs.models import Attempt, Job, Leader, Queue, Worker
 from apps.jobs.states import Outcome, State
 
 
@@ -35,6 +35,8 @@ class Situation:
     #: Its worker's lease still holds (of a running job).
     worker_lives: bool = True
     last_outcome: str = ""
+    #: The row of its queue if that is paused.
+    paused: Queue | None = None
 
 
 def living_workers(now: dt.datetime) -> QuerySet[Worker]:
@@ -55,6 +57,7 @@ def situation(job: Job, now: dt.datetime) -> Situation:
         knowing=sum(not worker.kinds or job.kind in worker.kinds for worker in consumers),
         worker_lives=any(worker.pk == job.worker for worker in workers),
         last_outcome=last or "",
+        paused=Queue.objects.filter(name=job.queue, paused_at__isnull=False).first(),
     )
 
 
@@ -66,10 +69,17 @@ def why(job: Job, around: Situation, now: dt.datetime) -> Reason | None:
         case State.PENDING if job.run_at > now:
             return _not_due(job, around)
         case State.PENDING:
-            return _dispatcher(job, around) or _workers(job, around) or Reason("The dispatcher sends it next; due", job.run_at)
+            return (
+                _paused(around)
+                or _dispatcher(job, around)
+                or _workers(job, around)
+                or Reason("The dispatcher sends it next; due", job.run_at)
+            )
         case State.QUEUED:
-            return _workers(job, around) or Reason(
-                f"In RabbitMQ; a worker of queue “{job.queue}” takes it when it has room; sent", job.queued_at
+            return (
+                _closed(around)
+                or _workers(job, around)
+                or Reason(f"In RabbitMQ; a worker of queue “{job.queue}” takes it when it has room; sent", job.queued_at)
             )
         case State.RUNNING:
             return _running(job, around)
@@ -85,6 +95,25 @@ def _not_due(job: Job, around: Situation) -> Reason:
         case Outcome.INTERRUPTED:
             return Reason("Its worker stopped and handed it back: due again", job.run_at)
     return Reason(f"Attempt {job.attempt} {around.last_outcome}; tries again", job.run_at)
+
+
+def _paused(around: Situation) -> Reason | None:
+    """Nothing of a queue that is paused or drained is sent to RabbitMQ."""
+    if around.paused is None:
+        return None
+    who = f" by {around.paused.paused_by}" if around.paused.paused_by else ""
+    why = f" ({around.paused.reason})" if around.paused.reason else ""
+    return Reason(
+        f"Its queue “{around.paused.name}” was {'drained' if around.paused.draining else 'paused'}{who}{why}",
+        around.paused.paused_at,
+        "Resume it on the page Queues.",
+        stuck=True,
+    )
+
+
+def _closed(around: Situation) -> Reason | None:
+    """What RabbitMQ has of a drained queue still runs; of a paused one it does not."""
+    return None if around.paused is None or around.paused.draining else _paused(around)
 
 
 def _dispatcher(job: Job, around: Situation) -> Reason | None:

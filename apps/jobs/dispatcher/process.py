@@ -13,6 +13,7 @@ from apps.jobs.conf import conf
 from apps.jobs.dispatcher.dispatch import Dispatch
 from apps.jobs.dispatcher.expire import Expire
 from apps.jobs.dispatcher.leader import Leadership
+from apps.jobs.dispatcher.pauses import Pauses
 from apps.jobs.dispatcher.prune import Prune
 from apps.jobs.dispatcher.reconcile import Reconcile
 from apps.jobs.dispatcher.rescue import Rescue
@@ -42,7 +43,8 @@ class Dispatcher:
         self.leadership = Leadership()
         self._publisher = Publisher(settings.BROKER_URL)
         self._dispatches = [Dispatch(queue, self._publisher) for queue in conf().queues]
-        self._duties: list[Duty] = [Rescue(), Expire(), Reconcile(self._publisher, self._dispatches), Prune()]
+        self._pauses = Pauses()
+        self._duties: list[Duty] = [Rescue(), Expire(), Reconcile(self._publisher, self._dispatches), self._pauses, Prune()]
         self._next: dict[int, float] = {}
         self._waiter = Waiter()
         self._stopping = threading.Event()
@@ -83,7 +85,12 @@ class Dispatcher:
         return 0.0 if sent else self._seconds_idle()
 
     def _dispatch_all(self) -> int:
-        return sum(dispatch.run_once(self.leadership.term or 0) for dispatch in self._dispatches)
+        self._pauses.look(idle=self._fruitless > 0)
+        return sum(dispatch.run_once(self.leadership.term or 0) for dispatch in self._open())
+
+    def _open(self) -> list[Dispatch]:
+        """The dispatches of the queues that are not paused."""
+        return [dispatch for dispatch in self._dispatches if dispatch.queue not in self._pauses.paused]
 
     def _do_duties(self) -> int:
         """Those whose time it is. What one of them puts back to pending is dispatched in the next round."""
@@ -97,7 +104,7 @@ class Dispatcher:
 
     def _seconds_idle(self) -> float:
         """Until the next scheduled job is due, at most a poll interval. While the window is full: a while that grows."""
-        until = [seconds for dispatch in self._dispatches if (seconds := dispatch.seconds_until_due()) is not None]
+        until = [seconds for dispatch in self._open() if (seconds := dispatch.seconds_until_due()) is not None]
         return min(max(min(until, default=conf().poll_interval), 0.02 * self._fruitless), conf().poll_interval)
 
     def _wait(self, seconds: float) -> None:

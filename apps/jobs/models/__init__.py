@@ -5,6 +5,17 @@ from apps.jobs.models.audit_entry import AuditEntry
 from apps.jobs.models.job import Job
 from apps.jobs.models.leader import Leader
 from apps.jobs.models.log_line import LogLine
+from apps.jobs.models.queue import Queue
 from apps.jobs.models.worker import Worker
+from apps.jobs.models.worker_request import WorkerRequest
 
-__all__ = ["Attempt", "AuditEntry", "Job", "Leader", "LogLine", "Worker"]
+__all__ = [
+    "Attempt",
+    "AuditEntry",
+    "Job",
+    "Leader",
+    "LogLine",
+    "Queue",
+    "Worker",
+    "WorkerRequest",
+]

@@ -76,7 +76,8 @@ def _adapted(connection: Connection, value: Any) -> Any:
 
 
 def claim(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> list[Claimed]:
-    """Give these jobs to a worker; those that may not run now (cancelled, settled, expired, not due) are left out."""
+    """Give these jobs to a worker; those that may not run now (cancelled, settled, expired, not due, of a
+    paused queue) are left out."""
     claimed, now = [], _now()
     with connection.cursor() as cursor:
         for id in ids:
@@ -85,6 +86,7 @@ def claim(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> li
                           progress = NULL, progress_note = '', error = ''
                    WHERE id = %s AND state IN ('pending', 'queued') AND run_at <= %s
                      AND (expires_at IS NULL OR expires_at > %s)
+                     AND queue NOT IN (SELECT name FROM jobs_queue WHERE paused_at IS NOT NULL AND NOT draining)
                    RETURNING kind, arguments, attempt, excused, max_attempts""",
                 (worker.hex, now, _hex(id), now, now),
             )
@@ -187,6 +189,25 @@ def seconds_until_due(connection: Connection, queue: str, since: Mapping[int, Po
             if row := cursor.fetchone():
                 earliest = min(earliest or row[0], row[0])
     return None if earliest is None else _seconds(earliest) - time.time()
+
+
+def waiting(connection: Connection, queues: Sequence[str], limit: int) -> list[tuple[str, int, int, dt.datetime | None]]:
+    """For each queue: its name, how many pending jobs are due, how many are for later (each counted up to ``limit``), and when the
+    longest due became so."""
+    now, found = _now(), []
+    pending = "SELECT run_at || '' AS run_at FROM jobs_job WHERE state = 'pending' AND queue = %s AND priority = %s"
+    with connection.cursor() as cursor:
+        for queue in queues:
+            due, later, oldest = 0, 0, None
+            for level in range(10):
+                cursor.execute(f"SELECT count(*), min(run_at) FROM ({pending} AND run_at <= %s LIMIT %s)", (queue, level, now, limit))
+                count, first = cursor.fetchone()
+                due, oldest = due + count, min(filter(None, (oldest, first)), default=None)
+                cursor.execute(f"SELECT count(*) FROM ({pending} AND run_at > %s LIMIT %s)", (queue, level, now, limit))
+                later += cursor.fetchone()[0]
+            moment = dt.datetime.fromtimestamp(_seconds(oldest), dt.UTC) if oldest else None
+            found.append((queue, min(due, limit), min(later, limit), moment))
+    return found
 
 
 def mark_queued(connection: Connection, ids: Sequence[uuid.UUID], term: int) -> int:

@@ -1,6 +1,6 @@
 """The statements for PostgreSQL: arrays in, sets out, one round trip each."""
 
-from apps.jobs.statements.postgresql.dispatch import due, lead, mark_queued, prune, seconds_until_due, window
+from apps.jobs.statements.postgresql.dispatch import due, lead, mark_queued, prune, seconds_until_due, waiting, window
 from apps.jobs.statements.postgresql.link import prepare
 from apps.jobs.statements.postgresql.runs import claim, disown, settle, write
 from apps.jobs.statements.postgresql.submit import insert_jobs
@@ -22,6 +22,7 @@ __all__ = [
     "settle",
     "stop_requests",
     "stop_worker",
+    "waiting",
     "window",
     "write",
 ]

@@ -13,11 +13,13 @@ UPDATE jobs_job SET state = 'running', attempt = attempt + 1, worker = %s, start
                     progress = NULL, progress_note = '', error = ''
 WHERE id = ANY(%s::uuid[]) AND state IN ('pending', 'queued') AND run_at <= clock_timestamp()
   AND (expires_at IS NULL OR expires_at > clock_timestamp())
+  AND queue <> ALL (ARRAY(SELECT name FROM jobs_queue WHERE paused_at IS NOT NULL AND NOT draining))
 RETURNING id::text, kind, arguments::text, attempt, excused, max_attempts"""
 
 
 def claim(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> list[Claimed]:
-    """Give these jobs to a worker; those that may not run now (cancelled, settled, expired, not due) are left out."""
+    """Give these jobs to a worker; those that may not run now (cancelled, settled, expired, not due, of a
+    paused queue) are left out."""
     with raw(connection) as cursor:
         return list(map(Claimed._make, cursor.execute(*_claiming(worker, ids)).fetchall()))
 

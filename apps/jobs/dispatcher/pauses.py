@@ -1,0 +1,41 @@
+"""Pauses: which queues are paused, and what RabbitMQ holds of them taken back."""
+
+import time
+
+from django.db import connection
+
+from apps.jobs.models import Job
+from apps.jobs.states import State
+
+#: Seconds between two looks while there is work to send; with nothing to send every round looks.
+LOOK = 0.25
+
+
+class Pauses:
+    """``paused`` are the queues from which nothing is sent; of those that are drained what was sent still runs."""
+
+    interval = 1.0
+
+    def __init__(self) -> None:
+        self.paused: set[str] = set()
+        self._closed: list[str] = []  # paused and not drained
+        self._look_at = 0.0
+
+    def look(self, *, idle: bool) -> None:
+        """See which queues are paused, if it is time to."""
+        now = time.monotonic()
+        if not idle and now < self._look_at:
+            return
+        self._look_at = now + LOOK
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT name, draining FROM jobs_queue WHERE paused_at IS NOT NULL")
+            rows = cursor.fetchall()
+        self.paused = {name for name, _ in rows}
+        self._closed = [name for name, draining in rows if not draining]
+
+    def run_once(self) -> int:
+        """Jobs of paused queues that RabbitMQ holds wait in the database again, where they can be seen, reordered and
+        cancelled; returns how many. Their messages are refused by the claim, and so go."""
+        if not self._closed:
+            return 0
+        return Job.objects.filter(queue__in=self._closed, state=State.QUEUED).update(state=State.PENDING, queued_at=None)
