@@ -27,6 +27,10 @@ COLOURS: dict[str, str] = {
     "living": "success",
     "lost": "danger",
     "stopped": "default",
+    "open": "success",
+    "paused": "warning",
+    "draining": "info",
+    "drained": "warning",
 }
 #: Stands where nothing is known.
 NOTHING = "—"

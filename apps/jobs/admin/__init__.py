@@ -1,10 +1,10 @@
 """The admin: what people see of the engine, and the few things they may do to it.
 
 Read in this order: ``job`` (the list), ``job_page``, ``job_body`` and ``timeline`` (one job), ``submit_page``, ``forms``,
-``arguments`` and ``fields`` (submitting), ``records`` (attempts, log lines), ``workers`` (and the leader), ``home``,
-``navigation``. How things are said is in :mod:`apps.jobs.wording`.
+``arguments`` and ``fields`` (submitting), ``records`` (attempts, log lines), ``queues``, ``workers`` (and the leader),
+``live``, ``home``, ``navigation``. How things are said is in :mod:`apps.jobs.wording`.
 """
 
-from apps.jobs.admin import accounts, celery_results, home, job, records, workers
+from apps.jobs.admin import accounts, celery_results, home, job, queues, records, workers
 
-__all__ = ["accounts", "celery_results", "home", "job", "records", "workers"]
+__all__ = ["accounts", "celery_results", "home", "job", "queues", "records", "workers"]

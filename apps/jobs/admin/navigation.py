@@ -41,6 +41,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         (
             "System",
             [
+                _model(request, "Queues", "low_priority", "jobs", "queue"),
                 _model(request, "Workers", "engineering", "jobs", "worker"),
                 _model(request, "Dispatcher", "hub", "jobs", "leader"),
                 *_flower(request),

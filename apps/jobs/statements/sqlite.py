@@ -192,15 +192,17 @@ def seconds_until_due(connection: Connection, queue: str, since: Mapping[int, Po
 
 
 def waiting(connection: Connection, queues: Sequence[str], limit: int) -> list[tuple[str, int, int, dt.datetime | None]]:
-    """For each queue: its name, how many pending jobs are due, how many are for later (each counted up to ``limit``), and when the
-    longest due became so."""
+    """For each queue: its name, how many pending jobs are due, how many are for later (each counted up to ``limit``), and when
+    the longest due became so."""
     now, found = _now(), []
     pending = "SELECT run_at || '' AS run_at FROM jobs_job WHERE state = 'pending' AND queue = %s AND priority = %s"
     with connection.cursor() as cursor:
         for queue in queues:
             due, later, oldest = 0, 0, None
             for level in range(10):
-                cursor.execute(f"SELECT count(*), min(run_at) FROM ({pending} AND run_at <= %s LIMIT %s)", (queue, level, now, limit))
+                cursor.execute(
+                    f"SELECT count(*), min(run_at) FROM ({pending} AND run_at <= %s LIMIT %s)", (queue, level, now, limit)
+                )
                 count, first = cursor.fetchone()
                 due, oldest = due + count, min(filter(None, (oldest, first)), default=None)
                 cursor.execute(f"SELECT count(*) FROM ({pending} AND run_at > %s LIMIT %s)", (queue, level, now, limit))

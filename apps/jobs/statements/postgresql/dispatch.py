@@ -56,18 +56,18 @@ def seconds_until_due(connection: Connection, queue: str, since: Mapping[int, Po
 
 
 def waiting(connection: Connection, queues: Sequence[str], limit: int) -> list[tuple[str, int, int, dt.datetime | None]]:
-    """For each queue: its name, how many pending jobs are due, how many are for later (each counted up to ``limit``), and when the
-    longest due became so. By priority, as :func:`due`, so that it reads no more of the index than it counts."""
+    """For each queue: its name, how many pending jobs are due, how many are for later (each counted up to ``limit``), and when
+    the longest due became so. By priority, as :func:`due`, so that it reads no more of the index than it counts."""
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT q.name, least(sum(due.jobs), %(limit)s)::int, least(sum(later.jobs), %(limit)s)::int, min(due.oldest)
                FROM unnest(%(queues)s::text[]) AS q(name), generate_series(%(first)s, %(last)s) AS level,
                  LATERAL (SELECT count(*) AS jobs, min(run_at) AS oldest FROM (
                    SELECT run_at FROM jobs_job WHERE state = 'pending' AND queue = q.name AND priority = level
-                     AND run_at <= statement_timestamp() ORDER BY run_at, id LIMIT %(limit)s) AS some) AS due,
+                     AND run_at <= statement_timestamp() ORDER BY run_at, id LIMIT %(limit)s) AS counted) AS due,
                  LATERAL (SELECT count(*) AS jobs FROM (
                    SELECT 1 FROM jobs_job WHERE state = 'pending' AND queue = q.name AND priority = level
-                     AND run_at > statement_timestamp() ORDER BY run_at, id LIMIT %(limit)s) AS some) AS later
+                     AND run_at > statement_timestamp() ORDER BY run_at, id LIMIT %(limit)s) AS counted) AS later
                GROUP BY q.name""",
             {"queues": list(queues), "limit": limit, "first": HIGHEST_PRIORITY, "last": LOWEST_PRIORITY},
         )
