@@ -10,13 +10,15 @@ import signal
 import time
 import uuid
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from celery import shared_task
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from django.core.files.storage import default_storage
 from django.db import transaction
 
-from apps.jobs.api import Abort, Retry, RetryPolicy, Snooze, SoftTimeout, cancel, current_job, job
+from apps.jobs.api import Abort, ForeignKey, Retry, RetryPolicy, Snooze, SoftTimeout, UploadedPath, cancel, current_job, job
 
 logger = logging.getLogger(__name__)
 
@@ -244,3 +246,19 @@ def cancels_itself_and_fails() -> None:
 def guarded(n: int = 0) -> int:
     """Only for people who may change groups."""
     return n
+
+
+@job
+def greets(
+    user: Annotated[int, ForeignKey("auth.User")],
+    letter: UploadedPath | None = None,
+    group: Annotated[int, ForeignKey("auth.Group")] | None = None,
+) -> str:
+    """Name a user, and read a file that somebody uploaded.
+
+    Args:
+        user: whom.
+        letter: what to read to them.
+    """
+    text = default_storage.open(letter).read().decode() if letter else "nothing"
+    return f"{get_user_model().objects.get(pk=user).get_username()}: {text}"

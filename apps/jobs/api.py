@@ -26,6 +26,7 @@ from apps.jobs.errors import (
     UnknownKind,
 )
 from apps.jobs.explain import Situation, situation
+from apps.jobs.hints import File, ForeignKey, UploadedPath
 from apps.jobs.kinds import Kind, all_kinds, get_kind, job
 from apps.jobs.models import Attempt, Job, LogLine
 from apps.jobs.retry import RetryPolicy
@@ -39,6 +40,8 @@ __all__ = [
     "ArgumentError",
     "Attempt",
     "Cancelled",
+    "File",
+    "ForeignKey",
     "FurrowError",
     "Job",
     "JobCancelled",
@@ -57,6 +60,7 @@ __all__ = [
     "State",
     "SubmitError",
     "UnknownKind",
+    "UploadedPath",
     "all_kinds",
     "cancel",
     "change_priority",

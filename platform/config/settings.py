@@ -160,6 +160,7 @@ FURROW = {
     "QUEUES": env.list("FURROW_QUEUES", default=["default"]),
     "MODULES": env.list("FURROW_MODULES", default=["tasks"]),
     "MAX_ARGUMENT_BYTES": _number("FURROW_MAX_ARGUMENT_BYTES", 1024 * 1024),
+    "MAX_UPLOAD_BYTES": _number("FURROW_MAX_UPLOAD_BYTES", 20 * 1024 * 1024),
     "WORKER_LEASE": _number("FURROW_WORKER_LEASE", 15.0),
     "LEADER_LEASE": _number("FURROW_LEADER_LEASE", 10.0),
     "SHUTDOWN_GRACE": _number("FURROW_SHUTDOWN_GRACE", 20.0),
@@ -175,6 +176,8 @@ USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(RUN_DIR / "static")))
 WHITENOISE_USE_FINDERS = True
+# Where files that were uploaded for jobs are kept. Never served: web, workers and dispatcher must share it.
+MEDIA_ROOT = Path(env.str("MEDIA_ROOT", default=str(RUN_DIR / "media")))
 FLOWER_URL = env.str("FLOWER_URL", default="")
 
 LOGGING = {

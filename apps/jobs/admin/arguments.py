@@ -9,12 +9,16 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin
 
 import pydantic_core
+from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from pydantic.fields import FieldInfo
 
 from apps.jobs.admin import docstrings
 from apps.jobs.admin.fields import LONG, ArgumentField, ChoiceField, JsonField, NumberField, TextField, WordField, YesNoField
+from apps.jobs.admin.file_field import FileField
+from apps.jobs.admin.row_field import RowField
 from apps.jobs.admin.time_fields import MomentField, SpanField, TimeField
+from apps.jobs.hints import File, ForeignKey, find_hint
 from apps.jobs.kinds import Kind
 
 #: Types that are written as a short text, and what makes the value of it.
@@ -59,14 +63,19 @@ def argument_fields(kind: Kind) -> dict[str, ArgumentField]:
     for name in kind.arguments.names:
         info = kind.arguments.model.model_fields[f"a_{name}"]
         schema = _schema(kind.arguments.schema["properties"][name], definitions)
-        fields[name] = _field(name, info, schema, help_texts.get(name, ""))
+        fields[name] = _field(kind.name, name, info, schema, help_texts.get(name, ""))
     return fields
 
 
-def _field(name: str, info: FieldInfo, schema: Mapping[str, Any], doc: str) -> ArgumentField:
+def _field(kind: str, name: str, info: FieldInfo, schema: Mapping[str, Any], doc: str) -> ArgumentField:
     bare, nullable = _unwrap(info.annotation)
     needed = info.is_required()
     make, options = _choose(bare, schema)
+    if row := find_hint(info.annotation, info.metadata, ForeignKey):
+        options = {"convert": options.get("convert", str), "kind": kind, "argument": name, "model": row.resolve()}
+        make = RowField
+    elif file := find_hint(info.annotation, info.metadata, File):
+        make, options = FileField, {"hint": file}
     if "convert" not in options and issubclass(make, NumberField):
         options = {"convert": int if schema.get("type") == "integer" else float}
     field = make(nullable=nullable, needed=needed, label=name, **options)
@@ -169,6 +178,8 @@ def _help(field: ArgumentField, info: FieldInfo, schema: Mapping[str, Any], doc:
         sentences.append("Seconds, H:MM:SS, or ISO 8601 (P1DT2H).")
     if isinstance(field, JsonField):
         sentences.append("JSON.")
+    if isinstance(field, FileField):
+        sentences.append(f"At most {filesizeformat(field.max_bytes)}.".replace("\xa0", " "))
     if field.nullable:
         sentences.append("Empty: None.")
     elif not needed and field.kind_of_input not in ("checkbox", "select") and not isinstance(field, TextField):

@@ -1,41 +1,57 @@
-"""The form that submits a job of one kind: an input for each argument, and the options."""
+"""The form that submits a job of one kind: an input for each argument, and the options.
 
+A form carries the id that its job will have, so that a second click and a reload find the job there and submit nothing.
+"""
+
+import json
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
 from django import forms
+from django.core import signing
 from django.core.exceptions import ValidationError
-from django.utils import timezone
-from unfold.widgets import UnfoldAdminSelectWidget
+from django.core.files.uploadedfile import UploadedFile
 
+from apps.jobs import uploads
 from apps.jobs.admin.arguments import argument_fields
 from apps.jobs.admin.fields import OMIT, ArgumentField
-from apps.jobs.admin.time_fields import MomentField
-from apps.jobs.conf import conf
+from apps.jobs.admin.file_field import EarlierFile, FileField
+from apps.jobs.admin.options import OPTION, chosen_options, option_fields
+from apps.jobs.admin.row_field import RowField, missing_rows
 from apps.jobs.errors import SubmitError
 from apps.jobs.kinds import Kind
 from apps.jobs.models import Job
-from apps.jobs.models.job import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from apps.jobs.models.job import new_id
 from apps.jobs.submit import submit
 
-#: Options are told from arguments by a name that no argument can have.
-OPTION = "option."
+#: The hidden input with the id of the job that the form will make.
+FORM_ID = "form.id"
+_signer = signing.Signer(salt="furrow.form")
 
 
 class SubmitForm(forms.Form):
     """Arguments by their own names, options as ``option.queue``, ``option.priority``, ``option.run_at``."""
 
-    def __init__(self, kind: Kind, data: Any = None, *, begin: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, kind: Kind, user: Any, data: Any = None, files: Any = None, *, begin: Mapping[str, Any] | None = None
+    ) -> None:
         """``begin``: what the inputs begin with, by name, as JSON values or as texts."""
-        super().__init__(data)
-        self.kind = kind
-        self.fields.update({**argument_fields(kind), **_option_fields(kind)})
+        super().__init__(data, files)
+        self.kind, self.user = kind, user
+        self.fields.update({**argument_fields(kind), **option_fields(kind)})
         for name, value in (begin or {}).items():
             if name in self.fields:
                 field = self.fields[name]
                 self.initial[name] = field.shown(value) if isinstance(field, ArgumentField) else value
         if data is not None:
             self._keep_long_texts(data)
+        for name, field in self.fields.items():
+            if isinstance(field, RowField):
+                field.offer(user, self[name].value())
+        self.id = form_id(data)
+        #: It had been submitted before: a double click, or a reload.
+        self.was_submitted = False
 
     def arguments(self) -> list[forms.BoundField]:
         """The inputs of the arguments."""
@@ -45,27 +61,57 @@ class SubmitForm(forms.Form):
         """The inputs of the options."""
         return [self[name] for name in self.fields if name.startswith(OPTION)]
 
-    def submit(self, user: Any) -> Job | None:
+    def signed_id(self) -> str:
+        """What the hidden input carries."""
+        return _signer.sign(str(self.id))
+
+    def submit(self) -> Job | None:
         """Submit what was filled in; ``None`` when it was refused, with the reasons at the fields."""
         if not self.is_valid():
             return None
         given = {name: value for name in self.kind.arguments.names if (value := self.cleaned_data[name]) is not OMIT}
-        options = {name.removeprefix(OPTION): value for name, value in self.cleaned_data.items() if name.startswith(OPTION)}
         try:
-            return submit(
-                self.kind,
-                given,
-                queue=options["queue"] or None,
-                priority=int(options["priority"]) if options["priority"] else None,
-                run_at=None if options["run_at"] is OMIT else options["run_at"],
-                submitted_by=user,
-            )
+            return self._submit(given)
         except SubmitError as error:
-            self._show(error)
+            self._show(error.fields)
             return None
 
-    def _show(self, error: SubmitError) -> None:
-        for name, text in error.fields.items():
+    def _submit(self, given: dict[str, Any]) -> Job | None:
+        plain = {name: _stand_in(value) for name, value in given.items()}
+        checked = json.loads(self.kind.arguments.to_json(plain))
+        if wrong := missing_rows(self.kind, self.user, [checked])[0]:
+            self._show(wrong)
+            return None
+        if earlier := self._submitted_before(checked):
+            return earlier
+        kept: dict[str, str] = {}
+        try:
+            for name, value in given.items():
+                if isinstance(value, UploadedFile | EarlierFile):
+                    kept[name] = _keep(self.id, value)
+            return submit(self.kind, {**plain, **kept}, id=self.id, submitted_by=self.user, **chosen_options(self.cleaned_data))
+        except FileNotFoundError as error:
+            raise SubmitError(self.kind.name, {name: f"the earlier job's file is gone ({error}): choose one"}) from None
+        except BaseException as error:
+            uploads.discard(kept.values())
+            if isinstance(error, SubmitError) and "id" in error.fields and (earlier := self._submitted_before(checked)):
+                return earlier
+            raise
+
+    def _submitted_before(self, checked: Mapping[str, Any]) -> Job | None:
+        """The job that this form made; if other arguments were filled in since (the browser's *back*), it makes another."""
+        earlier = Job.objects.filter(pk=self.id).first()
+        if earlier is None:
+            return None
+        files = [name for name, field in self.fields.items() if isinstance(field, FileField)]
+        if earlier.kind == self.kind.name and _without(earlier.arguments, files) == _without(checked, files):
+            self.was_submitted = True
+            return earlier
+        self.id = new_id()
+        return None
+
+    def _show(self, wrong: Mapping[str, str]) -> None:
+        for name, text in wrong.items():
             field = next((known for known in (name, OPTION + name) if known in self.fields), None)
             self.add_error(field, ValidationError(f"{name}: {text}"))
 
@@ -84,22 +130,24 @@ class SubmitForm(forms.Form):
                 field.shown(text)
 
 
-def _option_fields(kind: Kind) -> dict[str, forms.Field]:
-    ends = {HIGHEST_PRIORITY: " (first)", LOWEST_PRIORITY: " (last)"}
-    priorities = [
-        (str(n), f"{n}{ends.get(n, '')}{', usual for this kind' if n == kind.priority else ''}")
-        for n in range(HIGHEST_PRIORITY, LOWEST_PRIORITY + 1)
-    ]
-    queues = [(queue, queue) for queue in conf().queues]
-    zone = timezone.get_current_timezone_name()
-    return {
-        OPTION + "queue": forms.ChoiceField(
-            label="Queue", choices=queues, initial=kind.queue, required=False, widget=UnfoldAdminSelectWidget()
-        ),
-        OPTION + "priority": forms.ChoiceField(
-            label="Priority", choices=priorities, initial=str(kind.priority), required=False, widget=UnfoldAdminSelectWidget()
-        ),
-        OPTION + "run_at": MomentField(
-            label="Run at", needed=False, help_text=f"Not before this time ({zone}). Empty: as soon as possible."
-        ),
-    }
+def form_id(data: Any) -> uuid.UUID:
+    """The id that a posted form carries; a fresh one where it carries none of ours."""
+    try:
+        return uuid.UUID(_signer.unsign((data or {}).get(FORM_ID, "")))
+    except (signing.BadSignature, ValueError):
+        return new_id()
+
+
+def _stand_in(value: Any) -> Any:
+    """What stands for a file while the arguments are validated: a name as it will be."""
+    return f"{uploads.FOLDER}/{uuid.UUID(int=0)}/file" if isinstance(value, UploadedFile | EarlierFile) else value
+
+
+def _keep(job_id: uuid.UUID, file: "UploadedFile[Any] | EarlierFile") -> str:
+    if isinstance(file, EarlierFile):
+        return uploads.copy(job_id, file.name)
+    return uploads.save(job_id, file, file.name or "")
+
+
+def _without(arguments: Any, names: list[str]) -> Any:
+    return {name: value for name, value in arguments.items() if name not in names} if isinstance(arguments, dict) else arguments

@@ -6,14 +6,15 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
 from apps.jobs import wording
-from apps.jobs.admin import docstrings
-from apps.jobs.admin.forms import OPTION, SubmitForm
+from apps.jobs.admin import docstrings, row_field
+from apps.jobs.admin.forms import SubmitForm
+from apps.jobs.admin.options import OPTION
 from apps.jobs.conf import conf
 from apps.jobs.errors import UnknownKind
 from apps.jobs.kinds import Kind, all_kinds, get_kind
@@ -59,14 +60,24 @@ def form(request: HttpRequest, name: str) -> HttpResponse:
     except UnknownKind as error:
         return _page(request, "admin/jobs/submit/unknown.html", {"title": "No such kind", "name": name, "error": error}, 404)
     if request.method == "POST":
-        filled = SubmitForm(kind, request.POST)
-        if job := filled.submit(request.user):
-            return _submitted(request, job)
+        filled = SubmitForm(kind, request.user, request.POST, request.FILES)
+        if job := filled.submit():
+            return _submitted(request, job, again=filled.was_submitted)
     else:
-        filled = SubmitForm(kind, begin=_begin(request, kind))
+        filled = SubmitForm(kind, request.user, begin=_begin(request, kind))
     doc, _arguments = docstrings.split(kind.doc)
     context = {"title": f"Submit {kind.name}", "kind": _facts(kind), "doc": doc, "form": filled}
     return _page(request, "admin/jobs/submit/form.html", context, 200 if not filled.errors else 422)
+
+
+@require_GET
+def choices(request: HttpRequest, name: str, argument: str) -> HttpResponse:
+    """The rows that a search finds for an argument that names one."""
+    _check_permission(request, name)
+    try:
+        return row_field.rows(request, get_kind(name), argument)
+    except UnknownKind as error:
+        raise Http404(str(error)) from None
 
 
 def _check_permission(request: HttpRequest, kind: str | None = None) -> None:
@@ -113,8 +124,11 @@ def _earlier(request: HttpRequest, kind: Kind) -> Job | None:
     return job
 
 
-def _submitted(request: HttpRequest, job: Job) -> HttpResponse:
-    messages.success(request, f"Submitted: {job.kind} {job.pk}")
+def _submitted(request: HttpRequest, job: Job, *, again: bool) -> HttpResponse:
+    if again:
+        messages.info(request, f"This form was submitted before: {job.kind} {job.pk}. No second job was made.")
+    else:
+        messages.success(request, f"Submitted: {job.kind} {job.pk}")
     if may_view(request.user):
         return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[job.pk]))
     return HttpResponseRedirect(reverse("admin:jobs_job_submit"))
