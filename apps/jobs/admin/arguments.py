@@ -14,7 +14,17 @@ from django.utils import timezone
 from pydantic.fields import FieldInfo
 
 from apps.jobs.admin import docstrings
-from apps.jobs.admin.fields import LONG, ArgumentField, ChoiceField, JsonField, NumberField, TextField, WordField, YesNoField
+from apps.jobs.admin.fields import (
+    LONG,
+    ArgumentField,
+    ChoiceField,
+    JsonField,
+    NumberField,
+    TextField,
+    WordField,
+    YesNoField,
+    hide,
+)
 from apps.jobs.admin.file_field import FileField
 from apps.jobs.admin.row_field import RowField
 from apps.jobs.admin.time_fields import MomentField, SpanField, TimeField
@@ -63,7 +73,10 @@ def argument_fields(kind: Kind) -> dict[str, ArgumentField]:
     for name in kind.arguments.names:
         info = kind.arguments.model.model_fields[f"a_{name}"]
         schema = _schema(kind.arguments.schema["properties"][name], definitions)
-        fields[name] = _field(kind.name, name, info, schema, help_texts.get(name, ""))
+        field = fields[name] = _field(kind.name, name, info, schema, help_texts.get(name, ""))
+        if name in kind.arguments.secret:
+            hide(field)
+            field.initial = None
     return fields
 
 

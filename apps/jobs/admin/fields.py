@@ -14,6 +14,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminPasswordToggleWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
@@ -24,6 +25,7 @@ from unfold.widgets import (
 OMIT: Any = object()
 #: A text longer than this, or with line breaks, gets several lines.
 LONG = 100
+_YES_NO = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False, "": None}
 
 
 class ArgumentField(forms.Field):
@@ -61,6 +63,13 @@ class ArgumentField(forms.Field):
     def clean(self, value: Any) -> Any:
         """Value, ``OMIT``, or ValidationError."""
         return self.when_empty() if value in (None, "") else self.parse(value)
+
+    def read(self, text: str) -> Any:
+        """As :meth:`clean`, for a cell of a table or a word of a command line, where empty means the default, if there is
+        one."""
+        if text == "":
+            return None if self.needed and self.nullable else OMIT
+        return self.clean(text)
 
 
 class TextField(ArgumentField):
@@ -120,8 +129,7 @@ class YesNoField(ArgumentField):
         return False
 
     def shown(self, value: Any) -> Any:
-        known = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "": None}
-        yes = known.get(str(value).lower(), value) if value is not None else None
+        yes = _YES_NO.get(str(value).lower(), value) if value is not None else None
         if self.kind_of_input == "checkbox":
             return bool(yes)
         return "" if yes is None else "true" if yes else "false"
@@ -130,6 +138,9 @@ class YesNoField(ArgumentField):
         if self.kind_of_input == "checkbox":
             return bool(value)
         return {"true": True, "false": False, "": None, None: None}.get(value, value)
+
+    def read(self, text: str) -> Any:
+        return _YES_NO.get(text.strip().lower(), text) if text else super().read(text)
 
 
 class ChoiceField(ArgumentField):
@@ -175,6 +186,13 @@ class JsonField(ArgumentField):
             ) from None
         except (ValueError, RecursionError) as error:
             raise ValidationError(f"is not JSON that can be read: {error}") from None
+
+
+def hide(field: ArgumentField) -> None:
+    """Make the input one that shows dots, and is never sent what was typed. A choice or a box stays what it is."""
+    if isinstance(field, TextField | WordField | JsonField):
+        field.kind_of_input = "password"
+        field.widget = UnfoldAdminPasswordToggleWidget({**_without_class(field.widget.attrs), "autocomplete": "new-password"})
 
 
 def choice_key(value: Any) -> str:

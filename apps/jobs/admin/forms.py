@@ -41,7 +41,7 @@ class SubmitForm(forms.Form):
         self.kind, self.user = kind, user
         self.fields.update({**argument_fields(kind), **option_fields(kind)})
         for name, value in (begin or {}).items():
-            if name in self.fields:
+            if name in self.fields and name not in kind.arguments.secret:
                 field = self.fields[name]
                 self.initial[name] = field.shown(value) if isinstance(field, ArgumentField) else value
         if data is not None:

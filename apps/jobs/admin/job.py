@@ -73,6 +73,7 @@ class JobAdmin(ReadOnlyAdmin):
         own = [
             ("submit/", submit_page.kinds, "submit"),
             ("submit/<str:name>/", submit_page.form, "submit_kind"),
+            ("submit/<str:name>/table/", submit_page.table, "submit_table"),
             ("submit/<str:name>/rows/<str:argument>/", submit_page.choices, "submit_rows"),
             ("<uuid:job_id>/cancel/", job_page.cancel, "cancel"),
             ("<uuid:job_id>/retry/", job_page.retry, "retry"),

@@ -13,8 +13,9 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from apps.jobs import wording
 from apps.jobs.admin import docstrings, row_field
-from apps.jobs.admin.forms import SubmitForm
+from apps.jobs.admin.forms import FORM_ID, SubmitForm
 from apps.jobs.admin.options import OPTION
+from apps.jobs.admin.table_page import TableForm, table_columns
 from apps.jobs.conf import conf
 from apps.jobs.errors import UnknownKind
 from apps.jobs.kinds import Kind, all_kinds, get_kind
@@ -68,6 +69,29 @@ def form(request: HttpRequest, name: str) -> HttpResponse:
     doc, _arguments = docstrings.split(kind.doc)
     context = {"title": f"Submit {kind.name}", "kind": _facts(kind), "doc": doc, "form": filled}
     return _page(request, "admin/jobs/submit/form.html", context, 200 if not filled.errors else 422)
+
+
+@require_http_methods(["GET", "POST"])
+def table(request: HttpRequest, name: str) -> HttpResponse:
+    """Many jobs of one kind from a CSV table: posted, it is checked and shown; posted again, with its id, it is submitted."""
+    _check_permission(request, name)
+    try:
+        kind = get_kind(name)
+    except UnknownKind as error:
+        return _page(request, "admin/jobs/submit/unknown.html", {"title": "No such kind", "name": name, "error": error}, 404)
+    posted = request.method == "POST"
+    filled = TableForm(kind, request.user, request.POST if posted else None, request.FILES if posted else None)
+    context: dict[str, Any] = {"title": f"Submit many: {kind.name}", "kind": _facts(kind), "form": filled}
+    if FORM_ID in request.POST:
+        if batch := filled.submit():
+            return _batch_submitted(request, filled, batch)
+        if not filled.problems()["count"] and not filled.errors:
+            messages.warning(request, "This table is not kept any more; nothing was submitted. Give it again.")
+            return HttpResponseRedirect(reverse("admin:jobs_job_submit_table", args=[kind.name]))
+    elif posted and filled.look():
+        return _page(request, "admin/jobs/submit/table.html", {**context, "preview": filled.preview()})
+    context |= {"columns": list(table_columns(kind).items()), "problems": filled.problems()}
+    return _page(request, "admin/jobs/submit/table.html", context, 422 if posted else 200)
 
 
 @require_GET
@@ -131,6 +155,19 @@ def _submitted(request: HttpRequest, job: Job, *, again: bool) -> HttpResponse:
         messages.success(request, f"Submitted: {job.kind} {job.pk}")
     if may_view(request.user):
         return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[job.pk]))
+    return HttpResponseRedirect(reverse("admin:jobs_job_submit"))
+
+
+def _batch_submitted(request: HttpRequest, filled: TableForm, batch: uuid.UUID) -> HttpResponse:
+    if filled.was_submitted:
+        messages.info(request, f"This table was submitted before, as batch {batch}. No second jobs were made.")
+    else:
+        count = len(filled.table.rows) if filled.table else 0
+        messages.success(
+            request, f"Submitted {count:,} job{'' if count == 1 else 's'} of {filled.kind.name}, as batch {batch}."
+        )
+    if may_view(request.user):
+        return HttpResponseRedirect(f"{reverse('admin:jobs_job_changelist')}?batch={batch}")
     return HttpResponseRedirect(reverse("admin:jobs_job_submit"))
 
 
