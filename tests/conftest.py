@@ -78,9 +78,9 @@ def _settle_down() -> None:
 
 
 def _delete_jobs() -> None:
-    from apps.jobs.models import Attempt, Job, LogLine, Queue, WorkerRequest
+    from apps.jobs.models import Attempt, DeadMessage, Job, LogLine, Queue, WorkerRequest
 
-    for model in (LogLine, Attempt, Job, Queue, WorkerRequest):
+    for model in (DeadMessage, LogLine, Attempt, Job, Queue, WorkerRequest):
         model.objects.all()._raw_delete(connection.alias)
 
 

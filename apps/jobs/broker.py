@@ -8,7 +8,7 @@ import logging
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
@@ -124,6 +124,28 @@ class Publisher:
             self.close()
             raise BrokerError(f"{self._connection.as_uri()}: {error}") from error
 
+    def replay(self, exchange: str, routing_key: str, properties: Mapping[str, Any], body: bytes) -> None:
+        """Send any message again, and wait until RabbitMQ has it in a queue.
+
+        Raises:
+            BrokerError: not reachable, or no queue takes it.
+        """
+        known = {name: value for name, value in properties.items() if name in _REPLAYED}
+        headers = {name: value for name, value in known.pop("application_headers", {}).items() if not name.startswith("x-")}
+        message = amqp.Message(body, **known, application_headers=headers) if headers else amqp.Message(body, **known)
+        try:
+            channel = self._connection.channel()
+            channel.confirm_select()
+            returned: list[Any] = []
+            channel.events["basic_return"].add(lambda *reason: returned.append(reason[0]))
+            channel.basic_publish_confirm(message, exchange, routing_key, mandatory=True)
+        except (amqp.AMQPError, OperationalError, OSError) as error:
+            raise BrokerError(f"{self._connection.as_uri()}: {error or type(error).__name__}") from error
+        finally:
+            self.close()
+        if returned:
+            raise BrokerError(f"no queue takes a message for {routing_key!r} on exchange {exchange!r}")
+
     def close(self) -> None:
         """Drop the connection, also a broken one."""
         self._channel = None
@@ -180,6 +202,11 @@ class Publisher:
         self._returned.add(message.properties["message_id"])
 
 
+#: The properties of a message that mean the same when it is sent again.
+_REPLAYED = (
+    *("content_type", "content_encoding", "application_headers", "delivery_mode", "priority"),
+    *("correlation_id", "reply_to", "message_id", "type"),
+)
 #: Stands for a job's id in a message that is a pattern; no name contains it.
 _ID = bytes(36)
 

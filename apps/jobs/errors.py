@@ -68,6 +68,10 @@ class ResultError(FurrowError):
     """The handler's return value cannot be kept as JSON, or is too large."""
 
 
+class DeadMessageError(FurrowError):
+    """A message cannot be replayed."""
+
+
 # --- Raised inside a handler ------------------------------------------------------------------------------------------
 
 

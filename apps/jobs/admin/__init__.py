@@ -2,9 +2,9 @@
 
 Read in this order: ``job`` (the list), ``job_page``, ``job_body`` and ``timeline`` (one job), ``submit_page``, ``forms``,
 ``arguments`` and ``fields`` (submitting), ``records`` (attempts, log lines), ``queues``, ``workers`` (and the leader),
-``live``, ``home``, ``navigation``. How things are said is in :mod:`apps.jobs.wording`.
+``dead_messages``, ``drift``, ``live``, ``home``, ``navigation``. How things are said is in :mod:`apps.jobs.wording`.
 """
 
-from apps.jobs.admin import accounts, celery_results, home, job, queues, records, workers
+from apps.jobs.admin import accounts, celery_results, dead_messages, drift, home, job, queues, records, workers
 
-__all__ = ["accounts", "celery_results", "home", "job", "queues", "records", "workers"]
+__all__ = ["accounts", "celery_results", "dead_messages", "drift", "home", "job", "queues", "records", "workers"]

@@ -9,6 +9,7 @@ from django.utils import timezone
 from apps.jobs.broker import Publisher
 from apps.jobs.conf import conf
 from apps.jobs.dispatcher.dispatch import Dispatch
+from apps.jobs.drift import note
 from apps.jobs.models import Job, Worker
 from apps.jobs.states import State
 
@@ -35,23 +36,27 @@ class Reconcile:
         Raises:
             BrokerError: RabbitMQ does not answer; nothing was changed.
         """
-        return sum(self._queue(dispatch.queue) for dispatch in self._dispatches if dispatch.held.oldest_age > SETTLED)
+        looks = [self._queue(dispatch.queue) for dispatch in self._dispatches if dispatch.held.oldest_age > SETTLED]
+        found, back = map(sum, zip((0, 0), *looks, strict=True))
+        note("queued_without_message", found, back)
+        return back
 
-    def _queue(self, queue: str) -> int:
+    def _queue(self, queue: str) -> tuple[int, int]:
+        """How many of its jobs seem to have no message, and how many were put back."""
         now = timezone.now()
         stale = Job.objects.filter(queue=queue, state=State.QUEUED)
         held = stale.filter(queued_at__lt=now - dt.timedelta(seconds=SETTLED)).count()
         if not held:
-            return 0
+            return 0, 0
         # Messages in the queue, and those that living workers may have in their buffers.
         in_queue = self._publisher.depth(queue)
         age = SETTLED if in_queue == 0 and not self._consumed(queue) else conf().resend_after
-        if in_queue and in_queue >= held:
-            return 0
+        if in_queue >= held:
+            return 0, 0
         back = stale.filter(queued_at__lt=now - dt.timedelta(seconds=age)).update(state=State.PENDING, queued_at=None)
         if back:
             logger.warning("%d queued jobs of %s had no message any more; they are sent again.", back, queue)
-        return back
+        return held - in_queue, back
 
     def _consumed(self, queue: str) -> bool:
         living = Worker.objects.filter(stopped_at__isnull=True).values_list("queues", flat=True)

@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 
 from apps.jobs import statements
 from apps.jobs.conf import conf
+from apps.jobs.drift import note
 from apps.jobs.errors import FurrowError, UnknownKind
 from apps.jobs.kinds import get_kind
 from apps.jobs.models import Job, Worker
@@ -52,9 +53,11 @@ class Rescue:
         living = Worker.objects.filter(pk=OuterRef("worker"), stopped_at__isnull=True)
         orphans = list(Job.objects.filter(~Exists(living), state=State.RUNNING).defer("arguments", "result")[:BATCH])
         if not orphans:
+            note("running_without_worker", 0)
             return 0
         with transaction.atomic():
             settled = statements.on(connection).settle(connection, [self._verdict(job) for job in orphans])
+        note("running_without_worker", len(orphans), len(settled))
         logger.warning("%d jobs of dead workers were taken back.", len(settled))
         return len(settled)
 

@@ -2,6 +2,8 @@
 
 from apps.jobs.models.attempt import Attempt
 from apps.jobs.models.audit_entry import AuditEntry
+from apps.jobs.models.dead_message import DeadMessage
+from apps.jobs.models.drift import Drift
 from apps.jobs.models.job import Job
 from apps.jobs.models.leader import Leader
 from apps.jobs.models.log_line import LogLine
@@ -12,6 +14,8 @@ from apps.jobs.models.worker_request import WorkerRequest
 __all__ = [
     "Attempt",
     "AuditEntry",
+    "DeadMessage",
+    "Drift",
     "Job",
     "Leader",
     "LogLine",

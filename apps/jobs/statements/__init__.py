@@ -9,8 +9,9 @@ answer, which is not an error.
 
 import datetime as dt
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
@@ -67,6 +68,18 @@ class Progress(NamedTuple):
     note: str
 
 
+class Dead(NamedTuple):
+    """A message that could not be used; see :class:`apps.jobs.models.DeadMessage`."""
+
+    reason: str
+    worker: str  #: its node
+    exchange: str
+    routing_key: str
+    properties: str  #: JSON text
+    body: bytes  #: its beginning
+    size: int  #: bytes of the whole
+
+
 class Group(NamedTuple):
     """What a worker writes in one transaction."""
 
@@ -74,7 +87,8 @@ class Group(NamedTuple):
     progress: Sequence[Progress] = ()
     settlements: Sequence[Settlement] = ()  #: one a run at most
     logs: Sequence[LogRecord] = ()
-    claims: Collection[str] = ()  #: ids of jobs that it wants
+    dead: Sequence[Dead] = ()
+    claims: Mapping[str, str] = MappingProxyType({})  #: jobs that it wants: the kind that the message said, by id
 
 
 #: Where a job stands among the pending ones of its queue and priority: its ``run_at`` and id.

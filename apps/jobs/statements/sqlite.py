@@ -14,7 +14,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
-from apps.jobs.statements import Claimed, Due, Group, LogRecord, Position, Progress, Settlement, Window
+from apps.jobs.statements import Claimed, Dead, Due, Group, LogRecord, Position, Progress, Settlement, Window
 from apps.jobs.states import EXCUSED, State
 
 
@@ -33,6 +33,7 @@ def write(connection: Connection, worker: uuid.UUID, group: Group) -> list[Claim
         _progress(cursor, group.progress)  # before the runs are settled: afterwards they are not running any more
         settle(connection, group.settlements)
         _log(cursor, group.logs)
+        _keep_dead(cursor, group.dead)
         claimed = claim(connection, worker, group.claims)
         if own:
             cursor.execute("COMMIT")
@@ -150,6 +151,20 @@ def _log(cursor: Any, records: Sequence[LogRecord]) -> None:
         "INSERT INTO jobs_logline (job_id, attempt, at, level, logger, message) VALUES (%s, %s, %s, %s, %s, %s)",
         [(_hex(r.id), r.attempt, _text(r.at), r.level, r.logger, r.message) for r in records],
     )
+
+
+def _keep_dead(cursor: Any, dead: Sequence[Dead]) -> None:
+    cursor.executemany(
+        """INSERT INTO jobs_deadmessage (reason, worker, exchange, routing_key, properties, body, size)
+           VALUES (%s, %s, %s, %s, %s, %s, %s)""",
+        dead,
+    )
+
+
+def unknown(connection: Connection, ids: Collection[str]) -> set[str]:
+    """Those of these ids that no job has."""
+    with connection.cursor() as cursor:
+        return {id for id in ids if not cursor.execute("SELECT 1 FROM jobs_job WHERE id = %s", [_hex(id)]).fetchone()}
 
 
 def _progress(cursor: Any, reports: Sequence[Progress]) -> None:

@@ -1,13 +1,18 @@
-"""Celery's consumer with three changes: job messages take a short way, buffered ones are dropped with their channel, and
-running jobs are looked after while the broker is away."""
+"""Celery's consumer with four changes: job messages take a short way, buffered ones are dropped with their channel,
+running jobs are looked after while the broker is away, and a message that Celery would drop is kept."""
 
+import logging
 from typing import Any
 
 from celery.worker.consumer import Consumer
+from django.db import Error
 from kombu.transport import pyamqp
 
 from apps.jobs.broker import EXCHANGE
+from apps.jobs.worker.dead import Kept
 from apps.jobs.worker.transport import JobTransport
+
+logger = logging.getLogger(__name__)
 
 #: Seconds between tries to reach the broker: the first wait, what each adds, the longest. With Celery's own (2, 2, 30) a broker
 #: that was away for ten seconds would be missed for up to twenty.
@@ -56,6 +61,29 @@ class JobConsumer(Consumer):
         """Asked for right before the event loop begins, at every connection."""
         watch_the_dying(self.pool._pool)
         return super().loop_args()
+
+    def on_unknown_message(self, body: Any, message: Any) -> None:
+        """Neither a job nor a task."""
+        super().on_unknown_message(body, self._kept(message, "It is neither a job nor a Celery task."))
+
+    def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
+        """A task that this worker has not; whoever waits for its result is told by Celery."""
+        kept = self._kept(message, f"There is no task {exc}: its module is not imported by this worker.")
+        try:
+            super().on_unknown_task(body, kept, exc)
+        except Error as error:
+            logger.warning("The failure of an unknown task was not recorded: the database is away (%s).", str(error).strip())
+
+    def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
+        """A task's message that lacks something."""
+        super().on_invalid_task(body, self._kept(message, f"It is no valid task: {exc}"), exc)
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        """A body that cannot be read."""
+        super().on_decode_error(self._kept(message, f"It cannot be decoded: {type(exc).__name__}: {exc}"), exc)
+
+    def _kept(self, message: Any, reason: str) -> Any:
+        return Kept(message, self.controller.jobs.intake.dead, reason)
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Any:
         """What comes over the jobs' exchange goes to the intake, also when its kind is unknown here (of an older or newer

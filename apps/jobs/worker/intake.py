@@ -16,6 +16,7 @@ from celery.worker import state as celery_state
 from apps.jobs.conf import conf
 from apps.jobs.statements import Claimed
 from apps.jobs.worker.crew import Crew
+from apps.jobs.worker.dead import DeadMessages
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class Intake:
         self.closed = False
         #: Delivery tags of other messages that came over the same channel and are not settled yet.
         self.others: set[int] = set()
+        self.dead = DeadMessages(crew.ledger.keep, crew.ledger.lease.node, self.others)
         self._stopped: list[Any] = []  # job queues that are not consumed while every process is busy
         self._prefetch = 0  # messages that RabbitMQ may have sent and nobody acknowledged; 0: what Celery said
 
@@ -58,9 +60,9 @@ class Intake:
         """The same for a message that came the ordinary way."""
         try:
             id, kind = str(uuid.UUID(message.properties["message_id"])), message.properties["type"]
-        except (KeyError, ValueError):
-            logger.error("A message on the jobs' exchange names no job and is rejected; its properties: %r", message.properties)
-            message.reject_log_error(logger, (amqp.AMQPError, OSError))
+        except (KeyError, ValueError, AttributeError, TypeError) as error:
+            wrong = f"no property {error}" if isinstance(error, KeyError) else f"message_id: {error}"
+            self.dead.keep(message, f"It names no job ({wrong}).")
             return
         self.accept(message.channel, message.delivery_tag, id, kind)
 
@@ -77,8 +79,8 @@ class Intake:
             room -= cost(arrived.kind)
         if batch:
             self._claims += 1
-            ids = [arrived.id for arrived in batch]
-            self.crew.ledger.claim(ids, lambda claimed: self._on_claimed(batch, claimed))
+            jobs = {arrived.id: arrived.kind for arrived in batch}
+            self.crew.ledger.claim(jobs, lambda claimed: self._on_claimed(batch, claimed))
 
     def _on_claimed(self, batch: list[Arrived], claimed: list[Claimed] | None) -> None:
         self._claims -= 1

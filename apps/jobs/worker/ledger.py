@@ -10,15 +10,16 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, Error, InterfaceError, OperationalError, connections
 
 from apps.jobs import statements
 from apps.jobs.conf import conf
-from apps.jobs.statements import Claimed, Group, LogRecord, Progress, Settlement
+from apps.jobs.statements import Claimed, Dead, Group, LogRecord, Progress, Settlement
 from apps.jobs.states import Outcome, State
+from apps.jobs.worker.dead import of_no_job
 from apps.jobs.worker.lease import Lease
 
 logger = logging.getLogger(__name__)
@@ -28,17 +29,21 @@ ClaimCallback = Callable[[list[Claimed]], None]
 RETRY = (0.2, 0.5, 1.0)
 #: Seconds between two looks for running jobs that somebody cancelled.
 STOP_REQUESTS = 1.0
+#: Characters of results, tracebacks and log lines that count as one entry more of what waits.
+LARGE = 4_000
 
 
 class _Batch:
     """What waits to be written."""
 
     def __init__(self) -> None:
-        self.claims: list[tuple[Sequence[str], ClaimCallback]] = []
+        self.claims: list[tuple[Mapping[str, str], ClaimCallback]] = []
         self.settlements: list[Settlement] = []
         self.logs: list[LogRecord] = []
         self.progress: dict[str, Progress] = {}
         self.disowned: list[str] = []
+        self.dead: list[tuple[Dead, Callable[[], None]]] = []
+        self.characters = 0  # of results, tracebacks and log lines
 
     def split(self) -> "Iterator[_Batch]":
         """A batch for each entry; claims are left out."""
@@ -54,9 +59,20 @@ class _Batch:
             single = _Batch()
             single.logs = [record]
             yield single
+        for kept in self.dead:
+            single = _Batch()
+            single.dead = [kept]
+            yield single
 
     def __len__(self) -> int:
-        return len(self.claims) + len(self.settlements) + len(self.logs) + len(self.progress) + len(self.disowned)
+        """Entries."""
+        waiting = len(self.settlements) + len(self.logs) + len(self.progress)
+        return len(self.claims) + waiting + len(self.disowned) + len(self.dead)
+
+    @property
+    def weight(self) -> int:
+        """Entries, a large one counting for several."""
+        return len(self) + self.characters // LARGE
 
 
 class Ledger(threading.Thread):
@@ -96,22 +112,24 @@ class Ledger(threading.Thread):
 
     # --- asked by the worker's event loop ---------------------------------------------------------------------------
 
-    def claim(self, ids: Sequence[str], callback: ClaimCallback) -> None:
-        """Claim these jobs; ``callback(claimed)`` runs in the event loop once that is committed."""
+    def claim(self, jobs: Mapping[str, str], callback: ClaimCallback) -> None:
+        """Claim these jobs (kind by id); ``callback(claimed)`` runs in the event loop once that is committed."""
         with self._wake:
-            self._next.claims.append((ids, callback))
+            self._next.claims.append((jobs, callback))
             self._wake.notify()
 
     def settle(self, settlement: Settlement) -> None:
         """Record the end of a run."""
         with self._wake:
             self._next.settlements.append(settlement)
+            self._next.characters += len(settlement.result or "") + len(settlement.traceback)
             self._wake.notify()
 
     def log(self, record: LogRecord) -> None:
         """Record a log line."""
         with self._wake:
             self._next.logs.append(record)
+            self._next.characters += len(record.message)
             self._wake.notify()
 
     def progress(self, report: Progress) -> None:
@@ -126,14 +144,20 @@ class Ledger(threading.Thread):
             self._next.disowned += ids
             self._wake.notify()
 
+    def keep(self, message: Dead, callback: Callable[[], None]) -> None:
+        """Record a message that nobody can use; ``callback()`` runs in the event loop once that is committed."""
+        with self._wake:
+            self._next.dead.append((message, callback))
+            self._wake.notify()
+
     def soon(self, function: Callable[[], Any]) -> None:
         """Call a function in the event loop, after what is under way."""
         self._call_soon(function)
 
     @property
     def backlog(self) -> int:
-        """How much waits to be written."""
-        return len(self._next) + self._writing
+        """How much waits to be written: entries, one more for every ``LARGE`` characters."""
+        return self._next.weight + self._writing
 
     def stop(self, timeout: float) -> bool:
         """Write what waits, give the lease back and end; ``False`` when the database was not there in time (seconds)."""
@@ -183,7 +207,7 @@ class Ledger(threading.Thread):
             while not len(self._next) and not self._stopping and not self._renews() and not self._looks():
                 self._wake.wait(min(self.lease.seconds_until_due() or STOP_REQUESTS, STOP_REQUESTS))
             batch, self._next = self._next, _Batch()
-            self._writing = len(batch)
+            self._writing = batch.weight
             return batch
 
     def _write(self, batch: _Batch) -> None:
@@ -203,13 +227,31 @@ class Ledger(threading.Thread):
             progress=list(batch.progress.values()),
             settlements=_latest(batch.settlements),
             logs=batch.logs,
-            claims={id for ids, _ in batch.claims for id in ids},
+            dead=[message for message, _ in batch.dead],
+            claims={id: kind for jobs, _ in batch.claims for id, kind in jobs.items()},
         )
         won = {claimed.id: claimed for claimed in sql.write(connection, self.lease.worker, group)}
         claims, batch.claims = batch.claims, []
-        for ids, callback in claims:
+        dead, batch.dead = batch.dead, []
+        if len(won) < len(group.claims):
+            self._keep_unknown(connection, {id: kind for id, kind in group.claims.items() if id not in won})
+        for jobs, callback in claims:
             # Of two messages of one job one gets it.
-            self._call_soon(callback, [won.pop(id) for id in ids if id in won])
+            self._call_soon(callback, [won.pop(id) for id in jobs if id in won])
+        for _, kept in dead:
+            self._call_soon(kept)
+
+    def _keep_unknown(self, connection: Any, jobs: Mapping[str, str]) -> None:
+        """Of the jobs that could not be claimed most were cancelled or claimed before; those that are in no table are noted."""
+        sql, node = statements.on(connection), self.lease.node
+        try:
+            if unknown := sql.unknown(connection, jobs):
+                logger.error("Messages of %d jobs that do not exist are kept; one is %s.", len(unknown), min(unknown))
+                dead = [of_no_job(node, id, jobs[id]) for id in sorted(unknown)]
+                sql.write(connection, self.lease.worker, Group(dead=dead))
+        except Error as error:
+            logger.error("Whether %d messages name jobs could not be looked up, and they are gone: %s", len(jobs), error)
+            self._forget_connection()
 
     def _write_one_by_one(self, batch: _Batch) -> None:
         """A value that the database refuses must not take its neighbours with it: its own job fails with the reason."""
@@ -224,7 +266,7 @@ class Ledger(threading.Thread):
                     single.settlements = [_unstorable(single.settlements[0], error)]
                     self._write(single)
                 else:
-                    logger.error("Refused and lost: %s", [*single.logs, *single.progress.values()])
+                    logger.error("Refused and lost: %s", [*single.logs, *single.progress.values(), *single.dead])
 
     def _renews(self) -> bool:
         """Time to renew the lease; not for an event loop that hangs."""

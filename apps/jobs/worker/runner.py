@@ -49,15 +49,15 @@ class Run:
     def __init__(self, id: str, kind: str, attempt: int, excused: int, max_attempts: int) -> None:
         self.id, self.kind, self.attempt = uuid.UUID(id), kind, attempt
         self.failures, self.max_attempts = attempt - excused, max_attempts
-        self._text_id, self._lines, self._progress_at = id, 0, 0.0
+        self._text_id, self._lines, self._progress_at, self._complete = id, 0, 0.0, False
         self.told = False  # that it shall stop
 
     def progress(self, fraction: float, note: str) -> None:
         """Report progress, at most ten times a second."""
         self.check()
         now = time.monotonic()
-        if now - self._progress_at >= PROGRESS_INTERVAL or fraction == 1:
-            self._progress_at = now
+        if now - self._progress_at >= PROGRESS_INTERVAL or (fraction == 1 and not self._complete):
+            self._progress_at, self._complete = now, fraction == 1
             channel.reports.send(("progress", self._text_id, self.attempt, fraction, clean(note)))
 
     def log(self, level: int, logger: str, message: str) -> None:

@@ -2,7 +2,7 @@
 
 from apps.jobs.statements.postgresql.dispatch import due, lead, mark_queued, prune, seconds_until_due, waiting, window
 from apps.jobs.statements.postgresql.link import prepare
-from apps.jobs.statements.postgresql.runs import claim, disown, settle, write
+from apps.jobs.statements.postgresql.runs import claim, disown, settle, unknown, write
 from apps.jobs.statements.postgresql.submit import insert_jobs
 from apps.jobs.statements.postgresql.workers import owned, register_worker, renew, stop_requests, stop_worker
 
@@ -22,6 +22,7 @@ __all__ = [
     "settle",
     "stop_requests",
     "stop_worker",
+    "unknown",
     "waiting",
     "window",
     "write",

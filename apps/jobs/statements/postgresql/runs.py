@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
-from apps.jobs.statements import Claimed, Group, Settlement
+from apps.jobs.statements import Claimed, Dead, Group, Settlement
 from apps.jobs.statements.postgresql.link import Statement, columns, in_one_go, plain, raw, texts
 
 _CLAIM = """
@@ -92,6 +92,27 @@ FROM unnest(%s::uuid[], %s::int[], %s::float8[], %s::text[]) AS given(id, attemp
 WHERE j.id = given.id AND j.attempt = given.attempt AND j.state || '' = 'running'"""
 
 
+_KEEP_DEAD = """
+INSERT INTO jobs_deadmessage (reason, worker, exchange, routing_key, properties, body, size)
+SELECT reason, worker, exchange, routing_key, properties, body::bytea, size
+FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[])
+AS given(reason, worker, exchange, routing_key, properties, body, size)"""
+
+
+def _keeping(dead: Sequence[Dead]) -> Statement:
+    return _KEEP_DEAD, columns([(*message[:5], "\\x" + message.body.hex(), message.size) for message in dead])
+
+
+def unknown(connection: Connection, ids: Collection[str]) -> set[str]:
+    """Those of these ids that no job has."""
+    with raw(connection) as cursor:
+        cursor.execute(
+            "SELECT id::text FROM unnest(%s::uuid[]) AS id EXCEPT SELECT id::text FROM jobs_job WHERE id = ANY(%s::uuid[])",
+            [plain(ids)] * 2,
+        )
+        return {row[0] for row in cursor.fetchall()}
+
+
 def write(connection: Connection, worker: uuid.UUID, group: Group) -> list[Claimed]:
     """A worker's group commit: all of it in one transaction and one round trip; returns what could be claimed.
 
@@ -106,7 +127,9 @@ def write(connection: Connection, worker: uuid.UUID, group: Group) -> list[Claim
         given.append(_settling(group.settlements))
     if group.logs:
         given.append((_LOG, columns(group.logs)))
+    if group.dead:
+        given.append(_keeping(group.dead))
     if group.claims:  # last, so that its answer is the last
         given.append(_claiming(worker, group.claims))
-    answers = in_one_go(connection, given, durable=bool(group.settlements))
+    answers = in_one_go(connection, given, durable=bool(group.settlements or group.dead))
     return list(map(Claimed._make, answers[-1].fetchall())) if group.claims else []

@@ -1,0 +1,176 @@
+"""Messages that nobody can use are kept with their reason, shown, sent again, deleted; none is dropped."""
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import amqp
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from kombu import Connection
+
+from apps.jobs import dead_letters
+from apps.jobs.api import Job, State, submit
+from apps.jobs.errors import BrokerError, DeadMessageError
+from apps.jobs.models import DeadMessage
+from tests import kinds, services
+from tests.stack import Stack, all_ended, wait_until
+
+STRANGE = str(uuid.uuid4())
+#: Exchange, message, and what the reason says.
+UNUSABLE: list[tuple[str, Any, str]] = [
+    ("furrow", amqp.Message(b""), "names no job (no property 'message_id')"),
+    ("furrow", amqp.Message(b"\xff{", content_type="application/json"), "names no job"),
+    ("furrow", amqp.Message(b"", message_id="no id at all", type="kinds.add"), "badly formed"),
+    ("furrow", amqp.Message(b"x" * 600_000, message_id="\u00fc" * 40, type="\u202e<b>"), "badly formed"),
+    ("furrow", amqp.Message(b"", message_id=STRANGE, type="kinds.add"), f"no job {STRANGE}"),
+    ("celery", amqp.Message(b"<script>alert(1)</script>\x00"), "neither a job nor a Celery task"),
+    ("celery", amqp.Message(b"\xff\xfe{", content_type="application/json", application_headers={}), "cannot be decoded"),
+    (
+        "celery",
+        amqp.Message(b"[1]", content_type="application/json", application_headers={}),
+        "neither a job nor a Celery task",
+    ),
+    (
+        "celery",
+        amqp.Message(
+            b"[[], {}, {}]",
+            content_type="application/json",
+            content_encoding="utf-8",
+            application_headers={"task": "nobody.knows", "id": STRANGE},
+        ),
+        "no task 'nobody.knows'",
+    ),
+]
+
+
+def publish(exchange: str, message: Any) -> None:
+    with Connection(services.broker.url) as link:
+        channel = link.channel()
+        channel.confirm_select()
+        channel.basic_publish_confirm(message, exchange, "default" if exchange == "furrow" else "celery", mandatory=True)
+
+
+@pytest.mark.engine
+def test_what_nobody_can_use_is_kept_with_its_reason_and_the_jobs_beside_it_run(stack: Stack) -> None:
+    for exchange, message, _ in UNUSABLE:
+        publish(exchange, message)
+    job = submit(kinds.add, {"a": 1})
+    all_ended()
+    wait_until(lambda: DeadMessage.objects.count() == len(UNUSABLE), what="all are kept")
+    reasons = list(DeadMessage.objects.values_list("reason", flat=True))
+    for _, _, reason in UNUSABLE:
+        assert any(reason in kept for kept in reasons), (reason, reasons)
+    large = DeadMessage.objects.get(size=600_000)
+    assert (len(large.body), large.replayable) == (256 * 1024, False)
+    assert bytes(DeadMessage.objects.get(reason__contains="decoded").body) == b"\xff\xfe{"
+    assert Job.objects.get(pk=job.pk).state == State.SUCCEEDED
+
+
+@pytest.mark.engine
+def test_replayed_it_is_gone_if_it_can_be_used_and_comes_back_if_not(bare: Stack) -> None:
+    job = submit(kinds.add, {"a": 1})
+    bare.worker()  # and no dispatcher: only the message below makes the job run
+    usable = DeadMessage.objects.create(
+        reason="by hand",
+        exchange="furrow",
+        routing_key="default",
+        properties=f'{{"message_id": "{job.pk}", "type": "kinds.add"}}',
+    )
+    assert dead_letters.replay(usable.pk)
+    assert not dead_letters.replay(usable.pk)
+    all_ended()
+    publish("furrow", amqp.Message(b"body", message_id="no id", type="t", application_headers={"x-death": 1, "mine": "kept"}))
+    wait_until(lambda: DeadMessage.objects.count() == 1)
+    first = DeadMessage.objects.get()
+    assert dead_letters.replay(first.pk)
+    wait_until(lambda: DeadMessage.objects.exclude(pk=first.pk).count() == 1, what="it came back")
+    second = DeadMessage.objects.get()
+    assert (bytes(second.body), "mine" in second.properties, "x-death" in second.properties) == (b"body", True, False)
+
+
+@pytest.fixture
+def _broker_comes_back() -> Iterator[None]:
+    yield
+    services.broker.start()
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("_broker_comes_back")
+def test_what_cannot_be_sent_again_is_kept() -> None:
+    nowhere = DeadMessage.objects.create(reason="r", exchange="amq.topic", routing_key="no.such.queue")
+    with pytest.raises(BrokerError, match=r"no queue takes a message for 'no\.such\.queue'"):
+        dead_letters.replay(nowhere.pk)
+    with pytest.raises(DeadMessageError, match="only the beginning"):
+        dead_letters.replay(DeadMessage.objects.create(reason="r", routing_key="default", body=b"x", size=2).pk)
+    with pytest.raises(DeadMessageError, match="does not exist"):
+        dead_letters.replay(DeadMessage.objects.create(reason="r").pk)
+    services.broker.stop()
+    with pytest.raises(BrokerError) as error:
+        dead_letters.replay(nowhere.pk)
+    assert services.broker.password not in str(error.value)
+    assert DeadMessage.objects.count() == 3
+
+
+def test_kept_while_the_database_is_away_and_the_worker_dies(bare: Stack) -> None:
+    if services.ON_SQLITE:
+        pytest.skip("a database server is stopped")
+    worker = bare.worker()
+    services.postgres.freeze()
+    try:
+        publish("furrow", UNUSABLE[0][1])
+        wait_until(lambda: "cannot be used and is kept" in worker.text)
+        worker.kill()
+    finally:
+        services.postgres.thaw()
+    assert not DeadMessage.objects.exists()
+    bare.worker("second")
+    wait_until(DeadMessage.objects.exists, what="the second worker kept it")
+
+
+# --- The pages --------------------------------------------------------------------------------------------------------
+
+
+def login(client: Client, *names: str) -> Client:
+    user = User.objects.create_user("somebody", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=names))
+    client.force_login(user)
+    return client
+
+
+@pytest.mark.django_db
+@pytest.mark.filterwarnings("ignore:No directory at")
+def test_the_pages_show_it_harmlessly_and_only_who_may_acts(client: Client) -> None:
+    hostile = "<script>alert(1)</script>\u202e\x1b[31m"
+    message = DeadMessage.objects.create(
+        reason=hostile,
+        exchange="amq.topic",
+        routing_key="no.such.queue",
+        properties='{"type": "<script>\\u0000"}',
+        body=hostile.encode(),
+        size=33,
+    )
+    message.size = len(message.body)
+    message.save()
+    page = f"/admin/jobs/deadmessage/{message.pk}/change/"
+    viewer = login(client, "view_deadmessage")
+    for address in ("/admin/jobs/deadmessage/", page):
+        text = viewer.get(address).content.decode()
+        assert "<script>alert" not in text
+        assert "&lt;script&gt;alert" in text
+        assert "Replay" not in text
+    assert viewer.post(f"/admin/jobs/deadmessage/{message.pk}/replay/").status_code == 403
+    assert viewer.post(f"/admin/jobs/deadmessage/{message.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert DeadMessage.objects.count() == 1
+    User.objects.all().delete()
+
+    actor = login(client, "view_deadmessage", "replay_deadmessage", "delete_deadmessage")
+    assert "Replay" in actor.get(page).content.decode()
+    assert actor.get(f"/admin/jobs/deadmessage/{message.pk}/replay/").status_code == 405
+    answer = actor.post(f"/admin/jobs/deadmessage/{message.pk}/replay/", follow=True)
+    assert "no queue takes a message" in answer.content.decode()
+    chosen = {"action": "delete_chosen", "_selected_action": [message.pk]}
+    assert "1 deleted" in actor.post("/admin/jobs/deadmessage/", chosen, follow=True).content.decode()
+    assert not DeadMessage.objects.exists()
+    assert "Drift" not in actor.get("/admin/").content.decode()
