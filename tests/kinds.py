@@ -174,6 +174,18 @@ def talks(lines: int = 3, steps: int = 4) -> None:
         current_job.progress(step / steps, f"step {step}")
 
 
+@job(retry=ONCE)
+def floods(lines: int, width: int, for_seconds: float = 0.0) -> None:
+    """Log so many lines of so many characters, and report progress without a pause for so long."""
+    for number in range(lines):
+        current_job.log(f"{number} " + "x" * width)
+    end = time.monotonic() + for_seconds
+    while time.monotonic() < end:
+        current_job.progress(0.5, "y" * 200)
+    for _ in range(1_000):
+        current_job.progress(1.0)
+
+
 @job
 def returns(what: Literal["large", "unserializable", "nan", "none", "nested", "nul", "date"]) -> Any:
     """Return something."""

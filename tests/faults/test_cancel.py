@@ -1,5 +1,6 @@
 """Cancelling a running job: it is asked, then interrupted, then killed."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,34 @@ def test_a_cancelled_job_is_not_tried_again(stack: Stack) -> None:
     wait_until(lambda: Job.objects.get(pk=job.pk).state in FINAL)
     ended = Job.objects.get(pk=job.pk)
     assert (ended.state, ended.attempt) == (State.CANCELLED, 1)
+
+
+@pytest.mark.parametrize("end", ["killed", "stopped"])
+def test_a_cancellation_survives_its_worker(bare: Stack, tmp_path: Path, end: str) -> None:
+    mark = tmp_path / "mark"
+    bare.dispatcher()
+    worker = bare.worker("first", processes=1, FURROW_SHUTDOWN_GRACE="0.5")
+    job = submit(kinds.stubborn, {"seconds": 100, "how": "deaf", "mark": str(mark)})
+    wait_until(lambda: mark.exists() and Job.objects.get(pk=job.pk).state == State.RUNNING)
+    if end == "killed":
+        worker.send(signal.SIGSTOP)  # so that it cannot hear of the cancellation before it dies
+        assert cancel(job.pk)
+        worker.kill()
+    else:
+        assert cancel(job.pk)
+        assert worker.stop() == 0
+    bare.worker("second")
+    wait_until(lambda: Job.objects.get(pk=job.pk).state in FINAL, seconds=60)
+    assert Job.objects.get(pk=job.pk).state == State.CANCELLED
+    assert submit_and_wait() == 2
+    assert len(mark.read_text().splitlines()) == 1, "it began again"
+
+
+def submit_and_wait() -> object:
+    """The second worker works."""
+    job = submit(kinds.add, {"a": 1})
+    wait_until(lambda: Job.objects.get(pk=job.pk).state == State.SUCCEEDED)
+    return Job.objects.get(pk=job.pk).result
 
 
 def test_flowers_terminate_cancels_the_job(stack: Stack, tmp_path: Path) -> None:

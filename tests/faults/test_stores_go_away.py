@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 
 from apps.jobs.api import Attempt, Job, State, submit, submit_many
 from apps.jobs.broker import Publisher
@@ -179,6 +179,32 @@ def test_a_database_that_takes_no_writes_is_waited_for(bare: Stack) -> None:
         cursor.execute("SELECT pg_reload_conf()")
     all_ended()
     assert Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == 300
+    assert "ledger failed" not in worker.text
+
+
+def test_a_database_whose_disk_is_full_is_waited_for(bare: Stack) -> None:
+    """PostgreSQL says so with SQLSTATE 53100, in the middle of a transaction: here a trigger does."""
+    bare.dispatcher()
+    worker = bare.worker()
+    ids = submit_many(kinds.sleeps, [{"seconds": 0.02} for _ in range(300)])
+    wait_until(lambda: Job.objects.filter(state=State.SUCCEEDED).count() > 20)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """CREATE FUNCTION no_space() RETURNS trigger LANGUAGE plpgsql AS
+               $$ BEGIN RAISE 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$"""
+        )
+        for table in ("jobs_attempt", "jobs_job"):
+            cursor.execute(f"CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON {table} EXECUTE FUNCTION no_space()")
+        try:
+            wait_until(lambda: "No space left" in worker.text)
+            with pytest.raises(OperationalError, match="No space left"), transaction.atomic():
+                submit(kinds.add, {"a": 1})
+            wait_until(lambda: worker.text.count("is away") >= 1)
+        finally:
+            cursor.execute("DROP FUNCTION no_space CASCADE")
+    all_ended()
+    assert Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == 300
+    assert set(Attempt.objects.values_list("outcome", flat=True)) <= {"succeeded", "lost", "interrupted"}
     assert "ledger failed" not in worker.text
 
 

@@ -196,11 +196,12 @@ def test_a_run_is_settled_once() -> None:
 
 
 def test_a_settled_run_and_its_record() -> None:
-    job = make(State.RUNNING)
+    job, claimed = make(State.RUNNING), 1_700_000_000.0
+    Job.objects.filter(pk=job.pk).update(started_at=dt.datetime.fromtimestamp(claimed, dt.UTC))
     fields: dict[str, Any] = {
         "pid": 7,
-        "started": 1_800_000_000.25,
-        "finished": 1_800_000_001.5,
+        "started": claimed + 0.25,
+        "finished": claimed + 1.5,
         "error": "e",
         "error_type": "E",
     }
@@ -210,7 +211,17 @@ def test_a_settled_run_and_its_record() -> None:
     assert (job.state, job.error) == (State.FAILED, "e")
     assert (attempt.number, attempt.outcome, attempt.worker, attempt.pid) == (1, "timed out", WORKER, 7)
     assert (attempt.error_type, attempt.error, attempt.traceback, attempt.seconds) == ("E", "e", "t", 1.25)
-    assert attempt.started_at == job.started_at == dt.datetime.fromtimestamp(1_800_000_000.25, dt.UTC)
+    assert attempt.started_at == job.started_at == dt.datetime.fromtimestamp(claimed + 0.25, dt.UTC)
+
+
+@pytest.mark.parametrize("wrong", [-86_400.0, 86_400.0])
+def test_a_workers_wrong_clock_counts_only_between_the_claim_and_now(wrong: float) -> None:
+    job = make(State.RUNNING)
+    claimed, started = job.started_at, job.started_at.timestamp() + wrong
+    assert settle(job, State.FAILED, Outcome.FAILED, started=started, finished=started + 1)
+    job.refresh_from_db()
+    attempt = job.attempts.get()
+    assert claimed <= attempt.started_at == job.started_at <= attempt.finished_at <= timezone.now() + dt.timedelta(seconds=5)
 
 
 def test_without_times_of_its_own_a_run_lasted_from_the_claim_until_now() -> None:
@@ -434,7 +445,7 @@ def test_a_lost_lease_is_not_renewed(sql: Any, change: dict[str, Any]) -> None:
 
 def test_log_lines_keep_their_order(sql: Any) -> None:
     job = make(State.RUNNING)
-    at = 1_800_000_000.5
+    at = 1_700_000_000.5
     sql.write(connection, WORKER, Group(logs=[LogRecord(str(job.pk), 1, at, 20, "logger", f"line {n} ü") for n in range(50)]))
     lines = list(LogLine.objects.order_by("id"))
     assert [line.message for line in lines] == [f"line {n} ü" for n in range(50)]

@@ -15,7 +15,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from apps.jobs.statements import Claimed, Dead, Due, Group, LogRecord, Position, Progress, Settlement, Window
-from apps.jobs.states import EXCUSED, State
+from apps.jobs.states import EXCUSED, Outcome, State
 
 
 def prepare(connection: Connection) -> None:
@@ -120,13 +120,13 @@ def _settle_one(cursor: Any, given: Settlement) -> bool:
         """UPDATE jobs_job SET
              state = CASE WHEN %s AND cancel_requested_at IS NOT NULL THEN 'cancelled' ELSE %s END,
              finished_at = CASE WHEN %s AND cancel_requested_at IS NULL THEN NULL ELSE %s END,
-             run_at = coalesce(%s, run_at), started_at = coalesce(%s, started_at), excused = excused + %s,
+             run_at = coalesce(%s, run_at), started_at = max(started_at, %s), excused = excused + %s,
              queued_at = CASE WHEN %s THEN NULL ELSE queued_at END, result = %s, error = %s
            WHERE id = %s AND attempt = %s AND state = 'running' RETURNING worker, started_at || ''""",
         (
-            *(again, given.state, again, _text(now)),
+            *(again or given.outcome in (Outcome.LOST, Outcome.CRASHED), given.state, again, _text(now)),
             None if given.delay is None else _text(now + given.delay),
-            _text(given.started) if given.started else None,
+            _text(min(given.started, now)),
             int(given.outcome in EXCUSED),
             *(again, given.result, given.error, _hex(given.id), given.attempt),
         ),
@@ -139,7 +139,15 @@ def _settle_one(cursor: Any, given: Settlement) -> bool:
              (job_id, number, outcome, worker, pid, started_at, finished_at, error_type, error, traceback)
            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
         (
-            *(_hex(given.id), given.attempt, given.outcome, row[0], given.pid, row[1], _text(given.finished or now)),
+            *(
+                _hex(given.id),
+                given.attempt,
+                given.outcome,
+                row[0],
+                given.pid,
+                row[1],
+                max(row[1], _text(min(given.finished or now, now))),
+            ),
             *(given.error_type, given.error, given.traceback),
         ),
     )
@@ -149,7 +157,7 @@ def _settle_one(cursor: Any, given: Settlement) -> bool:
 def _log(cursor: Any, records: Sequence[LogRecord]) -> None:
     cursor.executemany(
         "INSERT INTO jobs_logline (job_id, attempt, at, level, logger, message) VALUES (%s, %s, %s, %s, %s, %s)",
-        [(_hex(r.id), r.attempt, _text(r.at), r.level, r.logger, r.message) for r in records],
+        [(_hex(r.id), r.attempt, _text(min(r.at, time.time())), r.level, r.logger, r.message) for r in records],
     )
 
 

@@ -40,6 +40,7 @@ def disown(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> N
         cursor.execute(_DISOWN, (plain(ids), worker))
 
 
+# What a worker's clock says counts only between the claim and now, by the database's clock.
 # By primary key: ``state || ''`` matches no partial index. The planner always thinks that hardly anything is running, and would
 # join what is given with all that the index job_running has, dead entries included: 295 ms instead of 10 (docs/queue_table.md).
 _SETTLE = """
@@ -49,16 +50,18 @@ WITH given AS (
   AS given(id, attempt, state, outcome, pid, started, finished, delay, result, error, error_type, traceback)
 ), moved AS (
   UPDATE jobs_job j SET
-    state = CASE WHEN given.state = 'pending' AND j.cancel_requested_at IS NOT NULL THEN 'cancelled' ELSE given.state END,
+    state = CASE WHEN j.cancel_requested_at IS NOT NULL AND (given.state = 'pending' OR given.outcome IN ('lost', 'crashed'))
+                 THEN 'cancelled' ELSE given.state END,
     finished_at = CASE WHEN given.state = 'pending' AND j.cancel_requested_at IS NULL THEN NULL ELSE clock_timestamp() END,
     run_at = CASE WHEN given.delay IS NULL THEN j.run_at ELSE clock_timestamp() + given.delay * interval '1 second' END,
-    started_at = CASE WHEN given.started = 0 THEN j.started_at ELSE to_timestamp(given.started) END,
+    started_at = greatest(j.started_at, least(to_timestamp(given.started), clock_timestamp())),
     excused = j.excused + (given.outcome IN ('snoozed', 'interrupted'))::int,
     queued_at = CASE WHEN given.state = 'pending' THEN NULL ELSE j.queued_at END,
     result = given.result::jsonb, error = given.error
   FROM given WHERE j.id = given.id AND j.attempt = given.attempt AND j.state || '' = 'running'
   RETURNING j.id, given.attempt, given.outcome, j.worker, given.pid, j.started_at,
-            CASE WHEN given.finished = 0 THEN clock_timestamp() ELSE to_timestamp(given.finished) END,
+            CASE WHEN given.finished = 0 THEN clock_timestamp()
+                 ELSE greatest(j.started_at, least(to_timestamp(given.finished), clock_timestamp())) END,
             given.error_type, given.error, given.traceback
 )
 INSERT INTO jobs_attempt (job_id, number, outcome, worker, pid, started_at, finished_at, error_type, error, traceback)
@@ -82,7 +85,7 @@ def _settling(settlements: Sequence[Settlement]) -> Statement:
 
 _LOG = """
 INSERT INTO jobs_logline (job_id, attempt, at, level, logger, message)
-SELECT id, attempt, to_timestamp(at), level, logger, message
+SELECT id, attempt, least(to_timestamp(at), clock_timestamp()), level, logger, message
 FROM unnest(%s::uuid[], %s::int[], %s::float8[], %s::smallint[], %s::text[], %s::text[])
 AS given(id, attempt, at, level, logger, message)"""
 

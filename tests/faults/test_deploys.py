@@ -1,0 +1,77 @@
+"""Deploys: everything is restarted, one after the other, under load; old code and new code run side by side."""
+
+import itertools
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from apps.jobs.api import Attempt, Job, State, submit, submit_many
+from apps.jobs.models import Worker
+from tests import kinds
+from tests.stack import Stack, all_ended, wait_until
+
+pytestmark = pytest.mark.engine
+
+SHORT, LONG = 900, 12
+
+
+def test_a_rolling_restart_under_load_fails_loses_and_counts_nothing(bare: Stack, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    dispatchers = [bare.dispatcher("dispatcher-1"), bare.dispatcher("dispatcher-2")]
+    workers = {name: bare.worker(name, FURROW_SHUTDOWN_GRACE="1") for name in ("one", "two")}
+    ids = submit_many(kinds.sleeps, [{"seconds": 0.02, "mark": str(mark)} for _ in range(SHORT)])
+    ids += submit_many(kinds.sleeps, [{"seconds": 2.5, "mark": str(mark)} for _ in range(LONG)])  # longer than the grace
+
+    def some_more(of: int = 20) -> None:
+        """Something ended since, so that the next restart meets jobs on their way."""
+        ids.extend(submit_many(kinds.sleeps, [{"seconds": 0.02, "mark": str(mark)} for _ in range(100)]))
+        done = Job.objects.filter(state=State.SUCCEEDED)
+        before = done.count()
+        wait_until(lambda: done.count() >= before + of, seconds=60, what="jobs end between two restarts")
+
+    some_more()
+    for name, number in itertools.product(workers, ("a", "b")):
+        assert workers[name].stop() == 0
+        workers[name] = bare.worker(f"{name}-{number}", FURROW_SHUTDOWN_GRACE="1")
+        some_more()
+    for number, dispatcher in enumerate(dispatchers):
+        assert dispatcher.stop() == 0
+        bare.dispatcher(f"dispatcher-next-{number}")
+        some_more()
+    all_ended(seconds=120)
+
+    assert Counter(Job.objects.values_list("state", flat=True)) == {"succeeded": len(ids)}
+    outcomes = Counter(Attempt.objects.values_list("outcome", flat=True))
+    assert set(outcomes) <= {"succeeded", "interrupted"}
+    assert outcomes["interrupted"], "no restart met a running job: this test shows nothing"
+    assert all(job.counted_attempts == 1 for job in Job.objects.only("attempt", "excused"))
+    # Each worker left in order, and what began more than once was handed back in between.
+    assert not Worker.objects.filter(lost=True, started_at__gt=Job.objects.earliest("created_at").created_at).exists()
+    began = Counter(line.split()[0] for line in mark.read_text().splitlines() if line.endswith("began"))
+    handed_back = Counter(map(str, Attempt.objects.filter(outcome="interrupted").values_list("job", flat=True)))
+    assert all(times <= 1 + handed_back[id] for id, times in began.items())
+
+
+def test_old_and_new_workers_run_side_by_side(bare: Stack) -> None:
+    """The old one does not know a kind: it hands those jobs back with the reason, uncounted, and the new one runs them."""
+    bare.dispatcher()
+    old = bare.worker("old", FURROW_MODULES="tasks")
+    first = submit(kinds.add, {"a": 1})
+    wait_until(lambda: first.attempts.exists(), what="the old one had it")
+    refused = Job.objects.get(pk=first.pk)
+    assert refused.state == State.PENDING
+    assert refused.error.startswith("UnknownKind: There is no kind 'kinds.add'")
+    assert (refused.counted_attempts, refused.attempts.get().outcome) == (0, "interrupted")
+    bare.worker("new")
+    ids = [first.pk, *submit_many(kinds.add, [{"a": n} for n in range(60)])]
+
+    def hasten() -> bool:
+        """Those that the old one handed back wait longer each time."""
+        Job.objects.filter(state=State.PENDING, excused__gt=0).update(run_at=first.created_at)
+        return Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == len(ids)
+
+    wait_until(hasten, seconds=60)
+    assert old.popen.poll() is None
+    assert set(Attempt.objects.values_list("outcome", "error_type")) == {("succeeded", ""), ("interrupted", "UnknownKind")}
+    assert all(job.counted_attempts == 1 for job in Job.objects.only("attempt", "excused"))
