@@ -1,15 +1,13 @@
 """The campaign's kinds. Registered only in its private processes (``FURROW_MODULES`` names this module there)."""
 
-import inspect
 import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from django.db import connection
 
-from apps.jobs.api import Abort, Kind, RetryPolicy, Snooze, current_job, job
+from apps.jobs.api import Abort, RetryPolicy, Snooze, current_job, job
 from apps.prove.records import Record
 
 _effects = Record("effects")
@@ -93,16 +91,11 @@ def writes() -> None:
         _write_row()
 
 
-#: ``None`` until the engine has transactional kinds: their handler's writes and their settlement are one transaction.
-transactional: Kind | None = None
-if "transactional" in inspect.signature(Kind).parameters:
-    _in_one_transaction: dict[str, Any] = {"transactional": True}
-
-    @job(name="prove.transactional", retry=_QUICK, **_in_one_transaction)
-    def transactional() -> None:
-        """Write a row in the transaction that also settles the job: exactly one, however often it runs."""
-        with _witnessed():
-            _write_row()
+@job(name="prove.transactional", retry=_QUICK, transactional=True)
+def transactional() -> None:
+    """Write a row in the transaction that also settles the job: exactly one, however often it runs."""
+    with _witnessed():
+        _write_row()
 
 
 def _write_row() -> None:

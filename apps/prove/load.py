@@ -92,8 +92,7 @@ def submit_something(dice: random.Random, size: int) -> int:
         (kinds.writes, {}),
     ]
     weights = [50.0, 15.0, 0.5, 6.0, 2.0, 2.0, 4.0, 10.0]
-    if kinds.transactional is not None:
-        menu.append((kinds.transactional, {}))
+    menu.append((kinds.transactional, {}))
         weights.append(10.0)
     way = dice.choices(
         ["many", "mixed", "savepoint", "rolled back", "submit", "delay", "apply_async", "cancelled"],
