@@ -78,9 +78,19 @@ def _settle_down() -> None:
 
 
 def _delete_jobs() -> None:
-    from apps.jobs.models import Attempt, DeadMessage, Job, LogLine, Queue, WorkerRequest
+    from apps.jobs.models import (
+        Attempt,
+        DeadMessage,
+        ErrorCount,
+        ErrorGroup,
+        Job,
+        LogLine,
+        Queue,
+        Rollup,
+        WorkerRequest,
+    )
 
-    for model in (DeadMessage, LogLine, Attempt, Job, Queue, WorkerRequest):
+    for model in (DeadMessage, LogLine, Attempt, Job, Queue, WorkerRequest, Rollup, ErrorCount, ErrorGroup):
         model.objects.all()._raw_delete(connection.alias)
 
 

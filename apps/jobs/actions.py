@@ -9,10 +9,11 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
-from django.db import router, transaction
+from django.db import connections, router, transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce, Greatest, Now
 
+from apps.jobs import statements
 from apps.jobs.conf import conf
 from apps.jobs.errors import OptionError, did_you_mean
 from apps.jobs.models import Attempt, Job, LogLine
@@ -27,9 +28,20 @@ Jobs = uuid.UUID | Iterable[uuid.UUID] | QuerySet[Job]
 def cancel(jobs: Jobs, *, reason: str = "cancelled by request") -> int:
     """Cancel: what has not begun never begins; what runs is asked to stop. What had ended is left alone."""
     rows = _rows(jobs)
-    cancelled = rows.filter(state__in=UNSTARTED).update(state=State.CANCELLED, finished_at=Now(), error=reason[:500])
+    with transaction.atomic(using=router.db_for_write(Job), savepoint=False):
+        cancelled = end_unstarted(rows.filter(state__in=UNSTARTED), reason)
     running = rows.filter(state=State.RUNNING)
     return cancelled + running.update(cancel_requested_at=Coalesce("cancel_requested_at", Now()))
+
+
+def end_unstarted(unstarted: QuerySet[Job], reason: str) -> int:
+    """Cancel jobs that have not begun, and count that; in the caller's transaction, which keeps them locked."""
+    ids = list(unstarted.select_for_update().values_list("pk", flat=True))
+    if ids:
+        Job.objects.filter(pk__in=ids).update(state=State.CANCELLED, finished_at=Now(), error=reason[:500])
+        link = connections[router.db_for_write(Job)]
+        statements.on(link).count_cancelled(link, ids)
+    return len(ids)
 
 
 def retry(jobs: Jobs) -> int:

@@ -1,9 +1,13 @@
 """Expire: a job that has not begun by its ``expires_at`` never begins."""
 
+from django.db import transaction
 from django.db.models.functions import Now
 
+from apps.jobs.actions import end_unstarted
 from apps.jobs.models import Job
 from apps.jobs.states import State
+
+BATCH = 5_000
 
 
 class Expire:
@@ -14,4 +18,5 @@ class Expire:
     def run_once(self) -> int:
         """Cancel expired jobs; returns how many."""
         late = Job.objects.filter(state__in=[State.PENDING, State.QUEUED], expires_at__lte=Now())
-        return late.update(state=State.CANCELLED, finished_at=Now(), error="expired: it had not begun by its expires_at")
+        with transaction.atomic():
+            return end_unstarted(late.order_by()[:BATCH], "expired: it had not begun by its expires_at")

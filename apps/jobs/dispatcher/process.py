@@ -17,6 +17,7 @@ from apps.jobs.dispatcher.pauses import Pauses
 from apps.jobs.dispatcher.prune import Prune
 from apps.jobs.dispatcher.reconcile import Reconcile
 from apps.jobs.dispatcher.rescue import Rescue
+from apps.jobs.dispatcher.roll import Roll
 from apps.jobs.errors import BrokerError
 from apps.locks.wakeup import Waiter
 
@@ -44,7 +45,8 @@ class Dispatcher:
         self._publisher = Publisher(settings.BROKER_URL)
         self._dispatches = [Dispatch(queue, self._publisher) for queue in conf().queues]
         self._pauses = Pauses()
-        self._duties: list[Duty] = [Rescue(), Expire(), Reconcile(self._publisher, self._dispatches), self._pauses, Prune()]
+        reconcile = Reconcile(self._publisher, self._dispatches)
+        self._duties: list[Duty] = [Rescue(), Expire(), reconcile, self._pauses, Prune(), Roll()]
         self._next: dict[int, float] = {}
         self._waiter = Waiter()
         self._stopping = threading.Event()

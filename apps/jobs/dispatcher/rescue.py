@@ -14,6 +14,7 @@ from apps.jobs.errors import FurrowError, UnknownKind
 from apps.jobs.kinds import get_kind
 from apps.jobs.models import Job, Worker
 from apps.jobs.retry import RetryPolicy, next_delay
+from apps.jobs.signature import sign
 from apps.jobs.statements import Settlement
 from apps.jobs.states import Outcome, State
 
@@ -70,4 +71,5 @@ class Rescue:
         delay = next_delay(policy, job.counted_attempts, job.max_attempts, error)
         state = State.FAILED if delay is None else State.PENDING
         text = f"WorkerLost: {error}"
-        return Settlement(str(job.pk), job.attempt, state, Outcome.LOST, delay=delay, error=text, error_type="WorkerLost")
+        end = Settlement(str(job.pk), job.attempt, state, Outcome.LOST, delay=delay, error=text, error_type="WorkerLost")
+        return end._replace(signature=sign(end.error_type, text))

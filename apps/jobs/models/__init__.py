@@ -8,6 +8,7 @@ from apps.jobs.models.job import Job
 from apps.jobs.models.leader import Leader
 from apps.jobs.models.log_line import LogLine
 from apps.jobs.models.queue import Queue
+from apps.jobs.models.rollup import ErrorCount, ErrorGroup, Rollup
 from apps.jobs.models.worker import Worker
 from apps.jobs.models.worker_request import WorkerRequest
 
@@ -16,10 +17,13 @@ __all__ = [
     "AuditEntry",
     "DeadMessage",
     "Drift",
+    "ErrorCount",
+    "ErrorGroup",
     "Job",
     "Leader",
     "LogLine",
     "Queue",
+    "Rollup",
     "Worker",
     "WorkerRequest",
 ]

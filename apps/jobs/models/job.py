@@ -55,6 +55,8 @@ class Job(models.Model):
     result = models.JSONField(null=True, blank=True)
     #: The last attempt's error on one line, or the reason why the job waits or was cancelled.
     error = models.TextField(blank=True, db_default="", default="")
+    #: What is the same in all errors of this sort (:mod:`apps.jobs.signature`); of the last run, empty when it did not fail.
+    signature = models.CharField(max_length=16, blank=True, db_default="", default="", editable=False)
     #: What the handler reported last: from 0 to 1, and a short text.
     progress = models.FloatField(null=True, blank=True)
     progress_note = models.CharField(max_length=200, blank=True, db_default="", default="")
@@ -105,6 +107,8 @@ class Job(models.Model):
             # The admin's: what did not go well, newest first, and what repeats a job. Tags have an index in the migration.
             models.Index(fields=["state", "-id"], name="job_unwell", condition=Q(state__in=[State.FAILED, State.CANCELLED])),
             models.Index(fields=["again_of"], name="job_again", condition=Q(again_of__isnull=False)),
+            # The errors page's: what failed alike.
+            models.Index(fields=["signature", "-id"], name="job_signature", condition=Q(state=State.FAILED)),
         ]
 
     def __str__(self) -> str:

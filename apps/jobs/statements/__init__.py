@@ -46,6 +46,7 @@ class Settlement(NamedTuple):
     error: str = ""  #: one line
     error_type: str = ""
     traceback: str = ""
+    signature: str = ""  #: of an error that shall be counted: :func:`apps.jobs.signature.sign`
 
 
 class LogRecord(NamedTuple):

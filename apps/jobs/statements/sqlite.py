@@ -15,7 +15,10 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from apps.jobs.statements import Claimed, Dead, Due, Group, LogRecord, Position, Progress, Settlement, Window
+from apps.jobs.statements.sqlite_rollups import Settled, count, count_cancelled, roll
 from apps.jobs.states import EXCUSED, Outcome, State
+
+__all__ = ["count_cancelled", "roll"]  # and what is defined here
 
 
 def prepare(connection: Connection) -> None:
@@ -108,12 +111,16 @@ def disown(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> N
 
 
 def settle(connection: Connection, settlements: Sequence[Settlement]) -> set[str]:
-    """Settle runs and record their attempts; returns the jobs for which the attempt was still the current run."""
+    """Settle runs, record their attempts and count them; returns the jobs for which the attempt was still the current run."""
+    if not settlements:
+        return set()
     with connection.cursor() as cursor:
-        return {given.id for given in settlements if _settle_one(cursor, given)}
+        settled = {given.id: one for given in settlements if (one := _settle_one(cursor, given))}
+        count(cursor, settled.values())
+    return set(settled)
 
 
-def _settle_one(cursor: Any, given: Settlement) -> bool:
+def _settle_one(cursor: Any, given: Settlement) -> Settled | None:
     now = time.time()
     again = given.state == State.PENDING
     cursor.execute(
@@ -121,37 +128,36 @@ def _settle_one(cursor: Any, given: Settlement) -> bool:
              state = CASE WHEN %s AND cancel_requested_at IS NOT NULL THEN 'cancelled' ELSE %s END,
              finished_at = CASE WHEN %s AND cancel_requested_at IS NULL THEN NULL ELSE %s END,
              run_at = coalesce(%s, run_at), started_at = max(started_at, %s), excused = excused + %s,
-             queued_at = CASE WHEN %s THEN NULL ELSE queued_at END, result = %s, error = %s
-           WHERE id = %s AND attempt = %s AND state = 'running' RETURNING worker, started_at || ''""",
+             queued_at = CASE WHEN %s THEN NULL ELSE queued_at END, result = %s, error = %s, signature = %s
+           WHERE id = %s AND attempt = %s AND state = 'running'
+           RETURNING worker, started_at || '', kind, queue, state, run_at || ''""",
         (
             *(again or given.outcome in (Outcome.LOST, Outcome.CRASHED), given.state, again, _text(now)),
             None if given.delay is None else _text(now + given.delay),
             _text(min(given.started, now)),
             int(given.outcome in EXCUSED),
-            *(again, given.result, given.error, _hex(given.id), given.attempt),
+            *(again, given.result, given.error, given.signature, _hex(given.id), given.attempt),
         ),
     )
     row = cursor.fetchone()
     if row is None:
-        return False
+        return None
+    worker, started, kind, queue, state, run_at = row
+    finished = max(started, _text(min(given.finished or now, now)))
     cursor.execute(
         """INSERT INTO jobs_attempt
              (job_id, number, outcome, worker, pid, started_at, finished_at, error_type, error, traceback)
            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
         (
-            *(
-                _hex(given.id),
-                given.attempt,
-                given.outcome,
-                row[0],
-                given.pid,
-                row[1],
-                max(row[1], _text(min(given.finished or now, now))),
-            ),
+            *(_hex(given.id), given.attempt, given.outcome, worker, given.pid, started, finished),
             *(given.error_type, given.error, given.traceback),
         ),
     )
-    return True
+    began = _seconds(started)
+    run = _seconds(finished) - began if given.pid else None
+    wait = began - _seconds(run_at) if given.pid and given.delay is None else None
+    measure = state if state != State.PENDING else "excused" if given.outcome in EXCUSED else "retried"
+    return Settled(kind, queue, worker, measure, run, wait, given.signature, given.error_type, given.error)
 
 
 def _log(cursor: Any, records: Sequence[LogRecord]) -> None:

@@ -5,6 +5,7 @@ import signal
 from apps.jobs.errors import FurrowError, UnknownKind
 from apps.jobs.kinds import get_kind
 from apps.jobs.retry import RetryPolicy, next_delay
+from apps.jobs.signature import sign
 from apps.jobs.statements import Claimed, Settlement
 from apps.jobs.states import Outcome, State
 
@@ -49,6 +50,7 @@ def settle_death(job: Claimed, pid: int, exitcode: int | None, doom: Outcome | N
         delay=delay,
         error=f"{name}: {error}",
         error_type=name,
+        signature=sign(name, str(error)),
     )
 
 

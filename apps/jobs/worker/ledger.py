@@ -17,6 +17,7 @@ from django.db import DEFAULT_DB_ALIAS, Error, InterfaceError, OperationalError,
 
 from apps.jobs import statements
 from apps.jobs.conf import conf
+from apps.jobs.signature import sign
 from apps.jobs.statements import Claimed, Dead, Group, LogRecord, Progress, Settlement
 from apps.jobs.states import Outcome, State
 from apps.jobs.worker.dead import of_no_job
@@ -334,4 +335,5 @@ def _unstorable(settlement: Settlement, error: Error) -> Settlement:
         error=reason,
         error_type="ResultError",
         traceback="",
+        signature=sign("ResultError", reason),
     )

@@ -29,6 +29,7 @@ from apps.jobs.context import _run
 from apps.jobs.errors import Cancelled, ResultError, Snooze, SoftTimeout, StaleRun, UnknownKind
 from apps.jobs.kinds import Kind, get_kind
 from apps.jobs.retry import next_delay
+from apps.jobs.signature import sign
 from apps.jobs.statements import Settlement
 from apps.jobs.states import Outcome, State
 from apps.jobs.storable import has_nul
@@ -152,7 +153,8 @@ def _report(pid: int, ended: tuple[Any, ...] | None, begun: str | None) -> None:
             raise
         # Too large for the channel, and no room for it elsewhere: the job fails with that reason, and the process goes on.
         text = f"ResultError: the end of this run could not be passed on: {error}"
-        short = (*ended[:2], str(State.FAILED), str(Outcome.FAILED), *ended[4:7], None, None, text, "ResultError", "")
+        failed, name = (str(State.FAILED), str(Outcome.FAILED)), "ResultError"
+        short = (*ended[:2], *failed, *ended[4:7], None, None, text, name, "", sign(name, text))
         channel.reports.send(("next", pid, short, begun, time.time()))
 
 
@@ -170,7 +172,7 @@ def run(id: str, kind_name: str, arguments: str, attempt: int, excused: int, max
         kind = get_kind(kind_name)
         given = kind.arguments.from_json(arguments)
         handle = _handle_and_settle if kind.transactional else _handle
-        verdict = (State.SUCCEEDED, Outcome.SUCCEEDED, None, handle(current, kind, given, started), "", "", "")
+        verdict = (State.SUCCEEDED, Outcome.SUCCEEDED, None, handle(current, kind, given, started), "", "", "", "")
     except BaseException as error:  # SystemExit and interruptions too: this process goes on
         verdict = _verdict(current, error)
     finally:
@@ -235,15 +237,16 @@ def _no_constant(name: str) -> None:
 
 
 def _verdict(current: Run, error: BaseException) -> tuple[Any, ...]:
-    """What becomes of a job whose handler raised: state, outcome, delay, result, error, error's type, traceback."""
+    """What becomes of a job whose handler raised: state, outcome, delay, result, error, error's type, traceback,
+    signature."""
     text = cut(clean(" ".join(f"{type(error).__name__}: {error}".split())), 2_000)
     if isinstance(error, Snooze):
-        return (State.PENDING, Outcome.SNOOZED, error.seconds, None, clean(str(error))[:2_000], "", "")
+        return (State.PENDING, Outcome.SNOOZED, error.seconds, None, clean(str(error))[:2_000], "", "", "")
     if isinstance(error, UnknownKind):
         later = min(UNKNOWN_KIND_DELAY * current.attempt, UNKNOWN_KIND_LONGEST)
-        return (State.PENDING, Outcome.INTERRUPTED, later, None, text, "UnknownKind", "")
+        return (State.PENDING, Outcome.INTERRUPTED, later, None, text, "UnknownKind", "", "")
     if isinstance(error, Cancelled):
-        return (State.CANCELLED, Outcome.CANCELLED, None, None, text, type(error).__name__, "")
+        return (State.CANCELLED, Outcome.CANCELLED, None, None, text, type(error).__name__, "", "")
     outcome = Outcome.TIMED_OUT if isinstance(error, SoftTimeout) else Outcome.FAILED
     story = cut(clean(_story(error)), conf().max_traceback)
     try:
@@ -253,7 +256,8 @@ def _verdict(current: Run, error: BaseException) -> tuple[Any, ...]:
         logging.getLogger(__name__).exception("the retry policy of %s failed", current.kind)
         delay = None
     state = State.FAILED if delay is None else State.PENDING
-    return (state, outcome, delay, None, text, type(error).__qualname__[:200], story)
+    name = type(error).__qualname__[:200]
+    return (state, outcome, delay, None, text, name, story, sign(name, text, story))
 
 
 def _story(error: BaseException) -> str:

@@ -2,12 +2,14 @@
 
 from apps.jobs.statements.postgresql.dispatch import due, lead, mark_queued, prune, seconds_until_due, waiting, window
 from apps.jobs.statements.postgresql.link import prepare
+from apps.jobs.statements.postgresql.rollups import count_cancelled, roll
 from apps.jobs.statements.postgresql.runs import claim, disown, settle, unknown, write
 from apps.jobs.statements.postgresql.submit import insert_jobs
 from apps.jobs.statements.postgresql.workers import owned, register_worker, renew, stop_requests, stop_worker
 
 __all__ = [
     "claim",
+    "count_cancelled",
     "disown",
     "due",
     "insert_jobs",
@@ -18,6 +20,7 @@ __all__ = [
     "prune",
     "register_worker",
     "renew",
+    "roll",
     "seconds_until_due",
     "settle",
     "stop_requests",

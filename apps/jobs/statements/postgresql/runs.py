@@ -7,6 +7,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from apps.jobs.statements import Claimed, Dead, Group, Settlement
 from apps.jobs.statements.postgresql.link import Statement, columns, in_one_go, plain, raw, texts
+from apps.jobs.statements.postgresql.rollups import COUNTED, ERRORS_COUNTED, NAMED
 
 _CLAIM = """
 UPDATE jobs_job SET state = 'running', attempt = attempt + 1, worker = %s, started_at = clock_timestamp(),
@@ -43,11 +44,12 @@ def disown(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> N
 # What a worker's clock says counts only between the claim and now, by the database's clock.
 # By primary key: ``state || ''`` matches no partial index. The planner always thinks that hardly anything is running, and would
 # join what is given with all that the index job_running has, dead entries included: 295 ms instead of 10 (docs/queue_table.md).
-_SETTLE = """
+def _settle(given: str, types: str, signature: str, also: str) -> str:
+    return f"""
 WITH given AS (
   SELECT * FROM unnest(%s::uuid[], %s::int[], %s::text[], %s::text[], %s::int[], %s::float8[], %s::float8[], %s::float8[],
-                       %s::text[], %s::text[], %s::text[], %s::text[])
-  AS given(id, attempt, state, outcome, pid, started, finished, delay, result, error, error_type, traceback)
+                       %s::text[], %s::text[], %s::text[], %s::text[]{types})
+  AS given(id, attempt, state, outcome, pid, started, finished, delay, result, error, error_type, traceback{given})
 ), moved AS (
   UPDATE jobs_job j SET
     state = CASE WHEN j.cancel_requested_at IS NOT NULL AND (given.state = 'pending' OR given.outcome IN ('lost', 'crashed'))
@@ -57,16 +59,27 @@ WITH given AS (
     started_at = greatest(j.started_at, least(to_timestamp(given.started), clock_timestamp())),
     excused = j.excused + (given.outcome IN ('snoozed', 'interrupted'))::int,
     queued_at = CASE WHEN given.state = 'pending' THEN NULL ELSE j.queued_at END,
-    result = given.result::jsonb, error = given.error
+    result = given.result::jsonb, error = given.error, signature = {signature}
   FROM given WHERE j.id = given.id AND j.attempt = given.attempt AND j.state || '' = 'running'
   RETURNING j.id, given.attempt, given.outcome, j.worker, given.pid, j.started_at,
             CASE WHEN given.finished = 0 THEN clock_timestamp()
-                 ELSE greatest(j.started_at, least(to_timestamp(given.finished), clock_timestamp())) END,
-            given.error_type, given.error, given.traceback
+                 ELSE greatest(j.started_at, least(to_timestamp(given.finished), clock_timestamp())) END AS finished_at,
+            given.error_type, given.error, given.traceback, j.kind, j.queue, j.signature,
+            CASE WHEN j.state <> 'pending' THEN j.state
+                 WHEN given.outcome IN ('snoozed', 'interrupted') THEN 'excused' ELSE 'retried' END AS measure,
+            CASE WHEN given.pid <> 0 AND given.delay IS NULL THEN date_part('epoch', j.started_at - j.run_at) END AS wait
+), attempts AS (
+  INSERT INTO jobs_attempt (job_id, number, outcome, worker, pid, started_at, finished_at, error_type, error, traceback)
+  SELECT id, attempt, outcome, worker, pid, started_at, finished_at, error_type, error, traceback FROM moved
+), counted AS ({COUNTED}){also}
+SELECT id::text FROM moved"""
+
+
+_SETTLE = _settle("", "", "''", "")
+#: When there are errors among them.
+_SETTLE_SIGNED = _settle(
+    ", signature", ", %s::text[]", "given.signature", f", named AS ({NAMED}), errors AS ({ERRORS_COUNTED})"
 )
-INSERT INTO jobs_attempt (job_id, number, outcome, worker, pid, started_at, finished_at, error_type, error, traceback)
-SELECT * FROM moved
-RETURNING job_id::text"""
 
 
 def settle(connection: Connection, settlements: Sequence[Settlement]) -> set[str]:
@@ -80,7 +93,8 @@ def settle(connection: Connection, settlements: Sequence[Settlement]) -> set[str
 def _settling(settlements: Sequence[Settlement]) -> Statement:
     # The fields are in the order of the statement; from the result on they may be any text.
     columns = list(zip(*settlements, strict=True))
-    return _SETTLE, [*map(plain, columns[:8]), *map(texts, columns[8:])]
+    signed = any(columns[12])
+    return _SETTLE_SIGNED if signed else _SETTLE, [*map(plain, columns[:8]), *map(texts, columns[8 : 12 + signed])]
 
 
 _LOG = """
