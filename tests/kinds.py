@@ -19,6 +19,7 @@ from django.core.files.storage import default_storage
 from django.db import transaction
 
 from apps.jobs.api import Abort, ForeignKey, Retry, RetryPolicy, Snooze, SoftTimeout, UploadedPath, cancel, current_job, job
+from apps.locks.api import lock
 
 logger = logging.getLogger(__name__)
 
@@ -274,3 +275,28 @@ def greets(
     """
     text = default_storage.open(letter).read().decode() if letter else "nothing"
     return f"{get_user_model().objects.get(pk=user).get_username()}: {text}"
+
+
+@job(retry=QUICK)
+def holds(name: str, mark: str, how: Literal["works", "deaf", "forgets", "dies"] = "works", seconds: float = 60.0) -> str:
+    """Hold a lock and work, on the first attempt for so long, later for a moment."""
+    guard = lock(name)
+    held = guard.acquire()
+    append(mark, f"holds {held.token}")
+    if how == "forgets":
+        return "forgot"
+    if current_job.attempt > 1:
+        guard.release()
+        return "held it"
+    if how == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "deaf":
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            time.sleep(0.02)
+        except Exception:
+            append(mark, "swallowed")
+    guard.release()
+    return "done"

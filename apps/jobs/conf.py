@@ -38,6 +38,8 @@ class Conf:
     poll_interval: float = 1.0
     #: A queued job whose message shows no sign of life for this long is sent again.
     resend_after: float = 60.0
+    #: A lock whose holder is not heard of for this long falls free (2 to 30; the same for all that share a Redis).
+    lock_lease: float = 15.0
     #: On SIGTERM a worker waits this long for running jobs before it hands them back.
     shutdown_grace: float = 20.0
     #: Jobs that ended are deleted after this long.

@@ -1,1 +1,12 @@
-"""Redis: wake-ups now; mutexes, semaphores and rate limits with fencing later. The only code that talks to Redis."""
+"""Locks, semaphores, leaderships and rate limits over Redis, with fencing tokens; and the wake-ups. The only code that talks to
+Redis. One lock's way through these files:
+
+``api``      the door: everything that other code may use.
+``guards``   ``lock``, ``semaphore``, ``leader`` as context managers and decorators (``guard``); ``held`` is what they give.
+``line``     takes a slot at once, or stands in line for it; gives it back.
+``scripts/`` what happens in Redis, each move in one script; ``client`` runs them, ``keys`` names what they touch.
+``keeper``   keeps the leases of what is held, and stops holders that lost theirs.
+``epoch``    why tokens never go back, even if Redis lost its memory.
+``fenced``   models whose rows refuse a write under an old token.
+``rate``     ``rate_limit``. ``listing`` is what the admin shows.
+"""

@@ -165,6 +165,7 @@ FURROW = {
     "LEADER_LEASE": _number("FURROW_LEADER_LEASE", 10.0),
     "SHUTDOWN_GRACE": _number("FURROW_SHUTDOWN_GRACE", 20.0),
     "RESEND_AFTER": _number("FURROW_RESEND_AFTER", 60.0),
+    "LOCK_LEASE": _number("FURROW_LOCK_LEASE", 15.0),
 }
 
 # --- The rest ---------------------------------------------------------------------------------------------------------

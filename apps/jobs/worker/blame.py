@@ -18,6 +18,10 @@ class HardTimeout(FurrowError):
     """The kind's timeout passed, and the process was killed."""
 
 
+class LockOverstayed(FurrowError):
+    """It went on after it had lost a lock, and its process was killed before another could hold it."""
+
+
 def settle_death(job: Claimed, pid: int, exitcode: int | None, doom: Outcome | None) -> Settlement:
     """The end of a run whose process ended with this exit code (negative: a signal).
 
@@ -37,6 +41,8 @@ def settle_death(job: Claimed, pid: int, exitcode: int | None, doom: Outcome | N
     error: FurrowError
     if doom is Outcome.TIMED_OUT:
         error = HardTimeout(f"it ran longer than {timeout or 0:g} s and its process was killed")
+    elif doom is Outcome.CRASHED:
+        error = LockOverstayed("it went on after it had lost a lock, and its process was killed")
     else:
         error = PoolProcessDied(f"pool process {pid} {manner(exitcode)} while it ran this job")
     delay = next_delay(policy, job.attempt - job.excused, job.max_attempts, error)

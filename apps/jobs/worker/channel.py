@@ -14,6 +14,8 @@ import tempfile
 import uuid
 from typing import IO, Any
 
+from apps.jobs.worker.held_locks import HeldLocks
+
 #: Packets up to this size (bytes) go through the socket; a larger one goes through a nameless file whose descriptor is passed.
 INLINE = 32 * 1024
 _SOCKET_BUFFER = 1024 * 1024
@@ -108,9 +110,10 @@ class StopRequests:
 assignments: Channel
 reports: Channel
 stop_requests: StopRequests
+held_locks: HeldLocks
 
 
 def open_channels() -> None:
     """Make what parent and pool processes share; the processes forked from now on have it."""
-    global assignments, reports, stop_requests
-    assignments, reports, stop_requests = Channel(), Channel(), StopRequests()
+    global assignments, reports, stop_requests, held_locks
+    assignments, reports, stop_requests, held_locks = Channel(), Channel(), StopRequests(), HeldLocks()

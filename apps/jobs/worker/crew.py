@@ -19,6 +19,7 @@ from apps.jobs.worker.assignments import Assignments
 from apps.jobs.worker.blame import settle_death
 from apps.jobs.worker.events import Events
 from apps.jobs.worker.ledger import Ledger
+from apps.jobs.worker.lock_renewals import LockRenewals
 from apps.jobs.worker.pace import Pace
 from apps.jobs.worker.running import Running
 
@@ -42,6 +43,7 @@ class Crew:
         self.ledger = ledger
         self.events = events
         self.pace = Pace()
+        self.locks = LockRenewals()
         self.running: dict[int, Running] = {}
         self.assigned = Assignments(worker)
         self._suspect_since = 0.0
@@ -158,6 +160,7 @@ class Crew:
         """A pool process ended: settle the job that it had begun, if it did not finish it."""
         self._read()
         self.assigned.process_gone(pid)
+        self.locks.process_gone(pid)
         running = self._over(pid)
         if running is not None:
             self._blame(running, exitcode)
@@ -182,6 +185,9 @@ class Crew:
             self._abandon()
         for running in self.running.values():
             running.enforce(now)
+        for pid in self.locks.overdue(now):
+            if (stubborn := self.running.get(pid)) is not None and stubborn.doom is None:
+                stubborn.kill(Outcome.CRASHED)
         self.events.flush()
         if self._suspect_since and now - self._suspect_since > LOST_IN_HAND:
             self._give_up_lost(now)

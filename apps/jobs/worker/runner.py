@@ -33,7 +33,7 @@ from apps.jobs.signature import sign
 from apps.jobs.statements import Settlement
 from apps.jobs.states import Outcome, State
 from apps.jobs.storable import has_nul
-from apps.jobs.worker import channel
+from apps.jobs.worker import channel, lock_keeper
 from apps.jobs.worker.capture import JobLogHandler, clean, cut
 
 #: A drain ends after this long (seconds), to let ordinary Celery tasks have the process.
@@ -90,23 +90,25 @@ def _process_index() -> int:
 
 
 class _Interruptions:
-    """Signals that raise in the handler, and only there: SIGALRM for the soft timeout, SIGUSR2 for a cancellation."""
+    """Signals that raise in the handler, and only there: SIGALRM for the soft timeout, SIGUSR2 for a cancellation or a lost
+    lock."""
 
     def __init__(self) -> None:
         self.run: Run | None = None
 
     def install(self) -> None:
         signal.signal(signal.SIGALRM, self._on_alarm)
-        signal.signal(signal.SIGUSR2, self._on_cancel)
+        signal.signal(signal.SIGUSR2, self._on_stop)
 
     def _on_alarm(self, signum: int, frame: FrameType | None) -> None:
         if self.run is not None:
             raise SoftTimeout("the soft timeout passed")
 
-    def _on_cancel(self, signum: int, frame: FrameType | None) -> None:
+    def _on_stop(self, signum: int, frame: FrameType | None) -> None:
         if self.run is not None:
             self.run.told = False
             self.run.check()
+            lock_keeper.check()
 
     def call(self, run: Run, soft_timeout: float | None, function: Callable[[], Any]) -> Any:
         self.run = run
@@ -129,6 +131,7 @@ def _prepare_process() -> None:
     if _ready_in_process != os.getpid():
         _ready_in_process = os.getpid()
         _interruptions.install()
+        lock_keeper.install()
         JobLogHandler.install()
 
 
@@ -177,6 +180,7 @@ def run(id: str, kind_name: str, arguments: str, attempt: int, excused: int, max
         verdict = _verdict(current, error)
     finally:
         _run.reset(token)
+    lock_keeper.end_of_run()
     _release_connections(failed=verdict[0] != State.SUCCEEDED)
     state, outcome, delay, *rest = verdict
     return (id, attempt, str(state), str(outcome), os.getpid(), started, time.time(), delay, *rest)

@@ -56,6 +56,7 @@ class JobWorker(bootsteps.StartStopStep):
         """After they are."""
         self.events.dispatcher = lambda: getattr(worker.consumer, "event_dispatcher", None)
         self.ledger.start()
+        self.crew.locks.start()
 
     def stop(self, worker: Any) -> None:
         """Warm: running jobs get their grace. The consumer has stopped, the pool has not."""
@@ -73,6 +74,7 @@ class JobWorker(bootsteps.StartStopStep):
             self.ledger.join(0.02)
         self.deliver()
         self.crew.stop(grace)
+        self.crew.locks.stop()
         if not self.ledger.stop(timeout=5):
             logger.error("The database is away: the ends of some runs could not be recorded; these jobs will run again.")
 

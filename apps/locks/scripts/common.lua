@@ -1,0 +1,85 @@
+-- Put before every script that moves a lock. Times are milliseconds on this server's clock.
+--
+-- state  hash   slot -> "end token since flag holder"; "limit" -> how many slots there are (a lock has one, slot 0).
+--               flag: "-", or "broken": it may not be renewed. holder: "owner/waiter.number".
+-- line   zset   who waits: holder -> ticket
+-- epoch  hash   number, run (the server's run_id), since, wiped, counter, ticket. A token is the number followed by the counter, so
+--               tokens grow as long as the number does: it comes from the database, anew whenever this server's memory began anew.
+-- index  set    labels of the locks that are in use
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local prefix = string.sub(KEYS[3], 1, -6)  -- of every key: "epoch" cut off
+
+-- The epoch in force, or nil and the last known number when this server's memory is not the one it was begun in.
+local function epoch_of(key)
+  local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+  local known = redis.call('HMGET', key, 'number', 'run', 'since')
+  if known[2] ~= run then return nil, known[1] or '0' end
+  return { key = key, number = known[1], since = tonumber(known[3]) }
+end
+
+-- What is held: slot -> {ends, token, since, flag, holder}, how many, the first end, and the limit. Forgets what has expired.
+local function slots_of(state)
+  local slots, count, first, limit = {}, 0, nil, 1
+  local fields = redis.call('HGETALL', state)
+  for i = 1, #fields, 2 do
+    if fields[i] == 'limit' then
+      limit = tonumber(fields[i + 1])
+    else
+      local ends, token, since, flag, holder = string.match(fields[i + 1], '^(%d+) (%d+) (%d+) (%S+) (.*)$')
+      ends = tonumber(ends)
+      if ends <= now then
+        redis.call('HDEL', state, fields[i])
+      else
+        slots[fields[i]] = { ends = ends, token = token, since = since, flag = flag, holder = holder }
+        count = count + 1
+        if not first or ends < first then first = ends end
+      end
+    end
+  end
+  return slots, count, first, limit
+end
+
+local function write(state, slot, held)
+  redis.call('HSET', state, slot, string.format('%.0f', held.ends) .. ' ' .. held.token .. ' ' .. held.since .. ' ' .. held.flag .. ' ' .. held.holder)
+  redis.call('PEXPIRE', state, string.format('%.0f', held.ends - now + 60000))
+end
+
+-- Gives a free slot to a holder until now + length; the slot and what is held.
+local function grant(state, epoch, slots, limit, holder, length)
+  local slot = 0
+  while slots[tostring(slot)] do slot = slot + 1 end
+  slot = tostring(slot)
+  local counter = redis.call('HINCRBY', epoch.key, 'counter', 1)
+  local token = epoch.number .. string.format('%012d', counter)
+  local held = { ends = now + length, token = token, since = string.format('%.0f', now), flag = '-', holder = holder }
+  slots[slot] = held
+  write(state, slot, held)
+  return slot, held
+end
+
+local function tell(holder, text)
+  return redis.call('PUBLISH', prefix .. 'wake:' .. string.match(holder, '/([^/.]+)%.%d+$'), text) > 0
+end
+
+-- Offers what is free to those in line, in order, up to the holder `until_whom` (who runs this script). Those whose connection
+-- is gone are dead, and leave the line. Whoever is next then is told when to look whether the offers were taken.
+local function serve(state, line, epoch, slots, count, limit, offer, until_whom)
+  local offered = false
+  while true do
+    local first = redis.call('ZRANGE', line, 0, 0)[1]
+    if not first or first == until_whom then break end
+    if count < limit then
+      redis.call('ZREM', line, first)
+      if tell(first, 'yours') then
+        grant(state, epoch, slots, limit, first, offer)
+        count, offered = count + 1, true
+      end
+    elseif offered and not tell(first, 'look ' .. offer) then
+      redis.call('ZREM', line, first)
+    else
+      break
+    end
+  end
+  return count
+end

@@ -1,0 +1,24 @@
+-- A rate limit (GCRA): reserve the next permitted time. One number is kept: when the bucket is full again.
+-- The algorithm: ITU-T I.371, the virtual scheduling form of the generic cell rate algorithm.
+--
+-- KEYS    rate, epoch
+-- ARGV    interval between two at the full rate, burst x interval, longest wait (-1: any); all in microseconds
+-- Result  {1, microseconds to wait, when it is permitted, number}   reserved
+--         {0, microseconds until it would be}                       refused: the wait is too long
+--         {-1, number}                                              the epoch must be begun anew, above this number
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+local known = redis.call('HMGET', KEYS[2], 'number', 'run', 'wiped')
+if known[2] ~= run then return { -1, known[1] or '0' } end
+
+local clock = redis.call('TIME')
+local now = clock[1] * 1000000 + clock[2]
+local interval, tolerance, longest = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+
+-- After this server lost everything, what was permitted before is unknown: the bucket is taken to have been empty then.
+local full = tonumber(redis.call('GET', KEYS[1]) or 0)
+if known[3] ~= '0' then full = math.max(full, known[3] * 1000 + tolerance) end
+full = math.max(full, now) + interval
+local wait = math.max(0, full - tolerance - now)
+if longest >= 0 and wait > longest then return { 0, math.ceil(wait) } end
+redis.call('SET', KEYS[1], string.format('%.3f', full), 'PX', math.ceil((full - now) / 1000) + 1000)
+return { 1, math.ceil(wait), string.format('%.0f', now + wait), known[1] }

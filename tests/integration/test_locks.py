@@ -1,0 +1,283 @@
+"""Locks, semaphores, leaderships and rate limits against a real Redis, in one process."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.test import override_settings
+
+from apps.locks import client, keeper
+from apps.locks.api import (
+    Held,
+    LockError,
+    LockLost,
+    LockUnavailable,
+    NotAcquired,
+    RateLimited,
+    leader,
+    lock,
+    rate_limit,
+    semaphore,
+)
+from apps.locks.keys import PREFIX
+from apps.locks.models import Epoch
+from tests.services import redis
+from tests.stack import wait_until
+
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("live_db")]
+
+
+@pytest.fixture(autouse=True)
+def _clean() -> Iterator[None]:
+    """No locks of other tests; the epoch goes on."""
+    connected = client.client()
+    for key in connected.scan_iter(PREFIX + "*"):
+        if key != PREFIX + "epoch":
+            connected.delete(key)
+    if not Epoch.objects.exists():  # the database is new, Redis is not: tokens go on from Redis'
+        connected.hdel(PREFIX + "epoch", "run")
+    connected.hset(PREFIX + "epoch", "wiped", 0)
+    yield
+    assert keeper.current().holdings == []
+
+
+def in_thread(function: Any) -> Any:
+    """Call it in another thread."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).result(30)
+
+
+def test_one_holds_it_and_tokens_grow() -> None:
+    with lock("order:7") as held:
+        assert isinstance(held, Held)
+        assert (held.name, held.slot, held.is_held()) == ("order:7", 0, True)
+        with pytest.raises(NotAcquired, match=r"lock:order:7 is held by others"):
+            in_thread(lambda: lock("order:7", timeout=0).acquire())
+        with pytest.raises(NotAcquired, match=r"for 0.2 s"):
+            in_thread(lambda: lock("order:7", timeout=0.2).acquire())
+        with lock("order:8"), leader("order:7"):
+            pass
+    with lock("order:7", timeout=0) as again:
+        assert again.token > held.token
+    assert client.client().keys(PREFIX + "[sl]*") == [], "what is not used leaves nothing behind"
+
+
+def test_it_is_not_reentrant() -> None:
+    with lock("once"), pytest.raises(LockError, match=r"lock:once is held here already"):
+        lock("once", timeout=0).acquire()
+    guard = lock("twice")
+    with guard, pytest.raises(LockError, match="guards a block already"):
+        guard.acquire()
+
+
+def test_those_who_wait_are_served_in_order() -> None:
+    order: list[int] = []
+
+    def waits(n: int) -> None:
+        with lock("line"):
+            order.append(n)
+
+    threads = [threading.Thread(target=waits, args=(n,)) for n in range(5)]
+    with lock("line"):
+        for n, thread in enumerate(threads):
+            thread.start()
+            wait_until(lambda n=n: client.client().zcard(PREFIX + "line:lock:line") == n + 1)
+    for thread in threads:
+        thread.join(20)
+    assert order == [0, 1, 2, 3, 4]
+
+
+def test_a_semaphore_has_so_many_places() -> None:
+    together, most, mutex = [0], [0], threading.Lock()
+    slots: set[int] = set()
+
+    def works(_: int) -> None:
+        with semaphore("gpu", 3) as held:
+            with mutex:
+                together[0] += 1
+                most[0] = max(most[0], together[0])
+                slots.add(held.slot)
+            threading.Event().wait(0.01)
+            with mutex:
+                together[0] -= 1
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(works, range(24)))
+    assert most[0] == 3
+    assert slots == {0, 1, 2}
+
+
+def test_around_a_function() -> None:
+    @lock("account:{account_id}", timeout=0)
+    def settle(account_id: int, held_too: str = "") -> str:
+        """Settle."""
+        with pytest.raises(NotAcquired):
+            in_thread(lambda: lock(f"account:{account_id}", timeout=0).acquire())
+        return f"{account_id}{held_too}"
+
+    assert (settle(7), settle(account_id=8, held_too="!"), settle.__doc__) == ("7", "8!", "Settle.")
+    with pytest.raises(LockError, match=r"cannot be filled in .*settle has the arguments: account_id, held_too"):
+        lock("account:{acount}")(settle)
+
+    async def later() -> None: ...
+
+    with pytest.raises(LockError, match="hold lock:x inside of it"):
+        lock("x")(later)
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: lock(""), "name: '' cannot be a lock's name"),
+        (lambda: lock(7), "name: 7 is a int"),
+        (lambda: lock("a\nb"), "cannot be"),
+        (lambda: lock("ö" * 101), "200 bytes"),
+        (lambda: lock("a", timeout=-1), "timeout: -1 must be"),
+        (lambda: lock("a", timeout=float("nan")), "timeout: nan"),
+        (lambda: semaphore("a", 0), "limit: 0 must be a whole number of holders, from 1 to 1,000"),
+        (lambda: semaphore("a", True), "limit: True"),
+        (lambda: rate_limit("a", "100"), "rate: '100' must be a number and a time"),
+        (lambda: rate_limit("a", "0/s"), "rate: '0/s'"),
+        (lambda: rate_limit("a", "1/s", burst=0), "burst: 0 must be"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(make: Any, text: str) -> None:
+    with pytest.raises(LockError) as raised:
+        make()
+    assert text in str(raised.value)
+
+
+def test_a_lease_is_renewed_until_it_is_given_back() -> None:
+    with lock("long") as held:
+        first = held._holding.until
+        wait_until(lambda: held._holding.until > first + 3)  # longer than the lease of 3 s
+        assert held.is_held()
+
+
+def test_a_rate_is_kept() -> None:
+    limit = rate_limit("mail", "50/s", burst=3)
+    times = []
+    for _ in range(8):
+        limit.take()
+        times.append(limit.permitted_at)
+    assert times[2] - times[0] < 3 / 50
+    assert times[7] - times[0] >= 5 / 50 - 1e-4
+    strict = rate_limit("slow", "1/h", timeout=0)
+    strict.take()
+    with pytest.raises(RateLimited) as refused:
+        strict.take()
+    assert 3590 < refused.value.retry_after <= 3600
+
+
+# --- losing it --------------------------------------------------------------------------------------------------------------
+
+
+def holds_until_lost(name: str, began: threading.Event, swallowed: list[str]) -> str:
+    """Hold a lock and work on; how it ended."""
+    try:
+        with lock(name):
+            began.set()
+            while True:
+                try:
+                    time.monotonic()
+                except Exception as error:
+                    swallowed.append(repr(error))
+    except LockLost as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("how", ["wiped", "broken"])
+def test_who_loses_it_is_stopped_before_another_holds_it(how: str) -> None:
+    began, swallowed = threading.Event(), []
+    with ThreadPoolExecutor(1) as pool:
+        holder = pool.submit(holds_until_lost, "lost", began, swallowed)
+        assert began.wait(20)
+        (holding,) = [one for one in keeper.current().holdings if one.label == "lock:lost"]
+        if how == "wiped":
+            client.client().flushdb()
+        else:
+            assert client.run("break", [PREFIX + "state:lock:lost"], [holding.token])
+        with lock("lost", timeout=20) as held:
+            assert holder.done() or holding.lost
+            assert held.token > holding.token
+        text = holder.result(20)
+    assert "lock:lost" in text
+    assert "Redis does not know of it" in text
+    assert swallowed == []
+
+
+def test_a_frozen_redis_stops_the_holder_and_nothing_hangs() -> None:
+    began, swallowed = threading.Event(), []
+    with ThreadPoolExecutor(1) as pool:
+        holder = pool.submit(holds_until_lost, "frozen", began, swallowed)
+        assert began.wait(20)
+        redis.freeze()
+        try:
+            with pytest.raises(LockUnavailable, match="Redis is not there"):
+                lock("other", timeout=0).acquire()
+            assert "could not be renewed in time" in holder.result(30)
+        finally:
+            redis.thaw()
+    with lock("frozen", timeout=20):
+        pass
+
+
+def test_a_restart_is_waited_for() -> None:
+    with lock("restarted") as held:
+        pass
+    stopped = threading.Event()
+
+    def restart() -> None:
+        redis.kill()
+        stopped.set()
+        redis.start()
+
+    thread = threading.Thread(target=restart)
+    thread.start()
+    assert stopped.wait(30)
+    with lock("restarted", timeout=30) as again:
+        assert again.token // 10**12 > held.token // 10**12
+    thread.join()
+
+
+def test_an_older_copy_of_redis_gives_no_token_twice() -> None:
+    with lock("copied") as first:
+        pass
+    older = client.client().hgetall(PREFIX + "epoch")
+    tokens = []
+    for _ in range(3):
+        with lock("copied") as held:
+            tokens.append(held.token)
+    redis.stop()
+    redis.start()
+    client.client().hset(PREFIX + "epoch", mapping=older)
+    with lock("copied", timeout=20) as last:
+        assert first.token < min(tokens) <= max(tokens) < last.token
+
+
+@override_settings(REDIS_URL="redis://127.0.0.1:1/0")
+def test_without_redis_it_says_so() -> None:
+    for timeout in (0, 0.3):
+        with pytest.raises(LockUnavailable, match="see REDIS_URL"):
+            in_thread(lambda timeout=timeout: lock("nowhere", timeout=timeout).acquire())
+
+
+def test_a_wait_that_is_interrupted_leaves_the_line() -> None:
+    class Stop(BaseException):
+        pass
+
+    def waits() -> None:
+        with contextlib.suppress(Stop):
+            lock("held").acquire()
+
+    thread = threading.Thread(target=waits)
+    with lock("held"):
+        thread.start()
+        wait_until(lambda: client.client().zcard(PREFIX + "line:lock:held") == 1)
+        keeper._raise_in(thread, Stop)
+        thread.join(20)
+        assert client.client().zcard(PREFIX + "line:lock:held") == 0
