@@ -131,6 +131,18 @@ def marks(mark: str, n: int) -> int:
     return n
 
 
+@job(retry=RetryPolicy(max_attempts=9, base=0.05, jitter=0))
+def keyed(key: str | None, n: int, mark: str, seconds: float = 0.0, fails_until: int = 0) -> int:
+    """Say in a file when it began and ended; fail until this attempt."""
+    append(mark, f"began {key} {n}")
+    time.sleep(seconds)
+    if current_job.attempt < fails_until:
+        append(mark, f"failed {key} {n}")
+        raise ValueError("not yet")
+    append(mark, f"ended {key} {n}")
+    return n
+
+
 @job
 def sleeps(seconds: float, mark: str = "") -> str:
     """Sleep, and say in a file when it began."""

@@ -10,5 +10,6 @@
                    ``models.Attempt``. ``lease`` keeps the worker's right to do so.
 ``dispatcher/`` 6. ``rescue`` takes it back if the worker died; ``reconcile`` if the message was lost; ``prune`` deletes it.
 
+``partitions`` says what a queue with partitions is; ``worker/partitions`` keeps the order of its keys.
 ``states`` is the table of legal moves; ``statements/`` holds the SQL of both databases; ``actions`` is what people may do.
 """

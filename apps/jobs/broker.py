@@ -4,24 +4,24 @@ A message carries the job's id (AMQP's ``message-id``) and its kind's name (``ty
 row. It is a token that tells a worker to look; losing it or having it twice is repaired by the claim and by reconcile.
 """
 
+import contextlib
 import logging
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from types import SimpleNamespace
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import amqp
-import amqp.spec
-from amqp.method_framing import frame_writer
-from amqp.serialization import dumps
 from kombu import Connection, Exchange, Queue
 from kombu.exceptions import OperationalError
 
 from apps.jobs.conf import CELERY_QUEUE, conf
-from apps.jobs.errors import BrokerError
+from apps.jobs.errors import BrokerError, NoPartitions
+from apps.jobs.frames import written, written_by_key
+from apps.jobs.partitions import Queue as PartitionedQueue
+from apps.jobs.partitions import part_name
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 EXCHANGE = Exchange("furrow", type="topic", durable=True)
 #: Seconds without any answer after which a connection is given up.
 TIMEOUT = 10.0
+#: Seconds between two looks whether all partitions of a queue are there.
+LOOK = 30.0
 #: So many times in a row without an answer to a declaration, and a queue is taken to be stuck.
 STUCK_AFTER = 2
 
@@ -52,12 +54,30 @@ def job_queue(name: str) -> Queue:
     return Queue(name, EXCHANGE, routing_key=name, durable=True, queue_arguments={"x-queue-type": "quorum"})
 
 
+def partition_exchange(queue: str) -> Exchange:
+    """Where the jobs of a queue with partitions are published: the routing key's hash says to which of its partitions."""
+    return Exchange(f"{EXCHANGE.name}.{queue}", type="x-consistent-hash", durable=True)
+
+
+def partition(name: str) -> Queue:
+    """A partition: a quorum queue that gives its messages to one consumer at a time, to the next one when that is gone."""
+    arguments = {"x-queue-type": "quorum", "x-single-active-consumer": True}
+    return Queue(name, durable=True, queue_arguments=arguments)
+
+
 def worker_queues() -> list[Queue]:
     """The queues that a worker consumes unless ``-Q`` says otherwise: every job queue, and Celery's own."""
     exchange = Exchange(CELERY_QUEUE, type="topic", durable=True)
     arguments = {"x-queue-type": "quorum"}
     own = Queue(CELERY_QUEUE, exchange, routing_key=CELERY_QUEUE, durable=True, queue_arguments=arguments)
     return [*(job_queue(name) for name in conf().queues), own]
+
+
+class Held(NamedTuple):
+    """What RabbitMQ says of one of its queues."""
+
+    messages: int  #: that no worker holds
+    consumers: int  #: of a partition, all but one stand by
 
 
 class Publisher:
@@ -79,14 +99,19 @@ class Publisher:
         )
         self._channel: Any = None
         self._declared: set[str] = set()
+        self._rings: dict[str, float] = {}  # of queues with partitions: when to look at it again
         self._sent = 0
         self._unconfirmed: set[int] = set()
         self._refused: set[int] = set()
         self._stuck: Counter[str] = Counter()
         self._returned: set[str] = set()
 
-    def publish(self, queue: str, jobs: Sequence[tuple[uuid.UUID, str]]) -> list[uuid.UUID]:
+    def publish(
+        self, queue: str, jobs: Sequence[tuple[uuid.UUID, str]], keys: Mapping[uuid.UUID, str] | None = None
+    ) -> list[uuid.UUID]:
         """Send a message for each job (id, kind) and wait until RabbitMQ has confirmed them all.
+
+        Jobs that have a key go to one of the queue's partitions (see :meth:`prepare`), the others to the queue itself.
 
         Returns:
             The ids that are in the queue now: RabbitMQ kept and routed them.
@@ -94,35 +119,62 @@ class Publisher:
         Raises:
             BrokerError: not reachable, or no answer in time. Some of the messages may have arrived.
         """
-        try:
+        with self._explained():
             channel = self._open(queue)
             self._refused.clear()
             self._returned.clear()
-            frames = {kind: _frames(channel, queue, kind) for kind in {kind for _, kind in jobs}}
+            if keys:
+                frames = written_by_key(channel, EXCHANGE.name, partition_exchange(queue).name, queue, jobs, keys)
+            else:
+                frames = written(channel, EXCHANGE.name, queue, jobs)
             tags = dict(enumerate((id for id, _ in jobs), self._sent + 1))
             self._sent += len(jobs)
             self._unconfirmed.update(tags)
-            channel.connection.transport.write(b"".join(frames[kind].replace(_ID, str(id).encode()) for id, kind in jobs))
+            channel.connection.transport.write(frames)
             self._wait()
-        except (amqp.AMQPError, OperationalError, OSError) as error:
-            self.close()
-            raise BrokerError(f"{self._connection.as_uri()}: {error or type(error).__name__}") from error
         if self._returned:
             # Somebody deleted the queue: declare it again before the next batch.
             self._declared.discard(queue)
+            self._rings.pop(queue, None)
         return [id for tag, id in tags.items() if tag not in self._refused and str(id) not in self._returned]
 
+    def prepare(self, queue: PartitionedQueue) -> None:
+        """Declare a queue with partitions, once in a connection's life, and look now and then whether all of it is still there:
+        RabbitMQ would go on without a partition that somebody deleted, and spread its keys over the others.
+
+        Raises:
+            BrokerError: as :meth:`publish`; also if a partition is gone. The next call declares it again.
+            NoPartitions: RabbitMQ has no consistent-hash exchange.
+        """
+        if time.monotonic() < self._rings.get(queue.name, 0.0):
+            return
+        if queue.name in self._rings:
+            self.holdings(queue.name)
+        else:
+            with self._explained():
+                self._open(queue.name)
+                self._lay_ring(queue)
+        self._rings[queue.name] = time.monotonic() + LOOK
+
     def depth(self, queue: str) -> int:
-        """Messages in the queue that no worker holds.
+        """Messages in the queue, and in its partitions, that no worker holds.
 
         Raises:
             BrokerError: as :meth:`publish`.
         """
-        try:
-            return int(self._open(queue).queue_declare(queue, passive=True).message_count)
-        except (amqp.AMQPError, OperationalError, OSError) as error:
-            self.close()
-            raise BrokerError(f"{self._connection.as_uri()}: {error}") from error
+        return sum(held.messages for held in self.holdings(queue).values())
+
+    def holdings(self, queue: str) -> dict[str, Held]:
+        """What RabbitMQ holds of a queue: of the queue itself, and of each of its partitions, by their names there.
+
+        Raises:
+            BrokerError: as :meth:`publish`.
+        """
+        parted = conf().partitioned.get(queue)
+        with self._explained():
+            channel = self._open(queue)
+            answers = [channel.queue_declare(name, passive=True) for name in [queue, *(parted.parts if parted else ())]]
+        return {answer.queue: Held(answer.message_count, answer.consumer_count) for answer in answers}
 
     def replay(self, exchange: str, routing_key: str, properties: Mapping[str, Any], body: bytes) -> None:
         """Send any message again, and wait until RabbitMQ has it in a queue.
@@ -150,10 +202,23 @@ class Publisher:
         """Drop the connection, also a broken one."""
         self._channel = None
         self._declared.clear()
+        self._rings.clear()
         try:
             self._connection.collect(socket_timeout=1)
         except (amqp.AMQPError, OSError) as error:
             logger.debug("closing the broker connection: %s", error)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Whatever goes wrong costs the connection, and is said without the password."""
+        try:
+            yield
+        except (amqp.AMQPError, OperationalError, OSError) as error:
+            self.close()
+            raise BrokerError(f"{self._connection.as_uri()}: {error or type(error).__name__}") from error
+        except NoPartitions:
+            self.close()
+            raise
 
     def _open(self, queue: str) -> Any:
         if self._channel is None:
@@ -171,14 +236,48 @@ class Publisher:
     def _declare(self, queue: str) -> None:
         """A quorum queue that was declared just before its node was killed can come back without a leader, for good: the broker
         answers, but not about this queue (seen on RabbitMQ 3.10). Then it is deleted and made anew; the rows are the record."""
-        if self._stuck[queue] >= STUCK_AFTER:
-            logger.error("Queue %s does not answer; it is deleted and declared anew.", queue)
-            self._stuck[queue] = 0
-            self._channel.queue_delete(queue)
-        self._stuck[queue] += 1
-        job_queue(queue)(self._channel).declare()
-        del self._stuck[queue]
+        self._declare_one(job_queue(queue))
+        if parted := conf().partitioned.get(queue):
+            for name in parted.parts:
+                self._declare_one(partition(name))
         self._declared.add(queue)
+
+    def _declare_one(self, queue: Queue) -> None:
+        if self._stuck[queue.name] >= STUCK_AFTER:
+            logger.error("Queue %s does not answer; it is deleted and declared anew.", queue.name)
+            self._stuck[queue.name] = 0
+            self._channel.queue_delete(queue.name)
+        self._stuck[queue.name] += 1
+        queue(self._channel).declare()
+        del self._stuck[queue.name]
+
+    def _lay_ring(self, queue: PartitionedQueue) -> None:
+        """Bind the partitions in the order of their names, to an exchange that nothing else is bound to: so a key goes to the
+        same partition, also after a partition was added or deleted, or after RabbitMQ built its ring anew. Only who publishes
+        does this; nothing is lost meanwhile, since what is not routed is not confirmed."""
+        exchange = partition_exchange(queue.name)(self._channel)
+        exchange.delete()
+        try:
+            exchange.declare()
+        except amqp.CommandInvalid as error:
+            raise NoPartitions(
+                f"queue {queue.name} has partitions, and RabbitMQ has no consistent-hash exchange: "
+                "run rabbitmq-plugins enable rabbitmq_consistent_hash_exchange on every node"
+            ) from error
+        for name in queue.parts:
+            self._channel.queue_bind(name, exchange.name, routing_key="1")  # its weight
+        self._delete_surplus(queue)
+
+    def _delete_surplus(self, queue: PartitionedQueue) -> None:
+        """Partitions that the queue had and has no more; the jobs whose messages they hold are sent again by reconcile."""
+        number = queue.partitions
+        with contextlib.suppress(amqp.NotFound), self._connection.channel() as channel:
+            while True:
+                name = part_name(queue.name, number)
+                channel.queue_declare(name, passive=True)
+                channel.queue_delete(name)
+                logger.warning("Queue %s has %d partitions now; %s is deleted.", queue.name, queue.partitions, name)
+                number += 1
 
     def _wait(self) -> None:
         deadline = time.monotonic() + TIMEOUT
@@ -207,20 +306,6 @@ _REPLAYED = (
     *("content_type", "content_encoding", "application_headers", "delivery_mode", "priority"),
     *("correlation_id", "reply_to", "message_id", "type"),
 )
-#: Stands for a job's id in a message that is a pattern; no name contains it.
-_ID = bytes(36)
-
-
-def _frames(channel: Any, queue: str, kind: str) -> bytes:
-    """What py-amqp writes to publish a job of this kind, with ``_ID`` in place of the id. With one such pattern a kind and one
-    write a batch a message costs a twentieth of ``basic_publish``."""
-    written: list[bytes] = []
-    write_frame = frame_writer(channel.connection, SimpleNamespace(write=lambda frames: written.append(bytes(frames))))
-    arguments = dumps("Bssbb", (0, EXCHANGE.name, queue, True, False))  # mandatory, not immediate
-    name = kind.encode()[:255].decode(errors="ignore")  # as long as AMQP allows; no kind of ours is longer
-    message = amqp.Message(b"", delivery_mode=2, message_id=_ID.decode(), type=name)
-    write_frame(1, channel.channel_id, amqp.spec.Basic.Publish, arguments, message)
-    return b"".join(written)
 
 
 def queue_names(queues: Iterable[Queue]) -> list[str]:

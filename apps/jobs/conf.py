@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
 from apps.jobs.errors import did_you_mean
+from apps.jobs.partitions import Queue
 
 #: Celery's own queue, for the ordinary tasks of the project: no name for a job queue.
 CELERY_QUEUE = "celery"
@@ -23,6 +24,8 @@ class Conf:
 
     #: The queues that jobs may name; a worker consumes all of them unless told otherwise (``-Q``).
     queues: list[str] = field(default_factory=lambda: ["default"])
+    #: Those of them that have partitions, by name; not a key of its own: ``QUEUES`` names them as ``Queue(…)``.
+    partitioned: dict[str, Queue] = field(default_factory=dict)
     #: Packages whose modules declare kinds; imported with everything below them at start.
     modules: list[str] = field(default_factory=lambda: ["tasks"])
     #: Largest JSON text of a job's arguments, and of a result.
@@ -61,13 +64,14 @@ def conf() -> Conf:
     given: dict[str, Any] = getattr(settings, "FURROW", {})
     if not isinstance(given, dict):
         raise ImproperlyConfigured(f"FURROW is {given!r}: it must be a dict, such as {{'QUEUES': ['default']}}.")
-    known = {f.name.upper(): f for f in fields(Conf)}
+    known = {f.name.upper(): f for f in fields(Conf) if f.name != "partitioned"}
+    given, partitioned = _told_apart(given)
     for key, value in given.items():
         if key not in known:
             raise ImproperlyConfigured(f"FURROW[{key!r}] means nothing: {did_you_mean(key, known)}.")
         if must := _must_be(known[key].name, known[key].type, value):
             raise ImproperlyConfigured(f"FURROW[{key!r}] is {value!r}: it must be {must}.")
-    chosen = Conf(**{key.lower(): value for key, value in given.items()})
+    chosen = Conf(partitioned=partitioned, **{key.lower(): value for key, value in given.items()})
     for queue in chosen.queues:
         if not _QUEUE_NAME.fullmatch(queue):
             raise ImproperlyConfigured(
@@ -76,7 +80,28 @@ def conf() -> Conf:
         if queue == CELERY_QUEUE or queue.startswith("amq."):
             owner = "Celery's own queue" if queue == CELERY_QUEUE else "reserved by RabbitMQ"
             raise ImproperlyConfigured(f"FURROW['QUEUES'] names {queue!r}, which is {owner}: choose another name.")
+    _refuse_partitions(chosen)
     return chosen
+
+
+def _told_apart(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Queue]]:
+    """The settings with queues as names, and the queues that are more than a name."""
+    queues = given.get("QUEUES")
+    if not isinstance(queues, list):
+        return given, {}
+    names = [queue.name if isinstance(queue, Queue) else queue for queue in queues]
+    return {**given, "QUEUES": names}, {queue.name: queue for queue in queues if isinstance(queue, Queue)}
+
+
+def _refuse_partitions(chosen: Conf) -> None:
+    for name, queue in chosen.partitioned.items():
+        if problem := queue.problem():
+            form = f"Queue({name!r}, partitions=8, key='customer_id'), in the environment {name}:8:customer_id"
+            raise ImproperlyConfigured(f"FURROW['QUEUES'], queue {name!r}: {problem}; the form is {form}.")
+        if same := {*queue.parts} & {*chosen.queues}:
+            raise ImproperlyConfigured(
+                f"FURROW['QUEUES'] names {min(same)!r}, which is what a partition of {name!r} is called: choose another name."
+            )
 
 
 def _must_be(name: str, kind: Any, value: Any) -> str:

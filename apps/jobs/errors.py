@@ -56,6 +56,10 @@ class BrokerError(FurrowError):
     """RabbitMQ could not be reached or did not take a message."""
 
 
+class NoPartitions(BrokerError):
+    """RabbitMQ cannot spread a queue over partitions; other queues are served."""
+
+
 class JobFailed(FurrowError):
     """The job ended ``failed``; the text is the last attempt's error."""
 

@@ -65,6 +65,8 @@ class Kind:
         self.doc = inspect.getdoc(handler) or ""
         self._refuse_what_cannot_work()
         self.arguments = Arguments(self.name, handler)
+        if lacking := self.lacks_key_of(self.queue):
+            raise KindError(f"{self.name}: queue {self.queue!r} {lacking}.")
         self.__name__, self.__doc__, self.__wrapped__ = handler.__name__, handler.__doc__, handler
         self.__module__ = handler.__module__
 
@@ -109,6 +111,16 @@ class Kind:
                 f"{self.name}: permission={self.permission!r} must be a permission's full name, app.codename, "
                 "such as 'billing.refund_order'."
             )
+
+    def lacks_key_of(self, queue: str) -> str:
+        """Why jobs of this kind cannot go to this queue: it has partitions by an argument it lacks; else empty."""
+        parted = conf().partitioned.get(queue)
+        if parted is None or parted.key in self.arguments.names:
+            return ""
+        return (
+            f"has partitions by the argument {parted.key!r}, and {self.name} has no such argument: "
+            "add it to the handler, or choose another queue"
+        )
 
     def __repr__(self) -> str:
         return f"<kind {self.name}>"

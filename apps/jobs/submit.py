@@ -115,6 +115,8 @@ def _columns(
     queue = kind.queue if queue is None else queue
     if queue not in conf().queues:
         wrong["queue"] = f"{queue!r} is unknown; {did_you_mean(queue, conf().queues)} (FURROW['QUEUES'])"
+    elif lacking := kind.lacks_key_of(queue):
+        wrong["queue"] = f"{queue!r} {lacking}"
     priority = kind.priority if priority is None else priority
     if isinstance(priority, bool) or not isinstance(priority, int) or not HIGHEST_PRIORITY <= priority <= LOWEST_PRIORITY:
         wrong["priority"] = f"{priority!r} must be a whole number; {HIGHEST_PRIORITY} goes first, {LOWEST_PRIORITY} last"

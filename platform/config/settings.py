@@ -10,6 +10,8 @@ from pathlib import Path
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from apps.jobs.partitions import from_text
+
 BASE_DIR = Path(__file__).resolve().parents[2]
 RUN_DIR = Path(os.environ.get("FURROW_RUN") or BASE_DIR / ".run").absolute()
 
@@ -157,7 +159,7 @@ def _number(name: str, default: float) -> float:
 
 
 FURROW = {
-    "QUEUES": env.list("FURROW_QUEUES", default=["default"]),
+    "QUEUES": [from_text(queue) for queue in env.list("FURROW_QUEUES", default=["default"])],
     "MODULES": env.list("FURROW_MODULES", default=["tasks"]),
     "MAX_ARGUMENT_BYTES": _number("FURROW_MAX_ARGUMENT_BYTES", 1024 * 1024),
     "MAX_UPLOAD_BYTES": _number("FURROW_MAX_UPLOAD_BYTES", 20 * 1024 * 1024),

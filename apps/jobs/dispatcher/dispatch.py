@@ -15,6 +15,7 @@ from django.db import connection
 
 from apps.jobs import statements
 from apps.jobs.broker import Publisher
+from apps.jobs.conf import conf
 from apps.jobs.dispatcher.bookmark import Bookmark
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,10 @@ class Dispatch:
 
     def __init__(self, queue: str, publisher: Publisher) -> None:
         self.queue = queue
-        self.window = BATCH
+        self._parted = conf().partitioned.get(queue)
+        # In a partition a job waits for the one before it with the same key, however many others there are.
+        self._smallest = SMALLEST * (self._parted.partitions if self._parted else 1)
+        self.window = max(BATCH, self._smallest)
         self._publisher = publisher
         self._ran_dry = False
         self._shrunk_at = 0.0
@@ -56,17 +60,20 @@ class Dispatch:
 
         Raises:
             BrokerError: RabbitMQ could not be reached. What was not marked stays pending and is sent again.
+            NoPartitions: RabbitMQ cannot serve this queue.
         """
         sql = statements.on(connection)
+        if self._parted is not None:
+            self._publisher.prepare(self._parted)
         batch = min(max(BATCH, self.window // 2), LARGEST_BATCH)
         enough = min(batch, self.window) // ENOUGH
         if self._room < enough:
             self._look()
         if self._room < enough:
             return 0
-        jobs = self._sent.look(partial(self._due, min(self._room, batch)))
+        jobs = self._next(min(self._room, batch))
         self._ran_dry = self._ran_dry and bool(jobs)
-        confirmed = self._publisher.publish(self.queue, jobs) if jobs else []
+        confirmed = self._publisher.publish(self.queue, jobs, self._keys(jobs)) if jobs else []
         if confirmed:
             sql.mark_queued(connection, confirmed, term)
             self._room -= len(confirmed)
@@ -83,6 +90,22 @@ class Dispatch:
         seconds: float | None = statements.on(connection).seconds_until_due(connection, self.queue, self._sent.since)
         return seconds
 
+    def _next(self, limit: int) -> Jobs:
+        """Of a queue with partitions every look begins at the beginning: a job that a bookmark hides for a moment would come
+        after one that was submitted later."""
+        if self._parted is not None:
+            return self._due(limit, {})[0]
+        return self._sent.look(partial(self._due, limit))
+
+    def _keys(self, jobs: Jobs) -> dict[uuid.UUID, str] | None:
+        """The jobs' keys, of a queue with partitions."""
+        if self._parted is None:
+            return None
+        keys: dict[uuid.UUID, str] = statements.on(connection).partition_keys(
+            connection, [id for id, _ in jobs], self._parted.key
+        )
+        return keys
+
     def _held(self, since: dt.datetime | None) -> tuple[statements.Window, dt.datetime | None]:
         held: statements.Window = statements.on(connection).window(connection, self.queue, since)
         return held, held.oldest
@@ -97,7 +120,7 @@ class Dispatch:
         self._look_at = now + LOOK
         if held.oldest_age > TARGET_WAIT:
             if now - self._shrunk_at > TARGET_WAIT:
-                self.window, self._shrunk_at = max(SMALLEST, self.window // 2), now
+                self.window, self._shrunk_at = max(self._smallest, self.window // 2), now
         elif held.queued <= self.window // 4:
             if self._ran_dry:
                 self.window = min(LARGEST, self.window * 2)

@@ -18,7 +18,7 @@ from apps.jobs.dispatcher.prune import Prune
 from apps.jobs.dispatcher.reconcile import Reconcile
 from apps.jobs.dispatcher.rescue import Rescue
 from apps.jobs.dispatcher.roll import Roll
-from apps.jobs.errors import BrokerError
+from apps.jobs.errors import BrokerError, NoPartitions
 from apps.locks.wakeup import Waiter
 
 logger = logging.getLogger(__name__)
@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 RETRY = 1.0
 #: A duty that is slow gets one part in so many of the time; but the rescue must not miss half a lease.
 SHARE = 5
+#: Seconds between tries of a queue whose partitions RabbitMQ cannot serve: each try costs the connection.
+UNSERVED = 5.0
 
 
 class Duty(Protocol):
@@ -52,6 +54,8 @@ class Dispatcher:
         self._stopping = threading.Event()
         self._trouble: str | None = None  # not said yet
         self._fruitless = 0
+        #: Queues that cannot be served: until when, and why.
+        self._unserved: dict[str, tuple[float, str]] = {}
 
     def stop(self) -> None:
         """End after the current step; may be called from a signal handler."""
@@ -80,7 +84,7 @@ class Dispatcher:
                 sent += work()
             except BrokerError as error:
                 trouble = f"RabbitMQ is away: {error}"
-        self._say(trouble)
+        self._say(trouble or "; ".join(reason for _, reason in self._unserved.values()))
         if trouble:
             return RETRY
         self._fruitless = 0 if sent else self._fruitless + 1
@@ -88,11 +92,23 @@ class Dispatcher:
 
     def _dispatch_all(self) -> int:
         self._pauses.look(idle=self._fruitless > 0)
-        return sum(dispatch.run_once(self.leadership.term or 0) for dispatch in self._open())
+        return sum(map(self._dispatch, self._open()))
 
     def _open(self) -> list[Dispatch]:
         """The dispatches of the queues that are not paused."""
         return [dispatch for dispatch in self._dispatches if dispatch.queue not in self._pauses.paused]
+
+    def _dispatch(self, dispatch: Dispatch) -> int:
+        now = time.monotonic()
+        if now < self._unserved.get(dispatch.queue, (0.0, ""))[0]:
+            return 0
+        try:
+            sent = dispatch.run_once(self.leadership.term or 0)
+        except NoPartitions as error:  # the other queues go on
+            self._unserved[dispatch.queue] = now + UNSERVED, str(error)
+            return 0
+        self._unserved.pop(dispatch.queue, None)
+        return sent
 
     def _do_duties(self) -> int:
         """Those whose time it is. What one of them puts back to pending is dispatched in the next round."""

@@ -55,6 +55,7 @@ class JobConsumer(Consumer):
         """The connection is gone. Celery flushes the pool."""
         super().on_close()
         self.controller.jobs.intake.drop()
+        self.controller.jobs.partitions.drop()
         self.controller.jobs.crew.assigned.pool_forgot()
 
     def loop_args(self) -> Any:

@@ -8,7 +8,7 @@ from there on the lease protects the job, not the message.
 import logging
 import uuid
 from collections import deque
-from typing import Any, NamedTuple
+from typing import Any
 
 import amqp
 from celery.worker import state as celery_state
@@ -17,20 +17,12 @@ from apps.jobs.conf import conf
 from apps.jobs.statements import Claimed
 from apps.jobs.worker.crew import Crew
 from apps.jobs.worker.dead import DeadMessages
+from apps.jobs.worker.lines import Arrived
 
 logger = logging.getLogger(__name__)
 
 #: Jobs in one claim at most.
 MAX_CLAIM = 1_000
-
-
-class Arrived(NamedTuple):
-    """A job's message."""
-
-    channel: Any
-    tag: int  #: AMQP's delivery tag
-    id: str
-    kind: str
 
 
 class Intake:

@@ -45,6 +45,7 @@ class _Batch:
         self.disowned: list[str] = []
         self.dead: list[tuple[Dead, Callable[[], None]]] = []
         self.characters = 0  # of results, tracebacks and log lines
+        self.questions: list[tuple[Callable[[Any], Any], Callable[[Any], None]]] = []
 
     def split(self) -> "Iterator[_Batch]":
         """A batch for each entry; claims are left out."""
@@ -68,7 +69,7 @@ class _Batch:
     def __len__(self) -> int:
         """Entries."""
         waiting = len(self.settlements) + len(self.logs) + len(self.progress)
-        return len(self.claims) + waiting + len(self.disowned) + len(self.dead)
+        return len(self.claims) + waiting + len(self.disowned) + len(self.dead) + len(self.questions)
 
     @property
     def weight(self) -> int:
@@ -102,6 +103,8 @@ class Ledger(threading.Thread):
         self._look_at = 0.0
         #: Told with every heartbeat which jobs the database says this worker runs. Set by the crew.
         self.on_owned: Callable[[list[str]], None] = lambda ids: None
+        #: Told of every job whose run is to be settled; set while partitions are consumed.
+        self.on_settle: Callable[[str], None] | None = None
 
     def _before_fork(self) -> None:
         # Not for ever: with a database that hangs the thread waits in the kernel, where a fork does no harm.
@@ -125,6 +128,8 @@ class Ledger(threading.Thread):
             self._next.settlements.append(settlement)
             self._next.characters += len(settlement.result or "") + len(settlement.traceback)
             self._wake.notify()
+        if self.on_settle is not None:
+            self.on_settle(settlement.id)
 
     def log(self, record: LogRecord) -> None:
         """Record a log line."""
@@ -137,6 +142,13 @@ class Ledger(threading.Thread):
         """Record progress; only the latest of a job is written."""
         with self._wake:
             self._next.progress[report.id] = report
+            self._wake.notify()
+
+    def ask(self, question: Callable[[Any], Any], callback: Callable[[Any], None]) -> None:
+        """Read something, after all that was given to write before: ``callback(question(connection))`` runs in the event loop,
+        ``callback(None)`` when the database is away."""
+        with self._wake:
+            self._next.questions.append((question, callback))
             self._wake.notify()
 
     def disown(self, ids: list[str]) -> None:
@@ -241,6 +253,7 @@ class Ledger(threading.Thread):
             self._call_soon(callback, [won.pop(id) for id in jobs if id in won])
         for _, kept in dead:
             self._call_soon(kept)
+        self._answer(batch)
 
     def _keep_unknown(self, connection: Any, jobs: Mapping[str, str]) -> None:
         """Of the jobs that could not be claimed most were cancelled or claimed before; those that are in no table are noted."""
@@ -253,6 +266,17 @@ class Ledger(threading.Thread):
         except Error as error:
             logger.error("Whether %d messages name jobs could not be looked up, and they are gone: %s", len(jobs), error)
             self._forget_connection()
+
+    def _answer(self, batch: _Batch) -> None:
+        questions, batch.questions = batch.questions, []
+        for question, callback in questions:
+            try:
+                answer = question(self._open())
+            except Error as error:  # what was written stays written
+                logger.warning("A question could not be answered: %s", str(error).strip())
+                self._forget_connection()
+                answer = None
+            self._call_soon(callback, answer)
 
     def _write_one_by_one(self, batch: _Batch) -> None:
         """A value that the database refuses must not take its neighbours with it: its own job fails with the reason."""
@@ -292,8 +316,9 @@ class Ledger(threading.Thread):
         self._connection.connection = None
 
     def _refuse_claims(self, batch: _Batch) -> None:
-        claims, batch.claims = batch.claims, []
-        for _, callback in claims:
+        refused = [callback for _, callback in (*batch.claims, *batch.questions)]
+        batch.claims, batch.questions = [], []
+        for callback in refused:
             self._call_soon(callback, None)
 
     def _pause(self, seconds: float) -> None:

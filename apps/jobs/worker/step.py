@@ -19,6 +19,7 @@ from apps.jobs.worker.events import Events
 from apps.jobs.worker.intake import Intake
 from apps.jobs.worker.lease import Lease
 from apps.jobs.worker.ledger import Ledger
+from apps.jobs.worker.partitions import Partitions
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,13 @@ class JobWorker(bootsteps.StartStopStep):
         self.events = Events(worker.hostname)
         self.crew = Crew(worker, self.ledger, self.events)
         self.intake = Intake(self.crew)
+        self.partitions = Partitions(self.crew)
+        if conf().partitioned:
+            self.crew.on_room = self._claim_more
+
+    def _claim_more(self) -> None:
+        self.partitions.pump()
+        self.intake.pump()
 
     def start(self, worker: Any) -> None:
         """After they are."""
@@ -67,9 +75,9 @@ class JobWorker(bootsteps.StartStopStep):
         self._end(0.0)
 
     def _end(self, grace: float) -> None:
-        self.intake.closed = True
+        self.intake.closed = self.partitions.closed = True
         deadline = time.monotonic() + 5
-        while self.intake.claiming and self.ledger.is_alive() and time.monotonic() < deadline:
+        while (self.intake.claiming or self.partitions.claiming) and self.ledger.is_alive() and time.monotonic() < deadline:
             self.deliver()
             self.ledger.join(0.02)
         self.deliver()
@@ -122,3 +130,6 @@ class JobReports(bootsteps.StartStopStep):
         hub.call_soon(jobs.intake.look, consumer)
         hub.call_repeatedly(TICK, jobs.intake.look, consumer)
         hub.call_repeatedly(1.0, jobs.intake.pump)
+        if conf().partitioned:
+            hub.call_soon(jobs.partitions.look, consumer)
+            hub.call_repeatedly(TICK, jobs.partitions.look, consumer)

@@ -82,7 +82,7 @@ class RabbitMQ(Service):
         config = _CONFIG.format(port=self.port, user=_USER, password=self.password)
         files.write(self.folder / "etc" / "rabbitmq.conf", config)
         files.write(self.folder / "etc" / "advanced.config", "[].\n")
-        files.write(self.folder / "etc" / "enabled_plugins", "[].\n")
+        files.write(self.folder / "etc" / "enabled_plugins", "[rabbitmq_consistent_hash_exchange].\n")
         cookie = self.folder / ".erlang.cookie"
         if not cookie.exists():
             files.write(cookie, secrets.token_hex(16))

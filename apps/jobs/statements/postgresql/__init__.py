@@ -2,6 +2,7 @@
 
 from apps.jobs.statements.postgresql.dispatch import due, lead, mark_queued, prune, seconds_until_due, waiting, window
 from apps.jobs.statements.postgresql.link import prepare
+from apps.jobs.statements.postgresql.partitions import partition_keys, unended, workers_of
 from apps.jobs.statements.postgresql.rollups import count_cancelled, roll
 from apps.jobs.statements.postgresql.runs import claim, disown, settle, unknown, write
 from apps.jobs.statements.postgresql.submit import insert_jobs
@@ -16,6 +17,7 @@ __all__ = [
     "lead",
     "mark_queued",
     "owned",
+    "partition_keys",
     "prepare",
     "prune",
     "register_worker",
@@ -25,8 +27,10 @@ __all__ = [
     "settle",
     "stop_requests",
     "stop_worker",
+    "unended",
     "unknown",
     "waiting",
     "window",
+    "workers_of",
     "write",
 ]

@@ -1,0 +1,36 @@
+"""What queues with partitions ask."""
+
+import uuid
+from collections.abc import Collection, Sequence
+
+from django.db.backends.base.base import BaseDatabaseWrapper as Connection
+
+from apps.jobs.statements.postgresql.link import plain, raw
+
+
+def partition_keys(connection: Connection, ids: Sequence[uuid.UUID], argument: str) -> dict[uuid.UUID, str]:
+    """The text of this argument of each of these jobs; those that have none, or null, are left out."""
+    with raw(connection) as cursor:
+        cursor.execute(
+            "SELECT id, arguments->>%s FROM jobs_job WHERE id = ANY(%s::uuid[]) AND arguments->>%s IS NOT NULL",
+            (argument, plain(ids), argument),
+        )
+        return dict(cursor.fetchall())
+
+
+def unended(connection: Connection, ids: Collection[str]) -> set[str]:
+    """Those of these jobs that have not ended."""
+    with raw(connection) as cursor:
+        cursor.execute("SELECT id::text FROM jobs_job WHERE id = ANY(%s::uuid[]) AND finished_at IS NULL", (plain(ids),))
+        return {row[0] for row in cursor.fetchall()}
+
+
+def workers_of(connection: Connection, queue: str) -> list[uuid.UUID]:
+    """The living workers that consume this queue."""
+    with raw(connection) as cursor:
+        cursor.execute(
+            """SELECT id FROM jobs_worker WHERE stopped_at IS NULL AND lease_until > clock_timestamp()
+               AND queues @> to_jsonb(%s::text) ORDER BY id""",
+            (queue,),
+        )
+        return [row[0] for row in cursor.fetchall()]

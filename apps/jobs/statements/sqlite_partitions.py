@@ -1,0 +1,41 @@
+"""What queues with partitions ask, on SQLite."""
+
+import datetime as dt
+import uuid
+from collections.abc import Collection, Sequence
+
+from django.db.backends.base.base import BaseDatabaseWrapper as Connection
+
+
+def partition_keys(connection: Connection, ids: Sequence[uuid.UUID], argument: str) -> dict[uuid.UUID, str]:
+    """The text of this argument of each of these jobs; those that have none, or null, are left out."""
+    keys = {}
+    with connection.cursor() as cursor:
+        for id in ids:
+            cursor.execute("SELECT CAST(arguments ->> %s AS TEXT) FROM jobs_job WHERE id = %s", (f'$."{argument}"', id.hex))
+            if (row := cursor.fetchone()) and row[0] is not None:
+                keys[id] = row[0]
+    return keys
+
+
+def unended(connection: Connection, ids: Collection[str]) -> set[str]:
+    """Those of these jobs that have not ended."""
+    with connection.cursor() as cursor:
+        found = set()
+        for id in ids:
+            cursor.execute("SELECT 1 FROM jobs_job WHERE id = %s AND finished_at IS NULL", (id.replace("-", ""),))
+            if cursor.fetchone():
+                found.add(id)
+        return found
+
+
+def workers_of(connection: Connection, queue: str) -> list[uuid.UUID]:
+    """The living workers that consume this queue."""
+    now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT id FROM jobs_worker WHERE stopped_at IS NULL AND lease_until > %s
+               AND EXISTS (SELECT 1 FROM json_each(queues) WHERE value = %s) ORDER BY id""",
+            (now, queue),
+        )
+        return [uuid.UUID(row[0]) for row in cursor.fetchall()]

@@ -1,0 +1,68 @@
+"""The order of a key survives its worker."""
+
+import os
+import random
+import signal
+from pathlib import Path
+
+import pytest
+
+from apps.jobs.api import Attempt, Job, State, submit_many
+from apps.jobs.models import Worker
+from tests import kinds
+from tests.integration.test_partitions import ENVIRON, active, orders, read
+from tests.stack import Stack, all_ended, wait_until
+
+__all__ = ["orders"]
+
+KEYS, EACH = 24, 30
+
+
+@pytest.mark.engine
+@pytest.mark.usefixtures("orders")
+def test_the_order_of_each_key_is_kept_while_workers_are_killed_and_frozen(bare: Stack, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    bare.dispatcher(**ENVIRON)
+    workers = {name: bare.worker(name, processes=2, **ENVIRON) for name in ("one", "two", "three")}
+    rows = [
+        {"key": f"k{n % KEYS}", "n": n // KEYS, "mark": str(mark), "seconds": random.choice((0.0, 0.02, 0.1))}
+        for n in range(KEYS * EACH)
+    ]
+    ids = submit_many(kinds.keyed, rows, queue="orders", max_attempts=9)
+
+    def ended(number: int) -> bool:
+        return Job.objects.filter(state=State.SUCCEEDED).count() >= number
+
+    wait_until(lambda: ended(100))
+    victim = next(iter(active().values())).partition("@")[0]
+    workers.pop(victim).kill()
+    wait_until(lambda: ended(250), seconds=60)
+    node = next(iter(active().values()))
+    frozen = workers[node.partition("@")[0]]
+    os.killpg(frozen.popen.pid, signal.SIGSTOP)
+    wait_until(lambda: Worker.objects.filter(node=node, lost=True).exists())
+    os.killpg(frozen.popen.pid, signal.SIGCONT)
+    all_ended(seconds=90)
+    assert Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == len(ids)
+    assert Attempt.objects.filter(outcome="lost").exists()
+    # What a frozen process still does when it wakes is stale: the database has taken its jobs from it.
+    lives = Worker.objects.filter(node=node).values("pk")
+    stale = Attempt.objects.filter(outcome="lost", worker__in=lives).values_list("job", "number")
+    check(read(mark, but={(str(id), str(number)) for id, number in stale}))
+
+
+def check(history: dict[str, list[tuple[str, int]]]) -> None:
+    """Of each key: when a job began, all earlier ones had ended, and no later one had begun.
+
+    A run that was cut off says nothing any more, so a job may begin more often than it ends.
+    """
+    assert len(history) == KEYS
+    for key, events in history.items():
+        last = -1
+        for what, n in events:
+            assert n in (last, last + 1), f"{key}: {n} {what} after {last}"
+            if n > last:
+                assert what == "began", f"{key}: {n} {what} without a begin"
+                assert last < 0 or ("ended", last) in events[: events.index((what, n))], f"{key}: {n} began before {last} ended"
+                last = n
+        assert last == EACH - 1, key

@@ -1,0 +1,150 @@
+"""Queues with partitions: RabbitMQ's hash ring, and of each key one job at a time, in order."""
+
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from apps.jobs.api import Job, submit, submit_many
+from apps.jobs.broker import Publisher
+from apps.jobs.conf import conf
+from apps.jobs.errors import BrokerError
+from apps.jobs.partitions import Queue
+from tests import kinds, services
+from tests.stack import Stack, all_ended, wait_until
+
+ORDERS = Queue("orders", partitions=4, key="key")
+ENVIRON = {"FURROW_QUEUES": f"default,other,{ORDERS}"}
+
+
+@pytest.fixture
+def orders(settings: Settings) -> None:
+    """The queue, in this process; ``ENVIRON`` says it to others."""
+    settings.FURROW = {**settings.FURROW, "QUEUES": ["default", "other", ORDERS]}
+
+
+def read(mark: Path, but: Collection[tuple[str, str]] = ()) -> dict[str, list[tuple[str, int]]]:
+    """What happened to each key, in order: (began | failed | ended, n). The runs (id, attempt) in ``but`` are left out."""
+    lines = (line.split() for line in mark.read_text().splitlines())
+    history: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    for id, attempt, what, key, n in lines:
+        if (id, attempt) not in but:
+            history[key].append((what, int(n)))
+    return history
+
+
+def active() -> dict[str, str]:
+    """Which worker is active on which partition, by RabbitMQ."""
+    said = services.broker.ctl("list_consumers", "--quiet", "--no-table-headers", "queue_name", "consumer_tag", "active")
+    rows = (line.split("\t") for line in said.splitlines())
+    return {queue: tag.partition("/")[0] for queue, tag, is_active in rows if is_active == "true" and queue in ORDERS.parts}
+
+
+@pytest.mark.engine
+@pytest.mark.usefixtures("orders")
+def test_jobs_of_a_key_run_one_at_a_time_and_in_order_also_over_retries(bare: Stack, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    bare.dispatcher(**ENVIRON)
+    bare.worker("one", processes=2, **ENVIRON)
+    two = bare.worker("two", processes=2, **ENVIRON)
+    rows = [
+        {"key": f"k{n % 20}", "n": n, "mark": str(mark), "seconds": 0.002, "fails_until": 3 if n in (40, 45) else 0}
+        for n in range(600)
+    ]
+    submit_many(kinds.keyed, rows, queue="orders")
+    all_ended(seconds=90)
+    history = read(mark)
+    assert len(history) == 20
+    for key, events in history.items():
+        failures = [("began", n) for what, n in events if what == "failed"]
+        assert len(failures) == (2 if key in ("k0", "k5") else 0)
+        inner = [event for event in events if event[0] != "failed"]
+        expected = []
+        for n in range(int(key[1:]), 600, 20):
+            expected += [("began", n)] * (3 if n in (40, 45) else 1) + [("ended", n)]
+        assert inner == expected
+    assert set(Job.objects.values_list("state", flat=True)) == {"succeeded"}
+
+    # The workers share the partitions, each a half; one that leaves gives its own to the other.
+    def shared() -> bool:
+        submit_many(kinds.keyed, [{"key": f"k{n}", "n": n, "mark": str(mark)} for n in range(20)], queue="orders")
+        return sorted(Counter(active().values()).values()) == [2, 2]
+
+    wait_until(shared, what=f"both workers have two partitions: {active()}")
+    two.stop()
+    wait_until(lambda: set(active().values()) == {"one@test"})
+    later = submit(kinds.keyed, {"key": None, "n": 1, "mark": str(mark)}, queue="orders")
+    all_ended()
+    assert Job.objects.get(pk=later.pk).result == 1
+
+
+@pytest.fixture
+def publisher(orders: None) -> Iterator[Publisher]:
+    """On the queue of this module, with nothing in it."""
+    publisher = Publisher(services.broker.url)
+    forget(publisher)
+    yield publisher
+    forget(publisher)
+    publisher.close()
+
+
+def forget(publisher: Publisher) -> None:
+    """Delete the queue and all partitions that it ever had here."""
+    channel = publisher._open("orders")
+    for name in ["orders", *(f"orders.{number:02}" for number in range(12))]:
+        channel.queue_delete(name)
+    publisher.close()
+
+
+def where(publisher: Publisher, keys: list[str]) -> dict[str, str]:
+    """To which partition each key goes."""
+    jobs = {uuid.uuid4(): key for key in keys}
+    publisher.prepare(conf().partitioned["orders"])
+    assert len(publisher.publish("orders", [(id, "module.function") for id in jobs], jobs)) == len(keys)
+    found: dict[str, str] = {}
+    with publisher._connection.channel() as channel:
+        for part in (held for held in publisher.holdings("orders") if held != "orders"):
+
+            def arrived(message: Any, part: str = part) -> None:
+                found[jobs[uuid.UUID(message.properties["message_id"])]] = part
+
+            channel.basic_consume(part, no_ack=True, callback=arrived)
+        while len(found) < len(keys):
+            publisher._connection.drain_events(timeout=10)
+    return found
+
+
+def test_adding_a_partition_moves_few_keys_and_a_restart_or_a_deleted_partition_none(
+    publisher: Publisher, settings: Settings
+) -> None:
+    keys = [f"customer {number}" for number in range(4_000)]
+
+    def with_partitions(number: int) -> dict[str, str]:
+        settings.FURROW = {**settings.FURROW, "QUEUES": ["default", "other", Queue("orders", number, "key")]}
+        publisher.close()
+        return where(publisher, keys)
+
+    eight = with_partitions(8)
+    assert len(eight) == len(keys)
+    assert min(Counter(eight.values()).values()) > len(keys) / 8 * 0.8
+    nine = with_partitions(9)
+    moved = {key for key in keys if nine[key] != eight[key]}
+    assert len(keys) / 9 * 0.8 < len(moved) < len(keys) / 9 * 1.2
+    assert {nine[key] for key in moved} == {"orders.08"}  # to the new one, and none between the others
+    # Back to eight: the ninth is deleted, and everything is where it was.
+    assert with_partitions(8) == eight
+    assert "orders.08" not in services.broker.ctl("list_queues", "--quiet", "name").splitlines()
+    # One in the middle is deleted by somebody; RabbitMQ is restarted.
+    publisher._channel.queue_delete("orders.03")
+    publisher._rings["orders"] = 0.0
+    with pytest.raises(BrokerError, match=r"orders\.03"):
+        where(publisher, keys)
+    assert where(publisher, keys) == eight
+    publisher.close()
+    services.broker.ctl("stop_app")
+    services.broker.ctl("start_app")
+    assert where(publisher, keys) == eight
