@@ -21,7 +21,8 @@ from apps.jobs.conf import CELERY_QUEUE, conf
 from apps.jobs.errors import BrokerError, NoPartitions
 from apps.jobs.frames import written, written_by_key
 from apps.jobs.partitions import Queue as PartitionedQueue
-from apps.jobs.partitions import part_name
+from apps.jobs.ring import lay as lay_ring
+from apps.jobs.ring import partition, partition_exchange
 
 logger = logging.getLogger(__name__)
 
@@ -52,17 +53,6 @@ def explain_url(url: str) -> str:
 def job_queue(name: str) -> Queue:
     """The quorum queue of this name: replicated, on disk, declared alike by everyone who touches it."""
     return Queue(name, EXCHANGE, routing_key=name, durable=True, queue_arguments={"x-queue-type": "quorum"})
-
-
-def partition_exchange(queue: str) -> Exchange:
-    """Where the jobs of a queue with partitions are published: the routing key's hash says to which of its partitions."""
-    return Exchange(f"{EXCHANGE.name}.{queue}", type="x-consistent-hash", durable=True)
-
-
-def partition(name: str) -> Queue:
-    """A partition: a quorum queue that gives its messages to one consumer at a time, to the next one when that is gone."""
-    arguments = {"x-queue-type": "quorum", "x-single-active-consumer": True}
-    return Queue(name, durable=True, queue_arguments=arguments)
 
 
 def worker_queues() -> list[Queue]:
@@ -153,7 +143,7 @@ class Publisher:
         else:
             with self._explained():
                 self._open(queue.name)
-                self._lay_ring(queue)
+                lay_ring(self._connection, self._channel, queue)
         self._rings[queue.name] = time.monotonic() + LOOK
 
     def depth(self, queue: str) -> int:
@@ -250,34 +240,6 @@ class Publisher:
         self._stuck[queue.name] += 1
         queue(self._channel).declare()
         del self._stuck[queue.name]
-
-    def _lay_ring(self, queue: PartitionedQueue) -> None:
-        """Bind the partitions in the order of their names, to an exchange that nothing else is bound to: so a key goes to the
-        same partition, also after a partition was added or deleted, or after RabbitMQ built its ring anew. Only who publishes
-        does this; nothing is lost meanwhile, since what is not routed is not confirmed."""
-        exchange = partition_exchange(queue.name)(self._channel)
-        exchange.delete()
-        try:
-            exchange.declare()
-        except amqp.CommandInvalid as error:
-            raise NoPartitions(
-                f"queue {queue.name} has partitions, and RabbitMQ has no consistent-hash exchange: "
-                "run rabbitmq-plugins enable rabbitmq_consistent_hash_exchange on every node"
-            ) from error
-        for name in queue.parts:
-            self._channel.queue_bind(name, exchange.name, routing_key="1")  # its weight
-        self._delete_surplus(queue)
-
-    def _delete_surplus(self, queue: PartitionedQueue) -> None:
-        """Partitions that the queue had and has no more; the jobs whose messages they hold are sent again by reconcile."""
-        number = queue.partitions
-        with contextlib.suppress(amqp.NotFound), self._connection.channel() as channel:
-            while True:
-                name = part_name(queue.name, number)
-                channel.queue_declare(name, passive=True)
-                channel.queue_delete(name)
-                logger.warning("Queue %s has %d partitions now; %s is deleted.", queue.name, queue.partitions, name)
-                number += 1
 
     def _wait(self) -> None:
         deadline = time.monotonic() + TIMEOUT
