@@ -15,7 +15,7 @@ from django.db.models.functions import Coalesce, Greatest, Now
 
 from apps.jobs import statements
 from apps.jobs.conf import conf
-from apps.jobs.errors import OptionError, did_you_mean
+from apps.jobs.errors import InputError, did_you_mean
 from apps.jobs.models import Attempt, Job, LogLine
 from apps.jobs.models.job import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from apps.jobs.states import FINAL, UNSTARTED, State
@@ -73,10 +73,10 @@ def snooze(jobs: Jobs, until: dt.datetime) -> int:
     """Let what has not begun wait until this (aware) time; a message that is on its way will be dropped.
 
     Raises:
-        OptionError: a time without its zone.
+        InputError: a time without its zone.
     """
     if until.utcoffset() is None:
-        raise OptionError("the job", {"until": f"{until.isoformat()} has no time zone: pass an aware datetime"})
+        raise InputError({"until": f"{until.isoformat()} has no time zone: pass an aware datetime"})
     rows = _rows(jobs).filter(Q(expires_at__isnull=True) | Q(expires_at__gt=until), state__in=[State.PENDING, State.QUEUED])
     return rows.update(state=State.PENDING, run_at=until, queued_at=None)
 
@@ -85,11 +85,11 @@ def change_priority(jobs: Jobs, priority: int) -> int:
     """Give what has not begun this priority. What is in RabbitMQ already keeps its place there.
 
     Raises:
-        OptionError: not a whole number from 0 to 9.
+        InputError: not a whole number from 0 to 9.
     """
     if type(priority) is not int or not HIGHEST_PRIORITY <= priority <= LOWEST_PRIORITY:
         text = f"{priority!r} must be a whole number; {HIGHEST_PRIORITY} goes first, {LOWEST_PRIORITY} last"
-        raise OptionError("the job", {"priority": text})
+        raise InputError({"priority": text})
     return _woken(_rows(jobs).filter(state__in=UNSTARTED).exclude(priority=priority).update(priority=priority))
 
 
@@ -98,11 +98,11 @@ def change_queue(jobs: Jobs, queue: str) -> int:
     old message first may still run it.
 
     Raises:
-        OptionError: no such queue.
+        InputError: no such queue.
     """
     if queue not in conf().queues:
         known = did_you_mean(queue, conf().queues)
-        raise OptionError("the job", {"queue": f"{queue!r} is unknown; {known} (FURROW['QUEUES'])"})
+        raise InputError({"queue": f"{queue!r} is unknown; {known} (FURROW['QUEUES'])"})
     rows = _rows(jobs).exclude(queue=queue)
     moved = rows.filter(state__in=[State.PENDING, State.QUEUED]).update(state=State.PENDING, queue=queue, queued_at=None)
     return _woken(moved + rows.filter(state=State.WAITING).update(queue=queue))

@@ -11,8 +11,8 @@ class JobsConfig(AppConfig):
     verbose_name = "Jobs"
 
     def ready(self) -> None:
-        """Import every module that declares kinds, so that each process knows the same ones."""
-        from apps.jobs import checks  # noqa: F401
+        """Import every module that declares kinds, also the engine's own, so that each process knows the same ones."""
+        from apps.jobs import bulk, checks  # noqa: F401
         from apps.jobs.conf import conf
         from apps.jobs.kinds import discover
 

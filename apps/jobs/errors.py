@@ -52,6 +52,14 @@ class UnknownQueue(FurrowError, ValueError):
     """No queue of this name is configured."""
 
 
+class InputError(FurrowError, ValueError):
+    """What a person asked for cannot be; nothing was changed. ``fields`` maps each field to the reason and the remedy."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        self.fields = dict(fields)
+        super().__init__("; ".join(f"{name}: {text}" for name, text in self.fields.items()))
+
+
 class BrokerError(FurrowError):
     """RabbitMQ could not be reached or did not take a message."""
 

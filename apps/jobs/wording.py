@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 from typing import Any
 
 from django.utils import timezone
@@ -119,7 +120,20 @@ def pretty_json(text: str | None) -> str:
         return text
 
 
+#: Terminals' escape sequences (colours, titles); and what has no place in a page: other control characters, and those that
+#: change the direction of the text around them.
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])|\x9b[0-?]*[ -/]*[@-~]")
+_UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+
+
+def plain(text: Any) -> str:
+    """Text from outside, as it may stand in a page: terminals' escape sequences are left out, other characters that are not
+    seen but do something are named. Escaping HTML is the template's."""
+    found = _ANSI.sub("", str(text).replace("\r\n", "\n"))
+    return _UNSHOWN.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", found) if _UNSHOWN.search(found) else found
+
+
 def shorten(text: str, length: int = 120) -> str:
     """The beginning of a text, on one line."""
-    line = " ".join(text[: length * 2].split())
+    line = " ".join(plain(text[: length * 2]).split())
     return line if len(line) <= length and len(text) <= length * 2 else line[: length - 1] + "…"

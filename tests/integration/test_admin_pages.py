@@ -12,10 +12,12 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from apps.jobs.admin import keyset
+from apps.jobs.admin.job import JobAdmin
 from apps.jobs.admin.job_page import LINES
-from apps.jobs.admin.readonly import LimitedPaginator
-from apps.jobs.api import Attempt, Job, LogLine, State, submit
+from apps.jobs.api import Attempt, Job, LogLine, State, submit, submit_many
 from apps.jobs.models import Leader, Worker
+from apps.jobs.statements.bounded import TookTooLong, at_most
 from tests import kinds
 
 pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No directory at")]
@@ -216,27 +218,63 @@ def test_searching_and_filtering(admin_client: Client, admin_user: User) -> None
         "by=nobody": 0,
         "created=24h": 2,
         "created=30d": 3,
-        "created=nonsense": 3,
+        "created=nonsense": 0,
         "state=failed&q=odd&kind=kinds.add": 1,
     }.items():
         assert found(admin_client, query) == count, query
 
 
-def test_the_list_counts_to_a_limit_and_reads_no_large_columns(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(LimitedPaginator, "limit", 3)
-    for _ in range(5):
-        make(State.PENDING)
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
-        answer = admin_client.get("/admin/jobs/job/")
-    assert "more than 3 jobs" in answer.content.decode()
-    read = [query["sql"] for query in queries if 'FROM "jobs_job"' in query["sql"]]
-    assert len(read) == 2
-    assert "LIMIT 4" in read[0]
+def test_the_list_goes_by_keys_and_reads_no_large_columns(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(JobAdmin, "list_per_page", 2)
+    monkeypatch.setattr(keyset, "COUNTED", 3)
+    ids = [make(State.PENDING).pk for _ in range(5)][::-1]
+    with CaptureQueriesContext(connection) as queries:
+        answer = admin_client.get("/admin/jobs/job/?kind=kinds.add")
+    [read] = [query["sql"] for query in queries if 'ORDER BY "jobs_job"."id" DESC' in query["sql"]]
+    assert "LIMIT 3" in read
     for column in ('"result"', '"jobs_job"."arguments",', "JOIN"):
-        assert column not in read[1]
-    assert 'ORDER BY "jobs_job"."id" DESC' in read[1]
+        assert column not in read
+    seen = [row.pk for row in answer.context["cl"].result_list]
+    for _ in range(2):
+        link = answer.context["cl"].older_link
+        assert "kind=kinds.add" in link
+        answer = admin_client.get("/admin/jobs/job/" + link)
+        seen += [row.pk for row in answer.context["cl"].result_list]
+    assert seen == ids
+    assert not answer.context["cl"].older_link
+    back = admin_client.get("/admin/jobs/job/" + answer.context["cl"].newer_link)
+    assert [row.pk for row in back.context["cl"].result_list] == ids[2:4]
+    assert admin_client.get("/admin/jobs/job/?after=nonsense").status_code == 200
+
+
+def test_a_search_that_takes_too_long_says_how_far_it_came(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(6):
+        make(State.PENDING, arguments={"a": number % 2})
+    asked: list[float] = []
+
+    def read(rows: Any, limit: int, seconds: float) -> Any:
+        asked.append(seconds)
+        return None if len(asked) == 1 else list(rows[:limit])
+
+    monkeypatch.setattr(keyset, "_read", read)
+    monkeypatch.setattr(keyset, "WINDOW", 4)
+    answer = admin_client.get("/admin/jobs/job/?q=a=1")
+    assert "Looked through 4 jobs, not all." in answer.content.decode()
+    assert len(answer.context["cl"].result_list) == 2
+    rest = admin_client.get("/admin/jobs/job/" + answer.context["cl"].further_link.replace("&amp;", "&"))
+    assert len(rest.context["cl"].result_list) == 1
+    assert asked[-1] == keyset.PATIENT_BUDGET
+
+
+@pytest.mark.engine
+def test_a_query_that_takes_too_long_is_given_up() -> None:
+    submit_many(kinds.noop, [{"n": n} for n in range(400)])
+    slow = "SELECT count(*) FROM jobs_job a, jobs_job b, jobs_job c"
+    with connection.cursor() as cursor:
+        with pytest.raises(TookTooLong), at_most(connection, 0.05):
+            cursor.execute(slow)
+        cursor.execute("SELECT count(*) FROM jobs_job")
+        assert cursor.fetchone() == (400,)
 
 
 def test_the_list_does_not_sort_by_other_columns(admin_client: Client) -> None:

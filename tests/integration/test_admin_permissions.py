@@ -8,6 +8,8 @@ from django.test import Client
 from django.utils import timezone
 
 from apps.jobs.api import Job, State, submit
+from apps.jobs.bulk import ACTIONS
+from apps.jobs.models import AuditEntry
 from tests import kinds
 
 pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No directory at")]
@@ -31,7 +33,7 @@ SEEN = [
     "jobs/leader/",
 ]
 SUBMITS = ["jobs/job/submit/", "jobs/job/submit/kinds.add/"]
-ACTS = ["jobs/job/{id}/cancel/", "jobs/job/{id}/retry/"]
+ACTS = [f"jobs/job/{{id}}/{name.replace(' ', '-')}/" for name in ACTIONS]
 
 
 @pytest.fixture
@@ -90,7 +92,10 @@ def test_viewers_see_everything_and_no_buttons(client: Client, waiting: Job) -> 
 
 def test_viewers_cannot_act_from_the_list(client: Client, waiting: Job) -> None:
     login(client, *VIEW)
-    client.post("/admin/jobs/job/", {"action": "cancel_selected", "_selected_action": str(waiting.pk)})
+    client.post("/admin/jobs/job/", {"action": "cancel", "_selected_action": str(waiting.pk)})
+    for given in ({"ids": str(waiting.pk)}, {"filter": "state=pending"}, {}):
+        assert client.post("/admin/jobs/job/bulk/", {"action": "cancel", **given}).status_code == 403
+    assert client.get("/admin/jobs/job/bulk/?state=pending&action=cancel").status_code == 403
     client.post("/admin/jobs/job/", {"action": "delete_selected", "_selected_action": str(waiting.pk), "post": "yes"})
     waiting.refresh_from_db()
     assert waiting.state == State.PENDING
@@ -138,7 +143,7 @@ def test_a_job_that_is_not_there(admin_client: Client) -> None:
 )
 def test_rows_are_neither_made_nor_deleted_by_hand(admin_client: Client, waiting: Job, path: str) -> None:
     for answer in (admin_client.get(address(path, waiting)), admin_client.post(address(path, waiting), {"post": "yes"})):
-        assert answer.status_code == 403 or answer["Location"] == "/admin/jobs/job/submit/"
+        assert answer.status_code in (403, 405) or answer["Location"] in ("/admin/jobs/job/submit/", address(SEEN[1], waiting))
     assert Job.objects.count() == 1
 
 
@@ -166,8 +171,15 @@ def test_the_actions_of_the_list(admin_client: Client, waiting: Job) -> None:
     ended = submit(kinds.add, {"a": 2})
     Job.objects.filter(pk=ended.pk).update(state=State.SUCCEEDED, finished_at=timezone.now())
     chosen = {"_selected_action": [str(waiting.pk), str(ended.pk)]}
-    page = admin_client.post("/admin/jobs/job/", {"action": "cancel_selected", **chosen}, follow=True).content.decode()
-    assert "1 job cancelled" in page
-    assert "1 job had ended and was left alone." in page
-    admin_client.post("/admin/jobs/job/", {"action": "retry_selected", **chosen})
+    page = admin_client.post("/admin/jobs/job/", {"action": "cancel", **chosen})
+    assert "2 chosen jobs" in page.content.decode()
+    assert Job.objects.filter(state=State.CANCELLED).count() == 0, "it only asks"
+    given = {"action": "cancel", "ids": chosen["_selected_action"]}
+    text = admin_client.post("/admin/jobs/job/bulk/", given, follow=True).content.decode()
+    assert "1 job: cancelled" in text
+    assert "1 job left alone" in text
+    entry = AuditEntry.objects.get()
+    assert (entry.who, entry.action, entry.count, entry.origin) == ("admin", "cancel", 1, "admin")
+    assert entry.selection == {"ids": chosen["_selected_action"]}
+    admin_client.post("/admin/jobs/job/bulk/", {"action": "retry", "ids": chosen["_selected_action"]})
     assert set(Job.objects.values_list("state", flat=True)) == {State.PENDING}

@@ -6,18 +6,20 @@ from collections.abc import Iterator
 from typing import Any
 
 from django import forms
+from django.contrib import messages
 from django.contrib.admin import SimpleListFilter
-from django.contrib.auth import get_user_model
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from apps.jobs.conf import conf
+from apps.jobs.errors import InputError
 from apps.jobs.kinds import all_kinds
-from apps.jobs.states import FINAL, Outcome, State
+from apps.jobs.models.audit_entry import Origin
+from apps.jobs.selection import AGES, select
+from apps.jobs.states import Outcome, State
 
-_AGES = {"1h": ("Last hour", 1), "24h": ("Last 24 hours", 24), "7d": ("Last 7 days", 7 * 24), "30d": ("Last 30 days", 30 * 24)}
 _LEVELS = {"10": "debug", "20": "info", "30": "warning", "40": "error", "50": "critical"}
 
 
@@ -26,6 +28,7 @@ class _Filter(SimpleListFilter):
 
     template = "admin/jobs/filter.html"
     help_text = ""
+    input_type = "text"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return []
@@ -39,7 +42,7 @@ class _Filter(SimpleListFilter):
         if options := self._options():
             field = forms.ChoiceField(choices=[("", "All"), *options], widget=UnfoldAdminSelectWidget())
         else:
-            field = forms.CharField(widget=UnfoldAdminTextInputWidget())
+            field = forms.CharField(widget=UnfoldAdminTextInputWidget({"type": self.input_type}))
         field.label, field.required, field.help_text = str(self.title).capitalize(), False, self.help_text
         form.fields[str(self.parameter_name)] = field
         yield {"form": form}
@@ -60,17 +63,22 @@ class _Column(_Filter):
         return queryset.filter(**{str(self.parameter_name): value}) if value else queryset
 
 
-class StateFilter(_Column):
-    """Jobs in a state. Saying of ended jobs that they have ended is redundant, and lets the index of those be used."""
+class _Criterion(_Filter):
+    """Jobs that meet a criterion of :mod:`apps.jobs.selection` of the parameter's name."""
 
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        try:
+            return select({str(self.parameter_name): self.value() or ""}, queryset)
+        except InputError as error:
+            messages.error(request, f"{str(self.title).capitalize()}: {'; '.join(error.fields.values())}.")
+            return queryset.none()
+
+
+class StateFilter(_Criterion):
     title, parameter_name = "state", "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(state.value, state.value) for state in State]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        found = super().queryset(request, queryset)
-        return found.filter(finished_at__isnull=False) if self.value() in FINAL else found
 
 
 class OutcomeFilter(_Column):
@@ -80,14 +88,14 @@ class OutcomeFilter(_Column):
         return [(outcome.value, outcome.value) for outcome in Outcome]
 
 
-class KindFilter(_Column):
+class KindFilter(_Criterion):
     title, parameter_name = "kind", "kind"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(kind.name, kind.name) for kind in all_kinds()]
 
 
-class QueueFilter(_Column):
+class QueueFilter(_Criterion):
     title, parameter_name = "queue", "queue"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -118,44 +126,80 @@ class _IdFilter(_Filter):
             return queryset.none()
 
 
-class BatchFilter(_IdFilter):
+class BatchFilter(_Criterion):
     title, parameter_name, help_text = "batch", "batch", "The batch's id."
+
+
+class AgainFilter(_Criterion):
+    """Only there when an address asks for it: the link on a job's page."""
+
+    title, parameter_name = "repeats the job", "again_of"
+
+    def has_output(self) -> bool:
+        return bool(self.value())
+
+
+class TagFilter(_Criterion):
+    title, parameter_name, help_text = "tags", "tag", "All of these, with commas between."
+
+
+class WorkerFilter(_Criterion):
+    title, parameter_name, help_text = "worker", "worker", "A node's name or a worker's id."
 
 
 class JobFilter(_IdFilter):
     title, parameter_name, help_text = "job", "job", "The job's id."
 
 
-class SubmitterFilter(_Filter):
-    """Jobs that this user submitted; by id, so that no join is needed."""
-
+class SubmitterFilter(_Criterion):
     title, parameter_name, help_text = "submitted by", "by", "A user name."
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        name = (self.value() or "").strip()
-        if not name:
-            return queryset
-        users = get_user_model()
-        user = users.objects.filter(**{users.USERNAME_FIELD: name}).first()
-        return queryset.filter(submitted_by=user.pk) if user else queryset.none()
 
-
-class CreatedFilter(_Filter):
-    """Jobs created since a time. The id begins with the time of its making, so that the primary key bounds the search."""
-
+class CreatedFilter(_Criterion):
     title, parameter_name = "created", "created"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(key, text) for key, (text, _hours) in _AGES.items()]
+        return [(key, text) for key, (text, _hours) in AGES.items()]
+
+
+class SinceFilter(_Criterion):
+    title, parameter_name, input_type = "created from", "since", "datetime-local"
+
+
+class UntilFilter(_Criterion):
+    title, parameter_name, input_type = "created to", "until", "datetime-local"
+
+
+class WhoFilter(_Filter):
+    """What this person did, by the name at that time."""
+
+    title, parameter_name, help_text = "who", "who", "A user name."
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        chosen = _AGES.get(self.value() or "")
-        if chosen is None:
-            return queryset
-        since = timezone.now() - dt.timedelta(hours=chosen[1])
-        # An hour of slack for clocks that disagree.
-        first = uuid.UUID(int=int((since.timestamp() - 3600) * 1000) << 80)
-        return queryset.filter(Q(pk__gte=first), created_at__gte=since)
+        name = (self.value() or "").strip()
+        return queryset.filter(who=name) if name else queryset
+
+
+class OriginFilter(_Column):
+    title, parameter_name = "from where", "origin"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(origin.value, origin.value) for origin in Origin]
+
+
+class ActionFilter(_Column):
+    title, parameter_name = "action", "action"
+
+
+class AtFilter(_Filter):
+    title, parameter_name = "when", "at"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(key, text) for key, (text, _hours) in AGES.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        chosen = AGES.get(self.value() or "")
+        return queryset.filter(at__gte=timezone.now() - dt.timedelta(hours=chosen[1])) if chosen else queryset
 
 
 class TaskStatusFilter(_Column):

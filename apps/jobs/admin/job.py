@@ -1,11 +1,12 @@
 """The list of jobs, and the addresses of everything that can be seen of or done to one."""
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet, TextField
-from django.db.models.functions import Cast, Left
+from django.db.models import QuerySet
+from django.db.models.functions import Left
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -13,12 +14,15 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from apps.jobs import actions, wording
-from apps.jobs.admin import filters, job_page, submit_page
+from apps.jobs import bulk, wording
+from apps.jobs.admin import bulk_page, filters, job_page, submit_page
 from apps.jobs.admin.job_body import run_seconds
 from apps.jobs.admin.readonly import ReadOnlyAdmin
+from apps.jobs.errors import InputError
 from apps.jobs.models import Job
 from apps.jobs.models.job import DEFAULT_PRIORITY
+from apps.jobs.permissions import may_act
+from apps.jobs.selection import select
 from apps.jobs.states import FINAL, State
 
 #: An empty cell; left out on phones, where each cell takes a line.
@@ -35,16 +39,18 @@ class JobAdmin(ReadOnlyAdmin):
         filters.StateFilter,
         filters.KindFilter,
         filters.QueueFilter,
+        filters.TagFilter,
         filters.CreatedFilter,
-        filters.BatchFilter,
+        filters.SinceFilter,
+        filters.UntilFilter,
         filters.SubmitterFilter,
+        filters.WorkerFilter,
+        filters.BatchFilter,
+        filters.AgainFilter,
     )
     list_before_template = "admin/jobs/job/states.html"
     list_disable_select_all = True
-    search_texts = ("kind", "error", "arguments_text")
-    search_ids = ("id", "batch")
-    search_help_text = "Id, or text in kind, error, arguments"
-    actions = ("cancel_selected", "retry_selected")
+    search_help_text = "Id, text, or account_id=7"
 
     # --- What may be done -------------------------------------------------------------------------------------------
 
@@ -54,7 +60,7 @@ class JobAdmin(ReadOnlyAdmin):
 
     def has_act_permission(self, request: HttpRequest) -> bool:
         """May cancel and retry."""
-        return job_page.may_act(request)
+        return may_act(request.user)
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         """The button "add" leads to the kinds."""
@@ -75,15 +81,18 @@ class JobAdmin(ReadOnlyAdmin):
             ("submit/<str:name>/", submit_page.form, "submit_kind"),
             ("submit/<str:name>/table/", submit_page.table, "submit_table"),
             ("submit/<str:name>/rows/<str:argument>/", submit_page.choices, "submit_rows"),
-            ("<uuid:job_id>/cancel/", job_page.cancel, "cancel"),
-            ("<uuid:job_id>/retry/", job_page.retry, "retry"),
+            ("bulk/", bulk_page.show, "bulk"),
             ("<uuid:job_id>/live/", job_page.live, "live"),
             ("<uuid:job_id>/log/", job_page.log, "log"),
             ("<uuid:job_id>/json/<str:column>/", job_page.json_text, "json"),
         ]
         wrap = self.admin_site.admin_view
         urls: list[URLPattern] = super().get_urls()
-        return [path(route, wrap(view), name=f"jobs_job_{name}") for route, view, name in own] + urls
+        acts = [
+            path(f"<uuid:job_id>/{name.replace(' ', '-')}/", wrap(job_page.act), {"action": name}, job_page.address(name))
+            for name in bulk.ACTIONS
+        ]
+        return [path(route, wrap(view), name=f"jobs_job_{name}") for route, view, name in own] + acts + urls
 
     # --- What is read -----------------------------------------------------------------------------------------------
 
@@ -93,10 +102,13 @@ class JobAdmin(ReadOnlyAdmin):
         found: QuerySet[Any] = rows.annotate(error_start=Left("error", 200))
         return found
 
-    def prepare_search(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Arguments are searched as the JSON text that they are."""
-        found: QuerySet[Any] = queryset.annotate(arguments_text=Cast("arguments", TextField()))
-        return found
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[QuerySet[Any], bool]:
+        """An id, values of arguments, or a text: :mod:`apps.jobs.selection`."""
+        try:
+            return select({"q": search_term}, queryset), False
+        except InputError as error:
+            messages.error(request, str(error))
+            return queryset.none(), False
 
     # --- Columns ----------------------------------------------------------------------------------------------------
 
@@ -163,29 +175,12 @@ class JobAdmin(ReadOnlyAdmin):
 
     # --- Actions ----------------------------------------------------------------------------------------------------
 
-    @admin.action(description="Cancel", permissions=["act"])
-    def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
-        """Cancel the chosen jobs, each by itself."""
-        ids = list(queryset.values_list("pk", flat=True))
-        done = [pk for pk in ids if actions.cancel(pk, reason=f"cancelled by {request.user}")]
-        _tell(request, len(done), len(ids), "cancelled (those that ran were asked to stop)", "had ended")
-
-    @admin.action(description="Retry", permissions=["act"])
-    def retry_selected(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
-        """Run the chosen jobs again."""
-        ids = list(queryset.values_list("pk", flat=True))
-        done = [pk for pk in ids if actions.retry(pk)]
-        _tell(request, len(done), len(ids), "will run again", "had not ended")
+    def get_actions(self, request: HttpRequest) -> dict[str, tuple[Callable[..., Any], str, str]]:
+        """What may be done to the chosen jobs: each leads to the page that asks for a confirmation."""
+        if not self.has_act_permission(request):
+            return {}
+        return {name: (bulk_page.confirm, name, name.capitalize()) for name in bulk.ACTIONS}
 
 
 def _span(seconds: float | None) -> SafeString:
     return _NONE if seconds is None else format_html('<span class="fw-nowrap">{}</span>', wording.span(seconds))
-
-
-def _tell(request: HttpRequest, done: int, asked: int, success: str, otherwise: str) -> None:
-    if done:
-        messages.success(request, f"{done:,} {'job' if done == 1 else 'jobs'} {success}.")
-    if left := asked - done:
-        messages.warning(
-            request, f"{left:,} {'job' if left == 1 else 'jobs'} {otherwise} and {'was' if left == 1 else 'were'} left alone."
-        )

@@ -17,11 +17,14 @@ from apps.jobs.errors import UnknownKind
 from apps.jobs.explain import situation, why
 from apps.jobs.kinds import get_kind
 from apps.jobs.models import Job
+from apps.jobs.permissions import may_submit
 from apps.jobs.secret import KEY, mask_text
 from apps.jobs.states import FINAL, State
 
 #: Columns that hold JSON, read as text.
 JSON_COLUMNS = ("arguments", "result")
+#: For how long a job may be snoozed from its page, in minutes.
+SNOOZES = ((10, "10 min"), (60, "1 h"), (240, "4 h"), (1440, "1 day"), (10080, "1 week"))
 
 
 def body(request: HttpRequest, job: Any, *, may_act: bool) -> dict[str, Any]:
@@ -40,7 +43,10 @@ def body(request: HttpRequest, job: Any, *, may_act: bool) -> dict[str, Any]:
         "run_seconds": run_seconds(job, now),
         "texts": [_json_part(job, name) for name in JSON_COLUMNS if name == "arguments" or job.state == State.SUCCEEDED],
         "may_act": may_act,
-        "may_submit": request.user.has_perm("jobs.submit_job"),
+        "may_run_now": job.state == State.PENDING and job.run_at > now,
+        "may_snooze": job.state in (State.PENDING, State.QUEUED),
+        "snoozes": SNOOZES,
+        "may_submit": may_submit(request.user, job.kind),
         "kind_known": known,
         "flower_link": f"{settings.FLOWER_URL.rstrip('/')}/task/{job.pk}" if settings.FLOWER_URL else "",
     }

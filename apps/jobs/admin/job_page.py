@@ -1,12 +1,12 @@
-"""The page of one job, its live part, and the two things that may be done to it. Each view translates and makes one call."""
+"""The page of one job, its live part, and what may be done to it. Each view translates and makes one call."""
 
+import datetime as dt
 import logging
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.exceptions import PermissionDenied
 from django.db.models import TextField
 from django.db.models.functions import Cast, Left, Length
@@ -14,11 +14,16 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
-from apps.jobs import actions, wording
+from apps.jobs import actions, bulk, wording
 from apps.jobs.admin.job_body import JSON_COLUMNS, body, whole_text
+from apps.jobs.audit import audit
+from apps.jobs.errors import InputError
 from apps.jobs.models import Job, LogLine
+from apps.jobs.models.audit_entry import Origin
+from apps.jobs.permissions import may_act, may_view
 from apps.jobs.secret import mask_text
 from apps.jobs.states import FINAL, State
 
@@ -34,7 +39,7 @@ def show(request: HttpRequest, object_id: str) -> HttpResponse:
     lines, total = _newest_lines(job, attempt)
     context = {
         **admin.site.each_context(request),
-        **body(request, job, may_act=may_act(request)),
+        **body(request, job, may_act=may_act(request.user, job.kind)),
         "title": f"Job {job.kind}",
         "model_admin": admin.site.get_model_admin(Job),
         "lines": lines,
@@ -52,7 +57,7 @@ def show(request: HttpRequest, object_id: str) -> HttpResponse:
 def live(request: HttpRequest, job_id: uuid.UUID) -> JsonResponse:
     """What changed since the page was drawn: the body if its version is another, and new log lines of the newest attempt."""
     job = find(request, job_id)
-    now = body(request, job, may_act=may_act(request))
+    now = body(request, job, may_act=may_act(request.user, job.kind))
     same_attempt = request.GET.get("attempt") == str(job.attempt)
     after = int(text) if same_attempt and (text := request.GET.get("after", "")).isdecimal() and len(text) < 19 else 0
     lines = list(LogLine.objects.filter(job=job.pk, attempt=job.attempt, pk__gt=after).order_by("pk")[:LINES])
@@ -70,28 +75,59 @@ def live(request: HttpRequest, job_id: uuid.UUID) -> JsonResponse:
 
 
 @require_POST
-def cancel(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
-    """Cancel it."""
+def act(request: HttpRequest, job_id: uuid.UUID, action: str) -> HttpResponse:
+    """Cancel it, run it again, …: one of :data:`apps.jobs.bulk.ACTIONS`."""
     job = find(request, job_id, act=True)
-    if actions.cancel(job.pk, reason=f"cancelled by {request.user}"):
-        running = job.state == State.RUNNING
-        messages.success(request, "The job was asked to stop." if running else "The job is cancelled.")
-        _note(request, job, "Cancelled.")
+    options = {name: request.POST.get(name, "") for name in ("priority", "queue", "until")}
+    try:
+        options = bulk.check(action, _with_span(request, options))
+        changed = bulk.perform(action, [job.pk], options) if action != "cancel" else _cancel(request, job)
+    except InputError as error:
+        messages.error(request, f"Nothing was changed: {error}.")
+        return _back(job)
+    if changed:
+        detail = ", ".join(f"{name} {value}" for name, value in options.items())
+        audit(action, by=request.user, origin=Origin.ADMIN, target=f"job {job.kind}", job=job.pk, detail=detail)
+        messages.success(request, _DONE[action] if job.state != State.RUNNING else "The job was asked to stop.")
     else:
-        messages.warning(request, f"Nothing was cancelled: the job had ended ({_state_now(job)}).")
-    return _back(job)
+        messages.warning(request, f"{_NOT_DONE.get(action, 'Nothing was changed')} ({_state_now(job)}).")
+    gone = changed and action == "delete"
+    return HttpResponseRedirect(reverse("admin:jobs_job_changelist")) if gone else _back(job)
 
 
-@require_POST
-def retry(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
-    """Run it again."""
-    job = find(request, job_id, act=True)
-    if actions.retry(job.pk):
-        messages.success(request, "The job will run again.")
-        _note(request, job, "Retried.")
-    else:
-        messages.warning(request, f"Not retried: the job has not ended ({_state_now(job)}).")
-    return _back(job)
+def _cancel(request: HttpRequest, job: Job) -> int:
+    return actions.cancel(job.pk, reason=f"cancelled by {request.user}")
+
+
+def _with_span(request: HttpRequest, options: dict[str, Any]) -> dict[str, Any]:
+    """A snooze may be given as minutes from now."""
+    minutes = request.POST.get("minutes", "")
+    if minutes.isdecimal() and 0 < int(minutes) <= 366 * 1440:
+        options["until"] = timezone.now() + dt.timedelta(minutes=int(minutes))
+    return options
+
+
+_DONE = {
+    "cancel": "The job is cancelled.",
+    "retry": "The job will run again.",
+    "run now": "The job is due now.",
+    "snooze": "The job waits until then.",
+    "change priority": "The job has another priority now.",
+    "change queue": "The job is in another queue now.",
+    "delete": "The job is deleted.",
+}
+_NOT_DONE = {
+    "cancel": "Nothing was cancelled: the job had ended",
+    "retry": "Not retried: the job has not ended",
+    "run now": "Nothing was changed: the job does not wait for its time",
+    "snooze": "Nothing was changed: the job has begun, has ended, or expires before that",
+    "delete": "Nothing was deleted: the job has not ended; cancel it first",
+}
+
+
+def address(action: str) -> str:
+    """The name of an action's address."""
+    return f"jobs_job_{action.replace(' ', '_')}"
 
 
 @require_GET
@@ -116,18 +152,13 @@ def log(request: HttpRequest, job_id: uuid.UUID) -> StreamingHttpResponse:
 # --- Steps ------------------------------------------------------------------------------------------------------------
 
 
-def may_act(request: HttpRequest) -> bool:
-    """May cancel and retry."""
-    return request.user.has_perms(["jobs.view_job", "jobs.act_on_job"])
-
-
 def find(request: HttpRequest, job_id: uuid.UUID | str, *, act: bool = False) -> Any:
     """The job, if this user may see it (and act on it); its large columns as the beginnings of their JSON texts.
 
     Raises:
         PermissionDenied, Http404: the latter also for what is no UUID.
     """
-    if not request.user.has_perm("jobs.view_job") or (act and not may_act(request)):
+    if not may_view(request.user) or (act and not may_act(request.user)):
         raise PermissionDenied
     try:
         wanted = job_id if isinstance(job_id, uuid.UUID) else uuid.UUID(job_id)
@@ -140,6 +171,8 @@ def find(request: HttpRequest, job_id: uuid.UUID | str, *, act: bool = False) ->
     job = rows.filter(pk=wanted).first()
     if job is None:
         raise Http404(f"There is no job {wanted}; jobs that ended long ago are deleted.")
+    if act and not may_act(request.user, job.kind):
+        raise PermissionDenied
     return job
 
 
@@ -162,11 +195,6 @@ def _log_text(job: Job, attempt: int) -> Iterator[str]:
 
 def _state_now(job: Job) -> str:
     return Job.objects.filter(pk=job.pk).values_list("state", flat=True).first() or "deleted"
-
-
-def _note(request: HttpRequest, job: Job, text: str) -> None:
-    """Who did it, for the admin's own history."""
-    LogEntry.objects.log_actions(request.user.pk or 0, [job], CHANGE, text, single_object=True)
 
 
 def _back(job: Job) -> HttpResponse:

@@ -36,6 +36,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _item(request, "Submit", "add_circle", submit, "jobs.submit_job"),
                 _model(request, "Attempts", "replay", "jobs", "attempt"),
                 _model(request, "Log lines", "notes", "jobs", "logline"),
+                _model(request, "Audit log", "policy", "jobs", "auditentry"),
             ],
         ),
         (

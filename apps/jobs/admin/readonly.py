@@ -1,55 +1,96 @@
 """What every list of the engine's tables has in common: it shows and does not edit, and it is cheap on millions of rows."""
 
 import uuid
+from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.admin import ShowFacets
+from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
-#: A list counts its rows up to this number and offers no more pages.
-COUNTED = 10_000
-#: A search in texts looks through the newest rows, up to this number.
-SEARCHED = 100_000
+from apps.jobs.admin import keyset
+
+#: Parameters of an address that say where in the list a page is; they are no filters.
+PLACE = ("after", "before", "patient")
 
 
-class LimitedPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts only to a limit: ``count(*)`` over millions of rows takes seconds."""
+class KeysetPaginator(Paginator):  # type: ignore[type-arg]
+    """Where the template of the pages' links is; the list itself finds the rows."""
 
     template_name = "admin/jobs/pagination.html"
-    limit = COUNTED
-
-    @cached_property
-    def count(self) -> int:
-        """The number of rows, at most the limit."""
-        rows = self.object_list
-        return rows.order_by()[: self.limit + 1].count() if isinstance(rows, QuerySet) else len(rows)
-
-    @property
-    def is_limited(self) -> bool:
-        """There are more rows than were counted."""
-        return self.count > self.limit
 
 
-class LimitedChangeList(ChangeList):
-    """A list whose whole table is never counted."""
+class KeysetChangeList(ChangeList):
+    """A list in pages by key (:mod:`apps.jobs.admin.keyset`): no part of it gets slower with the table."""
+
+    def get_filters_params(self, params: Any = None) -> dict[str, Any]:
+        """The parameters that are filters."""
+        given = super().get_filters_params(params)
+        return {name: value for name, value in given.items() if name not in PLACE}
+
+    def get_query_string(self, new_params: Any = None, remove: Any = None) -> str:
+        """An address of this list; it begins with the first page unless it says otherwise."""
+        kept = {name: value for name, value in self.filter_params.items() if name not in PLACE}
+        kept = {name: value for name, value in kept.items() if name not in (remove or [])}
+        kept |= new_params or {}
+        return "?" + urlencode(sorted((name, value) for name, value in kept.items() if value is not None), doseq=True)
 
     def get_results(self, request: HttpRequest) -> None:
-        """The page's rows; the header shows no second number."""
-        super().get_results(request)
+        """One page of rows, and how many there are, exactly or about."""
+        place = self._place(request)
+        self.page = keyset.page(self.queryset, place, self.list_per_page)
+        self.result_list = self.page.rows
+        whole = not (self.page.newer or self.page.older or self.page.searched)
+        self.result_count, self.is_exact = (len(self.result_list), True) if whole else self._count(request)
         self.full_result_count = self.result_count
+        self.show_full_result_count = self.show_admin_actions = True
+        self.can_show_all = self.multi_page = False
+        self.paginator = KeysetPaginator(self.result_list, self.list_per_page)
+
+    def _count(self, request: HttpRequest) -> tuple[int, bool]:
+        """A search is not counted: nobody knows without looking through everything."""
+        counted, exact = (None, False) if self.query else keyset.count(self.queryset)
+        return counted or 0, exact
+
+    def _place(self, request: HttpRequest) -> keyset.Place:
+        key = self.model._meta.pk
+        place = keyset.Place(patient=request.GET.get("patient") == "1")
+        for name in ("after", "before"):
+            if (text := request.GET.get(name)) and key is not None:
+                try:
+                    setattr(place, name, key.to_python(text))
+                except ValidationError:
+                    messages.warning(request, f"{name}={text[:60]} is no place in this list; here is its beginning.")
+        return place
+
+    @property
+    def newer_link(self) -> str:
+        """The page before this one."""
+        return self.get_query_string({"before": self.result_list[0].pk}) if self.page.newer and self.result_list else ""
+
+    @property
+    def older_link(self) -> str:
+        """The page after this one."""
+        return self.get_query_string({"after": self.result_list[-1].pk}) if self.page.older and self.result_list else ""
+
+    @property
+    def further_link(self) -> str:
+        """Goes on looking where this page's search ended, with more patience."""
+        if self.page.gave_up:
+            return self.get_query_string({"patient": "1"})
+        return self.get_query_string({"after": self.page.searched_to, "patient": "1"}) if self.page.searched_to else ""
 
 
 class ReadOnlyAdmin(ModelAdmin):
     """A table to look at: no adding, editing or deleting, newest first, no ordering that would have to sort everything."""
 
     actions: Any = None
-    paginator = LimitedPaginator
     show_full_result_count = False
     list_per_page = 50
     list_max_show_all = 0
@@ -58,13 +99,13 @@ class ReadOnlyAdmin(ModelAdmin):
     sortable_by = ()
     show_facets = ShowFacets.NEVER
     search_fields: tuple[str, ...] = ("id",)
-    #: Columns that a search looks through, newest rows only; and those that hold a UUID to be met exactly.
+    #: Columns that a search looks through; and those that hold a UUID to be met exactly.
     search_texts: tuple[str, ...] = ()
     search_ids: tuple[str, ...] = ("id",)
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
         """The class of the list."""
-        return LimitedChangeList
+        return KeysetChangeList
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Rows are made by the engine."""
@@ -79,35 +120,24 @@ class ReadOnlyAdmin(ModelAdmin):
         return False
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[QuerySet[Any], bool]:
-        """A UUID is met exactly; anything else is looked for in the texts of the newest rows."""
-        term = search_term.strip()
+        """A UUID is met exactly; anything else is looked for in the texts."""
+        term = search_term.strip().replace("\x00", "")
         if not term:
             return queryset, False
         try:
             wanted = uuid.UUID(term)
         except ValueError:
-            return self._search_texts(request, queryset, term), False
-        return queryset.filter(_any(f"{name}__exact" for name in self.search_ids)(wanted)), False
-
-    def _search_texts(self, request: HttpRequest, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
-        oldest = queryset.order_by("-pk").values_list("pk", flat=True)[SEARCHED : SEARCHED + 1].first()
-        if oldest is not None:
-            queryset = queryset.filter(pk__gt=oldest)
-            messages.info(request, f"Searched the newest {SEARCHED:,} rows; narrow the list with filters to search older ones.")
-        return self.prepare_search(queryset).filter(_any(f"{name}__icontains" for name in self.search_texts)(term))
+            texts = (f"{name}__icontains" for name in self.search_texts)
+            return self.prepare_search(queryset).filter(_any(texts, term)), False
+        return queryset.filter(_any((f"{name}__exact" for name in self.search_ids), wanted)), False
 
     def prepare_search(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Annotate what the search looks through."""
         return queryset
 
 
-def _any(lookups: Any) -> Any:
-    names = list(lookups)
-
-    def condition(value: Any) -> Q:
-        found = Q(pk__in=[])
-        for name in names:
-            found |= Q(**{name: value})
-        return found
-
-    return condition
+def _any(lookups: Iterable[str], value: Any) -> Q:
+    found = Q(pk__in=[])
+    for lookup in lookups:
+        found |= Q(**{lookup: value})
+    return found

@@ -17,6 +17,7 @@ register.filter("exact", wording.exact)
 register.filter("span", wording.span)
 register.filter("label", wording.label)
 register.filter("progress_bar", wording.progress_bar)
+register.filter("plain", wording.plain)
 
 
 @register.filter
@@ -29,11 +30,17 @@ def number(value: int) -> str:
 def state_links(changelist: ChangeList) -> list[dict[str, Any]]:
     """The list of jobs narrowed to each state, keeping its other filters."""
     chosen = changelist.params.get("state") or changelist.filter_params.get("state", [""])[0]
-    links = [{"text": "all", "link": changelist.get_query_string(remove=["state", "p"]), "selected": not chosen}]
+    links = [{"text": "all", "link": changelist.get_query_string(remove=["state"]), "selected": not chosen}]
     for state in State:
-        link = changelist.get_query_string({"state": state.value}, remove=["p"])
+        link = changelist.get_query_string({"state": state.value})
         links.append({"text": state.value, "link": link, "selected": chosen == state})
     return links
+
+
+@register.filter
+def criteria_query(changelist: ChangeList) -> str:
+    """The list's filters and search, as an address has them."""
+    return changelist.get_query_string()
 
 
 @register.filter
