@@ -127,6 +127,11 @@ def _tag(rows: QuerySet[Job], text: str) -> QuerySet[Job]:
     return rows
 
 
+def _signature(rows: QuerySet[Job], text: str) -> QuerySet[Job]:
+    """Jobs whose last run failed like this (:mod:`apps.jobs.signature`)."""
+    return rows.filter(signature=text)
+
+
 def _search(rows: QuerySet[Job], text: str) -> QuerySet[Job]:
     """An id (a job's, a batch's), values of arguments, or a text in the error, the kind or the arguments."""
     try:
@@ -213,5 +218,6 @@ CRITERIA: dict[str, Callable[[QuerySet[Job], str], QuerySet[Job]]] = {
     "tag": _tag,
     "batch": _batch,
     "again_of": _again_of,
+    "signature": _signature,
     "q": _search,
 }

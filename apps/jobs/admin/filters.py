@@ -139,6 +139,10 @@ class AgainFilter(_Criterion):
         return bool(self.value())
 
 
+class SignatureFilter(AgainFilter):
+    title, parameter_name, help_text = "failed alike", "signature", "An error's signature."
+
+
 class TagFilter(_Criterion):
     title, parameter_name, help_text = "tags", "tag", "All of these, with commas between."
 

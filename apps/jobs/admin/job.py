@@ -47,6 +47,7 @@ class JobAdmin(ReadOnlyAdmin):
         filters.WorkerFilter,
         filters.BatchFilter,
         filters.AgainFilter,
+        filters.SignatureFilter,
     )
     list_before_template = "admin/jobs/job/states.html"
     list_disable_select_all = True
