@@ -33,6 +33,11 @@ def sign(error_type: str, error: str, traceback: str = "") -> str:
     return hashlib.blake2b("\0".join(parts).encode(errors="replace"), digest_size=8).hexdigest()
 
 
+def place(traceback: str) -> str:
+    """Where it happened: ``file in function`` of the innermost frame of own code; empty when the traceback has none."""
+    return "".join(_own_frames(traceback)[-1:])
+
+
 def _own_frames(traceback: str) -> list[str]:
     """``file in function`` of the innermost frames of own code, or of all code if none is own. Of a path the last two parts:
     the same code may lie elsewhere tomorrow."""

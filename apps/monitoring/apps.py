@@ -4,6 +4,6 @@ from django.apps import AppConfig
 
 
 class MonitoringConfig(AppConfig):
-    """Health and, later, metrics and the dashboard."""
+    """Health, metrics, the admin's first page and the errors page."""
 
     name = "apps.monitoring"

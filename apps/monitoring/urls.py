@@ -1,8 +1,16 @@
-"""``/health/live`` and ``/health/ready``."""
+"""``/health/…``, and the pages of this application below ``/admin/``, before the admin's own."""
 
+from django.contrib import admin
 from django.urls import path
 
-from apps.monitoring import views
+from apps.monitoring import errors, home, views
 
 app_name = "monitoring"
-urlpatterns = [path("live", views.live, name="live"), path("ready", views.ready, name="ready")]
+_inside = admin.site.admin_view
+urlpatterns = [
+    path("health/live", views.live, name="live"),
+    path("health/ready", views.ready, name="ready"),
+    path("admin/home/live/", _inside(home.home_live), name="home_live"),
+    path("admin/errors/", _inside(errors.errors), name="errors"),
+    path("admin/errors/live/", _inside(errors.errors_live), name="errors_live"),
+]

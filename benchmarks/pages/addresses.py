@@ -5,6 +5,9 @@
 
 ADDRESSES: dict[str, str] = {
     "home": "",
+    "home, live": "home/live/",
+    "errors": "errors/",
+    "errors, 30 days": "errors/?period=30d",
     "jobs": "jobs/job/",
     "jobs, failed": "jobs/job/?state=failed",
     "jobs, of a kind": "jobs/job/?kind=example.kind_07",

@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 
+from apps.jobs.statements.rollups import BOUNDS
 from benchmarks.cases.rows import uuid7
 
 #: Jobs belong to so many kinds and queues, and end with so many different errors.
@@ -58,7 +59,8 @@ def populate(link: psycopg.Connection[Any], amounts: Amounts) -> None:
         _ended(link, amounts)
         _unfinished(link, amounts)
         _log_lines(link, amounts)
-    link.execute("VACUUM ANALYZE jobs_job, jobs_attempt, jobs_logline")
+        _counts(link)
+    link.execute("VACUUM ANALYZE")
 
 
 def _workers(link: psycopg.Connection[Any], amounts: Amounts) -> None:
@@ -109,9 +111,10 @@ def _ended(link: psycopg.Connection[Any], amounts: Amounts) -> None:
               FROM made
             )
             INSERT INTO jobs_job (id, kind, queue, state, arguments, created_at, run_at, queued_at, started_at, finished_at,
-                                  attempt, max_attempts, worker, result, error)
+                                  attempt, max_attempts, worker, result, error, signature)
             SELECT id, kind, queue, state, arguments, at - run - wait, at - run - wait, at - run, at - run, at, 1,
-                   1, worker, 'null', CASE WHEN state = 'failed' THEN error ELSE '' END
+                   1, worker, 'null', CASE WHEN state = 'failed' THEN error ELSE '' END,
+                   CASE WHEN state = 'failed' THEN left(md5(error_type), 16) ELSE '' END
             FROM made""",
         {"ended": max(1, ended), "failed": amounts.failed, "cancelled": amounts.cancelled},
     )
@@ -143,4 +146,30 @@ def _log_lines(link: psycopg.Connection[Any], amounts: Amounts) -> None:
            FROM (SELECT id, started_at FROM jobs_job WHERE finished_at IS NOT NULL ORDER BY id DESC LIMIT %s) AS newest,
                 generate_series(1, 10) AS n""",
         (amounts.log_lines // 10,),
+    )
+
+
+def _counts(link: psycopg.Connection[Any]) -> None:
+    """As they are after they were rolled: minutes of the last two hours, ten minutes of two days, then hours."""
+    at = """CASE WHEN finished_at > now() - interval '2 hours' THEN 60 WHEN finished_at > now() - interval '2 days' THEN 600
+            ELSE 3600 END AS seconds, extract(epoch FROM finished_at)::bigint AS at"""
+    bounds = "'{" + ",".join(map(str, BOUNDS)) + "}'::float8[]"
+    worker = "CASE WHEN seconds = 60 THEN worker ELSE '00000000-0000-0000-0000-000000000000' END"
+    link.execute(
+        f"""WITH ended AS (SELECT *, {at} FROM jobs_job WHERE finished_at IS NOT NULL),
+              times AS (SELECT *, state AS measure, extract(epoch FROM finished_at - started_at)::float8 AS took FROM ended
+                        UNION ALL SELECT *, 'wait', extract(epoch FROM started_at - run_at)::float8 FROM ended)
+            INSERT INTO jobs_rollup (at, seconds, kind, queue, worker, writer, measure, bucket, count, total)
+            SELECT at - at % seconds, seconds, kind, queue, {worker}, 0, measure, width_bucket(took, {bounds}), count(*),
+                   sum(took)
+            FROM times GROUP BY 1, 2, 3, 4, 5, 7, 8"""
+    )
+    link.execute(
+        f"""WITH failed AS (SELECT *, {at} FROM jobs_job WHERE state = 'failed'), groups AS (
+              INSERT INTO jobs_errorgroup (kind, signature, error_type, message, first_seen)
+              SELECT kind, signature, split_part(min(error), ':', 1), min(error), min(finished_at) FROM failed
+              GROUP BY kind, signature
+            )
+            INSERT INTO jobs_errorcount (at, seconds, kind, signature, writer, runs, jobs)
+            SELECT at - at % seconds, seconds, kind, signature, 0, count(*), count(*) FROM failed GROUP BY 1, 2, 3, 4"""
     )

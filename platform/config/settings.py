@@ -202,7 +202,7 @@ UNFOLD = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "apps.jobs.admin.navigation.icon"}],
     "STYLES": ["apps.jobs.admin.navigation.stylesheet"],
     "SCRIPTS": ["apps.jobs.admin.navigation.script"],
-    "DASHBOARD_CALLBACK": "apps.jobs.admin.home.overview",
+    "DASHBOARD_CALLBACK": "apps.monitoring.home.overview",
     "SIDEBAR": {"navigation": "apps.jobs.admin.navigation.sidebar"},
     "COLORS": {
         # Leaf green instead of the theme's purple.

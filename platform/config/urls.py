@@ -6,6 +6,6 @@ from django.views.generic import RedirectView
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("", include("apps.monitoring.urls")),
     path("admin/", admin.site.urls),
-    path("health/", include("apps.monitoring.urls")),
 ]

@@ -34,6 +34,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _item(request, "Overview", "dashboard", reverse("admin:index"), True, exact=True),
                 _item(request, "Jobs", "work", jobs, "jobs.view_job", active=request.path.startswith(jobs) and not in_submit),
                 _item(request, "Submit", "add_circle", submit, "jobs.submit_job"),
+                _item(request, "Errors", "error", reverse("monitoring:errors"), "jobs.view_job"),
                 _model(request, "Attempts", "replay", "jobs", "attempt"),
                 _model(request, "Log lines", "notes", "jobs", "logline"),
                 _model(request, "Audit log", "policy", "jobs", "auditentry"),

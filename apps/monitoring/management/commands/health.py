@@ -4,18 +4,14 @@ import socket
 from argparse import ArgumentParser
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models.functions import Now
 
 from apps.jobs.api import all_kinds
-from apps.jobs.broker import Publisher
-from apps.jobs.conf import conf
-from apps.jobs.errors import BrokerError
 from apps.jobs.models import Leader, Worker
-from apps.locks.wakeup import wake
+from apps.monitoring.stores import rabbitmq, redis
 
 #: Seconds that a worker has to answer.
 PATIENCE = 5.0
@@ -91,7 +87,7 @@ def stores() -> str:
     Raises:
         CommandError: names each that is not there.
     """
-    troubles = [trouble for trouble in (_database(), _rabbitmq(), _redis()) if trouble]
+    troubles = [trouble for trouble in (_database(), rabbitmq(), redis()) if trouble]
     if troubles:
         raise CommandError(" ".join(troubles))
     return "The database, RabbitMQ and Redis answer."
@@ -101,18 +97,3 @@ def _database() -> str:
     executor = MigrationExecutor(connection)
     missing = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
     return f"The database lacks {missing} migrations: manage.py migrate." if missing else ""
-
-
-def _rabbitmq() -> str:
-    publisher = Publisher(settings.BROKER_URL)
-    try:
-        publisher.depth(conf().queues[0])
-    except BrokerError as error:
-        return f"RabbitMQ does not answer: {error}."
-    finally:
-        publisher.close()
-    return ""
-
-
-def _redis() -> str:
-    return "" if wake() else "Redis does not answer; jobs are still dispatched, up to a second later."
