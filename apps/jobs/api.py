@@ -19,6 +19,7 @@ from apps.jobs.errors import (
     JobCancelled,
     JobFailed,
     KindError,
+    NotUnique,
     OptionError,
     Retry,
     Snooze,
@@ -29,6 +30,7 @@ from apps.jobs.errors import (
 from apps.jobs.explain import Situation, situation
 from apps.jobs.hints import File, ForeignKey, UploadedPath
 from apps.jobs.kinds import Kind, all_kinds, get_kind, job
+from apps.jobs.limits import Unique
 from apps.jobs.models import Attempt, Job, LogLine
 from apps.jobs.retry import RetryPolicy
 from apps.jobs.secret import Secret
@@ -51,6 +53,7 @@ __all__ = [
     "Kind",
     "KindError",
     "LogLine",
+    "NotUnique",
     "OptionError",
     "Outcome",
     "Retry",
@@ -61,6 +64,7 @@ __all__ = [
     "SoftTimeout",
     "State",
     "SubmitError",
+    "Unique",
     "UnknownKind",
     "UploadedPath",
     "all_kinds",

@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
 from apps.jobs.errors import did_you_mean
+from apps.jobs.limits import MOST_SLOTS
 from apps.jobs.partitions import Queue
 
 #: Celery's own queue, for the ordinary tasks of the project: no name for a job queue.
@@ -26,6 +27,10 @@ class Conf:
     queues: list[str] = field(default_factory=lambda: ["default"])
     #: Those of them that have partitions, by name; not a key of its own: ``QUEUES`` names them as ``Queue(…)``.
     partitioned: dict[str, Queue] = field(default_factory=dict)
+    #: Of some queues how many of their jobs may run at once, over all workers.
+    queue_limits: dict[str, int] = field(default_factory=dict)
+    #: Of some tenants (the keys of ``fair=…``) how many turns each has where others have one.
+    fair_weights: dict[str, int] = field(default_factory=dict)
     #: Packages whose modules declare kinds; imported with everything below them at start.
     modules: list[str] = field(default_factory=lambda: ["tasks"])
     #: Largest JSON text of a job's arguments, and of a result.
@@ -72,6 +77,12 @@ def conf() -> Conf:
         if must := _must_be(known[key].name, known[key].type, value):
             raise ImproperlyConfigured(f"FURROW[{key!r}] is {value!r}: it must be {must}.")
     chosen = Conf(partitioned=partitioned, **{key.lower(): value for key, value in given.items()})
+    chosen = Conf(**{key.lower(): value for key, value in given.items()})
+    for queue in chosen.queue_limits:
+        if queue not in chosen.queues:
+            raise ImproperlyConfigured(
+                f"FURROW['QUEUE_LIMITS'] names {queue!r}, which is no queue; {did_you_mean(queue, chosen.queues)}."
+            )
     for queue in chosen.queues:
         if not _QUEUE_NAME.fullmatch(queue):
             raise ImproperlyConfigured(
@@ -112,6 +123,12 @@ def _must_be(name: str, kind: Any, value: Any) -> str:
         if right and (0 < value < float("inf") or (value == 0 and may_be_zero)):
             return ""
         return f"a {'whole ' if kind is int else ''}number {'not less' if may_be_zero else 'greater'} than 0"
+    if kind == dict[str, int]:
+        if isinstance(value, dict) and all(
+            isinstance(k, str) and type(n) is int and 1 <= n <= MOST_SLOTS for k, n in value.items()
+        ):
+            return ""
+        return f"a dict of names to whole numbers from 1 to {MOST_SLOTS:,}"
     if isinstance(value, list) and value and all(isinstance(item, str) for item in value) and len({*value}) == len(value):
         return ""
     return "a list of different names, with one at least"

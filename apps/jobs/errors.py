@@ -2,6 +2,7 @@
 reason and the remedy. Imports neither Django, Celery nor Redis."""
 
 import difflib
+import uuid
 from collections.abc import Iterable, Mapping
 
 #: The longest that a handler may snooze, in seconds (a year).
@@ -58,6 +59,14 @@ class InputError(FurrowError, ValueError):
     def __init__(self, fields: Mapping[str, str]) -> None:
         self.fields = dict(fields)
         super().__init__("; ".join(f"{name}: {text}" for name, text in self.fields.items()))
+
+
+class NotUnique(SubmitError):
+    """A job with this unique key is there already; ``job`` is its id."""
+
+    def __init__(self, kind: str, fields: Mapping[str, str], job: uuid.UUID) -> None:
+        self.job = job
+        super().__init__(kind, fields)
 
 
 class BrokerError(FurrowError):

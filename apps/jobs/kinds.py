@@ -11,13 +11,14 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, overload
+from typing import Any, Unpack, overload
 
 from celery import shared_task
 
 from apps.jobs.arguments import Arguments
 from apps.jobs.conf import conf
 from apps.jobs.errors import KindError, UnknownKind, did_you_mean
+from apps.jobs.limits import LimitError, Rule, Rules
 from apps.jobs.models.job import DEFAULT_PRIORITY, HIGHEST_PRIORITY, LOWEST_PRIORITY, Job
 from apps.jobs.retry import RetryPolicy
 
@@ -50,6 +51,7 @@ class Kind:
         expires: dt.timedelta | None = None,
         transactional: bool = False,
         permission: str = "",
+        **rules: Unpack[Rule],
     ) -> None:
         _refuse_handler(handler)
         self.handler = handler
@@ -67,6 +69,7 @@ class Kind:
         self.arguments = Arguments(self.name, handler)
         if lacking := self.lacks_key_of(self.queue):
             raise KindError(f"{self.name}: queue {self.queue!r} {lacking}.")
+        self.rules = self._rules(rules)
         self.__name__, self.__doc__, self.__wrapped__ = handler.__name__, handler.__doc__, handler
         self.__module__ = handler.__module__
 
@@ -121,6 +124,12 @@ class Kind:
             f"has partitions by the argument {parted.key!r}, and {self.name} has no such argument: "
             "add it to the handler, or choose another queue"
         )
+
+    def _rules(self, given: Rule) -> Rules:
+        try:
+            return Rules(kind=self.name, names=self.arguments.names, secret=frozenset(self.arguments.secret), **given)
+        except LimitError as error:
+            raise KindError(f"{self.name}: {error}.") from None
 
     def __repr__(self) -> str:
         return f"<kind {self.name}>"
@@ -192,6 +201,7 @@ def job(
     expires: dt.timedelta | None = None,
     transactional: bool = False,
     permission: str = "",
+    **rules: Unpack[Rule],
 ) -> Callable[[Handler], Kind]: ...
 def job(handler: Any = None, /, **options: Any) -> Any:
     """Make a function the handler of a kind of job.
@@ -206,6 +216,13 @@ def job(handler: Any = None, /, **options: Any) -> Any:
         expires: a job that has not begun this long after its ``run_at`` is cancelled.
         transactional: run the handler in a database transaction that also settles the job: what it writes there is
             written exactly once, however often it has to run.
+        lock: a key such as ``"account:{account_id}"``; of the jobs with one key one runs at a time.
+        concurrency, concurrency_key: so many jobs with one key (default: of this kind) run at once.
+        on_conflict: when lock or concurrency is taken: ``"wait"``, ``"drop"`` this job, or ``"cancel"`` the one that runs.
+        rate, rate_key: so many starts in any stretch of time, such as ``"100/m"``; of a key (default: of this kind).
+        unique: a key, or ``Unique(key, until=…, conflict=…)``: a second submit finds the first job.
+        ordered: a key; jobs with one key run one after the other in the order of their submits, also over retries.
+        fair: a key, the tenant's: tenants of a queue take turns.
         permission: people need this permission (``app.codename``) too, to submit jobs of this kind and to act on them.
 
     Raises:
@@ -221,7 +238,7 @@ def job(handler: Any = None, /, **options: Any) -> Any:
     return declare(handler) if handler is not None else declare
 
 
-_OPTIONS = tuple(inspect.signature(Kind.__init__).parameters)[2:]
+_OPTIONS = (*tuple(inspect.signature(Kind.__init__).parameters)[2:-1], *Rule.__annotations__)
 
 
 def _refuse_handler(handler: Any) -> None:

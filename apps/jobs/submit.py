@@ -4,7 +4,7 @@ import datetime as dt
 import json
 import uuid
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from django.db import connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -14,7 +14,9 @@ from apps.jobs import statements
 from apps.jobs.conf import conf
 from apps.jobs.errors import ArgumentError, OptionError, did_you_mean
 from apps.jobs.kinds import Kind, get_kind
+from apps.jobs.limits import Rule
 from apps.jobs.models.job import HIGHEST_PRIORITY, LOWEST_PRIORITY, Job, new_id
+from apps.jobs.ruled import Ruled
 from apps.locks.wakeup import wake
 
 
@@ -31,6 +33,7 @@ def submit(
     batch: uuid.UUID | str | None = None,
     submitted_by: Any = None,
     id: uuid.UUID | str | None = None,
+    **rules: Unpack[Rule],
 ) -> Job:
     """Submit one job: one INSERT in the current transaction.
 
@@ -43,9 +46,14 @@ def submit(
         batch: shared by jobs that belong together.
         submitted_by: a user.
         id: instead of a fresh UUIDv7.
+        rules: ``lock``, ``concurrency``, ``rate``, ``unique``, ``ordered``, ``fair``, … as of ``@job``, instead of the kind's.
+
+    Returns:
+        The job; of a unique kind it may be an earlier one, and ``existed`` says so.
 
     Raises:
         UnknownKind: no such kind.
+        NotUnique: a job with this unique key is there, and the kind says to raise.
         ArgumentError, OptionError: name each field at fault, the reason and the remedy. Nothing was written.
     """
     kind = kind if isinstance(kind, Kind) else get_kind(kind)
@@ -53,11 +61,15 @@ def submit(
     job_id = new_id() if id is None else _uuid(kind, "id", id)
     text = kind.arguments.to_json({} if arguments is None else arguments)
     connection = _connection()
-    if not statements.on(connection).insert_jobs(connection, [job_id], [text], columns):
+    ruled = Ruled.of(kind, rules, columns)
+    if ruled is not None and ruled.unique:
+        return ruled.submit_one(connection, job_id, text)
+    own = ruled and [ruled.own(text)]
+    if not statements.on(connection).insert_jobs(connection, [job_id], [text], columns, own):
         raise OptionError(kind.name, {"id": f"{job_id} is the id of another job: leave it out, or use a fresh one"})
     _wake_after_commit()
     now = timezone.now()
-    job = Job(id=job_id, arguments=json.loads(text), **{"created_at": now, "run_at": now, **columns})
+    job = Job(id=job_id, arguments=json.loads(text), **{"created_at": now, "run_at": now, **columns, **(own[0] if own else {})})
     job._state.adding, job._state.db = False, connection.alias
     return job
 
@@ -74,8 +86,10 @@ def submit_many(
     max_attempts: int | None = None,
     batch: uuid.UUID | str | None = None,
     submitted_by: Any = None,
+    **rules: Unpack[Rule],
 ) -> list[uuid.UUID]:
-    """Submit a job for each row of arguments, all or none, in the current transaction; returns their ids in order.
+    """Submit a job for each row of arguments, all or none, in the current transaction; returns their ids in order. Of a unique
+    kind the id may be that of a job that was there, or of an earlier row.
 
     Raises:
         UnknownKind, OptionError: as :func:`submit`.
@@ -93,8 +107,13 @@ def submit_many(
     if not ids:
         return ids
     connection = _connection()
+    ruled = Ruled.of(kind, rules, columns)
     with transaction.atomic(using=connection.alias):
-        statements.on(connection).insert_jobs(connection, ids, texts, columns)
+        if ruled is not None and ruled.unique:
+            ids = [id for id, _ in ruled.submit(connection, ids, texts)]
+        else:
+            own = ruled and [ruled.own(text) for text in texts]
+            statements.on(connection).insert_jobs(connection, ids, texts, columns, own)
     _wake_after_commit()
     return ids
 

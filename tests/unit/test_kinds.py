@@ -124,7 +124,7 @@ def test_an_async_function_may_be_a_kind() -> None:
         ({"permission": "refund"}, "permission='refund' must be a permission's full name, app.codename"),
         ({"permission": None}, "permission=None must be"),
         ({"permission": "billing.refund order"}, "such as 'billing.refund_order'"),
-        ({"timeot": 3}, "@job has no option 'timeot': did you mean 'timeout'? Known: expires, name,"),
+        ({"timeot": 3}, "@job has no option 'timeot': did you mean 'timeout'? Known: concurrency,"),
         ({"max_retries": 3}, "@job has no option 'max_retries'"),
         ({"Queue": "default"}, "did you mean 'queue'?"),
     ],

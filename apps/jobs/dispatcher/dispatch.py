@@ -16,7 +16,9 @@ from django.db import connection
 from apps.jobs import statements
 from apps.jobs.broker import Publisher
 from apps.jobs.conf import conf
+from apps.jobs.dispatcher.admission import Admission, Jobs
 from apps.jobs.dispatcher.bookmark import Bookmark
+from apps.jobs.dispatcher.limited import Limited
 
 logger = logging.getLogger(__name__)
 
@@ -31,16 +33,14 @@ ENOUGH = 4
 #: Seconds between two looks at what RabbitMQ holds, while there is room.
 LOOK = 0.25
 
-#: Id and kind of each.
-Jobs = list[tuple[uuid.UUID, str]]
-
 
 class Dispatch:
     """The dispatch of one queue. Its window (messages that RabbitMQ may hold) tunes itself: it doubles when the queue ran dry
     while jobs were due, and halves when messages wait longer than ``TARGET_WAIT``."""
 
-    def __init__(self, queue: str, publisher: Publisher) -> None:
+    def __init__(self, queue: str, publisher: Publisher, admission: Admission) -> None:
         self.queue = queue
+        self._limited = Limited(queue, admission)
         self._parted = conf().partitioned.get(queue)
         # In a partition a job waits for the one before it with the same key, however many others there are.
         self._smallest = SMALLEST * (self._parted.partitions if self._parted else 1)
@@ -71,7 +71,9 @@ class Dispatch:
             self._look()
         if self._room < enough:
             return 0
-        jobs = self._next(min(self._room, batch))
+        limit = min(self._room, batch)
+        found = self._next(limit)
+        jobs = [*self._limited.due(limit, found.more_from, term), *self._limited.sort_out(found.jobs)]
         self._ran_dry = self._ran_dry and bool(jobs)
         confirmed = self._publisher.publish(self.queue, jobs, self._keys(jobs)) if jobs else []
         if confirmed:
@@ -87,10 +89,11 @@ class Dispatch:
 
     def seconds_until_due(self) -> float | None:
         """Until the next pending job is due (0 or less: now); ``None`` when there is none."""
-        seconds: float | None = statements.on(connection).seconds_until_due(connection, self.queue, self._sent.since)
-        return seconds
+        seconds = statements.on(connection).seconds_until_due(connection, self.queue, self._sent.since)
+        known = [until for until in (seconds, self._limited.seconds_until_due()) if until is not None]
+        return min(known, default=None)
 
-    def _next(self, limit: int) -> Jobs:
+    def _next(self, limit: int) -> statements.Due:
         """Of a queue with partitions every look begins at the beginning: a job that a bookmark hides for a moment would come
         after one that was submitted later."""
         if self._parted is not None:
@@ -110,9 +113,9 @@ class Dispatch:
         held: statements.Window = statements.on(connection).window(connection, self.queue, since)
         return held, held.oldest
 
-    def _due(self, limit: int, since: dict[int, statements.Position]) -> tuple[Jobs, dict[int, statements.Position]]:
+    def _due(self, limit: int, since: dict[int, statements.Position]) -> tuple[statements.Due, dict[int, statements.Position]]:
         found: statements.Due = statements.on(connection).due(connection, self.queue, limit, since)
-        return found.jobs, self._sent.since | since | found.reached
+        return found, self._sent.since | since | found.reached
 
     def _look(self) -> None:
         held = self.held = self._oldest.look(self._held)

@@ -10,8 +10,10 @@ from django.db import Error, connection
 
 from apps.jobs.broker import Publisher
 from apps.jobs.conf import conf
+from apps.jobs.dispatcher.admission import Admission
 from apps.jobs.dispatcher.dispatch import Dispatch
 from apps.jobs.dispatcher.expire import Expire
+from apps.jobs.dispatcher.holds import Holds
 from apps.jobs.dispatcher.leader import Leadership
 from apps.jobs.dispatcher.pauses import Pauses
 from apps.jobs.dispatcher.prune import Prune
@@ -45,10 +47,12 @@ class Dispatcher:
     def __init__(self) -> None:
         self.leadership = Leadership()
         self._publisher = Publisher(settings.BROKER_URL)
-        self._dispatches = [Dispatch(queue, self._publisher) for queue in conf().queues]
+        self._admission = Admission()
+        self._dispatches = [Dispatch(queue, self._publisher, self._admission) for queue in conf().queues]
         self._pauses = Pauses()
         reconcile = Reconcile(self._publisher, self._dispatches)
-        self._duties: list[Duty] = [Rescue(), Expire(), reconcile, self._pauses, Prune(), Roll()]
+        holds = Holds(self.leadership)
+        self._duties: list[Duty] = [Rescue(), Expire(), reconcile, self._pauses, holds, Prune(), Roll()]
         self._next: dict[int, float] = {}
         self._waiter = Waiter()
         self._stopping = threading.Event()
@@ -92,6 +96,7 @@ class Dispatcher:
 
     def _dispatch_all(self) -> int:
         self._pauses.look(idle=self._fruitless > 0)
+        self._admission.open_rates(self.leadership.term or 0)
         return sum(map(self._dispatch, self._open()))
 
     def _open(self) -> list[Dispatch]:
@@ -123,6 +128,8 @@ class Dispatcher:
     def _seconds_idle(self) -> float:
         """Until the next scheduled job is due, at most a poll interval. While the window is full: a while that grows."""
         until = [seconds for dispatch in self._open() if (seconds := dispatch.seconds_until_due()) is not None]
+        if (opens := self._admission.seconds_until_open()) is not None:
+            until.append(opens)
         return min(max(min(until, default=conf().poll_interval), 0.02 * self._fruitless), conf().poll_interval)
 
     def _wait(self, seconds: float) -> None:

@@ -4,6 +4,7 @@ from apps.jobs.models.attempt import Attempt
 from apps.jobs.models.audit_entry import AuditEntry
 from apps.jobs.models.dead_message import DeadMessage
 from apps.jobs.models.drift import Drift
+from apps.jobs.models.hold import Hold
 from apps.jobs.models.job import Job
 from apps.jobs.models.leader import Leader
 from apps.jobs.models.log_line import LogLine
@@ -19,6 +20,7 @@ __all__ = [
     "Drift",
     "ErrorCount",
     "ErrorGroup",
+    "Hold",
     "Job",
     "Leader",
     "LogLine",

@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
+from apps.jobs.limits import FAIR_GATE
 from apps.jobs.states import FINAL, State
 
 #: Priorities run from the first to the last of these; the smaller number goes first.
@@ -66,6 +67,22 @@ class Job(models.Model):
     #: Somebody asked a running job to stop.
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
 
+    #: The slots that it needs to run (:class:`apps.jobs.limits.Limit`), as JSON; null for most jobs, which need none.
+    limits = models.JSONField(null=True, blank=True)
+    #: The key that it waits for while it is pending; the dispatcher does not look at it again before that is free.
+    held = models.CharField(max_length=210, blank=True, db_default="", default="")
+    #: In the order of their ids: jobs that share it.
+    order_key = models.CharField(max_length=210, null=True, blank=True)
+    #: The tenant that it belongs to: they take turns.
+    fair_key = models.CharField(max_length=210, null=True, blank=True)
+    #: No other job can have it; until when it keeps others out: it has started, it is done, or this time.
+    unique_key = models.CharField(max_length=210, null=True, blank=True)
+    unique_until = models.CharField(max_length=7, blank=True, db_default="", default="")
+    unique_expires_at = models.DateTimeField(null=True, blank=True)
+
+    #: Set by a submit that found this job in the place of the one it would have made.
+    existed = False
+
     class Meta:
         ordering = ["-id"]
         permissions = [("submit_job", "Can submit jobs"), ("act_on_job", "Can cancel and retry jobs")]
@@ -84,10 +101,34 @@ class Job(models.Model):
                 | (~Q(state__in=sorted(FINAL)) & Q(finished_at__isnull=True)),
                 name="job_final_is_finished",
             ),
+            models.UniqueConstraint(fields=["unique_key"], name="job_unique", condition=Q(unique_key__isnull=False)),
         ]
         indexes = [
             # The dispatcher's: due jobs of a queue, looked up per priority.
-            models.Index(fields=["queue", "priority", "run_at", "id"], name="job_due", condition=Q(state=State.PENDING)),
+            models.Index(
+                fields=["queue", "priority", "run_at", "id"],
+                name="job_due",
+                condition=Q(state=State.PENDING, limits__isnull=True),
+            ),
+            # The same for jobs with limits, but for those that wait for a key; those, by key; those that wait for their turn.
+            models.Index(
+                fields=["queue", "priority", "run_at", "id"],
+                name="job_limited",
+                condition=Q(state=State.PENDING, limits__isnull=False, held=""),
+            ),
+            models.Index(
+                fields=["held", "priority", "run_at", "id"], name="job_held", condition=Q(state=State.PENDING) & ~Q(held="")
+            ),
+            models.Index(
+                fields=["queue", "fair_key", "priority", "run_at", "id"],
+                name="job_fair",
+                condition=Q(state=State.PENDING, held=FAIR_GATE),
+            ),
+            models.Index(
+                fields=["order_key", "id"],
+                name="job_order",
+                condition=Q(order_key__isnull=False, state__in=sorted(set(State) - FINAL)),
+            ),
             # The window's and reconcile's: what RabbitMQ holds.
             models.Index(fields=["queue", "queued_at"], name="job_queued", condition=Q(state=State.QUEUED)),
             # Rescue's and the heartbeat's: what a worker runs; and what of it somebody asked to stop, looked for every second.

@@ -9,7 +9,7 @@ answer, which is not an error.
 
 import datetime as dt
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -18,6 +18,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from apps.jobs.states import Outcome, State
+
+#: ``Claimed.limited`` of a job with a rate.
+WITH_RATE = 2
 
 
 class Claimed(NamedTuple):
@@ -29,6 +32,7 @@ class Claimed(NamedTuple):
     attempt: int
     excused: int
     max_attempts: int
+    limited: int = 0  #: it has limits (1), and one of them is a rate (2)
 
 
 class Settlement(NamedTuple):
@@ -90,10 +94,16 @@ class Group(NamedTuple):
     logs: Sequence[LogRecord] = ()
     dead: Sequence[Dead] = ()
     claims: Mapping[str, str] = MappingProxyType({})  #: jobs that it wants: the kind that the message said, by id
+    limited: Collection[str] = ()  #: of the jobs that are settled those that have limits
+    begun: Sequence[tuple[str, int, float]] = ()  #: runs with a rate that began: id, attempt, seconds since the epoch
 
 
 #: Where a job stands among the pending ones of its queue and priority: its ``run_at`` and id.
 Position = tuple[dt.datetime, uuid.UUID]
+
+
+#: A place in the order of the day: priority, ``run_at``, id.
+Place = tuple[int, dt.datetime, uuid.UUID]
 
 
 class Due(NamedTuple):
@@ -101,6 +111,36 @@ class Due(NamedTuple):
 
     jobs: list[tuple[uuid.UUID, str]]  #: id and kind
     reached: dict[int, Position]  #: by priority: nothing that is due comes before, but what was found
+    more_from: Place | None = None  #: where there may be more: the place of the last; ``None`` when these are all
+
+
+class Candidate(NamedTuple):
+    """A due job with limits."""
+
+    id: uuid.UUID
+    kind: str
+    limits: str  #: JSON text, see :func:`apps.jobs.limits.from_json`
+    place: Place
+
+
+class Slot(NamedTuple):
+    """A slot of a key that is taken."""
+
+    key: str
+    slot: int
+    job: uuid.UUID | None
+    free_in: float | None  #: seconds until it is free by itself; ``None``: when its job gives it back
+    period: float | None
+
+
+class RuleColumns(NamedTuple):
+    """What the rules of a job come to."""
+
+    id: uuid.UUID
+    limits: str
+    order_key: str | None
+    fair_key: str | None
+    held: str
 
 
 class Window(NamedTuple):

@@ -15,7 +15,25 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from apps.jobs.statements import Claimed, Dead, Due, Group, LogRecord, Position, Progress, Settlement, Window
+from apps.jobs.statements.sqlite_holds import begin_rates, give_back
+from apps.jobs.statements.sqlite_holds import candidates as candidates
+from apps.jobs.statements.sqlite_holds import heads as heads
+from apps.jobs.statements.sqlite_holds import leads as leads
+from apps.jobs.statements.sqlite_holds import park as park
+from apps.jobs.statements.sqlite_holds import release as release
+from apps.jobs.statements.sqlite_holds import seconds_until_candidate as seconds_until_candidate
+from apps.jobs.statements.sqlite_holds import set_rules as set_rules
+from apps.jobs.statements.sqlite_holds import slots as slots
+from apps.jobs.statements.sqlite_holds import sweep as sweep
+from apps.jobs.statements.sqlite_holds import take as take
+from apps.jobs.statements.sqlite_holds import take_turns as take_turns
+from apps.jobs.statements.sqlite_holds import tenants as tenants
+from apps.jobs.statements.sqlite_holds import watched as watched
 from apps.jobs.statements.sqlite_rollups import Settled, count, count_cancelled, roll
+from apps.jobs.statements.sqlite_times import bare as _hex
+from apps.jobs.statements.sqlite_times import now as _now
+from apps.jobs.statements.sqlite_times import seconds as _seconds
+from apps.jobs.statements.sqlite_times import text as _text
 from apps.jobs.states import EXCUSED, Outcome, State
 
 __all__ = ["count_cancelled", "roll"]  # and what is defined here
@@ -33,6 +51,7 @@ def write(connection: Connection, worker: uuid.UUID, group: Group) -> list[Claim
         if own:
             cursor.execute("BEGIN IMMEDIATE")
         disown(connection, worker, group.disowned)
+        begin_rates(cursor, group.begun)
         _progress(cursor, group.progress)  # before the runs are settled: afterwards they are not running any more
         settle(connection, group.settlements)
         _log(cursor, group.logs)
@@ -43,34 +62,91 @@ def write(connection: Connection, worker: uuid.UUID, group: Group) -> list[Claim
     return claimed
 
 
-def _text(moment: float) -> str:
-    """Seconds since the epoch as Django stores a time."""
-    return dt.datetime.fromtimestamp(moment, dt.UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+def insert_jobs(
+    connection: Connection,
+    ids: Sequence[uuid.UUID],
+    texts: Sequence[str],
+    columns: dict[str, Any],
+    own: Sequence[Mapping[str, Any]] | None = None,
+) -> int:
+    """Insert a pending job for each id and arguments text; the other columns are the same for all, but for those in ``own``.
+    Returns how many: rows whose id exists are left out."""
+    return sum(_insert(connection, ids, texts, columns, own, "ON CONFLICT (id) DO NOTHING"))
 
 
-def _seconds(text: str) -> float:
-    return dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC).timestamp()
+def insert_unique(
+    connection: Connection,
+    ids: Sequence[uuid.UUID],
+    texts: Sequence[str],
+    columns: dict[str, Any],
+    own: Sequence[Mapping[str, Any]],
+) -> set[uuid.UUID]:
+    """The same for jobs with unique keys; returns the ids of those that are in the table now. Those whose key another has are
+    left out."""
+    inserted = _insert(connection, ids, texts, columns, own, "ON CONFLICT DO NOTHING")
+    return {id for id, done in zip(ids, inserted, strict=True) if done}
 
 
-def _now() -> str:
-    return _text(time.time())
+def _insert(
+    connection: Connection,
+    ids: Sequence[uuid.UUID],
+    texts: Sequence[str],
+    columns: dict[str, Any],
+    own: Sequence[Mapping[str, Any]] | None,
+    end: str,
+) -> list[bool]:
+    """Of each row whether it was inserted."""
+    names = ["id", "arguments", *columns, *(own[0] if own else ())]
+    text = f"INSERT INTO jobs_job ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))}) {end}"
+    inserted = []
+    with connection.cursor() as cursor:
+        for at, (id, arguments) in enumerate(zip(ids, texts, strict=True)):
+            values = [*columns.values(), *(own[at].values() if own else ())]
+            cursor.execute(text, (id.hex, arguments, *[_adapted(connection, value) for value in values]))
+            inserted.append(cursor.rowcount == 1)
+    return inserted
 
 
-def insert_jobs(connection: Connection, ids: Sequence[uuid.UUID], texts: Sequence[str], columns: dict[str, Any]) -> int:
-    """Insert a pending job for each id and arguments text; the other columns are the same for all. Returns how many: rows whose
-    id exists are left out."""
-    names = ["id", "arguments", *columns]
-    shared = [_adapted(connection, value) for value in columns.values()]
+#: A job keeps its unique key from others: not begun, not over, or for its time.
+_KEEPS = """CASE unique_until WHEN 'started' THEN state IN ('waiting', 'pending', 'queued') AND attempt = 0
+  WHEN 'done' THEN state NOT IN ('succeeded', 'failed', 'cancelled') ELSE unique_expires_at > %s END"""
+
+
+def forget_keys(connection: Connection, keys: Sequence[str]) -> None:
+    """Take these unique keys from jobs that do not keep them any more."""
     with connection.cursor() as cursor:
         cursor.executemany(
-            f"INSERT INTO jobs_job ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))}) ON CONFLICT (id) DO NOTHING",
-            [(id.hex, text, *shared) for id, text in zip(ids, texts, strict=True)],
+            f"UPDATE jobs_job SET unique_key = NULL WHERE unique_key = %s AND NOT ({_KEEPS})", [(key, _now()) for key in keys]
         )
-        return int(cursor.rowcount)
 
 
-def _hex(id: str) -> str:
-    return id.replace("-", "")
+def keepers(connection: Connection, keys: Sequence[str]) -> dict[str, uuid.UUID]:
+    """The jobs that have these unique keys, by key."""
+    found = {}
+    with connection.cursor() as cursor:
+        for key in keys:
+            cursor.execute("SELECT id FROM jobs_job WHERE unique_key = %s", (key,))
+            if row := cursor.fetchone():
+                found[key] = uuid.UUID(row[0])
+    return found
+
+
+def replace(connection: Connection, key: str, text: str, columns: Mapping[str, Any]) -> uuid.UUID | None:
+    """Give the job with this unique key other arguments and columns, if it has not begun; ``None`` if it has. What it holds
+    for the old ones is given back, and a message that is on its way will be dropped."""
+    sets = "".join(f", {name} = %s" for name in columns)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""UPDATE jobs_job SET state = CASE state WHEN 'waiting' THEN state ELSE 'pending' END, queued_at = NULL,
+                  arguments = %s{sets}
+                WHERE unique_key = %s AND attempt = 0 AND state IN ('waiting', 'pending', 'queued') RETURNING id""",
+            (text, *[_adapted(connection, value) for value in columns.values()], key),
+        )
+        row = cursor.fetchone()
+        if row is None:
+            return None
+        cursor.execute("DELETE FROM jobs_hold WHERE job = %s", (row[0],))
+    return uuid.UUID(row[0])
 
 
 def _adapted(connection: Connection, value: Any) -> Any:
@@ -91,7 +167,11 @@ def claim(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> li
                    WHERE id = %s AND state IN ('pending', 'queued') AND run_at <= %s
                      AND (expires_at IS NULL OR expires_at > %s)
                      AND queue NOT IN (SELECT name FROM jobs_queue WHERE paused_at IS NOT NULL AND NOT draining)
-                   RETURNING kind, arguments, attempt, excused, max_attempts""",
+                     AND (limits IS NULL OR NOT EXISTS (
+                       SELECT 1 FROM json_each(limits) l WHERE NOT EXISTS (
+                         SELECT 1 FROM jobs_hold h WHERE h.job = jobs_job.id AND h.key = json_extract(l.value, '$.key'))))
+                   RETURNING kind, arguments, attempt, excused, max_attempts,
+                             CASE WHEN limits IS NULL THEN 0 WHEN limits LIKE '%%"period"%%' THEN 2 ELSE 1 END""",
                 (worker.hex, now, _hex(id), now, now),
             )
             if row := cursor.fetchone():
@@ -130,7 +210,7 @@ def _settle_one(cursor: Any, given: Settlement) -> Settled | None:
              run_at = coalesce(%s, run_at), started_at = max(started_at, %s), excused = excused + %s,
              queued_at = CASE WHEN %s THEN NULL ELSE queued_at END, result = %s, error = %s, signature = %s
            WHERE id = %s AND attempt = %s AND state = 'running'
-           RETURNING worker, started_at || '', kind, queue, state, run_at || ''""",
+           RETURNING worker, started_at || '', kind, queue, state, run_at || '', limits""",
         (
             *(again or given.outcome in (Outcome.LOST, Outcome.CRASHED), given.state, again, _text(now)),
             None if given.delay is None else _text(now + given.delay),
@@ -142,7 +222,7 @@ def _settle_one(cursor: Any, given: Settlement) -> Settled | None:
     row = cursor.fetchone()
     if row is None:
         return None
-    worker, started, kind, queue, state, run_at = row
+    worker, started, kind, queue, state, run_at, limits = row
     finished = max(started, _text(min(given.finished or now, now)))
     cursor.execute(
         """INSERT INTO jobs_attempt
@@ -153,6 +233,8 @@ def _settle_one(cursor: Any, given: Settlement) -> Settled | None:
             *(given.error_type, given.error, given.traceback),
         ),
     )
+    if limits is not None:
+        give_back(cursor, given, state, limits)
     began = _seconds(started)
     run = _seconds(finished) - began if given.pid else None
     wait = began - _seconds(run_at) if given.pid and given.delay is None else None
@@ -196,7 +278,8 @@ def due(connection: Connection, queue: str, limit: int, since: Mapping[int, Posi
         for level in range(10):
             cursor.execute(
                 """SELECT id, kind FROM jobs_job
-                   WHERE state = 'pending' AND queue = %s AND priority = %s AND run_at <= %s ORDER BY run_at, id LIMIT %s""",
+                   WHERE state = 'pending' AND limits IS NULL AND queue = %s AND priority = %s AND run_at <= %s
+                   ORDER BY run_at, id LIMIT %s""",
                 (queue, level, _now(), limit - len(found)),
             )
             found += [(uuid.UUID(id), kind) for id, kind in cursor.fetchall()]
@@ -211,7 +294,7 @@ def seconds_until_due(connection: Connection, queue: str, since: Mapping[int, Po
     with connection.cursor() as cursor:
         for level in range(10):
             cursor.execute(
-                """SELECT run_at || '' FROM jobs_job WHERE state = 'pending' AND queue = %s AND priority = %s
+                """SELECT run_at || '' FROM jobs_job WHERE state = 'pending' AND limits IS NULL AND queue = %s AND priority = %s
                    ORDER BY run_at LIMIT 1""",
                 (queue, level),
             )
@@ -221,10 +304,12 @@ def seconds_until_due(connection: Connection, queue: str, since: Mapping[int, Po
 
 
 def waiting(connection: Connection, queues: Sequence[str], limit: int) -> list[tuple[str, int, int, dt.datetime | None]]:
-    """For each queue: its name, how many pending jobs are due, how many are for later (each counted up to ``limit``), and when
-    the longest due became so."""
+    """For each queue: its name, how many pending jobs that are not held are due, how many are for later (each counted up to
+    ``limit``), and when the longest due became so."""
     now, found = _now(), []
-    pending = "SELECT run_at || '' AS run_at FROM jobs_job WHERE state = 'pending' AND queue = %s AND priority = %s"
+    pending = (
+        "SELECT run_at || '' AS run_at FROM jobs_job WHERE state = 'pending' AND held = '' AND queue = %s AND priority = %s"
+    )
     with connection.cursor() as cursor:
         for queue in queues:
             due, later, oldest = 0, 0, None

@@ -136,6 +136,8 @@ class Crew:
         now = time.monotonic()
         self.running[pid] = Running(job, pid, now, now + timeout if timeout else float("inf"), self.events.hostname)
         self.events.started(job, at)
+        if job.limited:
+            self.ledger.begun(job, at)
 
     def _on_ended(self, pid: int, ended: tuple[Any, ...]) -> None:
         settlement = Settlement._make(ended)

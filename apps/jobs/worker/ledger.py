@@ -18,10 +18,11 @@ from django.db import DEFAULT_DB_ALIAS, Error, InterfaceError, OperationalError,
 from apps.jobs import statements
 from apps.jobs.conf import conf
 from apps.jobs.signature import sign
-from apps.jobs.statements import Claimed, Dead, Group, LogRecord, Progress, Settlement
+from apps.jobs.statements import WITH_RATE, Claimed, Dead, Group, LogRecord, Progress, Settlement
 from apps.jobs.states import Outcome, State
 from apps.jobs.worker.dead import of_no_job
 from apps.jobs.worker.lease import Lease
+from apps.locks.wakeup import wake
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class _Batch:
         self.logs: list[LogRecord] = []
         self.progress: dict[str, Progress] = {}
         self.disowned: list[str] = []
+        self.begun: list[tuple[str, int, float]] = []
         self.dead: list[tuple[Dead, Callable[[], None]]] = []
         self.characters = 0  # of results, tracebacks and log lines
         self.questions: list[tuple[Callable[[Any], Any], Callable[[Any], None]]] = []
@@ -69,7 +71,7 @@ class _Batch:
     def __len__(self) -> int:
         """Entries."""
         waiting = len(self.settlements) + len(self.logs) + len(self.progress)
-        return len(self.claims) + waiting + len(self.disowned) + len(self.dead) + len(self.questions)
+        return len(self.claims) + waiting + len(self.disowned) + len(self.begun) + len(self.dead) + len(self.questions)
 
     @property
     def weight(self) -> int:
@@ -93,6 +95,8 @@ class Ledger(threading.Thread):
         self._connection = connections[DEFAULT_DB_ALIAS].copy()
         self._connection.inc_thread_sharing()
         self._fork_waited = False
+        #: Of the jobs claimed and not settled those that have limits.
+        self._limited: set[str] = set()
         os.register_at_fork(before=self._before_fork, after_in_parent=self._after_fork, after_in_child=self._after_fork)
         #: When the event loop last showed that it lives (monotonic seconds): without it the lease is not renewed.
         self.loop_alive_at = time.monotonic()
@@ -150,6 +154,13 @@ class Ledger(threading.Thread):
         with self._wake:
             self._next.questions.append((question, callback))
             self._wake.notify()
+
+    def begun(self, job: Claimed, at: float) -> None:
+        """A run of a job with limits began (seconds since the epoch)."""
+        if job.limited == WITH_RATE:
+            with self._wake:
+                self._next.begun.append((job.id, job.attempt, at))
+                self._wake.notify()
 
     def disown(self, ids: list[str]) -> None:
         """Give back jobs that the database says this worker runs, and it does not."""
@@ -242,8 +253,14 @@ class Ledger(threading.Thread):
             logs=batch.logs,
             dead=[message for message, _ in batch.dead],
             claims={id: kind for jobs, _ in batch.claims for id, kind in jobs.items()},
+            limited=[end.id for end in batch.settlements if end.id in self._limited] if self._limited else (),
+            begun=batch.begun,
         )
         won = {claimed.id: claimed for claimed in sql.write(connection, self.lease.worker, group)}
+        self._limited |= {id for id, claimed in won.items() if claimed.limited}
+        if group.limited:
+            self._limited.difference_update(group.limited)
+            wake()  # slots were given back, and others may go on
         claims, batch.claims = batch.claims, []
         dead, batch.dead = batch.dead, []
         if len(won) < len(group.claims):

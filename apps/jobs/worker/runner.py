@@ -161,7 +161,9 @@ def _report(pid: int, ended: tuple[Any, ...] | None, begun: str | None) -> None:
         channel.reports.send(("next", pid, short, begun, time.time()))
 
 
-def run(id: str, kind_name: str, arguments: str, attempt: int, excused: int, max_attempts: int) -> tuple[Any, ...]:
+def run(
+    id: str, kind_name: str, arguments: str, attempt: int, excused: int, max_attempts: int, _limited: int = 0
+) -> tuple[Any, ...]:
     """Run one job to its end, whatever happens in it.
 
     Returns:

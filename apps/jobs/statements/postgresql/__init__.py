@@ -1,35 +1,67 @@
 """The statements for PostgreSQL: arrays in, sets out, one round trip each."""
 
 from apps.jobs.statements.postgresql.dispatch import due, lead, mark_queued, prune, seconds_until_due, waiting, window
+from apps.jobs.statements.postgresql.holds import (
+    candidates,
+    heads,
+    leads,
+    park,
+    release,
+    seconds_until_candidate,
+    set_rules,
+    slots,
+    sweep,
+    take,
+    take_turns,
+    tenants,
+    watched,
+)
 from apps.jobs.statements.postgresql.link import prepare
 from apps.jobs.statements.postgresql.partitions import partition_keys, unended, workers_of
 from apps.jobs.statements.postgresql.rollups import count_cancelled, roll
 from apps.jobs.statements.postgresql.runs import claim, disown, settle, unknown, write
-from apps.jobs.statements.postgresql.submit import insert_jobs
+from apps.jobs.statements.postgresql.submit import forget_keys, insert_jobs, insert_unique, keepers, replace
 from apps.jobs.statements.postgresql.workers import owned, register_worker, renew, stop_requests, stop_worker
 
 __all__ = [
+    "candidates",
     "claim",
     "count_cancelled",
     "disown",
     "due",
+    "forget_keys",
+    "heads",
     "insert_jobs",
+    "insert_unique",
+    "keepers",
     "lead",
+    "leads",
     "mark_queued",
     "owned",
+    "park",
     "partition_keys",
     "prepare",
     "prune",
     "register_worker",
+    "release",
     "renew",
+    "replace",
     "roll",
+    "seconds_until_candidate",
     "seconds_until_due",
+    "set_rules",
     "settle",
+    "slots",
     "stop_requests",
     "stop_worker",
+    "sweep",
+    "take",
+    "take_turns",
+    "tenants",
     "unended",
     "unknown",
     "waiting",
+    "watched",
     "window",
     "workers_of",
     "write",

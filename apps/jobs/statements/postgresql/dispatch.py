@@ -14,7 +14,8 @@ from apps.jobs.states import State
 
 
 def due(connection: Connection, queue: str, limit: int, since: Mapping[int, Position] | None = None) -> Due:
-    """The next due jobs of a queue, best priority first, then the longest due; of each priority those after ``since``.
+    """The next due jobs of a queue, but for those with limits: best priority first, then the longest due; of each priority
+    those after ``since``.
 
     Looked up per priority: a scan of the whole index in its order would walk over all jobs that are scheduled for later at a
     better priority. For the same reason the time is ``statement_timestamp()``: a volatile one is no index condition."""
@@ -23,8 +24,8 @@ def due(connection: Connection, queue: str, limit: int, since: Mapping[int, Posi
             f"""SELECT since.level, coalesce(found.run_at, statement_timestamp()), coalesce(found.id, %s), found.kind
                 FROM {_SINCE} LEFT JOIN LATERAL (
                   SELECT id, kind, run_at FROM jobs_job
-                  WHERE state = 'pending' AND queue = %s AND priority = since.level AND (run_at, id) > (since.run_at, since.id)
-                    AND run_at <= statement_timestamp()
+                  WHERE state = 'pending' AND limits IS NULL AND queue = %s AND priority = since.level
+                    AND (run_at, id) > (since.run_at, since.id) AND run_at <= statement_timestamp()
                   ORDER BY run_at, id LIMIT %s
                 ) AS found ON true LIMIT %s""",
             [_LOWEST, *_levels(since), queue, limit, limit + LOWEST_PRIORITY],
@@ -36,7 +37,8 @@ def due(connection: Connection, queue: str, limit: int, since: Mapping[int, Posi
             found.reached[level] = run_at, id
             if kind is not None:  # the row that says that a priority has no more
                 found.jobs.append((id, kind))
-        return found
+                last = level, run_at, id
+        return found._replace(more_from=last) if len(found.jobs) == limit else found
 
 
 def seconds_until_due(connection: Connection, queue: str, since: Mapping[int, Position] | None = None) -> float | None:
@@ -46,7 +48,8 @@ def seconds_until_due(connection: Connection, queue: str, since: Mapping[int, Po
             f"""SELECT extract(epoch FROM min(found.run_at) - clock_timestamp())::float8
                 FROM {_SINCE}, LATERAL (
                   SELECT run_at FROM jobs_job
-                  WHERE state = 'pending' AND queue = %s AND priority = since.level AND (run_at, id) > (since.run_at, since.id)
+                  WHERE state = 'pending' AND limits IS NULL AND queue = %s AND priority = since.level
+                    AND (run_at, id) > (since.run_at, since.id)
                   ORDER BY run_at, id LIMIT 1
                 ) AS found""",
             [*_levels(since), queue],
@@ -56,18 +59,27 @@ def seconds_until_due(connection: Connection, queue: str, since: Mapping[int, Po
 
 
 def waiting(connection: Connection, queues: Sequence[str], limit: int) -> list[tuple[str, int, int, dt.datetime | None]]:
-    """For each queue: its name, how many pending jobs are due, how many are for later (each counted up to ``limit``), and when
-    the longest due became so. By priority, as :func:`due`, so that it reads no more of the index than it counts."""
+    """For each queue: its name, how many pending jobs that are not held are due, how many are for later (each counted up to
+    ``limit``), and when the longest due became so. By priority, as :func:`due`, so that it reads no more of the indexes than
+    it counts."""
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT q.name, least(sum(due.jobs), %(limit)s)::int, least(sum(later.jobs), %(limit)s)::int, min(due.oldest)
                FROM unnest(%(queues)s::text[]) AS q(name), generate_series(%(first)s, %(last)s) AS level,
                  LATERAL (SELECT count(*) AS jobs, min(run_at) AS oldest FROM (
-                   SELECT run_at FROM jobs_job WHERE state = 'pending' AND queue = q.name AND priority = level
-                     AND run_at <= statement_timestamp() ORDER BY run_at, id LIMIT %(limit)s) AS counted) AS due,
+                   (SELECT run_at FROM jobs_job WHERE state = 'pending' AND limits IS NULL AND queue = q.name
+                      AND priority = level AND run_at <= statement_timestamp() ORDER BY run_at, id LIMIT %(limit)s)
+                   UNION ALL
+                   (SELECT run_at FROM jobs_job WHERE state = 'pending' AND limits IS NOT NULL AND held = '' AND queue = q.name
+                      AND priority = level AND run_at <= statement_timestamp() ORDER BY run_at, id LIMIT %(limit)s)
+                 ) AS counted) AS due,
                  LATERAL (SELECT count(*) AS jobs FROM (
-                   SELECT 1 FROM jobs_job WHERE state = 'pending' AND queue = q.name AND priority = level
-                     AND run_at > statement_timestamp() ORDER BY run_at, id LIMIT %(limit)s) AS counted) AS later
+                   (SELECT run_at FROM jobs_job WHERE state = 'pending' AND limits IS NULL AND queue = q.name
+                      AND priority = level AND run_at > statement_timestamp() ORDER BY run_at, id LIMIT %(limit)s)
+                   UNION ALL
+                   (SELECT run_at FROM jobs_job WHERE state = 'pending' AND limits IS NOT NULL AND held = '' AND queue = q.name
+                      AND priority = level AND run_at > statement_timestamp() ORDER BY run_at, id LIMIT %(limit)s)
+                 ) AS counted) AS later
                GROUP BY q.name""",
             {"queues": list(queues), "limit": limit, "first": HIGHEST_PRIORITY, "last": LOWEST_PRIORITY},
         )

@@ -1,11 +1,13 @@
 """A worker claims and settles."""
 
+import time
 import uuid
 from collections.abc import Collection, Sequence
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from apps.jobs.statements import Claimed, Dead, Group, Settlement
+from apps.jobs.statements.postgresql.holds import FREED, beginning, releasing
 from apps.jobs.statements.postgresql.link import Statement, columns, in_one_go, plain, raw, texts
 from apps.jobs.statements.postgresql.rollups import COUNTED, ERRORS_COUNTED, NAMED
 
@@ -15,7 +17,11 @@ UPDATE jobs_job SET state = 'running', attempt = attempt + 1, worker = %s, start
 WHERE id = ANY(%s::uuid[]) AND state IN ('pending', 'queued') AND run_at <= clock_timestamp()
   AND (expires_at IS NULL OR expires_at > clock_timestamp())
   AND queue <> ALL (ARRAY(SELECT name FROM jobs_queue WHERE paused_at IS NOT NULL AND NOT draining))
-RETURNING id::text, kind, arguments::text, attempt, excused, max_attempts"""
+  AND (limits IS NULL OR (  -- it has all its slots
+    SELECT count(*) FROM jsonb_array_elements(limits) AS l
+    WHERE NOT EXISTS (SELECT FROM jobs_hold h WHERE h.job = jobs_job.id AND h.key = l->>'key')) = 0)
+RETURNING id::text, kind, arguments::text, attempt, excused, max_attempts,
+          CASE WHEN limits IS NULL THEN 0 WHEN jsonb_path_exists(limits, '$[*].period') THEN 2 ELSE 1 END"""
 
 
 def claim(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> list[Claimed]:
@@ -44,7 +50,10 @@ def disown(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> N
 # What a worker's clock says counts only between the claim and now, by the database's clock.
 # By primary key: ``state || ''`` matches no partial index. The planner always thinks that hardly anything is running, and would
 # join what is given with all that the index job_running has, dead entries included: 295 ms instead of 10 (docs/queue_table.md).
-def _settle(given: str, types: str, signature: str, also: str) -> str:
+_SIGNED = ", signature", ", %s::text[]", "given.signature", f", named AS ({NAMED}), errors AS ({ERRORS_COUNTED})"
+
+
+def _settle(given: str, types: str, signature: str, also: str, freed: str) -> str:
     return f"""
 WITH given AS (
   SELECT * FROM unnest(%s::uuid[], %s::int[], %s::text[], %s::text[], %s::int[], %s::float8[], %s::float8[], %s::float8[],
@@ -71,30 +80,32 @@ WITH given AS (
 ), attempts AS (
   INSERT INTO jobs_attempt (job_id, number, outcome, worker, pid, started_at, finished_at, error_type, error, traceback)
   SELECT id, attempt, outcome, worker, pid, started_at, finished_at, error_type, error, traceback FROM moved
-), counted AS ({COUNTED}){also}
+), counted AS ({COUNTED}){also}{freed}
 SELECT id::text FROM moved"""
 
 
-_SETTLE = _settle("", "", "''", "")
-#: When there are errors among them.
-_SETTLE_SIGNED = _settle(
-    ", signature", ", %s::text[]", "given.signature", f", named AS ({NAMED}), errors AS ({ERRORS_COUNTED})"
-)
+#: By whether there are errors among them, and jobs with limits.
+_SETTLE = {
+    (signed, limited): _settle(*(_SIGNED if signed else ("", "", "''", "")), freed=FREED if limited else "")
+    for signed in (False, True)
+    for limited in (False, True)
+}
 
 
 def settle(connection: Connection, settlements: Sequence[Settlement]) -> set[str]:
     """Settle runs and record their attempts; returns the jobs for which the attempt was still the current run."""
     if not settlements:
         return set()
-    with raw(connection) as cursor:
-        return {row[0] for row in cursor.execute(*_settling(settlements)).fetchall()}
+    ids = [settlement.id for settlement in settlements]
+    settled, _ = in_one_go(connection, [_settling(settlements, limited=True), releasing(ids)])
+    return {row[0] for row in settled.fetchall()}
 
 
-def _settling(settlements: Sequence[Settlement]) -> Statement:
+def _settling(settlements: Sequence[Settlement], *, limited: bool) -> Statement:
     # The fields are in the order of the statement; from the result on they may be any text.
     columns = list(zip(*settlements, strict=True))
     signed = any(columns[12])
-    return _SETTLE_SIGNED if signed else _SETTLE, [*map(plain, columns[:8]), *map(texts, columns[8 : 12 + signed])]
+    return _SETTLE[signed, limited], [*map(plain, columns[:8]), *map(texts, columns[8 : 12 + signed])]
 
 
 _LOG = """
@@ -138,10 +149,15 @@ def write(connection: Connection, worker: uuid.UUID, group: Group) -> list[Claim
     given: list[Statement] = []
     if group.disowned:
         given.append((_DISOWN, (plain(group.disowned), worker)))
+    if group.begun:  # before the runs are settled: afterwards they hold nothing any more
+        now = time.time()
+        given.append(beginning([(id, attempt, max(0.0, now - at)) for id, attempt, at in group.begun]))
     if group.progress:  # before the runs are settled: afterwards they are not running any more
         given.append((_PROGRESS, columns(group.progress)))
     if group.settlements:
-        given.append(_settling(group.settlements))
+        given.append(_settling(group.settlements, limited=bool(group.limited)))
+        if group.limited:
+            given.append(releasing(group.limited))
     if group.logs:
         given.append((_LOG, columns(group.logs)))
     if group.dead:

@@ -1,0 +1,33 @@
+"""Holds: slots of jobs that ended, however they ended, are given back; who waits for a key that is free goes on."""
+
+import logging
+
+from django.db import connection, transaction
+
+from apps.jobs import statements
+from apps.jobs.dispatcher.leader import Leadership
+
+logger = logging.getLogger(__name__)
+
+
+class Holds:
+    """The end of a run gives its slots back itself. This finds what went another way (cancelled, expired, deleted, moved by
+    hand) and what was missed."""
+
+    interval = 1.0
+
+    def __init__(self, leadership: Leadership) -> None:
+        self._leadership = leadership
+
+    def run_once(self) -> int:
+        """Give back and let go; returns how many slots and jobs."""
+        sql = statements.on(connection)
+        with transaction.atomic():
+            if not sql.leads(connection, self._leadership.term or 0):
+                return 0
+            freed: int = sql.sweep(connection)
+        with transaction.atomic():
+            released: int = sql.release(connection) if sql.leads(connection, self._leadership.term or 0) else 0
+        if freed:
+            logger.info("%d slots of jobs that ended otherwise were given back.", freed)
+        return freed + released

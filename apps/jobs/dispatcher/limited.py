@@ -1,0 +1,79 @@
+"""The due jobs of a queue that have limits: a lane of their own beside the others, in the same order of the day.
+
+Nothing is kept of them between rounds (no bookmark): one that was held becomes due again long after its time.
+"""
+
+import json
+
+from django.db import connection, transaction
+
+from apps.jobs import statements
+from apps.jobs.conf import conf
+from apps.jobs.dispatcher.admission import Admission, Jobs
+from apps.jobs.dispatcher.turns import Turns
+from apps.jobs.errors import ArgumentError, UnknownKind
+from apps.jobs.kinds import all_kinds, get_kind
+from apps.jobs.limits import QUEUE, Limit, from_json, row, to_json
+from apps.jobs.models import Job
+from apps.jobs.statements import Candidate, Place, RuleColumns
+
+#: Jobs that one round looks at, at most.
+BATCH = 1_000
+
+
+class Limited:
+    """Of one queue."""
+
+    def __init__(self, queue: str, admission: Admission) -> None:
+        self.queue = queue
+        self._admission = admission
+        self._turns = Turns(queue)
+        slots = conf().queue_limits.get(queue)
+        self._own = [] if slots is None else [Limit(QUEUE + queue, slots)]
+        self._ruled = {kind.name for kind in all_kinds() if kind.rules.any}
+
+    def due(self, limit: int, more_from: Place | None, term: int) -> Jobs:
+        """At most ``limit`` due jobs, with all their slots taken; none that come behind ``more_from`` in the order of the day:
+        up to there the queue's other jobs are known."""
+        sql = statements.on(connection)
+        found: list[Candidate] = sql.candidates(connection, self.queue, min(limit, BATCH))
+        if len(found) < limit and self._turns.take(limit - len(found), term):
+            found = sql.candidates(connection, self.queue, min(limit, BATCH))
+        if more_from is not None:
+            found = [candidate for candidate in found if candidate.place <= more_from]
+        return self._admission.admit(found, self._limits_of, term) if found else []
+
+    def seconds_until_due(self) -> float | None:
+        """Until the next of them that is not held is due; ``None`` when there is none."""
+        seconds: float | None = statements.on(connection).seconds_until_candidate(connection, self.queue)
+        return seconds
+
+    def _limits_of(self, candidate: Candidate) -> list[Limit]:
+        """As the row says, but for the queue: the job may have come from another, or the setting may be new."""
+        stored = from_json(candidate.limits)
+        limits = [limit for limit in stored if not limit.key.startswith(QUEUE)] + self._own
+        if limits != stored:
+            Job.objects.filter(pk=candidate.id).update(limits=json.loads(to_json(limits)))
+        return limits
+
+    def sort_out(self, jobs: Jobs) -> Jobs:
+        """Those that may be sent as they are. To a job of another program, whose kind or queue has limits, they are written,
+        and it waits for the next round."""
+        if self._own or (self._ruled and any(kind in self._ruled for _, kind in jobs)):
+            ruled = [id for id, kind in jobs if self._own or kind in self._ruled]
+            rows = [self._rules(job) for job in Job.objects.filter(pk__in=ruled)]
+            with transaction.atomic():
+                statements.on(connection).set_rules(connection, rows)
+            without = {*ruled}
+            return [job for job in jobs if job[0] not in without]
+        return jobs
+
+    def _rules(self, job: Job) -> RuleColumns:
+        try:
+            kind = get_kind(job.kind)
+            arguments = json.loads(kind.arguments.to_json(job.arguments))
+            limits, fair_key = kind.rules.limits(arguments), kind.rules.fair_key(arguments)
+        except (UnknownKind, ArgumentError):  # its run will say so
+            limits, fair_key = [], None
+        columns = row([*limits, *self._own], fair_key)
+        return RuleColumns(job.pk, columns["limits"], columns["order_key"], columns["fair_key"], columns["held"])

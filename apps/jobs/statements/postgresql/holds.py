@@ -1,0 +1,275 @@
+"""Who holds which slot of a limit: taken by the leading dispatcher, given back with the end of a run."""
+
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+
+from django.db.backends.base.base import BaseDatabaseWrapper as Connection
+
+from apps.jobs.statements import Candidate, RuleColumns, Slot
+from apps.jobs.statements.postgresql.link import Statement, columns, plain, raw, texts
+
+_BUSY = "(h.free_at IS NULL OR h.free_at > clock_timestamp())"
+
+
+def leads(connection: Connection, term: int) -> bool:
+    """This term still leads, and will until the transaction ends: whoever wants to follow waits. The commit need not be on
+    disk: what is lost in a crash of the database was not claimed either. Rows are found by their keys in what follows."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT set_config(name, 'off', true)
+               FROM unnest('{synchronous_commit,enable_seqscan,enable_hashjoin,enable_mergejoin}'::text[]) AS name"""
+        )
+        cursor.execute("SELECT 1 FROM jobs_leader WHERE role = 'dispatcher' AND term = %s FOR SHARE", [term])
+        return cursor.fetchone() is not None
+
+
+def candidates(connection: Connection, queue: str, limit: int) -> list[Candidate]:
+    """Due jobs of a queue that have limits and wait for no key, in the order of the day."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT found.id, found.kind, found.limits::text, found.priority, found.run_at
+               FROM generate_series(0, 9) AS level, LATERAL (
+                 SELECT id, kind, limits, priority, run_at FROM jobs_job
+                 WHERE state = 'pending' AND limits IS NOT NULL AND held = '' AND queue = %s AND priority = level
+                   AND run_at <= statement_timestamp()
+                 ORDER BY run_at, id LIMIT %s
+               ) AS found ORDER BY found.priority, found.run_at, found.id LIMIT %s""",
+            [queue, limit, limit],
+        )
+        return [Candidate(id, kind, limits, (priority, run_at, id)) for id, kind, limits, priority, run_at in cursor]
+
+
+def seconds_until_candidate(connection: Connection, queue: str) -> float | None:
+    """Seconds until the next of these is due (0 or less: now); ``None`` when there is none."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT extract(epoch FROM min(found.run_at) - clock_timestamp())::float8
+               FROM generate_series(0, 9) AS level, LATERAL (
+                 SELECT run_at FROM jobs_job
+                 WHERE state = 'pending' AND limits IS NOT NULL AND held = '' AND queue = %s AND priority = level
+                 ORDER BY run_at, id LIMIT 1
+               ) AS found""",
+            [queue],
+        )
+        row = cursor.fetchone()
+        return None if row is None else row[0]
+
+
+def slots(connection: Connection, keys: Collection[str]) -> list[Slot]:
+    """The slots of these keys that are taken. A rate's that are free again are deleted."""
+    with raw(connection) as cursor:
+        given = texts(sorted(keys))
+        cursor.execute("DELETE FROM jobs_hold WHERE key = ANY(%s::text[]) AND free_at <= clock_timestamp()", (given,))
+        cursor.execute(
+            """SELECT key, slot, job, extract(epoch FROM free_at - clock_timestamp())::float8, period
+               FROM jobs_hold WHERE key = ANY(%s::text[])""",
+            (given,),
+        )
+        return list(map(Slot._make, cursor.fetchall()))
+
+
+def heads(connection: Connection, order_keys: Collection[str]) -> dict[str, uuid.UUID]:
+    """Of each order key the job whose turn it is: the first that is not over."""
+    with raw(connection) as cursor:
+        cursor.execute(
+            f"SELECT given.key, head.id FROM unnest(%s::text[]) AS given(key), LATERAL ({_HEAD}) AS head", (texts(order_keys),)
+        )
+        return dict(cursor.fetchall())
+
+
+_HEAD = """SELECT id, held FROM jobs_job WHERE order_key = given.key AND order_key IS NOT NULL
+  AND state IN ('pending', 'queued', 'running', 'waiting') ORDER BY id LIMIT 1"""
+
+
+def watched(connection: Connection, keys: Collection[str]) -> dict[str, int]:
+    """Of each key how many slots are taken and cannot be given back before this transaction ends: so a job that waits for the
+    key from now on is seen by whoever gives one back. Slots that are being given back right now are not counted."""
+    with raw(connection) as cursor:
+        cursor.execute(
+            """SELECT key, count(*) FROM (
+                 SELECT key FROM jobs_hold WHERE key = ANY(%s::text[]) FOR SHARE SKIP LOCKED
+               ) AS locked GROUP BY key""",
+            (texts(sorted(keys)),),
+        )
+        return dict(cursor.fetchall())
+
+
+def take(connection: Connection, rows: Sequence[tuple[str, int, uuid.UUID, float | None, bool]]) -> None:
+    """Take slots: key, slot, job, period, ordered. The primary key refuses what is taken, and the transaction with it."""
+    if rows:
+        with raw(connection) as cursor:
+            cursor.execute(
+                """INSERT INTO jobs_hold (key, slot, job, period, ordered)
+                   SELECT * FROM unnest(%s::text[], %s::int[], %s::uuid[], %s::float8[], %s::boolean[])""",
+                columns(rows),
+            )
+
+
+def park(connection: Connection, keys: Mapping[uuid.UUID, str]) -> None:
+    """These pending jobs wait for these keys."""
+    if keys:
+        with raw(connection) as cursor:
+            cursor.execute(
+                """UPDATE jobs_job j SET held = given.key FROM unnest(%s::uuid[], %s::text[]) AS given(id, key)
+                   WHERE j.id = given.id AND j.state || '' = 'pending' AND j.held || '' = ''""",
+                (plain(keys), texts(keys.values())),
+            )
+
+
+def set_rules(connection: Connection, rows: Sequence[RuleColumns]) -> None:
+    """Write what the rules of pending jobs come to."""
+    with raw(connection) as cursor:
+        given = list(zip(*rows, strict=True))
+        cursor.execute(
+            """UPDATE jobs_job j SET limits = given.limits::jsonb, order_key = given.order_key, fair_key = given.fair_key,
+                      held = given.held
+               FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[])
+                 AS given(id, limits, order_key, fair_key, held)
+               WHERE j.id = given.id AND j.state || '' = 'pending'""",
+            (plain(given[0]), *map(texts, given[1:])),
+        )
+
+
+# Of jobs whose run the statement settles (``moved``). A rate's slots stay taken for their period, by nobody. A job that is
+# handed back keeps what it has; one that is tried again keeps its place in the order.
+FREED = """
+, freed AS (
+  SELECT h.key, h.slot, h.period FROM jobs_hold h JOIN moved ON h.job = moved.id
+  WHERE moved.measure NOT IN ('excused', 'retried') OR h.free_at IS NOT NULL OR NOT (h.ordered OR moved.outcome = 'interrupted')
+), given_back AS (
+  DELETE FROM jobs_hold h USING freed WHERE h.key = freed.key AND h.slot = freed.slot AND freed.period IS NULL
+), spent AS (
+  UPDATE jobs_hold h SET job = NULL, free_at = coalesce(h.free_at, clock_timestamp() + h.period * interval '1 second')
+  FROM freed WHERE h.key = freed.key AND h.slot = freed.slot AND freed.period IS NOT NULL
+)"""
+
+# A statement of its own, after the slots were given back: only so it sees jobs that began to wait meanwhile (see ``watched``).
+_RELEASE_FOR = f"""
+WITH ended AS (
+  SELECT limits, order_key FROM jobs_job WHERE id = ANY(%s::uuid[]) AND limits IS NOT NULL
+), freed AS (
+  SELECT l->>'key' AS key, (l->>'slots')::int AS slots, count(*) AS many
+  FROM ended, jsonb_array_elements(ended.limits) AS l WHERE NOT l ? 'ordered' GROUP BY 1, 2
+), next AS (
+  SELECT waiting.id FROM freed, LATERAL (
+    SELECT id FROM jobs_job WHERE state = 'pending' AND held = freed.key AND held <> '' ORDER BY priority, run_at, id
+    LIMIT least(freed.many, greatest(0, freed.slots - (SELECT count(*) FROM jobs_hold h WHERE h.key = freed.key AND {_BUSY})))
+    FOR UPDATE SKIP LOCKED
+  ) AS waiting
+  UNION
+  SELECT head.id FROM (SELECT DISTINCT order_key AS key FROM ended WHERE order_key IS NOT NULL) AS given,
+    LATERAL ({_HEAD}) AS head WHERE head.held = given.key
+)
+UPDATE jobs_job j SET held = '' FROM next WHERE j.id = next.id AND j.state || '' = 'pending'"""
+
+
+def releasing(ids: Collection[str]) -> Statement:
+    """Let go those that waited for the keys of these jobs, as many as there are free slots."""
+    return _RELEASE_FOR, (plain(ids),)
+
+
+_BEGUN = """
+UPDATE jobs_hold h SET free_at = clock_timestamp() + (h.period - given.ago) * interval '1 second'
+FROM unnest(%s::uuid[], %s::int[], %s::float8[]) AS given(id, attempt, ago), jobs_job j
+WHERE h.job = given.id AND h.period IS NOT NULL AND h.free_at IS NULL AND j.id = given.id AND j.attempt = given.attempt"""
+
+
+def beginning(begun: Sequence[tuple[str, int, float]]) -> Statement:
+    """Runs began (job, attempt, seconds ago): from then on their rates' periods run."""
+    return _BEGUN, columns(begun)
+
+
+def release(connection: Connection, keys: Collection[str] | None = None) -> int:
+    """Let go those that wait for these keys (``None``: for any), as many as there are free slots; returns how many.
+
+    How many slots a key has, its first job says. Distinct keys are found by jumping from one to the next in the index."""
+    waiting = "SELECT unnest(%(keys)s::text[]) AS key" if keys is not None else _WAITED_FOR
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""WITH RECURSIVE {"" if keys is not None else _JUMPS}
+                given AS MATERIALIZED ({waiting}),
+                free AS MATERIALIZED (
+                  SELECT given.key, least(1000, (
+                    SELECT (l->>'slots')::int FROM jobs_job, jsonb_array_elements(limits) AS l
+                    WHERE state = 'pending' AND held = given.key AND held <> '' AND l->>'key' = given.key LIMIT 1
+                  ) - (SELECT count(*) FROM jobs_hold h WHERE h.key = given.key AND {_BUSY})) AS slots FROM given
+                ), next AS (
+                  SELECT waiting.id FROM free, LATERAL (
+                    SELECT id FROM jobs_job WHERE state = 'pending' AND held = free.key AND held <> ''
+                      AND order_key IS DISTINCT FROM free.key
+                    ORDER BY priority, run_at, id LIMIT greatest(0, coalesce(free.slots, 1)) FOR UPDATE SKIP LOCKED
+                  ) AS waiting
+                  UNION
+                  SELECT head.id FROM free AS given, LATERAL ({_HEAD}) AS head WHERE head.held = given.key AND slots > 0
+                )
+                UPDATE jobs_job j SET held = '' FROM next WHERE j.id = next.id AND j.state || '' = 'pending'""",
+            {"keys": None if keys is None else sorted(keys)},
+        )
+        return int(cursor.rowcount)
+
+
+_JUMPS = """jumps(key) AS (
+  (SELECT held FROM jobs_job WHERE state = 'pending' AND held <> '' ORDER BY held LIMIT 1)
+  UNION ALL
+  SELECT (SELECT held FROM jobs_job WHERE state = 'pending' AND held <> '' AND held > jumps.key ORDER BY held LIMIT 1)
+  FROM jumps WHERE jumps.key IS NOT NULL
+),"""
+_WAITED_FOR = "SELECT key FROM jumps WHERE key IS NOT NULL AND key <> 'fair'"
+
+
+def sweep(connection: Connection) -> int:
+    """Give back what ended, cancelled, expired, deleted or put off jobs still hold; returns how many slots."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM jobs_hold WHERE free_at <= clock_timestamp()")
+        cursor.execute(
+            """WITH idle AS (
+                 SELECT h.key, h.slot, h.period FROM jobs_hold h LEFT JOIN jobs_job j ON j.id = h.job
+                 WHERE h.job IS NOT NULL AND (j.id IS NULL OR j.state IN ('succeeded', 'failed', 'cancelled')
+                   OR j.state = 'pending' AND j.run_at > clock_timestamp() + interval '2 seconds' AND NOT h.ordered)
+               ), spent AS (
+                 UPDATE jobs_hold h SET job = NULL,
+                   free_at = coalesce(h.free_at, clock_timestamp() + h.period * interval '1 second')
+                 FROM idle WHERE h.key = idle.key AND h.slot = idle.slot AND h.period IS NOT NULL
+               )
+               DELETE FROM jobs_hold h USING idle WHERE h.key = idle.key AND h.slot = idle.slot AND h.period IS NULL"""
+        )
+        return int(cursor.rowcount)
+
+
+def tenants(connection: Connection, queue: str, after: str, limit: int) -> list[str]:
+    """Tenants (fair keys) with due jobs that wait for their turn, in their order, from behind one on."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """WITH RECURSIVE jumps(key, n) AS (
+                 (SELECT fair_key, 1 FROM jobs_job WHERE state = 'pending' AND held = 'fair' AND queue = %(queue)s
+                  AND fair_key > %(after)s ORDER BY fair_key LIMIT 1)
+                 UNION ALL
+                 SELECT (SELECT fair_key FROM jobs_job WHERE state = 'pending' AND held = 'fair' AND queue = %(queue)s
+                         AND fair_key > jumps.key ORDER BY fair_key LIMIT 1), n + 1
+                 FROM jumps WHERE jumps.key IS NOT NULL AND n < %(limit)s
+               )
+               SELECT key FROM jumps WHERE key IS NOT NULL AND EXISTS (
+                 SELECT FROM generate_series(0, 9) AS level, LATERAL (
+                   SELECT FROM jobs_job WHERE state = 'pending' AND held = 'fair' AND queue = %(queue)s AND fair_key = key
+                     AND priority = level AND run_at <= statement_timestamp() LIMIT 1) AS due)""",
+            {"queue": queue, "after": after, "limit": limit},
+        )
+        return [row[0] for row in cursor]
+
+
+def take_turns(connection: Connection, queue: str, shares: Mapping[str, int]) -> int:
+    """Let go so many due jobs of each tenant, best priority first; returns how many."""
+    with raw(connection) as cursor:
+        cursor.execute(
+            """UPDATE jobs_job j SET held = '' FROM (
+                 SELECT due.id FROM unnest(%s::text[], %s::int[]) AS given(key, share), LATERAL (
+                   SELECT found.id FROM generate_series(0, 9) AS level, LATERAL (
+                     SELECT id, priority, run_at FROM jobs_job WHERE state = 'pending' AND held = 'fair' AND queue = %s
+                       AND fair_key = given.key AND priority = level AND run_at <= statement_timestamp()
+                     ORDER BY run_at, id LIMIT given.share
+                   ) AS found ORDER BY found.priority, found.run_at, found.id LIMIT given.share
+                 ) AS due
+               ) AS next WHERE j.id = next.id AND j.state || '' = 'pending' AND j.held || '' = 'fair'""",
+            (texts(shares), plain(shares.values()), queue),
+        )
+        return int(cursor.rowcount)

@@ -1,0 +1,223 @@
+"""Who holds which slot of a limit, on SQLite. One row at a time; nobody else writes meanwhile."""
+
+import datetime as dt
+import json
+import time
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper as Connection
+
+from apps.jobs.statements import Candidate, RuleColumns, Settlement, Slot
+from apps.jobs.statements.sqlite_times import bare, now, seconds, text
+from apps.jobs.states import Outcome, State
+
+_UNFINISHED = "state IN ('pending', 'queued', 'running', 'waiting')"
+
+
+def leads(connection: Connection, term: int) -> bool:
+    """This term still leads, and will until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM jobs_leader WHERE role = 'dispatcher' AND term = %s", (term,))
+        return cursor.fetchone() is not None
+
+
+def candidates(connection: Connection, queue: str, limit: int) -> list[Candidate]:
+    """Due jobs of a queue that have limits and wait for no key, in the order of the day."""
+    found: list[Candidate] = []
+    with connection.cursor() as cursor:
+        for level in range(10):
+            cursor.execute(
+                """SELECT id, kind, limits, run_at || '' FROM jobs_job
+                   WHERE state = 'pending' AND limits IS NOT NULL AND held = ''
+                     AND queue = %s AND priority = %s AND run_at <= %s ORDER BY run_at, id LIMIT %s""",
+                (queue, level, now(), limit - len(found)),
+            )
+            for id, kind, limits, run_at in cursor.fetchall():
+                due_at = dt.datetime.fromisoformat(run_at).replace(tzinfo=dt.UTC)
+                found.append(Candidate(uuid.UUID(id), kind, limits, (level, due_at, uuid.UUID(id))))
+    return found
+
+
+def seconds_until_candidate(connection: Connection, queue: str) -> float | None:
+    """Seconds until the next of these is due (0 or less: now); ``None`` when there is none."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT min(run_at || '') FROM jobs_job
+               WHERE state = 'pending' AND limits IS NOT NULL AND held = '' AND queue = %s""",
+            (queue,),
+        )
+        earliest = cursor.fetchone()[0]
+    return None if earliest is None else seconds(earliest) - time.time()
+
+
+def slots(connection: Connection, keys: Collection[str]) -> list[Slot]:
+    """The slots of these keys that are taken. A rate's that are free again are deleted."""
+    taken: list[Slot] = []
+    with connection.cursor() as cursor:
+        for key in keys:
+            cursor.execute("DELETE FROM jobs_hold WHERE key = %s AND free_at <= %s", (key, now()))
+            cursor.execute("SELECT slot, job, free_at || '', period FROM jobs_hold WHERE key = %s", (key,))
+            for slot, job, free_at, period in cursor.fetchall():
+                free_in = None if free_at is None else seconds(free_at) - time.time()
+                taken.append(Slot(key, slot, uuid.UUID(job) if job else None, free_in, period))
+    return taken
+
+
+def heads(connection: Connection, order_keys: Collection[str]) -> dict[str, uuid.UUID]:
+    """Of each order key the job whose turn it is: the first that is not over."""
+    with connection.cursor() as cursor:
+        found = {key: _head(cursor, key) for key in order_keys}
+    return {key: uuid.UUID(head[0]) for key, head in found.items() if head}
+
+
+def _head(cursor: Any, key: str) -> Any:
+    cursor.execute(f"SELECT id, held FROM jobs_job WHERE order_key = %s AND {_UNFINISHED} ORDER BY id LIMIT 1", (key,))
+    return cursor.fetchone()
+
+
+def watched(connection: Connection, keys: Collection[str]) -> dict[str, int]:
+    """Of each key how many slots are taken."""
+    with connection.cursor() as cursor:
+        counts = {}
+        for key in keys:
+            cursor.execute("SELECT count(*) FROM jobs_hold WHERE key = %s", (key,))
+            counts[key] = cursor.fetchone()[0]
+    return counts
+
+
+def take(connection: Connection, rows: Sequence[tuple[str, int, uuid.UUID, float | None, bool]]) -> None:
+    """Take slots: key, slot, job, period, ordered. The primary key refuses what is taken, and the transaction with it."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO jobs_hold (key, slot, job, period, ordered) VALUES (%s, %s, %s, %s, %s)",
+            [(key, slot, job.hex, period, ordered) for key, slot, job, period, ordered in rows],
+        )
+
+
+def park(connection: Connection, keys: Mapping[uuid.UUID, str]) -> None:
+    """These pending jobs wait for these keys."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "UPDATE jobs_job SET held = %s WHERE id = %s AND state = 'pending' AND held = ''",
+            [(key, id.hex) for id, key in keys.items()],
+        )
+
+
+def set_rules(connection: Connection, rows: Sequence[RuleColumns]) -> None:
+    """Write what the rules of pending jobs come to."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            """UPDATE jobs_job SET limits = %s, order_key = %s, fair_key = %s, held = %s
+               WHERE id = %s AND state = 'pending'""",
+            [(*row[1:], row.id.hex) for row in rows],
+        )
+
+
+def begin_rates(cursor: Any, begun: Sequence[tuple[str, int, float]]) -> None:
+    """Runs began (job, attempt, seconds since the epoch): from then on their rates' periods run."""
+    for id, attempt, at in begun:
+        cursor.execute(
+            """SELECT key, slot, period FROM jobs_hold WHERE job = %s AND period IS NOT NULL AND free_at IS NULL
+               AND EXISTS (SELECT 1 FROM jobs_job WHERE id = %s AND attempt = %s)""",
+            (bare(id), bare(id), attempt),
+        )
+        for key, slot, period in cursor.fetchall():
+            cursor.execute("UPDATE jobs_hold SET free_at = %s WHERE key = %s AND slot = %s", (text(at + period), key, slot))
+
+
+def give_back(cursor: Any, given: Settlement, state: str, limits: str) -> None:
+    """A run of a job with limits was settled: what it held is free, and those that wait for it go on. A rate's slots stay
+    taken for their period, by nobody. A job that is handed back keeps what it has; one that is tried again keeps its place in
+    the order."""
+    cursor.execute("SELECT key, slot, period, free_at || '', ordered FROM jobs_hold WHERE job = %s", (bare(given.id),))
+    for key, slot, period, free_at, ordered in cursor.fetchall():
+        if state != State.PENDING or free_at is not None or not (ordered or given.outcome == Outcome.INTERRUPTED):
+            _free(cursor, key, slot, period, free_at)
+    for entry in json.loads(limits):
+        _let_go(cursor, entry["key"], entry["slots"], 1)
+
+
+def _free(cursor: Any, key: str, slot: int, period: float | None, free_at: str | None) -> None:
+    if period is None:
+        cursor.execute("DELETE FROM jobs_hold WHERE key = %s AND slot = %s", (key, slot))
+    else:
+        cursor.execute(
+            "UPDATE jobs_hold SET job = NULL, free_at = %s WHERE key = %s AND slot = %s",
+            (free_at or text(time.time() + period), key, slot),
+        )
+
+
+def _let_go(cursor: Any, key: str, slots: int, most: int) -> int:
+    """Let go those that wait for this key, as many as there are free slots."""
+    cursor.execute("SELECT count(*) FROM jobs_hold WHERE key = %s AND (free_at IS NULL OR free_at > %s)", (key, now()))
+    free = min(most, slots - cursor.fetchone()[0])
+    if free <= 0:
+        return 0
+    if head := _head(cursor, key):
+        next = [head[:1]] if head[1] == key else []
+    else:
+        cursor.execute(
+            "SELECT id FROM jobs_job WHERE state = 'pending' AND held = %s ORDER BY priority, run_at, id LIMIT %s", (key, free)
+        )
+        next = cursor.fetchall()
+    cursor.executemany("UPDATE jobs_job SET held = '' WHERE id = %s", next)
+    return len(next)
+
+
+def release(connection: Connection, keys: Collection[str] | None = None) -> int:
+    """Let go those that wait for these keys (``None``: for any), as many as there are free slots; returns how many."""
+    released = 0
+    with connection.cursor() as cursor:
+        if keys is None:
+            cursor.execute("SELECT DISTINCT held FROM jobs_job WHERE state = 'pending' AND held <> '' AND held <> 'fair'")
+            keys = [row[0] for row in cursor.fetchall()]
+        for key in keys:
+            cursor.execute("SELECT limits FROM jobs_job WHERE state = 'pending' AND held = %s LIMIT 1", (key,))
+            row = cursor.fetchone()
+            known = {entry["key"]: entry["slots"] for entry in json.loads(row[0] or "[]")} if row else {}
+            released += _let_go(cursor, key, known.get(key, 10_000), 1000 if key in known else 1)
+    return released
+
+
+def sweep(connection: Connection) -> int:
+    """Give back what ended, cancelled, expired, deleted or put off jobs still hold; returns how many slots."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM jobs_hold WHERE free_at <= %s", (now(),))
+        cursor.execute(
+            """SELECT h.key, h.slot, h.period, h.free_at || '' FROM jobs_hold h LEFT JOIN jobs_job j ON j.id = h.job
+               WHERE h.job IS NOT NULL AND (j.id IS NULL OR j.state IN ('succeeded', 'failed', 'cancelled')
+                 OR j.state = 'pending' AND j.run_at > %s AND NOT h.ordered)""",
+            (text(time.time() + 2),),
+        )
+        idle = cursor.fetchall()
+        for slot in idle:
+            _free(cursor, *slot)
+    return len(idle)
+
+
+def tenants(connection: Connection, queue: str, after: str, limit: int) -> list[str]:
+    """Tenants (fair keys) with due jobs that wait for their turn, in their order, from behind one on."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT DISTINCT fair_key FROM jobs_job WHERE state = 'pending' AND held = 'fair' AND queue = %s AND fair_key > %s
+               AND run_at <= %s ORDER BY fair_key LIMIT %s""",
+            (queue, after, now(), limit),
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def take_turns(connection: Connection, queue: str, shares: Mapping[str, int]) -> int:
+    """Let go so many due jobs of each tenant, best priority first; returns how many."""
+    released = 0
+    with connection.cursor() as cursor:
+        for key, share in shares.items():
+            cursor.execute(
+                """UPDATE jobs_job SET held = '' WHERE id IN (
+                     SELECT id FROM jobs_job WHERE state = 'pending' AND held = 'fair' AND queue = %s AND fair_key = %s
+                       AND run_at <= %s ORDER BY priority, run_at, id LIMIT %s)""",
+                (queue, key, now(), share),
+            )
+            released += cursor.rowcount
+    return released

@@ -1,0 +1,48 @@
+"""What limits promise, with real dispatchers and workers: see docs/limits.md."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from apps.jobs.api import Job, State, submit_many
+from apps.jobs.models import Hold
+from tests import kinds
+from tests.history import Event, at_most, in_order, never_together, read
+from tests.stack import Stack, all_ended, wait_until
+
+pytestmark = pytest.mark.engine
+
+
+def succeeded(ids: list[object]) -> bool:
+    return Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == len(ids)
+
+
+def test_locks_limits_rates_and_order_hold_over_three_workers(bare: Stack, tmp_path: Path) -> None:
+    bare.dispatcher()
+    for name in ("one", "two", "three"):
+        bare.worker(name, processes=2)
+    path = str(tmp_path / "history")
+    ids = [
+        *submit_many(kinds.locked, [{"account": n % 3, "path": path, "seconds": 0.01} for n in range(60)]),
+        *submit_many(kinds.crowded, [{"tenant": "t", "path": path, "seconds": 0.1} for n in range(60)]),
+        *submit_many(kinds.rated, [{"path": path} for _ in range(9)]),
+        *submit_many(
+            kinds.in_order,
+            [{"customer": n % 4, "n": n, "path": path, "fails": 2 if n == 5 else 0} for n in range(40)],
+            max_attempts=5,
+        ),
+    ]
+    all_ended(seconds=90)
+    assert succeeded(ids)
+    history = read(path)
+    never_together(history, "account:")
+    assert at_most(history, "tenant:") == 5
+    in_order(history, "customer:")
+    starts = sorted(job.started_at for job in Job.objects.filter(kind="kinds.rated") if job.started_at)
+    assert len(starts) == 9
+    gaps = [(later - earlier).total_seconds() for earlier, later in zip(starts, starts[2:], strict=False)]
+    assert min(gaps) >= 1.0, gaps
+    wait_until(lambda: not Hold.objects.exists(), what="all slots were given back")
+    assert not Job.objects.exclude(held="").exists()
+    assert Counter(event.what for event in history if isinstance(event, Event))["begin"] == 129
