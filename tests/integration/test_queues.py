@@ -56,7 +56,7 @@ def test_what_rabbitmq_holds_of_a_paused_queue_is_taken_back_and_of_a_drained_is
     pauses = Pauses()
     pause("default")
     pause("other", drain=True)
-    pauses.look(idle=True)
+    pauses.look()
     assert (pauses.paused, pauses.run_once()) == ({"default", "other"}, 1)
     assert [state_of(job) for job in (paused, drained, free)] == [State.PENDING, State.QUEUED, State.RUNNING]
 

@@ -1,14 +1,9 @@
 """Pauses: which queues are paused, and what RabbitMQ holds of them taken back."""
 
-import time
-
 from django.db import connection
 
 from apps.jobs.models import Job
 from apps.jobs.states import State
-
-#: Seconds between two looks while there is work to send; with nothing to send every round looks.
-LOOK = 0.25
 
 
 class Pauses:
@@ -19,14 +14,9 @@ class Pauses:
     def __init__(self) -> None:
         self.paused: set[str] = set()
         self._closed: list[str] = []  # paused and not drained
-        self._look_at = 0.0
 
-    def look(self, *, idle: bool) -> None:
-        """See which queues are paused, if it is time to."""
-        now = time.monotonic()
-        if not idle and now < self._look_at:
-            return
-        self._look_at = now + LOOK
+    def look(self) -> None:
+        """See which queues are paused; before every round, which sends hundreds of jobs."""
         with connection.cursor() as cursor:
             cursor.execute("SELECT name, draining FROM jobs_queue WHERE paused_at IS NOT NULL")
             rows = cursor.fetchall()

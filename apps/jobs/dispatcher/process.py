@@ -95,7 +95,7 @@ class Dispatcher:
         return 0.0 if sent else self._seconds_idle()
 
     def _dispatch_all(self) -> int:
-        self._pauses.look(idle=self._fruitless > 0)
+        self._pauses.look()
         self._admission.open_rates(self.leadership.term or 0)
         return sum(map(self._dispatch, self._open()))
 
