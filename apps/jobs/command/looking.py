@@ -116,7 +116,9 @@ def show(output: Output, actor: Actor, options: dict[str, Any]) -> int:
     attempts = list(Attempt.objects.filter(job=job.pk).order_by("number"))
     reason = None if job.state in FINAL else why(job, situation(job, now), now)
     if output.as_json:
-        waits = {"text": reason.text, "when": utc(reason.when), "remedy": reason.remedy, "stuck": reason.stuck} if reason else None
+        waits = (
+            {"text": reason.text, "when": utc(reason.when), "remedy": reason.remedy, "stuck": reason.stuck} if reason else None
+        )
         output.json({**job_json(job, result=True), "why": waits, "attempts": [attempt_json(a) for a in attempts]})
         return 0
     output.facts(_facts(job, reason, now))
@@ -203,4 +205,11 @@ def _queue_json(queue: Any) -> dict[str, Any]:
 
 def _worker_json(worker: Worker) -> dict[str, Any]:
     times = {name: utc(getattr(worker, name)) for name in ("started_at", "heartbeat_at")}
-    return {"id": worker.pk, "node": worker.node, "pid": worker.pid, "processes": worker.processes, "queues": worker.queues, **times}
+    return {
+        "id": worker.pk,
+        "node": worker.node,
+        "pid": worker.pid,
+        "processes": worker.processes,
+        "queues": worker.queues,
+        **times,
+    }

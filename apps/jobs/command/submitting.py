@@ -35,14 +35,18 @@ SHOWN = 20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """``jobs submit KIND [name=value …]``."""
     parser.add_argument("kind", metavar="KIND", help="the kind's name; `jobs kinds` lists them")
-    parser.add_argument("words", nargs="*", metavar="name=value", help="an argument, written as in the form; of a file: its path")
+    parser.add_argument(
+        "words", nargs="*", metavar="name=value", help="an argument, written as in the form; of a file: its path"
+    )
     parser.add_argument("--json-args", metavar="JSON", help="arguments as a JSON object; - reads it from standard input")
     parser.add_argument("--file", metavar="FILE", help="many at once: a .csv or .jsonl file with a job a line, all or none")
     parser.add_argument("--queue", help="instead of the kind's own")
     parser.add_argument("--priority", type=int, metavar="0-9", help="0 goes first, 9 last")
     parser.add_argument("--countdown", type=float, metavar="SECONDS", help="not before so many seconds from now")
     parser.add_argument("--at", metavar="TIME", help="not before this time, such as 2026-01-31T13:45")
-    parser.add_argument("--expires", type=float, metavar="SECONDS", help="cancelled if it has not begun so long after it is due")
+    parser.add_argument(
+        "--expires", type=float, metavar="SECONDS", help="cancelled if it has not begun so long after it is due"
+    )
     parser.add_argument("--max-attempts", type=int, metavar="N", help="instead of the kind's own")
     parser.add_argument("--wait", action="store_true", help="follow the log until it ends, and print the result")
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="with --wait: give up waiting after this long")
@@ -115,7 +119,11 @@ def finish(output: Output, job: Job) -> int:
     if output.as_json:
         output.json(job_json(job, result=True))
     else:
-        took = f" after {wording.span((job.finished_at - job.started_at).total_seconds())}" if job.finished_at and job.started_at else ""
+        took = (
+            f" after {wording.span((job.finished_at - job.started_at).total_seconds())}"
+            if job.finished_at and job.started_at
+            else ""
+        )
         output.say(f"{job.state}{took}{': ' + job.error if job.error else ''}")
         if job.result is not None:
             output.say(json.dumps(masked(job.result), indent=2, ensure_ascii=False)[: wording.SHOWN])
@@ -161,4 +169,3 @@ def describe(problem: Problem) -> str:
     """``line 3, number: …``."""
     place = ", ".join(part for part in (f"line {problem.line}" if problem.line else "", problem.column) if part)
     return f"{place}: {problem.text}" if place else problem.text
-

@@ -1,0 +1,308 @@
+"""The permission matrix: every address of the site and every kind of user, looked at (GET) and acted on (POST).
+
+The addresses come from the URLconf: one that is new has no row here, and the first test fails until it gets one. A row says who
+may *see* it (anybody else's GET is sent to the login or refused) and who may *change* something there: anybody else's POST
+leaves every row of the database as it was, and no GET changes anything, whoever asks.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.auth.models import Group, Permission, User
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import transaction
+from django.http import HttpResponseBase
+from django.test import Client
+from django.urls import URLPattern, get_resolver
+from django.utils import timezone
+
+from apps.jobs.api import Job, State, submit
+from apps.jobs.models.job import new_id
+from tests import kinds
+
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.filterwarnings("ignore:No directory at"),
+    pytest.mark.filterwarnings("ignore:Overriding setting"),
+]
+
+#: Who: everybody has a letter. S: staff without permissions, V: may view everything, M: may submit, A: may view and act,
+#: E: has every add, change and delete permission on the engine's tables, R: superuser. Anonymous visitors have none.
+ROLES = "SVMAER"
+VIEWERS, STAFF = "VAER", ROLES
+OWN_APPS = ("jobs", "locks", "monitoring")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the matrix: ``see`` and ``change`` are letters of ``ROLES``, ``*`` in ``see`` is everybody with or without an
+    account. ``post`` is what is sent; a callable gets the samples. ``where`` fills the parameters of the address."""
+
+    see: str = ""
+    change: str = ""
+    post: Any = field(default_factory=dict)
+    where: dict[str, str] = field(default_factory=dict)
+
+
+def chosen(name: str) -> Any:
+    """The form of an action on the sample in a list."""
+    return lambda samples: {"action": name, "_selected_action": str(samples["jobs.job"])}
+
+
+J, Q = "admin/jobs/job/", "admin/jobs/queue/"
+ENDED = {"job_id": "{ended}"}
+#: The addresses of our own, and those of Django's that are no table's.
+ROWS: dict[str, Row] = {
+    "": Row(see="*"),
+    "health/live": Row(see="*"),
+    "health/ready": Row(see="*"),
+    "admin/": Row(see=STAFF),
+    "admin/login/": Row(see="*"),
+    "admin/logout/": Row(),
+    "admin/search/": Row(see=STAFF),
+    "admin/autocomplete/": Row(),
+    "admin/jsi18n/": Row(see=STAFF),
+    "admin/password_change/": Row(see=STAFF, change=STAFF, post={f"new_password{n}": "a-new-Passw0rd" for n in (1, 2)}),
+    "admin/password_change/done/": Row(see=STAFF),
+    "admin/r/<path:content_type_id>/<path:object_id>/": Row(where={"content_type_id": "0", "object_id": "0"}, see=STAFF),
+    "admin/^(?P<app_label>APPS)/$": Row(see="VMAER", where={"": "admin/jobs/"}),
+    "admin/(?P<url>.*)$": Row(where={"": "admin/nothing/here/"}, see=STAFF),
+    "admin/auth/user/<id>/password/": Row(see="R", where={"id": "{auth.user}"}),
+    # Jobs.
+    J: Row(see=VIEWERS, change="AR", post=chosen("cancel_selected")),
+    J + "add/": Row(see="MR"),
+    J + "submit/": Row(see="MR"),
+    J + "submit/<str:name>/": Row(see="MR", change="MR", post={"a": "1"}, where={"name": "kinds.add"}),
+    J + "submit/<str:name>/table/": Row(see="MR", post={"text": "a\n1"}, where={"name": "kinds.add"}),
+    J + "submit/<str:name>/rows/<str:argument>/": Row(see="R", where={"name": "kinds.greets", "argument": "user"}),
+    J + "<uuid:job_id>/cancel/": Row(change="AR"),
+    J + "<uuid:job_id>/retry/": Row(change="AR", where=ENDED),
+    J + "<uuid:job_id>/live/": Row(see=VIEWERS),
+    J + "<uuid:job_id>/log/": Row(see=VIEWERS),
+    J + "<uuid:job_id>/json/<str:column>/": Row(see=VIEWERS, where={"column": "arguments"}),
+    # Messages that nobody could use.
+    "admin/jobs/deadmessage/<int:message_id>/replay/": Row(change="AR", where={"message_id": "{jobs.deadmessage}"}),
+    "admin/jobs/deadmessage/<path:object_id>/delete/": Row(see="ER", change="ER", post={"post": "yes"}),
+    "admin/jobs/deadmessage/": Row(
+        see=VIEWERS,
+        change="ER",
+        post=lambda s: {"action": "delete_selected", "_selected_action": s["jobs.deadmessage"], "post": "yes"},
+    ),
+    # Queues.
+    Q + "live/": Row(see=VIEWERS),
+    Q + "<str:name>/live/": Row(see=VIEWERS, where={"name": "default"}),
+    Q + "<path:object_id>/change/": Row(see=VIEWERS, where={"object_id": "default"}),
+    Q + "<path:object_id>/history/": Row(see=VIEWERS, where={"object_id": "default"}),
+    Q + "<str:name>/pause/": Row(change="AR", where={"name": "other"}),
+    Q + "<str:name>/drain/": Row(change="AR", where={"name": "other"}),
+    Q + "<str:name>/resume/": Row(change="AR", where={"name": "default"}),
+}
+
+
+def standard_rows() -> Iterator[tuple[str, Row]]:
+    """What holds of any table in the admin that has no rows of its own above: it is there to be looked at."""
+    for model in admin.site._registry:
+        meta = model._meta
+        base = f"admin/{meta.app_label}/{meta.model_name}/"
+        edits = meta.app_label == "auth"
+        writers, own = "R" if edits else "", {"object_id": f"{{{meta.label_lower}}}"}
+        yield base, Row(see=VIEWERS)
+        yield base + "add/", Row(see=writers)
+        yield base + "<path:object_id>/change/", Row(see=VIEWERS, where=own)
+        yield base + "<path:object_id>/delete/", Row(see=writers, change=writers, where=own, post={"post": "yes"})
+        yield base + "<path:object_id>/history/", Row(see=VIEWERS, where=own)
+        yield base + "<path:object_id>/", Row(see=STAFF, where=own)
+
+
+MATRIX: dict[str, Row] = {**dict(standard_rows()), **ROWS}
+
+
+def routes() -> list[str]:
+    """Every route of the site, as the URLconf has it."""
+
+    def walk(resolver: Any, before: str) -> Iterator[str]:
+        for part in resolver.url_patterns:
+            route = before + str(part.pattern)
+            if isinstance(part, URLPattern):
+                yield re.sub(r"<app_label>[\w|]+", "<app_label>APPS", route)
+            else:
+                yield from walk(part, route)
+
+    return list(walk(get_resolver(), ""))
+
+
+def address(route: str, row: Row, samples: dict[str, Any]) -> str:
+    """The address of a route, with a sample for each parameter."""
+    if "" in row.where:
+        return "/" + row.where[""]
+    defaults = {"job_id": "{jobs.job}", "object_id": "{" + ".".join(route.split("/")[1:3]) + "}"}
+
+    def sample(found: re.Match[str]) -> str:
+        text = row.where.get(found[1]) or defaults[found[1]]
+        return str(samples[text[1:-1]]) if text.startswith("{") else text
+
+    return "/" + re.sub(r"<(?:\w+:)?(\w+)>", sample, route)
+
+
+def fingerprint() -> str:
+    """Every row of every table, but sessions."""
+    models = [model for model in apps.get_models() if model._meta.app_label not in ("sessions", "contenttypes", "admin")]
+    rows = {model._meta.label: list(model._default_manager.order_by("pk").values()) for model in models}
+    for user in rows["auth.User"]:
+        user.pop("last_login")
+    return json.dumps(rows, cls=DjangoJSONEncoder, default=str)
+
+
+# --- Samples ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def samples(settings: Any, tmp_path: Any) -> dict[str, Any]:
+    """A row of each table that the admin shows, by its model's label."""
+    settings.MEDIA_ROOT = tmp_path
+    now, made = timezone.now(), {}
+    waiting = submit(kinds.add, {"a": 1}, countdown=3600)
+    ended = submit(kinds.add, {"a": 2})
+    Job.objects.filter(pk=ended.pk).update(state=State.FAILED, finished_at=now)
+    made |= {"jobs.job": waiting.pk, "ended": ended.pk}
+    made["auth.user"] = User.objects.create(username="sample").pk
+    made["auth.group"] = Group.objects.create(name="sample").pk
+    for model in admin.site._registry:
+        label = model._meta.label_lower
+        if label not in made:
+            made[label] = SAMPLES[label](now).pk
+    return made
+
+
+def _make(label: str, **values: Any) -> Any:
+    return apps.get_model(label)._default_manager.create(**values)
+
+
+SAMPLES: dict[str, Any] = {
+    "django_celery_results.taskresult": lambda now: _make("django_celery_results.TaskResult", task_id="sample"),
+    "django_celery_results.groupresult": lambda now: _make("django_celery_results.GroupResult", group_id="sample"),
+    "jobs.attempt": lambda now: _make(
+        "jobs.Attempt", job_id=new_id(), number=1, outcome="failed", started_at=now, finished_at=now, pid=1
+    ),
+    "jobs.logline": lambda now: _make("jobs.LogLine", job_id=new_id(), attempt=1, at=now, level=20, message="sample"),
+    "jobs.worker": lambda now: _make(
+        "jobs.Worker", id=new_id(), node="sample@here", heartbeat_at=now, lease_until=now, processes=1, pid=1
+    ),
+    "jobs.leader": lambda now: _make("jobs.Leader", role="sample", lease_until=now),
+    "jobs.queue": lambda now: _make("jobs.Queue", name="default", paused_at=now, paused_by="sample"),
+    "jobs.deadmessage": lambda now: _make("jobs.DeadMessage", reason="sample"),
+    "jobs.drift": lambda now: _make("jobs.Drift", name="sample", looked_at=now),
+    "jobs.auditentry": lambda now: _make("jobs.AuditEntry", action="cancel", origin="admin", who="sample"),
+}
+
+
+def user_of(role: str) -> User:
+    """A user of this kind. Passwords are not needed."""
+    user = User.objects.create(username=f"role {role}", is_staff=True, is_superuser=role == "R")
+    everything = Permission.objects.select_related("content_type")
+    default = {"add", "change", "delete", "view"}
+    for permission in everything if role != "R" else []:
+        app, action = permission.content_type.app_label, permission.codename.split("_")[0]
+        views = action == "view"
+        acts = app in OWN_APPS and action not in default and permission.codename != "submit_job"
+        if (
+            (role in "VAE" and views)
+            or (role == "A" and acts)
+            or (role == "E" and app in OWN_APPS and action in default)
+            or (role == "M" and permission.codename == "submit_job")
+        ):
+            user.user_permissions.add(permission)
+    return User.objects.get(pk=user.pk)
+
+
+def is_refused(answer: HttpResponseBase) -> bool:
+    """Sent to the login, forbidden, or no such method."""
+    return answer.status_code in (401, 403, 405) or answer.get("Location", "").startswith("/admin/login/")
+
+
+# --- The tests --------------------------------------------------------------------------------------------------------
+
+
+def test_every_address_has_a_row_and_every_row_an_address() -> None:
+    found = set(routes())
+    assert found - set(MATRIX) == set(), "a new address: say in ROWS who may see it, and who may change something there"
+    assert set(ROWS) - found == set(), "an address that is gone: remove its row"
+
+
+@pytest.mark.parametrize("role", ["", *ROLES])
+def test_who_may_see_and_who_may_change(role: str, samples: dict[str, Any]) -> None:
+    client = Client(raise_request_exception=True)
+    if role:
+        client.force_login(user_of(role))
+    before = fingerprint()
+    wrong = []
+    for route in routes():
+        row = MATRIX[route]
+        where = address(route, row, samples)
+        sees, changes = row.see == "*" or (role != "" and role in row.see), role != "" and role in row.change
+        for method in ("get", "post"):
+            post = row.post(samples) if callable(row.post) else row.post
+            with transaction.atomic():
+                answer = client.get(where) if method == "get" else client.post(where, post)
+                _read(answer)
+                changed = fingerprint() != before
+                transaction.set_rollback(True)
+            if method == "get" and is_refused(answer) == sees:
+                wrong.append(f"GET {where}: {answer.status_code}, expected {'to be seen' if sees else 'a refusal'}")
+            if changed != (changes and method == "post"):
+                did = "changed something" if changed else "changed nothing"
+                wrong.append(f"{method.upper()} {where} {did} ({answer.status_code})")
+            if role == "":
+                client.logout()
+    assert wrong == []
+
+
+def test_nothing_is_changed_without_a_csrf_token(samples: dict[str, Any]) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(user_of("R"))
+    before, acts = fingerprint(), [(route, row) for route, row in MATRIX.items() if row.change]
+    assert len(acts) > 10
+    for route, row in acts:
+        answer = client.post(address(route, row, samples), row.post(samples) if callable(row.post) else row.post)
+        assert answer.status_code == 403, route
+    assert fingerprint() == before
+
+
+def _read(answer: Any) -> None:
+    """A streamed answer does its work when it is read."""
+    if answer.streaming:
+        list(answer.streaming_content)
+
+
+# --- Kinds with a permission of their own -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", ["A", "M", "R"])
+def test_a_kinds_own_permission_is_needed_too(role: str, samples: dict[str, Any]) -> None:
+    guarded = submit(kinds.guarded, {"n": 1}, countdown=3600)
+    ended = submit(kinds.guarded, {"n": 2})
+    Job.objects.filter(pk=ended.pk).update(state=State.FAILED, finished_at=timezone.now())
+    theirs = {**samples, "jobs.job": guarded.pk, "ended": ended.pk}
+    user = user_of(role)
+    may = role == "R"
+    for _ in (False, True):
+        client = Client()
+        client.force_login(user)
+        for route, row in MATRIX.items():
+            if not row.change or not route.startswith(J) or (role not in row.change):
+                continue
+            where = address(route, row, theirs).replace("kinds.add", "kinds.guarded")
+            before = fingerprint()
+            with transaction.atomic():
+                client.post(where, row.post(theirs) if callable(row.post) else {**row.post, "n": "3"})
+                changed = fingerprint() != before
+                transaction.set_rollback(True)
+            assert changed == may, where
+        user.user_permissions.add(Permission.objects.get(codename="change_group"))
+        user, may = User.objects.get(pk=user.pk), True
