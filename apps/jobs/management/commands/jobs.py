@@ -1,6 +1,5 @@
 """``manage.py jobs``: submit jobs, look at them, follow them, act on them."""
 
-import argparse
 import os
 import sys
 from typing import Any
@@ -35,7 +34,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """A parser for each command."""
         parser.description = f"{self.help} {type(self).__doc__}"
-        shared = argparse.ArgumentParser(add_help=False)
+        shared = CommandParser(add_help=False)
         shared.add_argument("--json", action="store_true", help="print JSON for programs; remarks go to standard error")
         shared.add_argument("--user", metavar="NAME", help="act as this user, with that user's permissions")
         commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
