@@ -60,7 +60,7 @@ class Output:
             table.add_column(name.lstrip(">"), justify="right" if right else "left", overflow="fold", no_wrap=name == "id")
         for row in rows:
             table.add_row(*map(cell, row))
-        self.console.print(table)
+        self._print(table)
 
     def facts(self, rows: Iterable[tuple[str, Any]]) -> None:
         """Names and values, one a line."""
@@ -69,7 +69,17 @@ class Output:
         table.add_column(overflow="fold")
         for name, value in rows:
             table.add_row(name, cell(value))
-        self.console.print(table)
+        self._print(table)
+
+    def _print(self, table: Table) -> None:
+        """A table; where there is no terminal, without the blanks at the ends of its lines."""
+        if self.console.is_terminal:
+            self.console.print(table)
+            return
+        with self.console.capture() as captured:
+            self.console.print(table)
+        for line in captured.get().splitlines():
+            self._stdout.write(line.rstrip())
 
     def say(self, text: str) -> None:
         """A remark."""

@@ -13,7 +13,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from apps.jobs.admin.arguments import argument_fields
-from apps.jobs.admin.fields import OMIT
+from apps.jobs.admin.fields import OMIT, TextField
 from apps.jobs.admin.file_field import FileField
 from apps.jobs.errors import did_you_mean
 from apps.jobs.kinds import Kind
@@ -40,12 +40,12 @@ def read_arguments(kind: Kind, words: Iterable[str], json_text: str | None) -> t
             files[name] = _file(name, text, fields[name])
             continue
         try:
-            value = fields[name].read(text)
+            value = fields[name].clean(text) if isinstance(fields[name], TextField) else fields[name].read(text)
         except ValidationError as error:
             raise CommandError(f"{name}: {'; '.join(error.messages)}.") from None
-        if value is not OMIT:
-            given[name] = value
-    return given, files
+        # Unlike an empty cell, an empty text that somebody wrote is meant.
+        given[name] = "" if value is OMIT and isinstance(fields[name], TextField) else value
+    return {name: value for name, value in given.items() if value is not OMIT}, files
 
 
 def _json_object(text: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from django.db import DatabaseError
 
 from apps.jobs.command import acting, looking, submitting, tailing
 from apps.jobs.command.actor import find_actor
+from apps.jobs.command.intermixed import allow_intermixed
 from apps.jobs.command.output import Output
 from apps.jobs.errors import FurrowError, did_you_mean
 
@@ -30,6 +31,7 @@ class Command(BaseCommand):
 
     help = "Submit jobs, look at them, follow them, act on them. `jobs COMMAND --help` says more."
     requires_system_checks: list[str] = []
+    suppressed_base_arguments = {"--version", "--verbosity", "--settings", "--pythonpath", "--no-color", "--force-color"}
 
     def add_arguments(self, parser: CommandParser) -> None:
         """A parser for each command."""
@@ -39,7 +41,9 @@ class Command(BaseCommand):
         shared.add_argument("--user", metavar="NAME", help="act as this user, with that user's permissions")
         commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
         for name, (add, _run, text) in COMMANDS.items():
-            add(commands.add_parser(name, help=text, description=text[:1].upper() + text[1:] + ".", parents=[shared]))
+            own = commands.add_parser(name, help=text, description=text[:1].upper() + text[1:] + ".", parents=[shared])
+            add(own)
+            allow_intermixed(own)
 
     def run_from_argv(self, argv: list[str]) -> None:
         """A command that is misspelt gets a hint, one that is missing the list."""
