@@ -76,6 +76,9 @@ ROWS: dict[str, Row] = {
     "admin/^(?P<app_label>APPS)/$": Row(see="VMAER", where={"": "admin/jobs/"}),
     "admin/(?P<url>.*)$": Row(where={"": "admin/nothing/here/"}),
     "admin/auth/user/<id>/password/": Row(see="R", where={"id": "{auth.user}"}),
+    "admin/home/live/": Row(see=STAFF),
+    "admin/errors/": Row(see=VIEWERS),
+    "admin/errors/live/": Row(see=VIEWERS),
     # Jobs.
     J: Row(see=VIEWERS),
     J + "add/": Row(see=STAFF),  # leads to the kinds
