@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps.jobs.states import Outcome, State
@@ -131,6 +131,20 @@ def plain(text: Any) -> str:
     seen but do something are named. Escaping HTML is the template's."""
     found = _ANSI.sub("", str(text).replace("\r\n", "\n"))
     return _UNSHOWN.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", found) if _UNSHOWN.search(found) else found
+
+
+def traceback(text: str) -> SafeString:
+    """A traceback in which the frames of libraries stand back, the middle left out when it is long."""
+    if len(text) > SHOWN:
+        text = f"{text[: SHOWN // 2]}\n[…]\n{text[-SHOWN // 2 :]}"
+    lines, foreign = [], False
+    for line in plain(text).split("\n"):
+        if line.startswith("  File "):
+            foreign = "site-packages" in line or "/lib/python" in line
+        elif not line.startswith("    "):
+            foreign = False
+        lines.append(("fw-foreign" if foreign else "fw-own", line + "\n"))
+    return format_html_join("", '<span class="{}">{}</span>', lines)
 
 
 def shorten(text: str, length: int = 120) -> str:

@@ -20,7 +20,8 @@ from apps.jobs.models.audit_entry import Origin
 from apps.jobs.selection import AGES, select
 from apps.jobs.states import Outcome, State
 
-_LEVELS = {"10": "debug", "20": "info", "30": "warning", "40": "error", "50": "critical"}
+#: Levels of logging, by the least that is shown.
+LEVELS = {"10": "debug", "20": "info", "30": "warning", "40": "error", "50": "critical"}
 
 
 class _Filter(SimpleListFilter):
@@ -106,11 +107,11 @@ class LevelFilter(_Filter):
     title, parameter_name = "level at least", "level"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return list(_LEVELS.items())
+        return list(LEVELS.items())
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         level = self.value()
-        return queryset.filter(level__gte=int(level)) if level in _LEVELS else queryset
+        return queryset.filter(level__gte=int(level)) if level in LEVELS else queryset
 
 
 class _IdFilter(_Filter):

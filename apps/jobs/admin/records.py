@@ -34,7 +34,7 @@ class _OfJob(ReadOnlyAdmin):
         if job is None:
             return format_html("<code>{}</code> (deleted)", row.job_id)
         link = reverse("admin:jobs_job_change", args=[job.pk])
-        return format_html('<a class="fw-job" href="{}"><b>{}</b><code>{}</code></a>', link, job.kind, job.pk)
+        return format_html('<a class="fw-job" href="{}"><b>{}</b><code>{}</code></a>', link, wording.plain(job.kind), job.pk)
 
 
 @admin.register(Attempt)
@@ -79,7 +79,9 @@ class AttemptAdmin(_OfJob):
     def short_error(self, attempt: Attempt) -> str:
         if not attempt.error:
             return wording.NOTHING
-        return format_html('<span class="fw-short" title="{}">{}</span>', attempt.error[:500], wording.shorten(attempt.error))
+        return format_html(
+            '<span class="fw-short" title="{}">{}</span>', wording.plain(attempt.error[:500]), wording.shorten(attempt.error)
+        )
 
     @display(description="worker")
     def on_worker(self, attempt: Attempt) -> str:
@@ -88,7 +90,11 @@ class AttemptAdmin(_OfJob):
 
     @display(description="traceback")
     def trace(self, attempt: Attempt) -> str:
-        return format_html('<pre class="fw-pre">{}</pre>', attempt.traceback) if attempt.traceback else wording.NOTHING
+        return (
+            format_html('<pre class="fw-pre">{}</pre>', wording.traceback(attempt.traceback))
+            if attempt.traceback
+            else wording.NOTHING
+        )
 
 
 @admin.register(LogLine)
@@ -115,8 +121,8 @@ class LogLineAdmin(_OfJob):
     @display(description="message")
     def short_message(self, line: LogLine) -> SafeString:
         text = wording.shorten(line.message, 160)
-        return format_html('<span class="fw-short" title="{}">{}</span>', line.message[:500], text)
+        return format_html('<span class="fw-short" title="{}">{}</span>', wording.plain(line.message[:500]), text)
 
     @display(description="message")
     def text(self, line: LogLine) -> SafeString:
-        return format_html('<pre class="fw-pre">{}</pre>', line.message)
+        return format_html('<pre class="fw-pre">{}</pre>', wording.plain(line.message))

@@ -18,6 +18,7 @@ register.filter("span", wording.span)
 register.filter("label", wording.label)
 register.filter("progress_bar", wording.progress_bar)
 register.filter("plain", wording.plain)
+register.filter("traceback", wording.traceback)
 
 
 @register.filter
