@@ -37,6 +37,11 @@ class _Filter(SimpleListFilter):
     def has_output(self) -> bool:
         return True
 
+    def value(self) -> str | None:
+        """What the address says, without U+0000, which no database takes."""
+        text = super().value()
+        return text.replace("\x00", "") if text else text
+
     def choices(self, changelist: Any) -> Iterator[Any]:
         form = forms.Form({str(self.parameter_name): self.value()})
         field: forms.Field

@@ -42,7 +42,7 @@ def show(request: HttpRequest, object_id: str) -> HttpResponse:
     context = {
         **admin.site.each_context(request),
         **body(request, job, may_act=may_act(request.user, job.kind)),
-        "title": f"Job {job.kind}",
+        "title": f"Job {wording.plain(job.kind)}",
         "model_admin": admin.site.get_model_admin(Job),
         "lines": lines,
         "lines_left_out": total - len(lines),

@@ -48,9 +48,19 @@ class AttemptAdmin(_OfJob):
     search_help_text = "Job id, or text in the error"
     fields = (
         *("of_job", "number", "ended", "on_worker", "pid", "started_exact", "finished_exact", "took"),
-        *("error_type", "error", "trace"),
+        *("sort", "whole_error", "trace"),
     )
-    readonly_fields = ("of_job", "ended", "on_worker", "started_exact", "finished_exact", "took", "trace")
+    readonly_fields = (
+        "of_job",
+        "sort",
+        "whole_error",
+        "ended",
+        "on_worker",
+        "started_exact",
+        "finished_exact",
+        "took",
+        "trace",
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).defer("traceback")
@@ -88,6 +98,14 @@ class AttemptAdmin(_OfJob):
         worker = Worker.objects.filter(pk=attempt.worker).first() if attempt.worker else None
         return worker.node if worker else str(attempt.worker or wording.NOTHING)
 
+    @display(description="error's type")
+    def sort(self, attempt: Attempt) -> str:
+        return wording.plain(attempt.error_type) or wording.NOTHING
+
+    @display(description="error")
+    def whole_error(self, attempt: Attempt) -> str:
+        return wording.plain(attempt.error[: wording.SHOWN]) or wording.NOTHING
+
     @display(description="traceback")
     def trace(self, attempt: Attempt) -> str:
         return (
@@ -101,13 +119,17 @@ class AttemptAdmin(_OfJob):
 class LogLineAdmin(_OfJob):
     """Log lines."""
 
-    list_display = ("when", "level_label", "of_job", "attempt", "logger", "short_message")
+    list_display = ("when", "level_label", "of_job", "attempt", "source", "short_message")
     list_display_links = None
     list_filter = (filters.LevelFilter, filters.JobFilter)
     search_texts = ("message", "logger")
     search_help_text = "Job id, or text in the line"
-    fields = ("of_job", "attempt", "at", "level_label", "logger", "text")
-    readonly_fields = ("of_job", "level_label", "text")
+    fields = ("of_job", "attempt", "at", "level_label", "source", "text")
+    readonly_fields = ("of_job", "level_label", "source", "text")
+
+    @display(description="logger")
+    def source(self, line: LogLine) -> str:
+        return wording.shorten(line.logger, 60) or wording.NOTHING
 
     @display(description="time")
     def when(self, line: LogLine) -> str:
