@@ -29,6 +29,8 @@ COLOURS: dict[str, str] = {
     "lost": "danger",
     "stopped": "default",
     "open": "success",
+    "done": "success",
+    "refused": "danger",
     "paused": "warning",
     "draining": "info",
     "drained": "warning",
@@ -62,6 +64,17 @@ def span(seconds: float | None) -> str:
             rest //= next_size
             return f"{whole:,} {unit} {rest} {next_unit}" if rest and whole < 100 else f"{whole:,} {unit}"
     raise AssertionError("the steps begin at a minute")
+
+
+def size(count: int | None) -> str:
+    """Bytes for people: ``812 KiB``, ``84 MiB``, ``1.5 GiB``."""
+    if count is None:
+        return NOTHING
+    for unit, power in (("GiB", 30), ("MiB", 20)):
+        if count >= 1 << power:
+            amount = count / (1 << power)
+            return f"{amount:,.1f} {unit}" if amount < 10 else f"{amount:,.0f} {unit}"
+    return f"{count / 1024:,.0f} KiB"
 
 
 def relative(when: dt.datetime, now: dt.datetime) -> str:
