@@ -41,7 +41,8 @@ class WorkerAdmin(ReadOnlyAdmin):
 
     def all_view(self, request: HttpRequest) -> HttpResponse:
         """The list of all, with search."""
-        return super().changelist_view(request)
+        page: HttpResponse = super().changelist_view(request)
+        return page
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         """One worker."""
