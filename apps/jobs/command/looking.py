@@ -1,6 +1,7 @@
 """``jobs kinds``, ``list``, ``show``, ``stats``: commands that change nothing."""
 
 import argparse
+import json
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -16,11 +17,15 @@ from apps.jobs.command.rows import COLUMNS, attempt_json, cells, job_json, local
 from apps.jobs.command.words import read_ids
 from apps.jobs.explain import living_workers, situation, why
 from apps.jobs.figures import COUNTED, queue_figures
+from apps.jobs.kind_figures import KindFigures, by_kind
 from apps.jobs.kinds import Kind, all_kinds, get_kind
 from apps.jobs.models import Attempt, Job, Worker
 from apps.jobs.secret import masked
 from apps.jobs.selection import select
 from apps.jobs.states import FINAL, State
+
+#: Seconds over which ``stats`` looks at kinds.
+HOUR = 3600
 
 # --- kinds ------------------------------------------------------------------------------------------------------------
 
@@ -156,8 +161,6 @@ _MOMENTS = (("created", "created"), ("due", "run"), ("began", "started"), ("ende
 
 
 def _json(value: Any) -> str:
-    import json
-
     text = json.dumps(masked(value), indent=2, ensure_ascii=False)
     return text if len(text) <= wording.SHOWN else f"{text[: wording.SHOWN]}… (cut; --json prints all)"
 
@@ -170,16 +173,21 @@ def add_stats_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def stats(output: Output, actor: Actor, options: dict[str, Any]) -> int:
-    """Print what stands in each queue, and the living workers. Counts end at 10,000."""
+    """Print what stands in each queue, how each kind fared in the last hour, and the living workers. Counts end at 10,000."""
     actor.must_view()
     now = timezone.now()
-    queues, workers = queue_figures(now), list(living_workers(now).order_by("node"))
+    queues, kinds, workers = queue_figures(now), by_kind(now, HOUR), list(living_workers(now).order_by("node"))
     if output.as_json:
-        output.json({"queues": [_queue_json(queue) for queue in queues], "workers": [_worker_json(w) for w in workers]})
+        shown = {"queues": map(_queue_json, queues), "kinds": map(_figures_json, kinds), "workers": map(_worker_json, workers)}
+        output.json({name: list(rows) for name, rows in shown.items()})
         return 0
     columns = ("queue", "condition", ">due", ">scheduled", ">in RabbitMQ", ">running", "oldest due", ">workers")
     output.table(columns, [(*_queue_cells(queue, now), len(queue.consumers)) for queue in queues])
     output.say("")
+    if kinds:
+        columns = ("kind, last hour", ">ended", ">failed", ">retried", ">wait p50", ">p95", ">run p50", ">p95")
+        output.table(columns, [_figures_cells(figures) for figures in kinds])
+        output.say("")
     if not workers:
         output.say("No worker is running: nothing is being worked on. Start one: celery -A config worker")
         return 0
@@ -191,6 +199,19 @@ def stats(output: Output, actor: Actor, options: dict[str, Any]) -> int:
 def _queue_cells(queue: Any, now: Any) -> tuple[Any, ...]:
     counts = [_limited(getattr(queue, name)) for name in ("due", "scheduled", "queued", "running")]
     return (queue.name, queue.condition, *counts, wording.relative(queue.oldest, now) if queue.oldest else wording.NOTHING)
+
+
+def _figures_cells(figures: KindFigures) -> tuple[Any, ...]:
+    counts = (f"{count:,}" for count in (figures.jobs, figures.failed, figures.retried))
+    times = (figures.wait.p50, figures.wait.p95, figures.run.p50, figures.run.p95)
+    return (figures.kind, *counts, *map(wording.span, times))
+
+
+def _figures_json(figures: KindFigures) -> dict[str, Any]:
+    counts = {"ended": figures.jobs, "failed": figures.failed, "retried": figures.retried}
+    times = {"wait": figures.wait, "run": figures.run}
+    quantiles = {f"{n}_{q}": getattr(t, q) and round(getattr(t, q), 4) for n, t in times.items() for q in ("p50", "p95")}
+    return {"kind": figures.kind, **counts, **quantiles}
 
 
 def _limited(count: int) -> str:

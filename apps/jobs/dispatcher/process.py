@@ -19,8 +19,8 @@ from apps.jobs.dispatcher.pauses import Pauses
 from apps.jobs.dispatcher.prune import Prune
 from apps.jobs.dispatcher.reconcile import Reconcile
 from apps.jobs.dispatcher.rescue import Rescue
-from apps.jobs.dispatcher.sweep import Sweep
 from apps.jobs.dispatcher.roll import Roll
+from apps.jobs.dispatcher.sweep import Sweep
 from apps.jobs.errors import BrokerError, NoPartitions
 from apps.locks.wakeup import Waiter
 
