@@ -31,23 +31,21 @@
       address.searchParams.set("mark", part.dataset.mark);
       const response = await fetch(address, { credentials: "same-origin", redirect: "error" });
       if (!response.ok) throw new Error(response.status);
-      if (response.status === 204) return true;
+      if (response.status === 204) return;
       part.dataset.mark = response.headers.get("X-Mark");
       replace(part, await response.text());
-      return !response.headers.get("X-Last");
     }
 
     async function follow() {
-      let goes = true;
       try {
-        if (!document.hidden) goes = await look();
+        if (!document.hidden) await look();
         pause = usual;
         sign?.classList.remove("fw-lost");
       } catch (error) {
         pause = Math.min(pause * 2, LONGEST);
         sign?.classList.add("fw-lost");
       }
-      if (goes) window.setTimeout(follow, pause);
+      window.setTimeout(follow, pause);
     }
 
     if (sign) sign.hidden = false;

@@ -1,7 +1,7 @@
 // The job's page keeps itself true while the job is not over; the list of kinds can be narrowed; acts ask first.
 (() => {
   "use strict";
-  const INTERVAL = 700;
+  const INTERVAL = 1500;
   const LONGEST = 15000;
 
   document.addEventListener("submit", (event) => {
@@ -22,15 +22,12 @@
     });
   }
 
-  document.querySelectorAll("[data-submits]").forEach((field) => field.addEventListener("change", () => field.form.submit()));
-
   const page = document.querySelector(".fw-page[data-live]");
   if (!page || !page.dataset.live) return;
   const body = document.getElementById("job-body");
   const lines = document.getElementById("job-lines");
   const sign = page.querySelector(".fw-live");
-  const follows = document.getElementById("job-follow");
-  const seen = { version: page.dataset.version, attempt: page.dataset.attempt, after: page.dataset.last, level: page.dataset.level, find: page.dataset.find };
+  const seen = { version: page.dataset.version, attempt: page.dataset.attempt, after: page.dataset.last };
   let pause = INTERVAL;
   sign.hidden = false;
 
@@ -45,13 +42,14 @@
   }
 
   function addLines(news) {
+    const atEnd = lines.scrollTop + lines.clientHeight >= lines.scrollHeight - 20;
     if (String(news.attempt) !== seen.attempt) {
       lines.innerHTML = "";
       document.getElementById("job-log-attempt").textContent = `attempt ${news.attempt}`;
     }
     lines.insertAdjacentHTML("beforeend", news.lines.trim());
     while (lines.children.length > 2000) lines.firstElementChild.remove();
-    if (!follows || follows.checked) lines.scrollTop = lines.scrollHeight;
+    if (atEnd) lines.scrollTop = lines.scrollHeight;
   }
 
   async function look() {
@@ -61,9 +59,7 @@
     const news = await response.json();
     if (news.body !== null) replaceBody(news.body);
     addLines(news);
-    // While it runs a log line is a second away at most.
-    const quick = news.running || news.body !== null || news.lines.trim();
-    pause = quick ? INTERVAL : Math.min(pause * 1.2, 5000);
+    pause = news.body !== null || news.lines.trim() ? INTERVAL : Math.min(pause * 1.2, 5000);
     Object.assign(seen, { version: news.version, attempt: String(news.attempt), after: String(news.last) });
     // When the job ended, its last lines have come with the news; more than one answer holds are asked for again.
     return !news.final || news.lines.trim() !== "";
@@ -82,11 +78,6 @@
     else sign.hidden = true;
   }
 
-  const atEnd = () => lines.scrollTop + lines.clientHeight >= lines.scrollHeight - 20;
-  if (follows) {
-    lines.addEventListener("scroll", () => { follows.checked = atEnd(); });
-    follows.addEventListener("change", () => { if (follows.checked) lines.scrollTop = lines.scrollHeight; });
-  }
   lines.scrollTop = lines.scrollHeight;
   window.setTimeout(follow, INTERVAL);
 })();
