@@ -23,6 +23,7 @@ from apps.jobs.api import (
     ForeignKey,
     Retry,
     RetryPolicy,
+    Secret,
     Snooze,
     SoftTimeout,
     Unique,
@@ -385,3 +386,14 @@ def debounced(account: int, text: str = "") -> None:
 @job(fair="tenant:{tenant}")
 def shared(tenant: str, n: int = 0) -> None:
     """Tenants take turns."""
+
+
+@job(tags=["always"])
+def tagged() -> None:
+    """Has a tag of its own."""
+
+
+@job
+def keeps(word: Annotated[str, Secret], text: str = "") -> int:
+    """Say how long the secret word is."""
+    return len(word)

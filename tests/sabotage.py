@@ -23,7 +23,7 @@ def _broken(settle: str) -> str:
     return _replaced(r"(error, traceback FROM moved)\n", r"\1 ON CONFLICT DO NOTHING\n", unfenced)
 
 
-runs._SETTLE, runs._SETTLE_SIGNED = _broken(runs._SETTLE), _broken(runs._SETTLE_SIGNED)
+runs._SETTLE = {key: _broken(settle) for key, settle in runs._SETTLE.items()}
 
 _aside = connections["default"].copy()
 _aside.inc_thread_sharing()

@@ -11,7 +11,7 @@ LONGEST_SNOOZE = 366 * 86400.0
 
 def did_you_mean(given: object, known: Iterable[str]) -> str:
     """The remedy for a name that means nothing: the nearest known one, and all of them."""
-    names = sorted(known)
+    names = sorted(map(str, known))
     near = difflib.get_close_matches(str(given).lower(), {name.lower(): name for name in names}, n=1)
     hint = next((f"did you mean {name!r}? Known" for name in names if near and name.lower() == near[0]), "known")
     return f"{hint}: {', '.join(names)}"

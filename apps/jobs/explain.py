@@ -7,10 +7,15 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from django.db import connections
 from django.db.models import QuerySet
 
 from apps.jobs.models import Attempt, Job, Leader, Queue, Worker
+from apps.jobs.statements.bounded import TookTooLong, at_most
 from apps.jobs.states import Outcome, State
+
+#: Jobs ahead are counted to this number, if that takes no longer (seconds).
+COUNTED, COUNT_BUDGET = 1_000, 0.05
 
 
 class Reason(NamedTuple):
@@ -37,6 +42,9 @@ class Situation:
     last_outcome: str = ""
     #: The row of its queue if that is paused.
     paused: Queue | None = None
+    #: Jobs that go before it: of a pending one those of its queue that are due, of a queued one those in RabbitMQ. Counted to
+    #: ``COUNTED``; ``None`` when that takes too long.
+    ahead: int | None = None
 
 
 def living_workers(now: dt.datetime) -> QuerySet[Worker]:
@@ -57,6 +65,7 @@ def situation(job: Job, now: dt.datetime) -> Situation:
         knowing=sum(not worker.kinds or job.kind in worker.kinds for worker in consumers),
         worker_lives=any(worker.pk == job.worker for worker in workers),
         last_outcome=last or "",
+        ahead=_ahead(job, now),
         paused=Queue.objects.filter(name=job.queue, paused_at__isnull=False).first(),
     )
 
@@ -73,17 +82,49 @@ def why(job: Job, around: Situation, now: dt.datetime) -> Reason | None:
                 _paused(around)
                 or _dispatcher(job, around)
                 or _workers(job, around)
-                or Reason("The dispatcher sends it next; due", job.run_at)
+                or Reason(f"The dispatcher sends it next{_after(around, 'of its queue go before it')}; due", job.run_at)
             )
         case State.QUEUED:
             return (
                 _closed(around)
                 or _workers(job, around)
-                or Reason(f"In RabbitMQ; a worker of queue “{job.queue}” takes it when it has room; sent", job.queued_at)
+                or Reason(
+                    f"In RabbitMQ{_after(around, 'were sent before it')}; a worker of queue “{job.queue}” takes it when it has "
+                    "room; sent",
+                    job.queued_at,
+                )
             )
         case State.RUNNING:
             return _running(job, around)
     return None
+
+
+def _ahead(job: Job, now: dt.datetime) -> int | None:
+    """How many go before it, by the dispatcher's order."""
+    queue = Job.objects.filter(queue=job.queue, state=job.state).order_by()
+    if job.state == State.QUEUED and job.queued_at:
+        parts = [queue.filter(queued_at__lt=job.queued_at)]
+    elif job.state == State.PENDING and job.run_at <= now:
+        same = queue.filter(priority=job.priority)
+        parts = [
+            queue.filter(priority__lt=job.priority, run_at__lte=now),
+            same.filter(run_at__lt=job.run_at),
+            same.filter(run_at=job.run_at, pk__lt=job.pk),
+        ]
+    else:
+        return None
+    try:
+        with at_most(connections[queue.db], COUNT_BUDGET):
+            return min(COUNTED, sum(part[:COUNTED].count() for part in parts))
+    except TookTooLong:
+        return None
+
+
+def _after(around: Situation, words: str) -> str:
+    if not around.ahead:
+        return ""
+    many = "at least " if around.ahead == COUNTED else ""
+    return f" ({many}{around.ahead:,} {words})"
 
 
 def _not_due(job: Job, around: Situation) -> Reason:

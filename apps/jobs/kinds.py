@@ -10,7 +10,7 @@ import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Unpack, overload
 
 from celery import shared_task
@@ -21,6 +21,7 @@ from apps.jobs.errors import KindError, UnknownKind, did_you_mean
 from apps.jobs.limits import LimitError, Rule, Rules
 from apps.jobs.models.job import DEFAULT_PRIORITY, HIGHEST_PRIORITY, LOWEST_PRIORITY, Job
 from apps.jobs.retry import RetryPolicy
+from apps.jobs.tags import tags_problem
 
 Handler = Callable[..., Any]
 
@@ -51,6 +52,7 @@ class Kind:
         expires: dt.timedelta | None = None,
         transactional: bool = False,
         permission: str = "",
+        tags: Collection[str] = (),
         **rules: Unpack[Rule],
     ) -> None:
         _refuse_handler(handler)
@@ -64,6 +66,7 @@ class Kind:
         self.expires = expires
         self.transactional = transactional
         self.permission = permission
+        self.tags = tags
         self.doc = inspect.getdoc(handler) or ""
         self._refuse_what_cannot_work()
         self.arguments = Arguments(self.name, handler)
@@ -109,6 +112,8 @@ class Kind:
                 f"{self.name}: an async handler's queries run on other connections, so they would not be in its transaction: "
                 "make it a plain function, or leave transactional=True out."
             )
+        if problem := tags_problem(self.tags):
+            raise KindError(f"{self.name}: tags: {problem}.")
         if not isinstance(self.permission, str) or (self.permission and not _PERMISSION.fullmatch(self.permission)):
             raise KindError(
                 f"{self.name}: permission={self.permission!r} must be a permission's full name, app.codename, "
@@ -201,6 +206,7 @@ def job(
     expires: dt.timedelta | None = None,
     transactional: bool = False,
     permission: str = "",
+    tags: Collection[str] = (),
     **rules: Unpack[Rule],
 ) -> Callable[[Handler], Kind]: ...
 def job(handler: Any = None, /, **options: Any) -> Any:
@@ -224,6 +230,7 @@ def job(handler: Any = None, /, **options: Any) -> Any:
         ordered: a key; jobs with one key run one after the other in the order of their submits, also over retries.
         fair: a key, the tenant's: tenants of a queue take turns.
         permission: people need this permission (``app.codename``) too, to submit jobs of this kind and to act on them.
+        tags: short texts by which each of its jobs can be found.
 
     Raises:
         KindError: at import, when the declaration cannot work; names the option, the reason and the remedy.

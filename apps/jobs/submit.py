@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Unpack
 
 from django.db import connections, router, transaction
@@ -17,6 +17,7 @@ from apps.jobs.kinds import Kind, get_kind
 from apps.jobs.limits import Rule
 from apps.jobs.models.job import HIGHEST_PRIORITY, LOWEST_PRIORITY, Job, new_id
 from apps.jobs.ruled import Ruled
+from apps.jobs.tags import tags_problem
 from apps.locks.wakeup import wake
 
 
@@ -31,6 +32,8 @@ def submit(
     expires: float | dt.datetime | dt.timedelta | None = None,
     max_attempts: int | None = None,
     batch: uuid.UUID | str | None = None,
+    tags: Collection[str] = (),
+    again_of: uuid.UUID | str | None = None,
     submitted_by: Any = None,
     id: uuid.UUID | str | None = None,
     **rules: Unpack[Rule],
@@ -44,6 +47,8 @@ def submit(
         run_at, countdown: not before this time (aware), or this many seconds from now.
         expires: cancelled if it has not begun by then: a time, or a span (timedelta or seconds) after ``run_at``.
         batch: shared by jobs that belong together.
+        tags: short texts to find it by, besides the kind's own.
+        again_of: the id of the job that this one repeats.
         submitted_by: a user.
         id: instead of a fresh UUIDv7.
         rules: ``lock``, ``concurrency``, ``rate``, ``unique``, ``ordered``, ``fair``, … as of ``@job``, instead of the kind's.
@@ -58,6 +63,9 @@ def submit(
     """
     kind = kind if isinstance(kind, Kind) else get_kind(kind)
     columns = _columns(kind, queue, priority, run_at, countdown, expires, max_attempts, batch, submitted_by)
+    columns |= _tags(kind, tags)
+    if again_of is not None:
+        columns["again_of"] = _uuid(kind, "again_of", again_of)
     job_id = new_id() if id is None else _uuid(kind, "id", id)
     text = kind.arguments.to_json({} if arguments is None else arguments)
     connection = _connection()
@@ -70,6 +78,7 @@ def submit(
     _wake_after_commit()
     now = timezone.now()
     job = Job(id=job_id, arguments=json.loads(text), **{"created_at": now, "run_at": now, **columns, **(own[0] if own else {})})
+    job.tags = json.loads(columns["tags"]) if "tags" in columns else None
     job._state.adding, job._state.db = False, connection.alias
     return job
 
@@ -85,6 +94,7 @@ def submit_many(
     expires: float | dt.datetime | dt.timedelta | None = None,
     max_attempts: int | None = None,
     batch: uuid.UUID | str | None = None,
+    tags: Collection[str] = (),
     submitted_by: Any = None,
     **rules: Unpack[Rule],
 ) -> list[uuid.UUID]:
@@ -97,6 +107,7 @@ def submit_many(
     """
     kind = kind if isinstance(kind, Kind) else get_kind(kind)
     columns = _columns(kind, queue, priority, run_at, countdown, expires, max_attempts, batch, submitted_by)
+    columns |= _tags(kind, tags)
     texts = []
     for number, row in enumerate(rows):
         try:
@@ -159,6 +170,16 @@ def _columns(
     }
     # Due now: left to the database's clock, which is also the one that dispatches.
     return columns if run_at is None and not countdown else {**columns, "run_at": due}
+
+
+def _tags(kind: Kind, given: Collection[str]) -> dict[str, str]:
+    """The column, as JSON text; none for a job without tags, which then costs nothing."""
+    if not given and not kind.tags:
+        return {}
+    if problem := tags_problem(given):
+        raise OptionError(kind.name, {"tags": problem})
+    tags = list(dict.fromkeys([*kind.tags, *given]))
+    return {"tags": json.dumps(tags)} if tags else {}
 
 
 def _due(run_at: dt.datetime | None, countdown: float | None, wrong: dict[str, str]) -> dt.datetime:

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps.jobs.states import Outcome, State
@@ -29,6 +29,8 @@ COLOURS: dict[str, str] = {
     "lost": "danger",
     "stopped": "default",
     "open": "success",
+    "done": "success",
+    "refused": "danger",
     "paused": "warning",
     "draining": "info",
     "drained": "warning",
@@ -62,6 +64,17 @@ def span(seconds: float | None) -> str:
             rest //= next_size
             return f"{whole:,} {unit} {rest} {next_unit}" if rest and whole < 100 else f"{whole:,} {unit}"
     raise AssertionError("the steps begin at a minute")
+
+
+def size(count: int | None) -> str:
+    """Bytes for people: ``812 KiB``, ``84 MiB``, ``1.5 GiB``."""
+    if count is None:
+        return NOTHING
+    for unit, power in (("GiB", 30), ("MiB", 20)):
+        if count >= 1 << power:
+            amount = count / (1 << power)
+            return f"{amount:,.1f} {unit}" if amount < 10 else f"{amount:,.0f} {unit}"
+    return f"{count / 1024:,.0f} KiB"
 
 
 def relative(when: dt.datetime, now: dt.datetime) -> str:
@@ -131,6 +144,20 @@ def plain(text: Any) -> str:
     seen but do something are named. Escaping HTML is the template's."""
     found = _ANSI.sub("", str(text).replace("\r\n", "\n"))
     return _UNSHOWN.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", found) if _UNSHOWN.search(found) else found
+
+
+def traceback(text: str) -> SafeString:
+    """A traceback in which the frames of libraries stand back, the middle left out when it is long."""
+    if len(text) > SHOWN:
+        text = f"{text[: SHOWN // 2]}\n[…]\n{text[-SHOWN // 2 :]}"
+    lines, foreign = [], False
+    for line in plain(text).split("\n"):
+        if line.startswith("  File "):
+            foreign = "site-packages" in line or "/lib/python" in line
+        elif not line.startswith("    "):
+            foreign = False
+        lines.append(("fw-foreign" if foreign else "fw-own", line + "\n"))
+    return format_html_join("", '<span class="{}">{}</span>', lines)
 
 
 def shorten(text: str, length: int = 120) -> str:

@@ -32,6 +32,7 @@ class Holding:
     slot: int
     until: float  #: monotonic seconds, counted from before the request was sent: the lease ends no sooner in Redis
     thread: threading.Thread = field(default_factory=threading.current_thread)
+    ticket: int = 0  #: its place in the line; 0: it did not have to wait
     lost: str = ""  #: why
     place: int = -1  #: for whoever keeps it elsewhere
 

@@ -119,7 +119,8 @@ class _Attempt:
             asked = time.monotonic()
             answer = client.run("acquire", of_lock(self.label), arguments)
         if answer[0] == 1:
-            self._holding = Holding(self.label, self.holder, int(answer[1]), int(answer[2]), asked + times().lease)
+            until, ticket = asked + times().lease, int(self._ticket or 0)
+            self._holding = Holding(self.label, self.holder, int(answer[1]), int(answer[2]), until, ticket=ticket)
             self._keeper.keep(self._holding)
             return self._holding
         if answer[0] == -1:

@@ -1,6 +1,8 @@
 """The judgement: evidence in, violations out; pure. One function a promise."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 from apps.jobs.states import FINAL, MOVES
@@ -117,6 +119,24 @@ def exactly_once(e: Evidence) -> Found:
                 yield id, f"it is {job.state}, and what its transactional handler wrote is there {times} times"
 
 
+def exclusive(e: Evidence) -> Found:
+    """Of the runs of one lock's key none begins before the one before it ended, but for the zombies that the campaign made."""
+    lines: defaultdict[str, list[tuple[str, Run]]] = defaultdict(list)
+    for id, runs in e.runs.items():
+        for run in runs:
+            if run.lock:
+                lines[run.lock].append((id, run))
+    for key, line in lines.items():
+        line.sort(key=lambda one: one[1].began)
+        for (first, before), (id, run) in pairwise(line):
+            if before.ended is not None and run.began < before.ended - BLUR and not culprits(e, before, _row(e, first, before)):
+                yield id, f"it began while job {first} had the lock {key}"
+
+
+def _row(e: Evidence, id: str, run: Run) -> AttemptRow | None:
+    return next((row for row in e.attempts.get(id, []) if row.number == run.attempt), None)
+
+
 def unexplained(e: Evidence) -> Found:
     """A second run means that the first raised, or that the campaign killed, stopped, froze or cut off who ran it."""
     for id, runs in e.runs.items():
@@ -180,6 +200,7 @@ CHECKS: dict[str, Callable[[Evidence], Found]] = {
     "settled_twice": settled_twice,
     "truthful": truthful,
     "exactly_once": exactly_once,
+    "exclusive": exclusive,
     "unexplained_duplicates": unexplained,
     "drift": drifted,
     "recovered": recovered,

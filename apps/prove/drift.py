@@ -13,7 +13,7 @@ SETTLING = 30.0
 
 def look(stack: Stack) -> list[str]:
     """Stop the processes in order, and say what is held or kept by nobody."""
-    found = [*_rows(stack), *_messages(stack)]
+    found = [*_rows(stack), *_holds(stack), *_messages(stack)]
     for role in ("web", "worker", "dispatcher"):
         for program in stack.of(role):
             if not program.stop(seconds=30):
@@ -27,6 +27,14 @@ def _rows(stack: Stack) -> Iterator[str]:
     )
     for state, count in left:
         yield f"{count} jobs are still {state}"
+
+
+def _holds(stack: Stack) -> Iterator[str]:
+    """Of jobs that have not ended nobody need give anything back."""
+    idle = """SELECT h.key, j.state FROM jobs_hold h LEFT JOIN jobs_job j ON j.id = h.job
+              WHERE h.job IS NOT NULL AND (j.state IS NULL OR j.state IN ('succeeded', 'failed', 'cancelled'))"""
+    if not until(lambda: not stack.database.rows(idle), SETTLING, 0.5):
+        yield from (f"{key} is held by a job that is {state or 'gone'}" for key, state in stack.database.rows(idle))
 
 
 def _messages(stack: Stack) -> Iterator[str]:

@@ -57,6 +57,7 @@ class Run:
     began: float
     ended: float | None = None
     how: str = ""  #: ``end``, ``raise``; empty: it was cut off
+    lock: str = ""  #: the key that it had to itself
 
 
 @dataclass
@@ -115,7 +116,7 @@ def _read_runs(found: Evidence, folder: Path) -> None:
     under_way: dict[int, Run] = {}  # a process runs one job at a time
     for line in records.read(folder, "effects"):
         if line["did"] == "begin":
-            run = under_way[line["pid"]] = Run(line["attempt"], line["pid"], line["parent"], line["at"])
+            run = under_way[line["pid"]] = Run(line["attempt"], line["pid"], line["parent"], line["at"], lock=line["lock"])
             found.runs[line["job"]].append(run)
         else:
             run = under_way[line["pid"]]

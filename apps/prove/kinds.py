@@ -16,10 +16,10 @@ _TWICE = RetryPolicy(max_attempts=2, base=0.2)
 
 
 @contextmanager
-def _witnessed() -> Iterator[None]:
+def _witnessed(lock: str = "") -> Iterator[None]:
     """Write down that this run begins, and how it ends. A run that was killed has a beginning and no end."""
     assert current_job.id is not None
-    run = {"job": current_job.id.hex, "attempt": current_job.attempt}
+    run = {"job": current_job.id.hex, "attempt": current_job.attempt, "lock": lock}
     _effects.write(did="begin", **run)
     try:
         yield
@@ -52,6 +52,13 @@ def long(seconds: float) -> str:
             current_job.progress(max(0.0, 1 - left / seconds))
             time.sleep(min(0.1, left))
     return "done"
+
+
+@job(name="prove.alone", retry=_QUICK, queue="prove", lock="prove:{key}")
+def alone(key: int, milliseconds: float) -> None:
+    """Take some milliseconds; one at a time of each key."""
+    with _witnessed(f"prove:{key}"):
+        time.sleep(milliseconds / 1000)
 
 
 @job(name="prove.flaky", retry=_QUICK)

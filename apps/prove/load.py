@@ -91,8 +91,9 @@ def submit_something(dice: random.Random, size: int) -> int:
         (kinds.snoozes, {"times": dice.randint(1, 2)}),
         (kinds.writes, {}),
         (kinds.transactional, {}),
+        (kinds.alone, {"key": dice.randrange(20), "milliseconds": dice.uniform(1, 50)}),
     ]
-    weights = [50.0, 15.0, 0.5, 6.0, 2.0, 2.0, 4.0, 10.0, 10.0]
+    weights = [50.0, 15.0, 0.5, 6.0, 2.0, 2.0, 4.0, 10.0, 10.0, 5.0]
     way = dice.choices(
         ["many", "mixed", "savepoint", "rolled back", "submit", "delay", "apply_async", "cancelled"],
         [45, 20, 8, 8, 6, 6, 6, 1],

@@ -13,13 +13,18 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from apps.jobs import uploads
-from apps.jobs.api import Job, State
+from apps.jobs.api import Job, State, UploadedPath, job
 from apps.jobs.models.job import new_id
 
 pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No directory at")]
 
 FORM = "/admin/jobs/job/submit/kinds.greets/"
 ROWS = FORM + "rows/user/"
+
+
+@job(name="rows_and_files.once", unique="{name}")
+def once(name: str, letter: UploadedPath) -> None:
+    """One of a name at a time."""
 
 
 @pytest.fixture(autouse=True)
@@ -224,3 +229,13 @@ def test_an_id_that_the_form_did_not_make_is_not_used(site: Client, ada: User, f
 def test_a_refused_form_keeps_its_id(site: Client, ada: User) -> None:
     first = hidden_id(site.get(FORM))
     assert hidden_id(site.post(FORM, {"form.id": first, "user": "x"})) == first
+
+
+def test_of_a_unique_kind_the_form_leads_to_the_job_that_is_there(site: Client) -> None:
+    first = site.post("/admin/jobs/job/submit/rows_and_files.once/", {"name": "a", "letter": letter()})
+    second = site.post("/admin/jobs/job/submit/rows_and_files.once/", {"name": "a", "letter": letter()}, follow=True)
+    made = Job.objects.get()
+    assert first["Location"] == second.redirect_chain[0][0] == f"/admin/jobs/job/{made.pk}/change/"
+    assert "There is such a job already" in second.content.decode()
+    kept = [default_storage.listdir(f"furrow/{folder}")[1] for folder in default_storage.listdir("furrow")[0]]
+    assert sorted(kept) == [[], ["letter.txt"]]

@@ -128,6 +128,13 @@ def _write_twice(e: Evidence) -> None:
     e.writes[TWICE] = [1, 2]
 
 
+def _share_a_lock(e: Evidence) -> None:
+    for id, began in ((DONE, 10.0), (FAILED, 10.3)):
+        e.runs[id][0].began, e.runs[id][0].lock = began, "prove:1"
+    e.faults.clear()
+    del e.runs[TWICE][0], e.attempts[TWICE][0]
+
+
 def _run_twice_without_a_reason(e: Evidence) -> None:
     e.faults.clear()
 
@@ -167,6 +174,7 @@ BREAKS: list[tuple[Callable[[Evidence], None], str, str | None]] = [
     (_claim_failure_without_a_raise, "truthful", FAILED),
     (_lose_a_handlers_commit, "truthful", DONE),
     (_write_twice, "exactly_once", TWICE),
+    (_share_a_lock, "exclusive", FAILED),
     (_run_twice_without_a_reason, "unexplained_duplicates", TWICE),
     (_run_twice_while_another_was_killed, "unexplained_duplicates", TWICE),
     (_run_twice_long_after_the_kill, "unexplained_duplicates", TWICE),

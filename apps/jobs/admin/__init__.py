@@ -2,10 +2,10 @@
 
 Read in this order: ``job`` (the list), ``filters``, ``readonly`` and ``keyset`` (its pages), ``bulk_page``, ``job_page``,
 ``job_body`` and ``timeline`` (one job), ``submit_page``, ``forms``, ``arguments`` and ``fields`` (submitting), ``records``
-(attempts, log lines), ``audit_log``, ``queues``, ``workers`` (and the leader), ``dead_messages``, ``drift``, ``live``,
-``navigation``. How things are said is in :mod:`apps.jobs.wording`.
+(attempts, log lines), ``audit_log``, ``queues``, ``workers`` (and the leader) and ``worker_page``, ``dead_messages``,
+``drift``, ``locks``, ``live``, ``navigation``. How things are said is in :mod:`apps.jobs.wording`.
 """
 
-from apps.jobs.admin import accounts, audit_log, celery_results, dead_messages, drift, job, queues, records, workers
+from apps.jobs.admin import accounts, audit_log, celery_results, dead_messages, drift, job, locks, queues, records, workers
 
-__all__ = ["accounts", "audit_log", "celery_results", "dead_messages", "drift", "job", "queues", "records", "workers"]
+__all__ = ["accounts", "audit_log", "celery_results", "dead_messages", "drift", "job", "locks", "queues", "records", "workers"]

@@ -20,7 +20,8 @@ from apps.jobs.models.audit_entry import Origin
 from apps.jobs.selection import AGES, select
 from apps.jobs.states import Outcome, State
 
-_LEVELS = {"10": "debug", "20": "info", "30": "warning", "40": "error", "50": "critical"}
+#: Levels of logging, by the least that is shown.
+LEVELS = {"10": "debug", "20": "info", "30": "warning", "40": "error", "50": "critical"}
 
 
 class _Filter(SimpleListFilter):
@@ -35,6 +36,11 @@ class _Filter(SimpleListFilter):
 
     def has_output(self) -> bool:
         return True
+
+    def value(self) -> str | None:
+        """What the address says, without U+0000, which no database takes."""
+        text = super().value()
+        return text.replace("\x00", "") if text else text
 
     def choices(self, changelist: Any) -> Iterator[Any]:
         form = forms.Form({str(self.parameter_name): self.value()})
@@ -106,11 +112,11 @@ class LevelFilter(_Filter):
     title, parameter_name = "level at least", "level"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return list(_LEVELS.items())
+        return list(LEVELS.items())
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         level = self.value()
-        return queryset.filter(level__gte=int(level)) if level in _LEVELS else queryset
+        return queryset.filter(level__gte=int(level)) if level in LEVELS else queryset
 
 
 class _IdFilter(_Filter):

@@ -52,6 +52,8 @@ class SubmitForm(forms.Form):
         self.id = form_id(data)
         #: It had been submitted before: a double click, or a reload.
         self.was_submitted = False
+        #: The kind is unique, and there was such a job already.
+        self.was_there = False
 
     def arguments(self) -> list[forms.BoundField]:
         """The inputs of the arguments."""
@@ -89,7 +91,8 @@ class SubmitForm(forms.Form):
             for name, value in given.items():
                 if isinstance(value, UploadedFile | EarlierFile):
                     kept[name] = _keep(self.id, value)
-            return submit(self.kind, {**plain, **kept}, id=self.id, submitted_by=self.user, **chosen_options(self.cleaned_data))
+            options = chosen_options(self.cleaned_data)
+            job = submit(self.kind, {**plain, **kept}, id=self.id, submitted_by=self.user, **options)
         except FileNotFoundError as error:
             raise SubmitError(self.kind.name, {name: f"the earlier job's file is gone ({error}): choose one"}) from None
         except BaseException as error:
@@ -97,6 +100,10 @@ class SubmitForm(forms.Form):
             if isinstance(error, SubmitError) and "id" in error.fields and (earlier := self._submitted_before(checked)):
                 return earlier
             raise
+        if job.pk != self.id:  # one of a unique kind that was there already
+            uploads.discard(kept.values())
+            self.was_there = True
+        return job
 
     def _submitted_before(self, checked: Mapping[str, Any]) -> Job | None:
         """The job that this form made; if other arguments were filled in since (the browser's *back*), it makes another."""

@@ -117,7 +117,9 @@ class JobAdmin(ReadOnlyAdmin):
     def job(self, job: Job) -> SafeString:
         """Kind and id, leading to the page."""
         link = reverse("admin:jobs_job_change", args=[job.pk])
-        return format_html('<a class="fw-job" href="{}"><b>{}</b><code>{}</code></a>', link, job.kind, str(job.pk))
+        return format_html(
+            '<a class="fw-job" href="{}"><b>{}</b><code>{}</code></a>', link, wording.plain(job.kind), str(job.pk)
+        )
 
     @display(description="state")
     def condition(self, job: Job) -> SafeString:
@@ -172,7 +174,9 @@ class JobAdmin(ReadOnlyAdmin):
         if not text:
             return _NONE
         tone = "fw-error" if job.error_start and job.state == State.FAILED else "fw-muted"
-        return format_html('<span class="fw-short {}" title="{}">{}</span>', tone, text, wording.shorten(text, 80))
+        return format_html(
+            '<span class="fw-short {}" title="{}">{}</span>', tone, wording.plain(text), wording.shorten(text, 80)
+        )
 
     # --- Actions ----------------------------------------------------------------------------------------------------
 

@@ -16,13 +16,15 @@ from apps.jobs.admin.timeline import timeline
 from apps.jobs.errors import UnknownKind
 from apps.jobs.explain import situation, why
 from apps.jobs.kinds import get_kind
-from apps.jobs.models import Job
+from apps.jobs.models import Attempt, Job
 from apps.jobs.permissions import may_submit
 from apps.jobs.secret import KEY, mask_text
 from apps.jobs.states import FINAL, State
 
 #: Columns that hold JSON, read as text.
 JSON_COLUMNS = ("arguments", "result")
+#: Jobs that failed alike are counted to this number.
+ALIKE = 1_000
 #: For how long a job may be snoozed from its page, in minutes.
 SNOOZES = ((10, "10 min"), (60, "1 h"), (240, "4 h"), (1440, "1 day"), (10080, "1 week"))
 
@@ -39,6 +41,8 @@ def body(request: HttpRequest, job: Any, *, may_act: bool) -> dict[str, Any]:
         "final": final,
         "reason": reason,
         "events": timeline(job, now),
+        "failure": _failure(job),
+        "again": Job.objects.filter(again_of=job.pk).only("pk").order_by("-pk")[:5],
         "wait_seconds": job.wait.total_seconds() if job.wait is not None else None,
         "run_seconds": run_seconds(job, now),
         "texts": [_json_part(job, name) for name in JSON_COLUMNS if name == "arguments" or job.state == State.SUCCEEDED],
@@ -64,9 +68,18 @@ def _json_part(job: Any, name: str) -> dict[str, Any]:
     text = getattr(job, f"{name}_text") or "null"
     if KEY in text and length > len(text):  # a part cannot be read, and so not masked
         text = whole_text(job, name)
-    text = wording.pretty_json(mask_text(text))
+    text = wording.plain(wording.pretty_json(mask_text(text)))
     is_cut = length > 4 * wording.SHOWN or len(text) > wording.SHOWN
     return {"name": name, "text": text[: wording.SHOWN], "length": length, "is_cut": is_cut}
+
+
+def _failure(job: Job) -> dict[str, Any] | None:
+    """The error of a job that failed, and how many other jobs failed alike (counted to ``ALIKE``)."""
+    if job.state != State.FAILED:
+        return None
+    attempt = Attempt.objects.filter(job=job.pk, number=job.attempt).first()
+    alike = Job.objects.filter(signature=job.signature, state=State.FAILED).exclude(pk=job.pk).order_by()
+    return {"attempt": attempt, "alike": alike[:ALIKE].count() if job.signature else 0, "limit": ALIKE}
 
 
 def whole_text(job: Job, column: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import TextField
+from django.db.models import Q, TextField
 from django.db.models.functions import Cast, Left, Length
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse, StreamingHttpResponse
 from django.template.loader import render_to_string
@@ -18,6 +18,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.jobs import actions, bulk, wording
+from apps.jobs.admin.filters import LEVELS
 from apps.jobs.admin.job_body import JSON_COLUMNS, body, whole_text
 from apps.jobs.audit import audit
 from apps.jobs.errors import InputError
@@ -36,11 +37,12 @@ def show(request: HttpRequest, object_id: str) -> HttpResponse:
     """The page."""
     job = find(request, object_id)
     attempt = _chosen_attempt(request, job)
-    lines, total = _newest_lines(job, attempt)
+    wanted = _wanted_lines(request)
+    lines, total = _newest_lines(job, attempt, wanted)
     context = {
         **admin.site.each_context(request),
         **body(request, job, may_act=may_act(request.user, job.kind)),
-        "title": f"Job {job.kind}",
+        "title": f"Job {wording.plain(job.kind)}",
         "model_admin": admin.site.get_model_admin(Job),
         "lines": lines,
         "lines_left_out": total - len(lines),
@@ -48,6 +50,9 @@ def show(request: HttpRequest, object_id: str) -> HttpResponse:
         "log_attempt": attempt,
         "log_attempts": range(max(1, job.attempt - 9), job.attempt + 1),
         "last_line": lines[-1].pk if lines else 0,
+        "level": request.GET.get("level", ""),
+        "find": request.GET.get("find", ""),
+        "levels": list(LEVELS.items()),
         "follows": attempt == job.attempt or "attempt" not in request.GET,
     }
     return TemplateResponse(request, "admin/jobs/job/page.html", context)
@@ -60,12 +65,15 @@ def live(request: HttpRequest, job_id: uuid.UUID) -> JsonResponse:
     now = body(request, job, may_act=may_act(request.user, job.kind))
     same_attempt = request.GET.get("attempt") == str(job.attempt)
     after = int(text) if same_attempt and (text := request.GET.get("after", "")).isdecimal() and len(text) < 19 else 0
-    lines = list(LogLine.objects.filter(job=job.pk, attempt=job.attempt, pk__gt=after).order_by("pk")[:LINES])
+    lines = list(
+        LogLine.objects.filter(_wanted_lines(request), job=job.pk, attempt=job.attempt, pk__gt=after).order_by("pk")[:LINES]
+    )
     changed = request.GET.get("version") != now["version"]
     return JsonResponse(
         {
             "version": now["version"],
             "final": job.state in FINAL,
+            "running": job.state == State.RUNNING,
             "attempt": job.attempt,
             "body": render_to_string("admin/jobs/job/body.html", now, request) if changed else None,
             "lines": render_to_string("admin/jobs/job/lines.html", {"lines": lines}),
@@ -181,8 +189,15 @@ def _chosen_attempt(request: HttpRequest, job: Job) -> int:
     return int(text) if text.isdecimal() and len(text) < 8 else job.attempt
 
 
-def _newest_lines(job: Job, attempt: int) -> tuple[list[LogLine], int]:
-    rows = LogLine.objects.filter(job=job.pk, attempt=attempt)
+def _wanted_lines(request: HttpRequest) -> Q:
+    """Those of a level at least, with a text in them."""
+    level, text = request.GET.get("level", ""), request.GET.get("find", "").replace("\x00", "")
+    wanted = Q(level__gte=int(level)) if level in LEVELS else Q()
+    return wanted & (Q(message__icontains=text) | Q(logger__icontains=text)) if text else wanted
+
+
+def _newest_lines(job: Job, attempt: int, wanted: Q) -> tuple[list[LogLine], int]:
+    rows = LogLine.objects.filter(wanted, job=job.pk, attempt=attempt)
     lines = list(rows.order_by("-pk")[:LINES])
     return lines[::-1], len(lines) if len(lines) < LINES else rows.count()
 
@@ -190,7 +205,8 @@ def _newest_lines(job: Job, attempt: int) -> tuple[list[LogLine], int]:
 def _log_text(job: Job, attempt: int) -> Iterator[str]:
     rows = LogLine.objects.filter(job=job.pk, attempt=attempt).order_by("pk")
     for line in rows.iterator():
-        yield f"{line.at.isoformat()} {logging.getLevelName(line.level)} {line.logger or '-'}: {line.message}\n"
+        level, logger = logging.getLevelName(line.level), wording.plain(line.logger) or "-"
+        yield f"{line.at.isoformat()} {level} {logger}: {wording.plain(line.message)}\n"
 
 
 def _state_now(job: Job) -> str:

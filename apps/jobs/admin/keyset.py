@@ -86,6 +86,9 @@ def count(rows: QuerySet[Any]) -> tuple[int | None, bool]:
     """How many rows there are, and whether that is exact; beyond ``COUNTED`` it is what the planner thinks (PostgreSQL), or
     ``None`` when nobody knows."""
     plain = rows.order_by()
+    thought = _planned(plain)
+    if thought is not None and thought > 2 * COUNTED:
+        return thought, False
     try:
         with at_most(connections[rows.db], COUNT_BUDGET):
             counted = plain[: COUNTED + 1].count()
@@ -93,7 +96,6 @@ def count(rows: QuerySet[Any]) -> tuple[int | None, bool]:
         counted = None
     if counted is not None and counted <= COUNTED:
         return counted, True
-    thought = _planned(plain)
     return (None if thought is None else max(thought, counted or 0)), False
 
 

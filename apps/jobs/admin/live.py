@@ -19,9 +19,10 @@ def part(request: HttpRequest, template: str, context: dict[str, Any]) -> tuple[
     return markup, hashlib.sha256(_PASSING.sub("", markup).encode()).hexdigest()[:16]
 
 
-def answer(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
-    """The part, or 204 when it looks as the page has it (``?mark=``)."""
+def answer(request: HttpRequest, template: str, context: dict[str, Any], *, last: bool = False) -> HttpResponse:
+    """The part, or 204 when it looks as the page has it (``?mark=``); ``last``: it changes no more."""
     markup, mark = part(request, template, context)
     if request.GET.get("mark") == mark:
         return HttpResponse(status=204)
-    return HttpResponse(markup, headers={"X-Mark": mark, "Cache-Control": "no-store"})
+    headers = {"X-Mark": mark, "Cache-Control": "no-store", **({"X-Last": "yes"} if last else {})}
+    return HttpResponse(markup, headers=headers)

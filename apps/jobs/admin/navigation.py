@@ -46,6 +46,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _model(request, "Queues", "low_priority", "jobs", "queue"),
                 _model(request, "Workers", "engineering", "jobs", "worker"),
                 _model(request, "Dispatcher", "hub", "jobs", "leader"),
+                _model(request, "Locks", "lock", "locks", "lock"),
                 _model(request, "Drift", "difference", "jobs", "drift"),
                 _model(request, "Dead messages", "unsubscribe", "jobs", "deadmessage"),
                 *_flower(request),

@@ -34,7 +34,7 @@ class _OfJob(ReadOnlyAdmin):
         if job is None:
             return format_html("<code>{}</code> (deleted)", row.job_id)
         link = reverse("admin:jobs_job_change", args=[job.pk])
-        return format_html('<a class="fw-job" href="{}"><b>{}</b><code>{}</code></a>', link, job.kind, job.pk)
+        return format_html('<a class="fw-job" href="{}"><b>{}</b><code>{}</code></a>', link, wording.plain(job.kind), job.pk)
 
 
 @admin.register(Attempt)
@@ -48,9 +48,19 @@ class AttemptAdmin(_OfJob):
     search_help_text = "Job id, or text in the error"
     fields = (
         *("of_job", "number", "ended", "on_worker", "pid", "started_exact", "finished_exact", "took"),
-        *("error_type", "error", "trace"),
+        *("sort", "whole_error", "trace"),
     )
-    readonly_fields = ("of_job", "ended", "on_worker", "started_exact", "finished_exact", "took", "trace")
+    readonly_fields = (
+        "of_job",
+        "sort",
+        "whole_error",
+        "ended",
+        "on_worker",
+        "started_exact",
+        "finished_exact",
+        "took",
+        "trace",
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).defer("traceback")
@@ -79,29 +89,47 @@ class AttemptAdmin(_OfJob):
     def short_error(self, attempt: Attempt) -> str:
         if not attempt.error:
             return wording.NOTHING
-        return format_html('<span class="fw-short" title="{}">{}</span>', attempt.error[:500], wording.shorten(attempt.error))
+        return format_html(
+            '<span class="fw-short" title="{}">{}</span>', wording.plain(attempt.error[:500]), wording.shorten(attempt.error)
+        )
 
     @display(description="worker")
     def on_worker(self, attempt: Attempt) -> str:
         worker = Worker.objects.filter(pk=attempt.worker).first() if attempt.worker else None
         return worker.node if worker else str(attempt.worker or wording.NOTHING)
 
+    @display(description="error's type")
+    def sort(self, attempt: Attempt) -> str:
+        return wording.plain(attempt.error_type) or wording.NOTHING
+
+    @display(description="error")
+    def whole_error(self, attempt: Attempt) -> str:
+        return wording.plain(attempt.error[: wording.SHOWN]) or wording.NOTHING
+
     @display(description="traceback")
     def trace(self, attempt: Attempt) -> str:
-        return format_html('<pre class="fw-pre">{}</pre>', attempt.traceback) if attempt.traceback else wording.NOTHING
+        return (
+            format_html('<pre class="fw-pre">{}</pre>', wording.traceback(attempt.traceback))
+            if attempt.traceback
+            else wording.NOTHING
+        )
 
 
 @admin.register(LogLine)
 class LogLineAdmin(_OfJob):
     """Log lines."""
 
-    list_display = ("when", "level_label", "of_job", "attempt", "logger", "short_message")
+    list_display = ("when", "level_label", "of_job", "attempt", "source", "short_message")
     list_display_links = None
     list_filter = (filters.LevelFilter, filters.JobFilter)
     search_texts = ("message", "logger")
     search_help_text = "Job id, or text in the line"
-    fields = ("of_job", "attempt", "at", "level_label", "logger", "text")
-    readonly_fields = ("of_job", "level_label", "text")
+    fields = ("of_job", "attempt", "at", "level_label", "source", "text")
+    readonly_fields = ("of_job", "level_label", "source", "text")
+
+    @display(description="logger")
+    def source(self, line: LogLine) -> str:
+        return wording.shorten(line.logger, 60) or wording.NOTHING
 
     @display(description="time")
     def when(self, line: LogLine) -> str:
@@ -115,8 +143,8 @@ class LogLineAdmin(_OfJob):
     @display(description="message")
     def short_message(self, line: LogLine) -> SafeString:
         text = wording.shorten(line.message, 160)
-        return format_html('<span class="fw-short" title="{}">{}</span>', line.message[:500], text)
+        return format_html('<span class="fw-short" title="{}">{}</span>', wording.plain(line.message[:500]), text)
 
     @display(description="message")
     def text(self, line: LogLine) -> SafeString:
-        return format_html('<pre class="fw-pre">{}</pre>', line.message)
+        return format_html('<pre class="fw-pre">{}</pre>', wording.plain(line.message))

@@ -9,6 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from apps.jobs import wording
@@ -18,6 +19,7 @@ from apps.jobs.admin.options import OPTION
 from apps.jobs.admin.table_page import TableForm, table_columns
 from apps.jobs.conf import conf
 from apps.jobs.errors import UnknownKind
+from apps.jobs.kind_figures import KindFigures, by_kind
 from apps.jobs.kinds import Kind, all_kinds, get_kind
 from apps.jobs.models import Job
 from apps.jobs.permissions import may_submit, may_view
@@ -25,6 +27,10 @@ from apps.jobs.secret import KEY
 
 #: Recent runs that the list of kinds shows for each.
 RUNS = 12
+#: Seconds over which run times are looked at: a week.
+LATELY = 7 * 86_400
+#: Kinds of the engine's own are started by the pages that need them.
+BUILT_IN = "furrow."
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,7 @@ class Row:
     queue: str
     summary: str
     runs: list[Job]
+    figures: KindFigures | None
 
 
 @require_GET
@@ -42,11 +49,12 @@ def kinds(request: HttpRequest) -> HttpResponse:
     """All kinds that this user may submit, grouped by module."""
     _check_permission(request)
     groups: dict[str, list[Row]] = {}
+    lately = {figures.kind: figures for figures in by_kind(timezone.now(), LATELY)}
     for kind in all_kinds():
-        if not may_submit(request.user, kind):
+        if kind.name.startswith(BUILT_IN) or not may_submit(request.user, kind):
             continue
         runs = list(Job.objects.filter(kind=kind.name).order_by("-id").only("state", "created_at")[:RUNS])
-        row = Row(kind.name, kind.queue, docstrings.first_line(kind.doc), runs)
+        row = Row(kind.name, kind.queue, docstrings.first_line(kind.doc), runs, lately.get(kind.name))
         groups.setdefault(kind.name.rpartition(".")[0] or wording.NOTHING, []).append(row)
     context = {"title": "Submit a job", "groups": groups, "modules": conf().modules}
     return _page(request, "admin/jobs/submit/kinds.html", context)
@@ -63,7 +71,7 @@ def form(request: HttpRequest, name: str) -> HttpResponse:
     if request.method == "POST":
         filled = SubmitForm(kind, request.user, request.POST, request.FILES)
         if job := filled.submit():
-            return _submitted(request, job, again=filled.was_submitted)
+            return _submitted(request, job, filled)
     else:
         filled = SubmitForm(kind, request.user, begin=_begin(request, kind))
     doc, _arguments = docstrings.split(kind.doc)
@@ -148,8 +156,10 @@ def _earlier(request: HttpRequest, kind: Kind) -> Job | None:
     return job
 
 
-def _submitted(request: HttpRequest, job: Job, *, again: bool) -> HttpResponse:
-    if again:
+def _submitted(request: HttpRequest, job: Job, filled: SubmitForm) -> HttpResponse:
+    if filled.was_there:
+        messages.info(request, f"There is such a job already: {job.kind} {job.pk}. No second one was made.")
+    elif filled.was_submitted:
         messages.info(request, f"This form was submitted before: {job.kind} {job.pk}. No second job was made.")
     else:
         messages.success(request, f"Submitted: {job.kind} {job.pk}")

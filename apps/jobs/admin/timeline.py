@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from django.contrib.auth import get_user_model
 
-from apps.jobs.models import Attempt, Job, Worker
+from apps.jobs.models import Attempt, AuditEntry, Job, Worker
 from apps.jobs.states import FINAL, State
 
 #: Attempts that the page shows; older ones are in the list of attempts.
@@ -23,6 +23,8 @@ class Event:
     tone: str = ""
     attempt: Attempt | None = None
     worker: Worker | None = None
+    #: Seconds from the end of the attempt before, or from when it was submitted.
+    waited: float | None = None
 
 
 def timeline(job: Job, now: dt.datetime) -> list[Event]:
@@ -33,13 +35,27 @@ def timeline(job: Job, now: dt.datetime) -> list[Event]:
     events = [Event(job.created_at, "Submitted", _submitter(job), tone="submitted")]
     if attempts and (hidden := attempts[-1].number - 1):
         events.append(Event(attempts[-1].started_at, f"{hidden:,} earlier attempts", "in the list of attempts"))
+    before = job.created_at if attempts and attempts[-1].number == 1 else None
     for attempt in reversed(attempts):
         worker = workers.get(attempt.worker) if attempt.worker else None
+        waited = (attempt.started_at - before).total_seconds() if before else None
+        title = f"Attempt {attempt.number}"
         events.append(
-            Event(attempt.started_at, f"Attempt {attempt.number}", tone=attempt.outcome, attempt=attempt, worker=worker)
-        )
+            Event(attempt.started_at, title, tone=attempt.outcome, attempt=attempt, worker=worker, waited=waited)
+        )  # fmt: skip
+        before = attempt.finished_at
+    events += _acts(job)
     events += _present(job, attempts, workers.get(job.worker) if job.worker else None, now)
     return sorted(events, key=lambda event: event.at)
+
+
+def _acts(job: Job) -> list[Event]:
+    """What people did to it."""
+    entries = AuditEntry.objects.filter(job=job.pk).order_by("-pk")[:ATTEMPTS]
+    return [
+        Event(entry.at, entry.action.capitalize(), f"by {entry.who or 'a program'} ({entry.origin}) {entry.detail}", "person")
+        for entry in entries
+    ]
 
 
 def _submitter(job: Job) -> str:

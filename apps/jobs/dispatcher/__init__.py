@@ -2,5 +2,6 @@
 
 ``process`` is the loop; ``leader`` says whether this one leads; ``dispatch`` sends due jobs to RabbitMQ; ``pauses`` knows the
 paused queues; ``rescue`` takes jobs back from dead workers; ``reconcile`` finds messages that were lost; ``expire`` cancels
-what is too late; ``prune`` deletes what ended long ago.
+what is too late; ``prune`` deletes what ended long ago,
+``sweep`` the files that were uploaded for it.
 """

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from apps.jobs import statements
 from apps.jobs.conf import conf
-from apps.jobs.models import DeadMessage, Worker
+from apps.jobs.models import DeadMessage, Worker, WorkerRequest
 from apps.jobs.states import State
 
 BATCH = 1_000
@@ -39,6 +39,7 @@ class Prune:
         long_ago = timezone.now() - dt.timedelta(seconds=conf().keep_failed)
         Worker.objects.filter(stopped_at__lt=long_ago).delete()
         DeadMessage.objects.filter(received_at__lt=long_ago).delete()
+        WorkerRequest.objects.filter(asked_at__lt=long_ago).delete()
         self.interval = BUSY if time.monotonic() >= end else IDLE
         return pruned
 

@@ -7,7 +7,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
-from apps.jobs import statements
+from apps.jobs import locks, statements
 from apps.jobs.conf import conf
 from apps.jobs.drift import note
 from apps.jobs.errors import FurrowError, UnknownKind
@@ -60,6 +60,7 @@ class Rescue:
             settled = statements.on(connection).settle(connection, [self._verdict(job) for job in orphans])
         note("running_without_worker", len(orphans), len(settled))
         logger.warning("%d jobs of dead workers were taken back.", len(settled))
+        locks.free((job.pk, job.attempt) for job in orphans)
         return len(settled)
 
     def _verdict(self, job: Job) -> Settlement:

@@ -85,6 +85,32 @@ class Dead(NamedTuple):
     size: int  #: bytes of the whole
 
 
+class Report(NamedTuple):
+    """What a worker says of itself with each heartbeat: columns of ``Worker``."""
+
+    vitals: str = "{}"  #: JSON: its processes (:mod:`apps.jobs.worker.vitals`)
+    paused: str = "[]"  #: JSON: names of the queues that it was asked not to consume
+    ended: int = 0  #: runs that ended here, in this life
+    failed: int = 0  #: those of them that did not end well
+
+
+class Asked(NamedTuple):
+    """What somebody asks of a worker: a row of ``WorkerRequest``."""
+
+    id: str
+    action: str
+    subject: str
+    by: str
+
+
+class Answer(NamedTuple):
+    """What the worker says to it."""
+
+    id: str
+    succeeded: bool
+    text: str
+
+
 class Group(NamedTuple):
     """What a worker writes in one transaction."""
 

@@ -35,7 +35,8 @@ def workers_of(connection: Connection, queue: str) -> list[uuid.UUID]:
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT id FROM jobs_worker WHERE stopped_at IS NULL AND lease_until > %s
-               AND EXISTS (SELECT 1 FROM json_each(queues) WHERE value = %s) ORDER BY id""",
-            (now, queue),
+               AND EXISTS (SELECT 1 FROM json_each(queues) WHERE value = %s)
+               AND NOT EXISTS (SELECT 1 FROM json_each(paused) WHERE value = %s) ORDER BY id""",
+            (now, queue, queue),
         )
         return [uuid.UUID(row[0]) for row in cursor.fetchall()]

@@ -15,9 +15,11 @@ register = template.Library()
 register.filter("moment", wording.moment)
 register.filter("exact", wording.exact)
 register.filter("span", wording.span)
+register.filter("size", wording.size)
 register.filter("label", wording.label)
 register.filter("progress_bar", wording.progress_bar)
 register.filter("plain", wording.plain)
+register.filter("traceback", wording.traceback)
 
 
 @register.filter

@@ -57,6 +57,11 @@ class Assignments:
         for _ in range(0 if self.closed else wanted):
             self._start_drain()
 
+    def visit_all(self) -> None:
+        """Have every process look at the channel once, also when there is nothing in it."""
+        for _ in range(0 if self.closed else int(self._worker.pool.num_processes) - len(self._drains)):
+            self._start_drain()
+
     def begun(self, id: str) -> Claimed | None:
         """A process reports to have begun this job; ``None`` when it was handed back meanwhile."""
         return self._handed.pop(id, None)

@@ -71,14 +71,14 @@ class Channel:
         if len(content) <= INLINE:
             self._in.send(content, flags)
             return
-        with _nameless_file() as file:
+        with nameless_file() as file:
             file.write(content)
             file.flush()
             passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, _DESCRIPTOR.pack(file.fileno()))]
             self._in.sendmsg([b"file"], passed, flags)
 
 
-def _nameless_file() -> IO[bytes]:
+def nameless_file() -> IO[bytes]:
     """A file without a name: in memory where the system can (it works with a full or read-only disk), else a temporary one."""
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("furrow-packet"), "w+b")
@@ -106,14 +106,34 @@ class StopRequests:
         return self._memory[start : start + self._SIZE]
 
 
+class Restarts:
+    """That the pool processes which live now shall be replaced: a number in shared memory, and what it was when a process was
+    forked."""
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, 8)
+        self._seen = 0
+
+    def ask(self) -> None:
+        """By the parent: those that are forked from now on are not meant."""
+        self._seen += 1
+        self._memory[:] = self._seen.to_bytes(8, "little")
+
+    def asked(self) -> bool:
+        """In a pool process: it is meant."""
+        return self._memory[:] != self._seen.to_bytes(8, "little")
+
+
 #: Jobs, to whichever pool process is free; and what the pool processes say. Made before the pool forks.
 assignments: Channel
 reports: Channel
 stop_requests: StopRequests
 held_locks: HeldLocks
+restarts: Restarts
 
 
 def open_channels() -> None:
     """Make what parent and pool processes share; the processes forked from now on have it."""
-    global assignments, reports, stop_requests, held_locks
-    assignments, reports, stop_requests, held_locks = Channel(), Channel(), StopRequests(), HeldLocks()
+    global assignments, reports, stop_requests, held_locks, restarts
+    assignments, reports = Channel(), Channel()
+    stop_requests, held_locks, restarts = StopRequests(), HeldLocks(), Restarts()

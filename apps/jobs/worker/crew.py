@@ -31,6 +31,8 @@ READ_AT_ONCE = 500
 MAX_BACKLOG = 20_000
 #: All processes busy with long jobs for this long (seconds): what waits is given to other workers.
 BLOCKED_AFTER = 0.5
+#: Outcomes that are not well.
+BAD = frozenset({Outcome.FAILED, Outcome.TIMED_OUT, Outcome.CRASHED})
 #: A job that no process reports to have begun this long (seconds) after a process died is taken to have died with it.
 LOST_IN_HAND = 2.0
 
@@ -52,6 +54,10 @@ class Crew:
         self._deaf = False  # reports are not read: the ledger is behind
         self._lost_leases = 0
         self.stopping = False
+        #: Queues that this worker was asked not to consume.
+        self.paused: set[str] = set()
+        #: Runs that ended here, and those of them that did not end well.
+        self.ended = self.failed = 0
         ledger.anything_running = lambda: bool(self.running)
         ledger.on_stop_requests = self._on_stop_requests
         ledger.on_owned = self._on_owned
@@ -146,6 +152,7 @@ class Crew:
         if running is None or running.job.id != settlement.id:
             return
         self._over(pid)
+        self._count(settlement)
         self.pace.ran(running.job.kind, settlement.finished - settlement.started)
         self.events.ended(running.job, settlement)
 
@@ -174,8 +181,14 @@ class Crew:
     def _blame(self, running: Running, exitcode: int | None) -> None:
         settlement = settle_death(running.job, running.pid, exitcode, running.doom)
         logger.error("%s %s: %s", running.job.kind, running.job.id, settlement.error)
+        self._count(settlement)
         self.ledger.settle(settlement)
         self.events.ended(running.job, settlement)
+
+    def _count(self, settlement: Settlement) -> None:
+        self.ended += 1
+        if settlement.outcome in BAD:
+            self.failed += 1
 
     def tick(self) -> None:
         """Once in a while: enforce timeouts, look after what got lost on the way, and the lease."""
@@ -249,6 +262,12 @@ class Crew:
         self._in_hand = in_hand - self._in_hand
         self._suspect_since = now if self._in_hand else 0.0
         self.assigned.add(untaken)
+
+    def restart(self) -> None:
+        """Replace the pool processes: the idle ones at once, the others when their job has ended. What this process has loaded
+        is what the new ones have: that is for memory, not for new code."""
+        channel.restarts.ask()
+        self.assigned.visit_all()
 
     def hand_back(self, job: Claimed, reason: str) -> None:
         """Give a claimed job back to the dispatcher; the attempt does not count."""

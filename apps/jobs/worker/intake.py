@@ -39,6 +39,8 @@ class Intake:
         self.others: set[int] = set()
         self.dead = DeadMessages(crew.ledger.keep, crew.ledger.lease.node, self.others)
         self._stopped: list[Any] = []  # job queues that are not consumed while every process is busy
+        #: Those that it was asked not to consume, and does not.
+        self._left_out: dict[str, Any] = {}
         self._prefetch = 0  # messages that RabbitMQ may have sent and nobody acknowledged; 0: what Celery said
 
     def accept(self, channel: Any, tag: int, id: str, kind: str) -> None:
@@ -100,9 +102,10 @@ class Intake:
             if not self._stopped:
                 self._stop_consuming(tasks)
                 self._return_all_but(0)
-        elif self._stopped or not self._prefetch / 2 <= wanted <= self._prefetch * 2:
+        elif self._stopped or not self._prefetch / 2 <= wanted <= self._prefetch * 2 or self._pauses_changed(tasks):
+            changed = self._pauses_changed(tasks)
             self._stop_consuming(tasks)
-            self._return_all_but(wanted)
+            self._return_all_but(0 if changed else wanted)
             self._begin_consuming(tasks, wanted)
 
     def _stop_consuming(self, tasks: Any) -> None:
@@ -111,12 +114,19 @@ class Intake:
                 tasks.cancel_by_queue(queue.name)
                 self._stopped.append(queue)
 
+    def _pauses_changed(self, tasks: Any) -> bool:
+        consumed = {queue.name for queue in (*tasks.queues, *self._stopped)}
+        return bool(self.crew.paused & consumed or self._left_out.keys() - self.crew.paused)
+
     def _begin_consuming(self, tasks: Any, prefetch: int) -> None:
         """A quorum queue's limit is the one that its channel had when its consumer began."""
-        queues, self._stopped, self._prefetch = self._stopped, [], prefetch
+        queues = [*self._stopped, *self._left_out.values()]
+        self._stopped, self._prefetch = [], prefetch
+        self._left_out = {queue.name: queue for queue in queues if queue.name in self.crew.paused}
         tasks.qos(prefetch_count=prefetch, apply_global=False)
         for queue in queues:
-            tasks.add_queue(queue)
+            if queue.name not in self.crew.paused:
+                tasks.add_queue(queue)
         tasks.consume()
 
     def _return_all_but(self, kept: int) -> None:
@@ -132,7 +142,7 @@ class Intake:
         """The channel is gone, and with it the right to acknowledge: RabbitMQ gives these messages out again."""
         self._buffer.clear()
         self.others.clear()
-        self._stopped, self._prefetch = [], 0
+        self._stopped, self._prefetch, self._left_out = [], 0, {}
 
     def _acknowledge(self, batch: list[Arrived]) -> None:
         """Acknowledge; over a connection that broke meanwhile that cannot be done, and RabbitMQ gives the messages out again:

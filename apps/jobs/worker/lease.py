@@ -10,6 +10,7 @@ from typing import Any
 from apps.jobs import statements
 from apps.jobs.conf import conf
 from apps.jobs.models.job import new_id
+from apps.jobs.statements import Report
 
 logger = logging.getLogger(__name__)
 
@@ -25,10 +26,11 @@ class Lease:
     ends on the database's clock.
     """
 
-    def __init__(self, node: str, describe: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, node: str, describe: Callable[[], dict[str, Any]], report: Callable[[], Report] = Report) -> None:
         self.node = node
         self.worker: uuid.UUID = new_id()
         self._describe = describe
+        self._report = report
         self._registered = False
         #: How many leases were lost in this process; a change means that nothing of before is ours any more.
         self.lost = 0
@@ -38,6 +40,10 @@ class Lease:
     def is_due(self) -> bool:
         """Time to renew."""
         return time.monotonic() >= self._next
+
+    def hasten(self) -> None:
+        """Renew it soon: there is news to report."""
+        self._next = 0.0
 
     def seconds_until_due(self) -> float:
         """Seconds until then."""
@@ -50,13 +56,13 @@ class Lease:
     def renew(self, connection: Any) -> None:
         """Renew it, or begin a new life when it is gone."""
         length, asked = conf().worker_lease, time.monotonic()
-        sql = statements.on(connection)
-        if self._registered and not sql.renew(connection, self.worker, length):
+        sql, report = statements.on(connection), self._report()
+        if self._registered and not sql.renew(connection, self.worker, length, report):
             logger.error("%s lost its lease; what it ran belongs to others now.", self.node)
             self._registered, self.worker, self.lost = False, new_id(), self.lost + 1
         if not self._registered:
             description = {"node": self.node, "pid": os.getpid(), **self._describe()}
-            sql.register_worker(connection, self.worker, length, description)
+            sql.register_worker(connection, self.worker, length, description, report)
             self._registered = True
         self._ends = asked + length
         self._next = asked + length / RENEWALS
@@ -64,5 +70,5 @@ class Lease:
     def give_back(self, connection: Any) -> None:
         """The worker ends in order."""
         if self._registered:
-            statements.on(connection).stop_worker(connection, self.worker)
+            statements.on(connection).stop_worker(connection, self.worker, self._report())
             self._registered = False

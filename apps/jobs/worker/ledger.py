@@ -18,7 +18,7 @@ from django.db import DEFAULT_DB_ALIAS, Error, InterfaceError, OperationalError,
 from apps.jobs import statements
 from apps.jobs.conf import conf
 from apps.jobs.signature import sign
-from apps.jobs.statements import WITH_RATE, Claimed, Dead, Group, LogRecord, Progress, Settlement
+from apps.jobs.statements import WITH_RATE, Answer, Asked, Claimed, Dead, Group, LogRecord, Progress, Settlement
 from apps.jobs.states import Outcome, State
 from apps.jobs.worker.dead import of_no_job
 from apps.jobs.worker.lease import Lease
@@ -29,8 +29,8 @@ logger = logging.getLogger(__name__)
 ClaimCallback = Callable[[list[Claimed]], None]
 #: Seconds between tries while the database is away.
 RETRY = (0.2, 0.5, 1.0)
-#: Seconds between two looks for running jobs that somebody cancelled.
-STOP_REQUESTS = 1.0
+#: Seconds between two looks for what people ask: to stop a running job, or something of the worker.
+LOOK = 1.0
 #: Characters of results, tracebacks and log lines that count as one entry more of what waits.
 LARGE = 4_000
 
@@ -48,6 +48,7 @@ class _Batch:
         self.dead: list[tuple[Dead, Callable[[], None]]] = []
         self.characters = 0  # of results, tracebacks and log lines
         self.questions: list[tuple[Callable[[Any], Any], Callable[[Any], None]]] = []
+        self.answers: list[Answer] = []
 
     def split(self) -> "Iterator[_Batch]":
         """A batch for each entry; claims are left out."""
@@ -71,7 +72,8 @@ class _Batch:
     def __len__(self) -> int:
         """Entries."""
         waiting = len(self.settlements) + len(self.logs) + len(self.progress)
-        return len(self.claims) + waiting + len(self.disowned) + len(self.begun) + len(self.dead) + len(self.questions)
+        waiting += len(self.claims) + len(self.disowned) + len(self.begun) + len(self.dead)
+        return waiting + len(self.questions) + len(self.answers)
 
     @property
     def weight(self) -> int:
@@ -104,6 +106,8 @@ class Ledger(threading.Thread):
         #: Asked whether jobs are running, and told which of them shall stop. Set by the crew.
         self.anything_running: Callable[[], bool] = lambda: False
         self.on_stop_requests: Callable[[list[str]], None] = lambda ids: None
+        #: Told what people ask of this worker. Set by the errands.
+        self.on_asked: Callable[[list[Asked]], None] = lambda asked: None
         self._look_at = 0.0
         #: Told with every heartbeat which jobs the database says this worker runs. Set by the crew.
         self.on_owned: Callable[[list[str]], None] = lambda ids: None
@@ -174,6 +178,12 @@ class Ledger(threading.Thread):
             self._next.dead.append((message, callback))
             self._wake.notify()
 
+    def answer(self, answer: Answer) -> None:
+        """Answer somebody's request."""
+        with self._wake:
+            self._next.answers.append(answer)
+            self._wake.notify()
+
     def soon(self, function: Callable[[], Any]) -> None:
         """Call a function in the event loop, after what is under way."""
         self._call_soon(function)
@@ -229,7 +239,7 @@ class Ledger(threading.Thread):
     def _take(self) -> _Batch:
         with self._wake:
             while not len(self._next) and not self._stopping and not self._renews() and not self._looks():
-                self._wake.wait(min(self.lease.seconds_until_due() or STOP_REQUESTS, STOP_REQUESTS))
+                self._wake.wait(min(self.lease.seconds_until_due() or LOOK, LOOK))
             batch, self._next = self._next, _Batch()
             self._writing = batch.weight
             return batch
@@ -240,12 +250,13 @@ class Ledger(threading.Thread):
             self.lease.renew(connection)
             self._call_soon(self.on_owned, statements.on(connection).owned(connection, self.lease.worker))
         if self._looks():
-            self._look_at = time.monotonic() + STOP_REQUESTS
-            if ids := statements.on(connection).stop_requests(connection, self.lease.worker):
-                self._call_soon(self.on_stop_requests, ids)
+            self._look_at = time.monotonic() + LOOK
+            self._look(connection)
         if not len(batch):
             return
         sql = statements.on(connection)
+        if batch.answers:
+            sql.answer(connection, batch.answers)
         group = Group(
             disowned=batch.disowned,
             progress=list(batch.progress.values()),
@@ -295,6 +306,14 @@ class Ledger(threading.Thread):
                 answer = None
             self._call_soon(callback, answer)
 
+    def _look(self, connection: Any) -> None:
+        """See what people ask."""
+        sql, worker = statements.on(connection), self.lease.worker
+        if self.anything_running() and (ids := sql.stop_requests(connection, worker)):
+            self._call_soon(self.on_stop_requests, ids)
+        if asked := sql.asked(connection, worker):
+            self._call_soon(self.on_asked, asked)
+
     def _write_one_by_one(self, batch: _Batch) -> None:
         """A value that the database refuses must not take its neighbours with it: its own job fails with the reason."""
         for single in batch.split():
@@ -315,8 +334,8 @@ class Ledger(threading.Thread):
         return self.lease.is_due() and time.monotonic() - self.loop_alive_at < 2 * conf().worker_lease
 
     def _looks(self) -> bool:
-        """Time to look whether somebody cancelled a running job."""
-        return time.monotonic() >= self._look_at and self.anything_running()
+        """Time to look what people ask."""
+        return time.monotonic() >= self._look_at
 
     def _open(self) -> Any:
         connection = self._connection

@@ -10,7 +10,7 @@ from billiard import current_process
 from apps.jobs.context import _run
 from apps.jobs.worker import channel
 from apps.jobs.worker.held_locks import LOST, MOST
-from apps.locks import keeper, line
+from apps.locks import keeper, line, owner
 from apps.locks.errors import LockError
 from apps.locks.held import lost
 from apps.locks.keeper import Holding
@@ -110,5 +110,5 @@ def _of_this_job() -> JobLocks | None:
         return None
     if _locks is None or _locks.pid != os.getpid():
         _locks = JobLocks()
-    _locks.owner = f"job:{run.id}:{run.attempt}"
+    _locks.owner = owner.of_job(run.id, run.attempt)
     return _locks

@@ -73,7 +73,12 @@ class Partitions:
             self._others_at = now + OTHERS
             self._look_for_others()
         consumed = consumer.app.amqp.queues.consume_from
-        wanted = {part for name, queue in self._queues.items() if name in consumed for part in queue.parts}
+        wanted = {
+            part
+            for name, queue in self._queues.items()
+            if name in consumed and name not in self.crew.paused
+            for part in queue.parts
+        }
         for part in [part for part in self._channels if part not in wanted or part in self._misplaced]:
             self._close(part)
         if now >= self._open_at:

@@ -21,6 +21,7 @@ from typing import Any
 
 import pydantic_core
 from billiard import current_process
+from billiard.pool import EX_RECYCLE
 from django.db import connection, connections, transaction
 
 from apps.jobs import statements
@@ -33,7 +34,7 @@ from apps.jobs.signature import sign
 from apps.jobs.statements import Settlement
 from apps.jobs.states import Outcome, State
 from apps.jobs.storable import has_nul
-from apps.jobs.worker import channel, lock_keeper
+from apps.jobs.worker import channel, lock_keeper, stacks
 from apps.jobs.worker.capture import JobLogHandler, clean, cut
 
 #: A drain ends after this long (seconds), to let ordinary Celery tasks have the process.
@@ -133,10 +134,15 @@ def _prepare_process() -> None:
         _interruptions.install()
         lock_keeper.install()
         JobLogHandler.install()
+        stacks.listen()
 
 
 def drain() -> None:
-    """Run assigned jobs until there is none, at most for a turn."""
+    """Run assigned jobs until there is none, at most for a turn.
+
+    Raises:
+        SystemExit: all is told, and this process shall be replaced by a new one.
+    """
     _prepare_process()
     pid, end = os.getpid(), time.monotonic() + TURN
     ended: tuple[Any, ...] | None = None
@@ -145,6 +151,8 @@ def drain() -> None:
         ended = run(*assignment)
     if ended is not None:
         _report(pid, ended, None)
+    if channel.restarts.asked():
+        raise SystemExit(EX_RECYCLE)
 
 
 def _report(pid: int, ended: tuple[Any, ...] | None, begun: str | None) -> None:

@@ -1,25 +1,32 @@
 """How the job engine sits in a Celery worker: one step of the worker, one of its consumer."""
 
+import json
 import logging
+import platform
+import socket
 import time
 from collections import deque
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from celery import VERSION_BANNER as CELERY_VERSION
 from celery import bootsteps
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
-from apps.jobs.broker import queue_names
 from apps.jobs.conf import conf
 from apps.jobs.kinds import all_kinds
-from apps.jobs.worker import channel
+from apps.jobs.statements import Report
+from apps.jobs.worker import channel, stacks
 from apps.jobs.worker.crew import Crew
+from apps.jobs.worker.errands import Errands, job_queues
 from apps.jobs.worker.events import Events
 from apps.jobs.worker.intake import Intake
-from apps.jobs.worker.lease import Lease
+from apps.jobs.worker.lease import RENEWALS, Lease
 from apps.jobs.worker.ledger import Ledger
 from apps.jobs.worker.partitions import Partitions
+from apps.jobs.worker.vitals import Vitals
 
 logger = logging.getLogger(__name__)
 
@@ -45,9 +52,10 @@ class JobWorker(bootsteps.StartStopStep):
                 "without --pool, or with --pool prefork."
             )
         channel.open_channels()
+        stacks.open_file()
         connections.close_all()
         self._mail: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
-        lease = Lease(worker.hostname, lambda: self._describe(worker))
+        lease = Lease(worker.hostname, lambda: self._describe(worker), self._report)
         self.ledger = Ledger(lease, self.post)
         self.events = Events(worker.hostname)
         self.crew = Crew(worker, self.ledger, self.events)
@@ -55,6 +63,9 @@ class JobWorker(bootsteps.StartStopStep):
         self.partitions = Partitions(self.crew)
         if conf().partitioned:
             self.crew.on_room = self._claim_more
+        self.errands = Errands(worker, self.crew, self.intake)
+        pool = worker.pool
+        self.vitals = Vitals(conf().worker_lease / RENEWALS, lambda: [child.pid for child in pool._pool._pool], self._runs)
 
     def _claim_more(self) -> None:
         self.partitions.pump()
@@ -63,6 +74,7 @@ class JobWorker(bootsteps.StartStopStep):
     def start(self, worker: Any) -> None:
         """After they are."""
         self.events.dispatcher = lambda: getattr(worker.consumer, "event_dispatcher", None)
+        self.vitals.start()
         self.ledger.start()
         self.crew.locks.start()
 
@@ -110,10 +122,29 @@ class JobWorker(bootsteps.StartStopStep):
 
     def _describe(self, worker: Any) -> dict[str, Any]:
         return {
+            "host": socket.gethostname(),
+            "version": _release(),
             "processes": worker.concurrency,
-            "queues": queue_names(worker.app.amqp.queues.consume_from.values()),
+            "queues": job_queues(worker),
             "kinds": [kind.name for kind in all_kinds()],
         }
+
+    def _report(self) -> Report:
+        vitals, crew = self.vitals.latest, self.crew
+        return Report(json.dumps(vitals), json.dumps(sorted(crew.paused)), crew.ended, crew.failed)
+
+    def _runs(self) -> dict[int, tuple[str, str, float]]:
+        running = self.crew.running.copy()  # at once: another thread changes it
+        return {pid: (run.job.id, run.job.kind, run.began) for pid, run in running.items()}
+
+
+def _release() -> str:
+    """Of Furrow, Celery and Python."""
+    try:
+        own = version("furrow")
+    except PackageNotFoundError:  # run from its folder, not installed
+        own = "not installed"
+    return f"{own}, Celery {CELERY_VERSION.split()[0]}, Python {platform.python_version()}"
 
 
 class JobReports(bootsteps.StartStopStep):

@@ -21,9 +21,11 @@ from apps.jobs.statements.postgresql.partitions import partition_keys, unended, 
 from apps.jobs.statements.postgresql.rollups import count_cancelled, roll
 from apps.jobs.statements.postgresql.runs import claim, disown, settle, unknown, write
 from apps.jobs.statements.postgresql.submit import forget_keys, insert_jobs, insert_unique, keepers, replace
-from apps.jobs.statements.postgresql.workers import owned, register_worker, renew, stop_requests, stop_worker
+from apps.jobs.statements.postgresql.workers import answer, asked, owned, register_worker, renew, stop_requests, stop_worker
 
 __all__ = [
+    "answer",
+    "asked",
     "candidates",
     "claim",
     "count_cancelled",

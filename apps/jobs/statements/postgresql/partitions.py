@@ -30,7 +30,7 @@ def workers_of(connection: Connection, queue: str) -> list[uuid.UUID]:
     with raw(connection) as cursor:
         cursor.execute(
             """SELECT id FROM jobs_worker WHERE stopped_at IS NULL AND lease_until > clock_timestamp()
-               AND queues @> to_jsonb(%s::text) ORDER BY id""",
-            (queue,),
+               AND queues @> to_jsonb(%s::text) AND NOT paused @> to_jsonb(%s::text) ORDER BY id""",
+            (queue, queue),
         )
         return [row[0] for row in cursor.fetchall()]

@@ -2,19 +2,25 @@
 
 import json
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
+from apps.jobs.statements import Answer, Asked, Report
 
-def renew(connection: Connection, worker: uuid.UUID, lease: float) -> bool:
+_NOTHING = Report()
+
+
+def renew(connection: Connection, worker: uuid.UUID, lease: float, report: Report = _NOTHING) -> bool:
     """Renew a worker's lease; ``False`` when it was taken for dead and owns nothing any more."""
     with connection.cursor() as cursor:
         cursor.execute(
             """UPDATE jobs_worker SET heartbeat_at = clock_timestamp(),
-                      lease_until = clock_timestamp() + %s * interval '1 second'
+                      lease_until = clock_timestamp() + %s * interval '1 second',
+                      vitals = %s, paused = %s, ended = %s, failed = %s
                WHERE id = %s AND stopped_at IS NULL AND lease_until > clock_timestamp()""",
-            [lease, worker],
+            [lease, *report, worker],
         )
         return bool(cursor.rowcount == 1)
 
@@ -36,21 +42,53 @@ def stop_requests(connection: Connection, worker: uuid.UUID) -> list[str]:
         return [row[0] for row in cursor.fetchall()]
 
 
-def register_worker(connection: Connection, worker: uuid.UUID, lease: float, description: dict[str, Any]) -> None:
-    """Insert the row of a worker's new life: node, pid, processes, queues, kinds."""
+def register_worker(
+    connection: Connection, worker: uuid.UUID, lease: float, description: dict[str, Any], report: Report = _NOTHING
+) -> None:
+    """Insert the row of a worker's new life: node, host, pid, version, processes, queues, kinds."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """INSERT INTO jobs_worker (id, node, pid, processes, queues, kinds, lease_until, lost)
-               VALUES (%(id)s, %(node)s, %(pid)s, %(processes)s, %(queues)s, %(kinds)s,
+            """INSERT INTO jobs_worker (id, node, host, pid, version, processes, queues, kinds, vitals, paused, ended, failed,
+                                        lease_until, lost)
+               VALUES (%(id)s, %(node)s, %(host)s, %(pid)s, %(version)s, %(processes)s, %(queues)s, %(kinds)s,
+                       %(vitals)s, %(paused)s, %(ended)s, %(failed)s,
                        clock_timestamp() + %(lease)s * interval '1 second', false)""",
-            {**_json_lists(description), "id": worker, "lease": lease},
+            {**_json_lists(description), **report._asdict(), "id": worker, "lease": lease},
         )
 
 
-def stop_worker(connection: Connection, worker: uuid.UUID) -> None:
+def stop_worker(connection: Connection, worker: uuid.UUID, report: Report = _NOTHING) -> None:
     """A worker ended in order."""
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE jobs_worker SET stopped_at = clock_timestamp() WHERE id = %s AND stopped_at IS NULL", [worker])
+        cursor.execute(
+            """UPDATE jobs_worker SET stopped_at = clock_timestamp(), ended = %s, failed = %s
+               WHERE id = %s AND stopped_at IS NULL""",
+            [report.ended, report.failed, worker],
+        )
+
+
+def asked(connection: Connection, worker: uuid.UUID) -> list[Asked]:
+    """Take what people ask of this worker, in their order; each request is taken once."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM jobs_workerrequest WHERE worker = %s AND taken_at IS NULL LIMIT 1", [worker])
+        if cursor.fetchone() is None:
+            return []
+        cursor.execute(
+            """UPDATE jobs_workerrequest SET taken_at = clock_timestamp() WHERE worker = %s AND taken_at IS NULL
+               RETURNING id::text, action, subject, asked_by""",
+            [worker],
+        )
+        return sorted(map(Asked._make, cursor.fetchall()))
+
+
+def answer(connection: Connection, answers: Sequence[Answer]) -> None:
+    """Answer requests; one that has an answer keeps it."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            """UPDATE jobs_workerrequest SET answered_at = clock_timestamp(), succeeded = %s, answer = %s
+               WHERE id = %s AND answered_at IS NULL""",
+            [(given.succeeded, given.text.replace("\0", ""), given.id) for given in answers],
+        )
 
 
 def _json_lists(description: dict[str, Any]) -> dict[str, Any]:

@@ -31,21 +31,23 @@
       address.searchParams.set("mark", part.dataset.mark);
       const response = await fetch(address, { credentials: "same-origin", redirect: "error" });
       if (!response.ok) throw new Error(response.status);
-      if (response.status === 204) return;
+      if (response.status === 204) return true;
       part.dataset.mark = response.headers.get("X-Mark");
       replace(part, await response.text());
+      return !response.headers.get("X-Last");
     }
 
     async function follow() {
+      let goes = true;
       try {
-        if (!document.hidden) await look();
+        if (!document.hidden) goes = await look();
         pause = usual;
         sign?.classList.remove("fw-lost");
       } catch (error) {
         pause = Math.min(pause * 2, LONGEST);
         sign?.classList.add("fw-lost");
       }
-      window.setTimeout(follow, pause);
+      if (goes) window.setTimeout(follow, pause);
     }
 
     if (sign) sign.hidden = false;

@@ -1,7 +1,7 @@
 // The job's page keeps itself true while the job is not over; the list of kinds can be narrowed; acts ask first.
 (() => {
   "use strict";
-  const INTERVAL = 1500;
+  const INTERVAL = 700;
   const LONGEST = 15000;
 
   document.addEventListener("submit", (event) => {
@@ -22,12 +22,15 @@
     });
   }
 
+  document.querySelectorAll("[data-submits]").forEach((field) => field.addEventListener("change", () => field.form.submit()));
+
   const page = document.querySelector(".fw-page[data-live]");
   if (!page || !page.dataset.live) return;
   const body = document.getElementById("job-body");
   const lines = document.getElementById("job-lines");
   const sign = page.querySelector(".fw-live");
-  const seen = { version: page.dataset.version, attempt: page.dataset.attempt, after: page.dataset.last };
+  const follows = document.getElementById("job-follow");
+  const seen = { version: page.dataset.version, attempt: page.dataset.attempt, after: page.dataset.last, level: page.dataset.level, find: page.dataset.find };
   let pause = INTERVAL;
   sign.hidden = false;
 
@@ -42,14 +45,13 @@
   }
 
   function addLines(news) {
-    const atEnd = lines.scrollTop + lines.clientHeight >= lines.scrollHeight - 20;
     if (String(news.attempt) !== seen.attempt) {
       lines.innerHTML = "";
       document.getElementById("job-log-attempt").textContent = `attempt ${news.attempt}`;
     }
     lines.insertAdjacentHTML("beforeend", news.lines.trim());
     while (lines.children.length > 2000) lines.firstElementChild.remove();
-    if (atEnd) lines.scrollTop = lines.scrollHeight;
+    if (!follows || follows.checked) lines.scrollTop = lines.scrollHeight;
   }
 
   async function look() {
@@ -59,7 +61,9 @@
     const news = await response.json();
     if (news.body !== null) replaceBody(news.body);
     addLines(news);
-    pause = news.body !== null || news.lines.trim() ? INTERVAL : Math.min(pause * 1.2, 5000);
+    // While it runs a log line is a second away at most.
+    const quick = news.running || news.body !== null || news.lines.trim();
+    pause = quick ? INTERVAL : Math.min(pause * 1.2, 5000);
     Object.assign(seen, { version: news.version, attempt: String(news.attempt), after: String(news.last) });
     // When the job ended, its last lines have come with the news; more than one answer holds are asked for again.
     return !news.final || news.lines.trim() !== "";
@@ -78,6 +82,11 @@
     else sign.hidden = true;
   }
 
+  const atEnd = () => lines.scrollTop + lines.clientHeight >= lines.scrollHeight - 20;
+  if (follows) {
+    lines.addEventListener("scroll", () => { follows.checked = atEnd(); });
+    follows.addEventListener("change", () => { if (follows.checked) lines.scrollTop = lines.scrollHeight; });
+  }
   lines.scrollTop = lines.scrollHeight;
   window.setTimeout(follow, INTERVAL);
 })();

@@ -1,0 +1,17 @@
+"""Who holds or waits, as text: ``job:ID:ATTEMPT``, or ``host:pid:random`` of a process that is no job's."""
+
+import re
+import uuid
+
+_JOB = re.compile(r"job:([0-9a-f-]{36}):(\d+)")
+
+
+def of_job(job: uuid.UUID | str, attempt: int) -> str:
+    """The owner of what this run of a job holds."""
+    return f"job:{job}:{attempt}"
+
+
+def job_of(owner: str) -> tuple[uuid.UUID, int] | None:
+    """The job and its attempt; ``None`` when it is no job's."""
+    match = _JOB.fullmatch(owner)
+    return (uuid.UUID(match[1]), int(match[2])) if match else None

@@ -1,0 +1,127 @@
+"""Hostile texts in arguments, results, errors, logs and names: shown, and harmless."""
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from django.utils import timezone
+
+from apps.jobs.admin.docstrings import first_line
+from apps.jobs.api import Attempt, Job, LogLine, State, submit
+from apps.jobs.audit import audit
+from apps.jobs.wording import plain, traceback
+from tests import kinds
+
+pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No directory at")]
+
+HTML = "</pre></textarea></script><script>alert(1)</script><img src=x onerror=alert(1)>"
+ANSI = "\x1b[31mred\x1b[0m \x1b]0;title\x07\x1b[2J\x9b1m bell\x07"
+BIDI = "user\u202egpj.exe \u2066x\u2069 \u200f\ufeff"
+HUGE = "x" * 1024 * 1024
+HOSTILE = f"{HTML}{ANSI}{BIDI}"
+UNSEEN = ("\x1b", "\x07", "\x9b", "\u202e", "\u2066", "\u2069", "\u200f", "\x00")
+
+
+@pytest.fixture
+def admin_user() -> User:
+    """Instead of pytest-django's, whose password takes long to hash."""
+    return User.objects.create(username="admin", is_staff=True, is_superuser=True)
+
+
+def hostile_job(**columns: Any) -> Job:
+    job, now = submit(kinds.noop), timezone.now()
+    given = {
+        "kind": HTML[:50] + BIDI, "queue": HTML[:40], "state": State.FAILED, "finished_at": now, "started_at": now,
+        "attempt": 1,
+        "error": HOSTILE, "progress_note": HOSTILE[:200], "arguments": {HTML: [HOSTILE, {"deep": BIDI}]}, "tags": [HTML, BIDI],
+        "signature": "0" * 16,
+    }  # fmt: skip
+    Job.objects.filter(pk=job.pk).update(**{**given, **columns})
+    Attempt.objects.create(
+        job=job, number=1, outcome="failed", started_at=now, finished_at=now, error_type=HTML, error=HOSTILE, traceback=HOSTILE
+    )
+    LogLine.objects.create(job=job, attempt=1, at=now, level=20, logger=HOSTILE, message=HOSTILE)
+    audit("cancel", by=HOSTILE[:100], origin="admin", target=HOSTILE, job=job.pk, criteria={"q": HOSTILE}, detail=HOSTILE)
+    return job
+
+
+def test_nothing_hostile_reaches_a_page(admin_client: Client) -> None:
+    job = hostile_job()
+    second = hostile_job()
+    assert first_line(f"{HOSTILE}\n\nmore")
+    for path in (
+        "jobs/job/", f"jobs/job/{job.pk}/change/", "jobs/attempt/", "jobs/logline/", "jobs/auditentry/",
+        f"jobs/job/{job.pk}/change/?find=alert&level=10", f"jobs/job/bulk/?kind={HTML}&action=cancel&q={HTML}",
+        f"jobs/job/?q={HTML}", f"jobs/job/?tag={HTML}", f"jobs/attempt/{Attempt.objects.all()[0].pk}/change/",
+        f"jobs/logline/{LogLine.objects.all()[0].pk}/change/",
+    ):  # fmt: skip
+        answer = admin_client.get(f"/admin/{path}")
+        text = answer.content.decode()
+        assert answer.status_code == 200, path
+        assert "<script>alert(1)" not in text, path
+        assert "<img src=x" not in text, path
+        for character in UNSEEN:
+            assert character not in text, (path, character)
+    page = admin_client.get(f"/admin/jobs/job/{job.pk}/change/").content.decode()
+    assert "⟨U+202E⟩" in page
+    assert f"signature={'0' * 16}" in page
+    assert second.pk
+    live = json.loads(admin_client.get(f"/admin/jobs/job/{job.pk}/live/").content)
+    assert "<script>" not in live["body"] + live["lines"]
+    assert not any(character in live["body"] + live["lines"] for character in UNSEEN)
+
+
+def test_files_are_downloads_and_no_pages(admin_client: Client) -> None:
+    job = hostile_job()
+    for path in ("json/arguments/", "json/result/", "log/"):
+        answer = admin_client.get(f"/admin/jobs/job/{job.pk}/{path}")
+        assert answer["Content-Disposition"].startswith("attachment")
+        assert answer["X-Content-Type-Options"] == "nosniff"
+        assert not answer["Content-Type"].startswith("text/html")
+    text = b"".join(answer.streaming_content).decode()  # type: ignore[attr-defined]
+    assert not any(character in text for character in UNSEEN), "a terminal would do what it says"
+
+
+def test_a_megabyte_is_cut(admin_client: Client) -> None:
+    job = hostile_job(arguments={"text": HUGE, "more": HTML}, error=HUGE, progress_note="x" * 200)
+    Attempt.objects.filter(job=job.pk).update(error=HUGE, traceback=HUGE)
+    LogLine.objects.create(job=job, attempt=1, at=timezone.now(), level=20, message=HUGE[:8_000])
+    for path in ("jobs/job/", f"jobs/job/{job.pk}/change/", "jobs/attempt/", "jobs/logline/", "jobs/job/?q=xxxxxxxx"):
+        assert len(admin_client.get(f"/admin/{path}").content) < 250_000, path
+
+
+def test_secrets_are_nowhere(admin_client: Client) -> None:
+    job = submit(kinds.keeps, {"word": "hunter2", "text": "y" * 200_000})
+    assert job.arguments["word"] == {"$secret": "hunter2"}
+    other = submit(kinds.keeps, {"word": "hunter2" * 20_000})
+    for one in (job, other):
+        for path in ("change/", "live/", "json/arguments/"):
+            assert b"hunter2" not in admin_client.get(f"/admin/jobs/job/{one.pk}/{path}").content
+    assert b"hunter2" not in admin_client.get(f"/admin/jobs/job/submit/kinds.keeps/?again={job.pk}").content
+    assert admin_client.get("/admin/jobs/job/?q=hunter2").context["cl"].result_list == []
+
+
+def test_texts_are_made_plain() -> None:
+    assert plain("a\x1b[1;31mb\x1b[0m\tc\r\nd") == "ab\tc\nd"
+    assert plain("\x1b]8;;http://evil\x1b\\link\x1b]8;;\x1b\\") == "link"
+    assert plain("\x00\x08") == "⟨U+0000⟩⟨U+0008⟩"
+    assert plain("naïve 日本 עברית 👍🏽") == "naïve 日本 עברית 👍🏽"
+    text = traceback(
+        'Traceback:\n  File "/x/site-packages/lib.py", line 1\n    <b>\n  File "/app/own.py"\n    mine()\nError: x'
+    )
+    assert '<span class="fw-foreign">    &lt;b&gt;\n</span>' in text
+    assert '<span class="fw-own">    mine()\n</span>' in text
+
+
+def test_a_nul_in_an_address_is_no_error(admin_client: Client) -> None:
+    id = uuid.uuid4()
+    for query in ("q=a%00b", "kind=%00", "tag=%00", "worker=%00", "by=a%00", "since=%00", "queue=%00&state=%00", "after=%00"):
+        assert admin_client.get(f"/admin/jobs/job/?{query}").status_code == 200, query
+    assert admin_client.get(f"/admin/jobs/job/{id}/change/?find=%00").status_code == 404
+    assert admin_client.get(f"/admin/jobs/job/{submit(kinds.noop).pk}/change/?find=%00&level=%00").status_code == 200
+    assert admin_client.get("/admin/jobs/auditentry/?who=%00&action=%00&q=%00").status_code == 200
+    assert connection.vendor

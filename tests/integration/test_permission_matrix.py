@@ -1,0 +1,336 @@
+"""The permission matrix: every address of the site and every kind of user, looked at (GET) and acted on (POST).
+
+The addresses come from the URLconf: one that is new has no row here, and the first test fails until it gets one. A row says who
+may *see* it (anybody else's GET is sent to the login or refused) and who may *change* something there: anybody else's POST
+leaves every row of the database as it was, and no GET changes anything, whoever asks.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.auth.models import Group, Permission, User
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import connection, transaction
+from django.http import HttpResponseBase
+from django.test import Client
+from django.urls import URLPattern, get_resolver
+from django.utils import timezone
+
+from apps.jobs.api import Job, State, submit
+from apps.jobs.models.job import new_id
+from tests import kinds
+
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.filterwarnings("ignore:No directory at"),
+    pytest.mark.filterwarnings("ignore:Overriding setting"),
+]
+
+#: Who: everybody has a letter. S: staff without permissions, V: may view everything, M: may submit, A: may view and act,
+#: E: has every add, change and delete permission on the engine's tables, R: superuser. Anonymous visitors have none.
+ROLES = "SVMAER"
+VIEWERS, STAFF = "VAER", ROLES
+OWN_APPS = ("jobs", "locks", "monitoring")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the matrix. ``see`` and ``change`` are letters of ``ROLES``; ``*`` in ``see`` is everybody, ``-`` who has not
+    logged in. ``act``: whose POST is not refused, where a change cannot be tried here. ``post`` is what is sent; a callable
+    gets the samples. ``where`` fills the parameters of the address."""
+
+    see: str = ""
+    change: str = ""
+    act: str | None = None
+    post: Any = field(default_factory=dict)
+    where: dict[str, str] = field(default_factory=dict)
+
+
+def chosen(name: str, label: str) -> Any:
+    """The form of an action on the sample in a list."""
+    return lambda samples: {"action": name, "_selected_action": str(samples[label])}
+
+
+J, Q = "admin/jobs/job/", "admin/jobs/queue/"
+ENDED = {"job_id": "{ended}"}
+#: The addresses of our own, and those of Django's that are no table's.
+ROWS: dict[str, Row] = {
+    "": Row(),  # leads to the admin
+    "health/live": Row(see="*"),
+    "health/ready": Row(see="*"),
+    "admin/": Row(see=STAFF),
+    "admin/login/": Row(see="-"),
+    "admin/logout/": Row(),
+    "admin/search/": Row(see=STAFF),
+    "admin/autocomplete/": Row(),
+    "admin/jsi18n/": Row(see=STAFF),
+    "admin/password_change/": Row(see=STAFF),
+    "admin/password_change/done/": Row(see=STAFF),
+    "admin/r/<path:content_type_id>/<path:object_id>/": Row(where={"content_type_id": "0", "object_id": "0"}),
+    "admin/^(?P<app_label>APPS)/$": Row(see="VMAER", where={"": "admin/jobs/"}),
+    "admin/(?P<url>.*)$": Row(where={"": "admin/nothing/here/"}),
+    "admin/auth/user/<id>/password/": Row(see="R", where={"id": "{auth.user}"}),
+    "admin/home/live/": Row(see=STAFF),
+    "admin/errors/": Row(see=VIEWERS),
+    "admin/errors/live/": Row(see=VIEWERS),
+    # Jobs.
+    J: Row(see=VIEWERS),
+    J + "add/": Row(see=STAFF),  # leads to the kinds
+    J + "<path:object_id>/history/": Row(see=STAFF),  # leads to the job
+    J + "submit/": Row(see="MR"),
+    J + "submit/<str:name>/": Row(see="MR", change="MR", post={"a": "1"}, where={"name": "kinds.add"}),
+    J + "submit/<str:name>/table/": Row(see="MR", post={"text": "a\n1"}, where={"name": "kinds.add"}),
+    J + "submit/<str:name>/rows/<str:argument>/": Row(see="R", where={"name": "kinds.greets", "argument": "user"}),
+    J + "bulk/": Row(see="AR", change="AR", post=lambda s: {"action": "cancel", "ids": [s["jobs.job"]]}),
+    J + "<uuid:job_id>/cancel/": Row(change="AR"),
+    J + "<uuid:job_id>/retry/": Row(change="AR", where=ENDED),
+    J + "<uuid:job_id>/run-now/": Row(change="AR"),
+    J + "<uuid:job_id>/snooze/": Row(change="AR", post={"until": "2036-01-02T03:04"}),
+    J + "<uuid:job_id>/change-priority/": Row(change="AR", post={"priority": "1"}),
+    J + "<uuid:job_id>/change-queue/": Row(change="AR", post={"queue": "other"}),
+    J + "<uuid:job_id>/delete/": Row(change="AR", where=ENDED),
+    J + "<uuid:job_id>/live/": Row(see=VIEWERS),
+    J + "<uuid:job_id>/log/": Row(see=VIEWERS),
+    J + "<uuid:job_id>/json/<str:column>/": Row(see=VIEWERS, where={"column": "arguments"}),
+    # Messages that nobody could use. One is not sent again here: it would lie about in RabbitMQ.
+    "admin/jobs/deadmessage/<int:message_id>/replay/": Row(act="AR", where={"message_id": "{jobs.deadmessage}"}),
+    "admin/jobs/deadmessage/<path:object_id>/delete/": Row(see="ER", change="ER", post={"post": "yes"}),
+    "admin/jobs/deadmessage/": Row(see=VIEWERS, change="ER", post=chosen("delete_chosen", "jobs.deadmessage")),
+    "admin/jobs/drift/<path:object_id>/change/": Row(),
+    "admin/jobs/drift/<path:object_id>/history/": Row(),
+    # Queues.
+    Q + "live/": Row(see=VIEWERS),
+    Q + "<str:name>/live/": Row(see=VIEWERS, where={"name": "default"}),
+    Q + "<path:object_id>/change/": Row(see=VIEWERS, where={"object_id": "default"}),
+    Q + "<path:object_id>/history/": Row(see=STAFF, where={"object_id": "default"}),  # leads to the queue
+    Q + "<str:name>/pause/": Row(change="AR", where={"name": "other"}),
+    Q + "<str:name>/drain/": Row(change="AR", where={"name": "other"}),
+    Q + "<str:name>/resume/": Row(change="AR", where={"name": "default"}),
+}
+
+
+#: What takes no forms, and so needs no token: nothing there changes anything.
+NO_FORMS = ("", "health/live", "health/ready")
+
+
+def standard_rows() -> Iterator[tuple[str, Row]]:
+    """What holds of any table in the admin that has no rows of its own above: it is there to be looked at."""
+    for model in admin.site._registry:
+        meta = model._meta
+        base = f"admin/{meta.app_label}/{meta.model_name}/"
+        edits = meta.app_label == "auth"
+        writers, own = "R" if edits else "", {"object_id": f"{{{meta.label_lower}}}"}
+        yield base, Row(see=VIEWERS)
+        yield base + "add/", Row(see=writers)
+        yield base + "<path:object_id>/change/", Row(see=VIEWERS, where=own)
+        yield base + "<path:object_id>/delete/", Row(see=writers, change=writers, where=own, post={"post": "yes"})
+        yield base + "<path:object_id>/history/", Row(see=VIEWERS, where=own)
+        yield base + "<path:object_id>/", Row(see=STAFF, where=own)
+
+
+MATRIX: dict[str, Row] = {**dict(standard_rows()), **ROWS}
+
+
+def routes() -> list[str]:
+    """Every route of the site, as the URLconf has it."""
+
+    def walk(resolver: Any, before: str) -> Iterator[str]:
+        for part in resolver.url_patterns:
+            route = before + str(part.pattern)
+            if isinstance(part, URLPattern):
+                yield re.sub(r"<app_label>[\w|]+", "<app_label>APPS", route)
+            else:
+                yield from walk(part, route)
+
+    return list(walk(get_resolver(), ""))
+
+
+def address(route: str, row: Row, samples: dict[str, Any]) -> str:
+    """The address of a route, with a sample for each parameter."""
+    if "" in row.where:
+        return "/" + row.where[""]
+    defaults = {"job_id": "{jobs.job}", "object_id": "{" + ".".join(route.split("/")[1:3]) + "}"}
+
+    def sample(found: re.Match[str]) -> str:
+        text = row.where.get(found[1]) or defaults[found[1]]
+        return str(samples[text[1:-1]]) if text.startswith("{") else text
+
+    return "/" + re.sub(r"<(?:\w+:)?(\w+)>", sample, route)
+
+
+def fingerprint() -> str:
+    """Every row of every table, but sessions."""
+    without = ("sessions", "contenttypes", "admin")
+    models = [model for model in apps.get_models() if model._meta.managed and model._meta.app_label not in without]
+    rows = {model._meta.label: list(model._default_manager.order_by("pk").values()) for model in models}
+    for user in rows["auth.User"]:
+        user.pop("last_login")
+    return json.dumps(rows, cls=DjangoJSONEncoder, default=str)
+
+
+# --- Samples ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def samples(settings: Any, tmp_path: Any) -> dict[str, Any]:
+    """A row of each table that the admin shows, by its model's label."""
+    settings.MEDIA_ROOT = tmp_path
+    now, made = timezone.now(), {}
+    waiting = submit(kinds.add, {"a": 1}, countdown=3600)
+    ended = submit(kinds.add, {"a": 2})
+    Job.objects.filter(pk=ended.pk).update(state=State.FAILED, finished_at=now)
+    made |= {"jobs.job": waiting.pk, "ended": ended.pk}
+    made["auth.user"] = User.objects.create(username="sample").pk
+    made["auth.group"] = Group.objects.create(name="sample").pk
+    for model in admin.site._registry:
+        label = model._meta.label_lower
+        if label not in made:
+            made[label] = SAMPLES[label](now).pk
+    return made
+
+
+def _make(label: str, **values: Any) -> Any:
+    return apps.get_model(label)._default_manager.create(**values)
+
+
+SAMPLES: dict[str, Any] = {
+    "django_celery_results.taskresult": lambda now: _make("django_celery_results.TaskResult", task_id="sample"),
+    "django_celery_results.groupresult": lambda now: _make("django_celery_results.GroupResult", group_id="sample"),
+    "jobs.attempt": lambda now: _make(
+        "jobs.Attempt", job_id=new_id(), number=1, outcome="failed", started_at=now, finished_at=now, pid=1
+    ),
+    "jobs.logline": lambda now: _make("jobs.LogLine", job_id=new_id(), attempt=1, at=now, level=20, message="sample"),
+    "jobs.worker": lambda now: _make(
+        "jobs.Worker", id=new_id(), node="sample@here", heartbeat_at=now, lease_until=now, processes=1, pid=1
+    ),
+    "jobs.leader": lambda now: _make("jobs.Leader", role="sample", lease_until=now),
+    "jobs.queue": lambda now: _make("jobs.Queue", name="default", paused_at=now, paused_by="sample"),
+    "jobs.deadmessage": lambda now: _make("jobs.DeadMessage", reason="sample"),
+    "jobs.drift": lambda now: _make("jobs.Drift", name="sample", looked_at=now),
+    "jobs.auditentry": lambda now: _make("jobs.AuditEntry", action="cancel", origin="admin", who="sample"),
+}
+
+
+def user_of(role: str) -> User:
+    """A user of this kind. Passwords are not needed."""
+    user = User.objects.create(username=f"role {role}", is_staff=True, is_superuser=role == "R")
+    everything = Permission.objects.select_related("content_type")
+    default = {"add", "change", "delete", "view"}
+    for permission in everything if role != "R" else []:
+        app, action = permission.content_type.app_label, permission.codename.split("_")[0]
+        views = action == "view"
+        acts = app in OWN_APPS and action not in default and permission.codename != "submit_job"
+        if (
+            (role in "VAE" and views)
+            or (role == "A" and acts)
+            or (role == "E" and app in OWN_APPS and action in default)
+            or (role == "M" and permission.codename == "submit_job")
+        ):
+            user.user_permissions.add(permission)
+    return User.objects.get(pk=user.pk)
+
+
+def is_refused(answer: HttpResponseBase) -> bool:
+    """Sent to the login or to the first page, forbidden, not found, or no such method."""
+    elsewhere = answer.get("Location", "")
+    return answer.status_code in (401, 403, 404, 405) or elsewhere.startswith("/admin/login/") or elsewhere == "/admin/"
+
+
+# --- The tests --------------------------------------------------------------------------------------------------------
+
+
+def test_every_address_has_a_row_and_every_row_an_address() -> None:
+    found = set(routes())
+    assert found - set(MATRIX) == set(), "a new address: say in ROWS who may see it, and who may change something there"
+    assert set(ROWS) - found == set(), "an address that is gone: remove its row"
+
+
+@pytest.mark.parametrize("role", ["", *ROLES])
+def test_who_may_see_and_who_may_change(role: str, samples: dict[str, Any]) -> None:
+    client = Client(raise_request_exception=True)
+    if role:
+        client.force_login(user_of(role))
+    cookies, before = client.cookies.copy(), fingerprint()
+    wrong = []
+    for route in routes():
+        row = MATRIX[route]
+        where = address(route, row, samples)
+        sees, changes = row.see == "*" or (role or "-") in row.see, (role or "-") in row.change
+        for method in ("get", "post"):
+            post = row.post(samples) if callable(row.post) else row.post
+            with transaction.atomic(), connection.execute_wrapper(writes := Writes()):
+                answer = client.get(where) if method == "get" else client.post(where, post)
+                _read(answer)
+                changed = writes.seen and fingerprint() != before
+                transaction.set_rollback(True)
+            if method == "get" and is_refused(answer) == sees:
+                wrong.append(f"GET {where}: {answer.status_code}, expected {'to be seen' if sees else 'a refusal'}")
+            if method == "post" and row.act is not None and is_refused(answer) == (role in row.act and role != ""):
+                wrong.append(f"POST {where}: {answer.status_code}")
+            if changed != (changes and method == "post"):
+                did = "changed something" if changed else "changed nothing"
+                wrong.append(f"{method.upper()} {where} {did} ({answer.status_code})")
+            client.cookies = cookies.copy()  # also after the logout
+    assert not wrong, "\n".join(wrong)
+
+
+def test_nothing_is_changed_without_a_csrf_token(samples: dict[str, Any]) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(user_of("R"))
+    before = fingerprint()
+    for route, row in MATRIX.items():
+        if route in NO_FORMS:
+            continue
+        answer = client.post(address(route, row, samples), row.post(samples) if callable(row.post) else row.post)
+        assert answer.status_code == 403, route
+    assert fingerprint() == before
+
+
+class Writes:
+    """Notes whether a statement that writes was executed, so that the database is compared only then."""
+
+    seen = False
+
+    def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        self.seen = self.seen or re.match(r"\s*(INSERT|UPDATE|DELETE|WITH|COPY)\b", sql, re.I) is not None
+        return execute(sql, params, many, context)
+
+
+def _read(answer: Any) -> None:
+    """A streamed answer does its work when it is read."""
+    if answer.streaming:
+        list(answer.streaming_content)
+
+
+# --- Kinds with a permission of their own -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", ["A", "M", "R"])
+def test_a_kinds_own_permission_is_needed_too(role: str, samples: dict[str, Any]) -> None:
+    guarded = submit(kinds.guarded, {"n": 1}, countdown=3600)
+    ended = submit(kinds.guarded, {"n": 2})
+    Job.objects.filter(pk=ended.pk).update(state=State.FAILED, finished_at=timezone.now())
+    theirs = {**samples, "jobs.job": guarded.pk, "ended": ended.pk}
+    user = user_of(role)
+    may = role == "R"
+    for _ in (False, True):
+        client = Client()
+        client.force_login(user)
+        for route, row in MATRIX.items():
+            if not row.change or not route.startswith(J) or (role not in row.change):
+                continue
+            where = address(route, row, theirs).replace("kinds.add", "kinds.guarded")
+            before = fingerprint()
+            with transaction.atomic():
+                client.post(where, row.post(theirs) if callable(row.post) else {**row.post, "n": "3"})
+                changed = fingerprint() != before
+                transaction.set_rollback(True)
+            assert changed == may, where
+        user.user_permissions.add(Permission.objects.get(codename="change_group"))
+        user, may = User.objects.get(pk=user.pk), True

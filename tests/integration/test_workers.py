@@ -1,0 +1,145 @@
+"""What a worker tells of itself, and what it can be asked to do."""
+
+import signal
+import time
+import uuid
+
+import psutil
+import pytest
+
+from apps.jobs.api import Job, State, submit, submit_many
+from apps.jobs.models import Worker, WorkerRequest
+from apps.jobs.workers import Action, ask, ask_for_stack
+from tests import kinds, services
+from tests.stack import Stack, all_ended, wait_until
+
+pytestmark = pytest.mark.engine
+
+
+def living(node: str = "worker@test") -> Worker:
+    """The worker of this name."""
+    return Worker.objects.filter(node=node, stopped_at__isnull=True).latest("started_at")
+
+
+def answered(request: WorkerRequest | None, *, seconds: float = 30) -> WorkerRequest:
+    """The request, once the worker has said something."""
+    assert request is not None
+    wait_until(lambda: WorkerRequest.objects.get(pk=request.pk).answered_at, seconds=seconds, what=f"{request} is answered")
+    return WorkerRequest.objects.get(pk=request.pk)
+
+
+def running(kind: object, arguments: dict[str, object]) -> Job:
+    """A job of this kind that runs."""
+    job = submit(kind, arguments)
+    wait_until(lambda: Job.objects.get(pk=job.pk).state == State.RUNNING, what="it runs")
+    return job
+
+
+def test_a_worker_tells_of_its_processes_their_memory_and_what_they_run(stack: Stack) -> None:
+    worker = living()
+    assert (worker.host, worker.pid) == (psutil.Process().environ().get("HOSTNAME", worker.host), worker.pid)
+    assert "Celery 5." in worker.version
+    before = worker.ended
+    submit_many(kinds.add, [{"a": 1}] * 5)
+    submit(kinds.fails_with, {"error": "Abort"})
+    job = running(kinds.sleeps, {"seconds": 60})
+    wait_until(lambda: [p for p in living().vitals.get("processes", []) if p.get("job") == str(job.pk)], what="it tells")
+    worker = living()
+    main, *pool = worker.vitals["processes"]
+    assert main["pid"] == worker.pid
+    assert {process["pid"] for process in pool} == {process.pid for process in psutil.Process(worker.pid).children()}
+    assert all(process["rss"] > process["pss"] > 1_000_000 for process in pool)
+    (process,) = [process for process in pool if "job" in process]
+    assert process["kind"] == "kinds.sleeps"
+    wait_until(lambda: living().ended >= before + 6, what="it counts what ended")
+    assert living().failed >= 1
+
+
+def test_where_a_running_job_is(stack: Stack) -> None:
+    job = running(kinds.sleeps, {"seconds": 60})
+    answer = answered(ask_for_stack(job.pk, by="ann"))
+    assert answer.succeeded, answer.answer
+    assert answer.answer.startswith("The job's thread (most recent call last):")
+    assert "in sleeps" in answer.answer
+    assert "time.sleep(" in answer.answer
+    assert "runner.py" not in answer.answer
+    assert answer.asked_by == "ann"
+
+
+def test_a_job_that_does_not_run_has_no_stack(stack: Stack) -> None:
+    assert ask_for_stack(uuid.uuid4()) is None
+    assert ask_for_stack(submit(kinds.add, {"a": 1}, countdown=3600).pk) is None
+    answer = answered(ask(living().pk, Action.STACK, subject=str(uuid.uuid4())))
+    assert (answer.succeeded, answer.answer) == (False, "The job does not run on this worker any more.")
+
+
+def test_a_queue_is_paused_for_one_worker(bare: Stack) -> None:
+    bare.dispatcher()
+    bare.worker()
+    paused = living()
+    assert answered(ask(paused.pk, Action.PAUSE, subject="default")).succeeded
+    wait_until(lambda: living().paused == ["default"], what="it says so")
+    held = submit(kinds.add, {"a": 1})
+    other = submit(kinds.add, {"a": 1}, queue="other")
+    wait_until(lambda: Job.objects.get(pk=other.pk).state == State.SUCCEEDED, what="it consumes the other queue")
+    assert Job.objects.get(pk=held.pk).attempt == 0
+    bare.worker("worker-2")
+    wait_until(lambda: Job.objects.get(pk=held.pk).state == State.SUCCEEDED, what="another worker takes it")
+    assert Job.objects.get(pk=held.pk).worker == living("worker-2@test").pk
+    assert answered(ask(paused.pk, Action.RESUME, subject="default")).succeeded
+    bare.processes.pop().stop()
+    again = submit(kinds.add, {"a": 1})
+    wait_until(lambda: Job.objects.get(pk=again.pk).state == State.SUCCEEDED, what="it consumes it again")
+    assert not answered(ask(paused.pk, Action.PAUSE, subject="none")).succeeded
+
+
+def test_pool_processes_are_replaced_when_their_job_has_ended(bare: Stack) -> None:
+    bare.dispatcher()
+    worker = bare.worker()
+    submit_many(kinds.add, [{"a": 1}] * 50)
+    all_ended()
+    old = {process.pid for process in worker.children()}
+    job = running(kinds.sleeps, {"seconds": 3})
+    assert answered(ask(living().pk, Action.RESTART)).succeeded
+    wait_until(lambda: len({process.pid for process in worker.children()} - old) == 2, what="two new processes")
+    wait_until(lambda: not {process.pid for process in worker.children()} & old, what="and none of the old")
+    job.refresh_from_db()
+    assert (job.state, job.attempt) == (State.SUCCEEDED, 1)
+    submit_many(kinds.add, [{"a": 1}] * 50)
+    all_ended()
+    assert set(Job.objects.values_list("state", "attempt")) == {(State.SUCCEEDED, 1)}
+    assert "WorkerLostError" not in worker.text
+
+
+def test_a_worker_is_shut_down_while_the_broker_is_away(bare: Stack) -> None:
+    bare.dispatcher()
+    worker = bare.worker()
+    job = running(kinds.sleeps, {"seconds": 60})
+    try:
+        services.broker.kill()
+        stack = answered(ask_for_stack(job.pk))
+        assert "in sleeps" in stack.answer
+        request = ask(living().pk, Action.SHUTDOWN, by="ann")
+        assert worker.popen.wait(40) == 0
+    finally:
+        services.broker.start()
+    assert answered(request).succeeded
+    job.refresh_from_db()
+    assert (job.state, job.excused) == (State.PENDING, 1)
+    assert ask(Worker.objects.latest("started_at").pk, Action.SHUTDOWN) is None
+
+
+def test_a_frozen_process_is_named_and_the_worker_goes_on(bare: Stack) -> None:
+    bare.dispatcher()
+    worker = bare.worker()
+    job = running(kinds.sleeps, {"seconds": 60})
+    for process in worker.children():
+        process.send_signal(signal.SIGSTOP)
+    began = time.monotonic()
+    answer = answered(ask_for_stack(job.pk))
+    assert not answer.succeeded
+    assert "said nothing within 3 s" in answer.answer
+    assert time.monotonic() > began
+    for process in worker.children():
+        process.send_signal(signal.SIGCONT)
+    assert "in sleeps" in answered(ask_for_stack(job.pk)).answer
