@@ -4,15 +4,19 @@
 """
 
 import datetime as dt
+import uuid
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from django.db import connections
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
+from apps.jobs.blockers import Blocker, blocker
+from apps.jobs.limits import FAIR_GATE, QUEUE
 from apps.jobs.models import Attempt, Job, Leader, Queue, Worker
 from apps.jobs.statements.bounded import TookTooLong, at_most
 from apps.jobs.states import Outcome, State
+from apps.jobs.wording import span
 
 #: Jobs ahead are counted to this number, if that takes no longer (seconds).
 COUNTED, COUNT_BUDGET = 1_000, 0.05
@@ -26,6 +30,8 @@ class Reason(NamedTuple):
     remedy: str = ""
     #: It will not go on by itself.
     stuck: bool = False
+    #: Jobs that the text names, for links.
+    jobs: tuple[uuid.UUID, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,8 @@ class Situation:
     #: Jobs that go before it: of a pending one those of its queue that are due, of a queued one those in RabbitMQ. Counted to
     #: ``COUNTED``; ``None`` when that takes too long.
     ahead: int | None = None
+    #: What holds it back that has limits.
+    blocker: Blocker | None = None
 
 
 def living_workers(now: dt.datetime) -> QuerySet[Worker]:
@@ -67,6 +75,7 @@ def situation(job: Job, now: dt.datetime) -> Situation:
         last_outcome=last or "",
         ahead=_ahead(job, now),
         paused=Queue.objects.filter(name=job.queue, paused_at__isnull=False).first(),
+        blocker=blocker(job),
     )
 
 
@@ -81,6 +90,7 @@ def why(job: Job, around: Situation, now: dt.datetime) -> Reason | None:
             return (
                 _paused(around)
                 or _dispatcher(job, around)
+                or held(around.blocker)
                 or _workers(job, around)
                 or Reason(f"The dispatcher sends it next{_after(around, 'of its queue go before it')}; due", job.run_at)
             )
@@ -104,13 +114,15 @@ def _ahead(job: Job, now: dt.datetime) -> int | None:
     queue = Job.objects.filter(queue=job.queue, state=job.state).order_by()
     if job.state == State.QUEUED and job.queued_at:
         parts = [queue.filter(queued_at__lt=job.queued_at)]
-    elif job.state == State.PENDING and job.run_at <= now:
-        same = queue.filter(priority=job.priority)
-        parts = [
-            queue.filter(priority__lt=job.priority, run_at__lte=now),
-            same.filter(run_at__lt=job.run_at),
-            same.filter(run_at=job.run_at, pk__lt=job.pk),
-        ]
+    elif job.state == State.PENDING and job.run_at <= now and not job.held:
+        # As the two indexes of due jobs are, of those without limits and those with.
+        lanes = queue.filter(limits__isnull=True), queue.filter(limits__isnull=False, held="")
+        places = (
+            Q(priority__lt=job.priority, run_at__lte=now),
+            Q(priority=job.priority, run_at__lt=job.run_at),
+            Q(priority=job.priority, run_at=job.run_at, pk__lt=job.pk),
+        )
+        parts = [lane.filter(place) for lane in lanes for place in places]
     else:
         return None
     try:
@@ -155,6 +167,32 @@ def _paused(around: Situation) -> Reason | None:
 def _closed(around: Situation) -> Reason | None:
     """What RabbitMQ has of a drained queue still runs; of a paused one it does not."""
     return None if around.paused is None or around.paused.draining else _paused(around)
+
+
+def held(by: Blocker | None) -> Reason | None:
+    """What a job waits for that has limits."""
+    if by is None:
+        return None
+    others = f"; {by.ahead:,}{' or more' if by.ahead >= COUNTED else ''} wait before it" if by.ahead else ""
+    jobs = tuple(holder.id for holder in by.holders)
+    holder = by.holders[0] if by.holders else None
+    first = f"job {holder.id} ({holder.kind})" if holder else "no job"
+    if by.limit.key.startswith(f"{FAIR_GATE}:"):
+        return Reason(f"Waits for the turn of {by.name}: the tenants of a queue take turns{others}")
+    if by.limit.ordered:
+        text = f"In order of {by.name} behind {first}, which is {holder.state}" if holder else f"The next in order of {by.name}"
+        return Reason(text, jobs=jobs)
+    if by.taken < by.limit.slots:
+        return Reason(f"Waited for {by.name}, which is free now: the dispatcher looks within a second")
+    if by.limit.period is not None:
+        rate = f"{by.limit.slots:,} starts in {span(by.limit.period)}"
+        return Reason(f"The rate of {rate} for {by.name} is reached{others}; the next may start", by.free_at, jobs=jobs)
+    if by.limit.key.startswith("lock:"):
+        since = holder.since if holder else None
+        has = "which began" if since else "which is about to run"
+        return Reason(f"The lock {by.name} is taken{others}; it is with {first}, {has}", since, jobs=jobs)
+    whose = f"queue “{by.name}”" if by.limit.key.startswith(QUEUE) else by.name
+    return Reason(f"The limit of {by.limit.slots:,} at once for {whose} is reached{others}", jobs=jobs)
 
 
 def _dispatcher(job: Job, around: Situation) -> Reason | None:

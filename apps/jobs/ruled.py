@@ -1,6 +1,7 @@
 """What the rules of a kind or a submit (:mod:`apps.jobs.limits`) come to in the rows that a submit writes."""
 
 import datetime as dt
+import inspect
 import json
 import uuid
 from collections.abc import Mapping, Sequence
@@ -50,8 +51,11 @@ class Ruled:
         except LimitError as error:
             raise OptionError(kind.name, {error.option: error.reason}) from None
         except TypeError:
+            from apps.jobs.submit import submit
+
             unknown = next(name for name in rules if name not in Rule.__annotations__)
-            raise OptionError(kind.name, {unknown: f"is no option; {did_you_mean(unknown, Rule.__annotations__)}"}) from None
+            known = [*inspect.signature(submit).parameters, *Rule.__annotations__]
+            raise OptionError(kind.name, {unknown: f"is no option; {did_you_mean(unknown, known)}"}) from None
         if not (chosen.any or kind.rules.any or chosen.unique or columns["queue"] in conf().queue_limits):
             return None
         return cls(kind, chosen, columns)

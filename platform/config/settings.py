@@ -160,6 +160,8 @@ def _number(name: str, default: float) -> float:
 
 FURROW = {
     "QUEUES": [from_text(queue) for queue in env.list("FURROW_QUEUES", default=["default"])],
+    "QUEUE_LIMITS": env.dict("FURROW_QUEUE_LIMITS", cast={"value": int}, default={}),
+    "FAIR_WEIGHTS": env.dict("FURROW_FAIR_WEIGHTS", cast={"value": int}, default={}),
     "MODULES": env.list("FURROW_MODULES", default=["tasks"]),
     "MAX_ARGUMENT_BYTES": _number("FURROW_MAX_ARGUMENT_BYTES", 1024 * 1024),
     "MAX_UPLOAD_BYTES": _number("FURROW_MAX_UPLOAD_BYTES", 20 * 1024 * 1024),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from apps.jobs.api import Job, State, submit_many
+from apps.jobs.api import Job, State, submit, submit_many
 from apps.jobs.models import Hold
 from tests import kinds
 from tests.history import Event, at_most, in_order, never_together, read
@@ -46,3 +46,39 @@ def test_locks_limits_rates_and_order_hold_over_three_workers(bare: Stack, tmp_p
     wait_until(lambda: not Hold.objects.exists(), what="all slots were given back")
     assert not Job.objects.exclude(held="").exists()
     assert Counter(event.what for event in history if isinstance(event, Event))["begin"] == 129
+
+
+def test_a_tenants_jobs_do_not_wait_for_thousands_of_anothers(bare: Stack) -> None:
+    """By count: of the many at most a few windows went before the one that came last."""
+    many = submit_many(kinds.shared, [{"tenant": "large", "n": n} for n in range(8_000)])
+    bare.dispatcher()
+    bare.worker(processes=1)
+    wait_until(lambda: Job.objects.filter(pk__in=many[:2000], state=State.SUCCEEDED).count() > 200, seconds=60)
+    one = submit(kinds.shared, {"tenant": "small"})
+    wait_until(lambda: Job.objects.get(pk=one.pk).state == State.SUCCEEDED, seconds=60)
+    began = Job.objects.values_list("started_at", flat=True).get(pk=one.pk)
+    before = Job.objects.filter(pk__in=many, started_at__lt=began).count()
+    assert before < 6_000, before
+    Job.objects.filter(held="fair").delete()
+
+
+def test_a_program_that_only_inserts_gets_its_kinds_limits(bare: Stack, tmp_path: Path) -> None:
+    path = str(tmp_path / "history")
+    for n in range(12):
+        Job.objects.create(kind="kinds.locked", arguments={"account": n % 2, "path": path, "seconds": 0.02})
+    bare.dispatcher()
+    bare.worker(processes=3)
+    all_ended()
+    assert {job.limits[0]["key"] for job in Job.objects.all() if job.limits} == {"lock:account:0", "lock:account:1"}
+    never_together(read(path), "account:")
+
+
+def test_a_queues_own_limit(bare: Stack, tmp_path: Path) -> None:
+    path = str(tmp_path / "history")
+    limits = "other=2"
+    bare.dispatcher(FURROW_QUEUE_LIMITS=limits)
+    bare.worker(processes=4, FURROW_QUEUE_LIMITS=limits)
+    rows = [{"tenant": "t", "path": path, "seconds": 0.1} for _ in range(12)]
+    submit_many(kinds.crowded, rows, queue="other", concurrency=None, concurrency_key=None)
+    all_ended()
+    assert at_most(read(path), "tenant:") == 2

@@ -59,7 +59,7 @@ class Limited:
     def sort_out(self, jobs: Jobs) -> Jobs:
         """Those that may be sent as they are. To a job of another program, whose kind or queue has limits, they are written,
         and it waits for the next round."""
-        if self._own or (self._ruled and any(kind in self._ruled for _, kind in jobs)):
+        if jobs and (self._own or (self._ruled and any(kind in self._ruled for _, kind in jobs))):
             ruled = [id for id, kind in jobs if self._own or kind in self._ruled]
             rows = [self._rules(job) for job in Job.objects.filter(pk__in=ruled)]
             with transaction.atomic():
