@@ -12,7 +12,9 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from apps.jobs import statements
+from apps.jobs.blockers import blocker
 from apps.jobs.dispatcher.admission import Admission
+from apps.jobs.explain import Situation, why
 from apps.jobs.limits import Limit, from_json, row, to_json
 from apps.jobs.models import Hold, Job, Leader
 from apps.jobs.models.job import new_id
@@ -329,3 +331,37 @@ def test_of_many_admissions_of_one_slot_one_wins() -> None:
 def test_limits_in_json() -> None:
     limits = [LOCK, Limit("limit:t", 5, conflict="drop"), Limit("rate:r", 2, 60.0), Limit("order:ü", ordered=True)]
     assert from_json(to_json(limits)) == limits
+
+
+# --- in words -----------------------------------------------------------------------------------------------------------------
+
+
+def said(job: Job) -> str:
+    """Why this job waits, with a dispatcher and a worker that are well."""
+    job.refresh_from_db()
+    reason = why(job, Situation(blocker=blocker(job)), timezone.now())
+    assert reason is not None
+    return reason.text
+
+
+def test_why_a_job_is_held() -> None:
+    lock, limit, rate = LOCK, Limit("limit:tenant:x", 2), Limit("rate:m.f", 1, 60.0)
+    order, queue = Limit("order:customer:1", ordered=True), Limit("queue:default", 1)
+    first, second, third = (limited(lock) for _ in range(3))
+    crowd = [limited(limit) for _ in range(3)]
+    starts = [limited(rate) for _ in range(2)]
+    line = [limited(order) for _ in range(3)]
+    room = [limited(queue) for _ in range(2)]
+    gate = limited(fair="tenant:y")
+    admit()
+    run(first)
+    assert said(second) == f"The lock a is taken; it is with job {first.pk} (kinds.add), which began"
+    assert said(third) == f"The lock a is taken; 1 wait before it; it is with job {first.pk} (kinds.add), which began"
+    assert said(crowd[2]) == "The limit of 2 at once for tenant:x is reached"
+    assert said(starts[1]) == "The rate of 1 starts in 1 min for m.f is reached; the next may start"
+    assert said(line[2]) == f"In order of customer:1 behind job {line[0].pk} (kinds.add), which is pending"
+    assert said(room[1]) == "The limit of 1 at once for queue “default” is reached"
+    assert said(gate) == "Waits for the turn of tenant:y: the tenants of a queue take turns"
+    by = blocker(second)
+    assert by is not None
+    assert [holder.id for holder in by.holders] == [first.pk]
