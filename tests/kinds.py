@@ -397,3 +397,11 @@ def tagged() -> None:
 def keeps(word: Annotated[str, Secret], text: str = "") -> int:
     """Say how long the secret word is."""
     return len(word)
+
+
+@job(retry=ONCE)
+def chatters(lines: int, pause: float) -> None:
+    """Log a line now and then, every other one a warning."""
+    for number in range(lines):
+        current_job.log(f"line {number} {'odd' if number % 2 else 'even'}", level=30 if number % 2 else 20)
+        time.sleep(pause)

@@ -1,66 +1,15 @@
 """The main job's way, as a person sees it: log in, fill in the form, watch it run, find it in Flower."""
 
 import re
-from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 import pytest
-from deploy import packages
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from apps.jobs.api import Job, State
-from tests.stack import Stack, wait_until
+from tests.browser.conftest import PATIENCE
+from tests.stack import Stack
 
 pytestmark = pytest.mark.browser
-
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
-#: The longest wait for something to appear, in milliseconds.
-PATIENCE = 20_000
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """Debian's browser, headless; installed when it is missing."""
-    packages.ensure({"chromium": CHROMIUM})
-    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
-        # Playwright keeps an event loop in this thread, which Django takes for async code.
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def admin(chromium: Browser, stack: Stack) -> Iterator[Page]:
-    """A page that is logged in. Any request to elsewhere, and any error of a script, fails the test."""
-    user, password = stack.flower_auth
-    origins = {urlsplit(url).netloc for url in (stack.web_url, stack.flower_url)}
-    context = chromium.new_context(
-        viewport={"width": 1280, "height": 900}, http_credentials={"username": user, "password": password}
-    )
-    context.set_default_timeout(PATIENCE)
-    page = context.new_page()
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("request", lambda request: wrong.append(request.url) if _is_elsewhere(request.url, origins) else None)
-    wait_until(lambda: page.request.get(f"{stack.web_url}/health/ready").ok, what="the web server answers")
-    page.goto(f"{stack.web_url}/admin/")
-    page.fill("input[name=username]", stack.admin[0])
-    page.fill("input[name=password]", stack.admin[1])
-    page.click("button[type=submit]")
-    expect(page.locator("h1")).to_contain_text("Overview")
-    yield page
-    context.close()
-    assert not wrong
-
-
-def _is_elsewhere(url: str, origins: set[str]) -> bool:
-    parts = urlsplit(url)
-    return parts.scheme in ("http", "https", "ws", "wss") and parts.netloc not in origins
 
 
 def open_form(page: Page, kind: str) -> None:

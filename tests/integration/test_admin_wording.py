@@ -4,8 +4,12 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
+from django.test import Client
 
+from apps.jobs.api import submit
 from apps.jobs.wording import exact, label, moment, pretty_json, progress_bar, relative, shorten, span
+from tests import kinds
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=dt.UTC)
 
@@ -70,3 +74,23 @@ def test_pretty_json(text: Any, shown: str) -> None:
 def test_shorten() -> None:
     assert shorten("short\n  text") == "short text"
     assert len(shorten("x" * 1000, 80)) == 80
+
+
+@pytest.mark.django_db
+@pytest.mark.filterwarnings("ignore:No directory at")
+@pytest.mark.parametrize(
+    ("cookie", "zone"),
+    [
+        ("Europe/Berlin", "CE"),
+        ("Asia/Tokyo", "JST"),
+        ("", "UTC"),
+        ("../../etc/passwd", "UTC"),
+        ("No/Where", "UTC"),
+        ("x" * 99, "UTC"),
+    ],
+)
+def test_exact_times_are_in_the_zone_of_who_looks(client: Client, cookie: str, zone: str) -> None:
+    client.force_login(User.objects.create(username="ann", is_staff=True, is_superuser=True))
+    client.cookies["furrow_zone"] = cookie
+    job = submit(kinds.noop)
+    assert f" {zone}" in client.get(f"/admin/jobs/job/{job.pk}/change/").content.decode().split('title="2')[1][:40]

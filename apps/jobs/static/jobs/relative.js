@@ -19,6 +19,12 @@
     });
   }
 
+  // The server shows exact times in this zone from the next page on.
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (zone && !document.cookie.split("; ").includes(`furrow_zone=${zone}`)) {
+    document.cookie = `furrow_zone=${zone}; path=/; max-age=31536000; SameSite=Lax`;
+  }
+
   document.addEventListener("furrow:times", refresh);
   window.setInterval(() => { if (!document.hidden) refresh(); }, 1000);
 })();
