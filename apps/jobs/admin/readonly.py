@@ -2,16 +2,21 @@
 
 import uuid
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.admin import ShowFacets
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
+from django.utils.html import escape
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin, checkbox
+from unfold.decorators import display
 from unfold.views import ChangeList
 
 from apps.jobs.admin import keyset
@@ -54,8 +59,9 @@ class KeysetChangeList(ChangeList):
         self.paginator = KeysetPaginator(self.result_list, self.list_per_page)
 
     def _count(self, request: HttpRequest) -> tuple[int, bool]:
-        """A search is not counted: nobody knows without looking through everything."""
-        counted, exact = (None, False) if self.query else keyset.count(self.queryset)
+        """What took too long to find is not counted, nor a search: nobody knows without looking through everything."""
+        unknown = self.query or self.page.searched or self.page.gave_up
+        counted, exact = (None, False) if unknown else keyset.count(self.queryset)
         return counted or 0, exact
 
     def _place(self, request: HttpRequest) -> keyset.Place:
@@ -92,7 +98,7 @@ class ReadOnlyAdmin(ModelAdmin):
 
     actions: Any = None
     show_full_result_count = False
-    list_per_page = 50
+    list_per_page = 40
     list_max_show_all = 0
     list_filter_submit = True
     list_fullwidth = True
@@ -102,6 +108,11 @@ class ReadOnlyAdmin(ModelAdmin):
     #: Columns that a search looks through; and those that hold a UUID to be met exactly.
     search_texts: tuple[str, ...] = ()
     search_ids: tuple[str, ...] = ("id",)
+
+    @display(description=ModelAdmin.action_checkbox.short_description)
+    def action_checkbox(self, row: Any) -> str:
+        """The box before each row: the theme's, without rendering its template each time."""
+        return SafeString(_box().replace("KEY", escape(str(row.pk))))
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
         """The class of the list."""
@@ -134,6 +145,11 @@ class ReadOnlyAdmin(ModelAdmin):
     def prepare_search(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Annotate what the search looks through."""
         return queryset
+
+
+@cache
+def _box() -> SafeString:
+    return SafeString(checkbox.render(ACTION_CHECKBOX_NAME, "KEY"))
 
 
 def _any(lookups: Iterable[str], value: Any) -> Q:

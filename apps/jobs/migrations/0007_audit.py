@@ -31,11 +31,17 @@ class Migration(migrations.Migration):
             models.Index(
                 fields=["state", "-id"],
                 name="job_unwell",
-                condition=models.Q(state__in=[State.FAILED, State.CANCELLED]),
+                condition=models.Q(state__in=[State.FAILED, State.CANCELLED, State.WAITING]),
             ),
         ),
         migrations.AddIndex(
             "job", models.Index(fields=["again_of"], name="job_again", condition=models.Q(again_of__isnull=False))
+        ),
+        migrations.AddIndex(
+            "job",
+            models.Index(
+                fields=["submitted_by", "-id"], name="job_submitter", condition=models.Q(submitted_by__isnull=False)
+            ),
         ),
         migrations.RunPython(index_tags, drop_index),
         migrations.CreateModel(

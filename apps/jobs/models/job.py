@@ -145,8 +145,13 @@ class Job(models.Model):
             models.Index(fields=["state", "finished_at"], name="job_finished", condition=Q(finished_at__isnull=False)),
             models.Index(fields=["batch", "state"], name="job_batch", condition=Q(batch__isnull=False)),
             models.Index(fields=["kind", "-id"], name="job_kind"),
-            # The admin's: what did not go well, newest first, and what repeats a job. Tags have an index in the migration.
-            models.Index(fields=["state", "-id"], name="job_unwell", condition=Q(state__in=[State.FAILED, State.CANCELLED])),
+            # The admin's: what did not go well, newest first; who submitted; what repeats a job. Tags': in the migration.
+            models.Index(
+                fields=["state", "-id"],
+                name="job_unwell",
+                condition=Q(state__in=[State.FAILED, State.CANCELLED, State.WAITING]),
+            ),
+            models.Index(fields=["submitted_by", "-id"], name="job_submitter", condition=Q(submitted_by__isnull=False)),
             models.Index(fields=["again_of"], name="job_again", condition=Q(again_of__isnull=False)),
             # The errors page's: what failed alike.
             models.Index(fields=["signature", "-id"], name="job_signature", condition=Q(state=State.FAILED)),

@@ -66,9 +66,10 @@
   }
 
   async function follow() {
+    const begun = performance.now();
     try {
       await look();
-      pause = INTERVAL;
+      pause = Math.min(LONGEST, Math.max(INTERVAL, 10 * (performance.now() - begun)));  // a slow search is not asked for often
       sign.classList.remove("fw-lost");
     } catch (error) {
       pause = Math.min(pause * 2, LONGEST);
