@@ -405,3 +405,16 @@ def chatters(lines: int, pause: float) -> None:
     for number in range(lines):
         current_job.log(f"line {number} {'odd' if number % 2 else 'even'}", level=30 if number % 2 else 20)
         time.sleep(pause)
+
+
+@job
+def hostile(text: str, number: int = 0, token: Annotated[str, Secret] = "") -> str:
+    """Say <b>hello</b>\x1b[31m \u202eback to front.
+
+    <script>document.title = 'owned'</script> {{ 7 * 7 }} {% now "Y" %}
+
+    Args:
+        text: "quoted" <i>and</i> not.
+        token: what nobody sees.
+    """
+    return text

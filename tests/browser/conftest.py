@@ -57,7 +57,7 @@ def _logged_in(chromium: Browser, stack: Stack, name: str, word: str) -> Iterato
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
     wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("pageerror", lambda error: wrong.append(f"{error}\n{error.stack}"))
     page.on("request", lambda request: wrong.append(request.url) if _is_elsewhere(request.url, origins) else None)
     wait_until(lambda: page.request.get(f"{stack.web_url}/health/ready").ok, what="the web server answers")
     page.goto(f"{stack.web_url}/admin/")

@@ -90,11 +90,9 @@ class SubmitForm(forms.Form):
         try:
             for name, value in given.items():
                 if isinstance(value, UploadedFile | EarlierFile):
-                    kept[name] = _keep(self.id, value)
+                    kept[name] = self._keep(name, value)
             options = chosen_options(self.cleaned_data)
             job = submit(self.kind, {**plain, **kept}, id=self.id, submitted_by=self.user, **options)
-        except FileNotFoundError as error:
-            raise SubmitError(self.kind.name, {name: f"the earlier job's file is gone ({error}): choose one"}) from None
         except BaseException as error:
             uploads.discard(kept.values())
             if isinstance(error, SubmitError) and "id" in error.fields and (earlier := self._submitted_before(checked)):
@@ -104,6 +102,15 @@ class SubmitForm(forms.Form):
             uploads.discard(kept.values())
             self.was_there = True
         return job
+
+    def _keep(self, name: str, file: "UploadedFile[Any] | EarlierFile") -> str:
+        """The file's name in the storage."""
+        if isinstance(file, UploadedFile):
+            return uploads.save(self.id, file, file.name or "")
+        try:
+            return uploads.copy(self.id, file.name)
+        except FileNotFoundError:
+            raise SubmitError(self.kind.name, {name: "the earlier job's file is gone: choose one"}) from None
 
     def _submitted_before(self, checked: Mapping[str, Any]) -> Job | None:
         """The job that this form made; if other arguments were filled in since (the browser's *back*), it makes another."""
@@ -148,12 +155,6 @@ def form_id(data: Any) -> uuid.UUID:
 def _stand_in(value: Any) -> Any:
     """What stands for a file while the arguments are validated: a name as it will be."""
     return f"{uploads.FOLDER}/{uuid.UUID(int=0)}/file" if isinstance(value, UploadedFile | EarlierFile) else value
-
-
-def _keep(job_id: uuid.UUID, file: "UploadedFile[Any] | EarlierFile") -> str:
-    if isinstance(file, EarlierFile):
-        return uploads.copy(job_id, file.name)
-    return uploads.save(job_id, file, file.name or "")
 
 
 def _without(arguments: Any, names: list[str]) -> Any:

@@ -18,7 +18,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from apps.jobs import uploads
 from apps.jobs.admin.arguments import argument_fields
 from apps.jobs.admin.fields import LONG
-from apps.jobs.admin.file_field import FileField
+from apps.jobs.admin.file_field import FileField, FileWidget
 from apps.jobs.admin.forms import FORM_ID
 from apps.jobs.admin.options import OPTION, chosen_options, option_fields
 from apps.jobs.admin.table import MAX_BYTES, MAX_ROWS, Table, read_csv
@@ -51,7 +51,7 @@ class TableForm(forms.Form):
             allow_empty_file=True,
             help_text=f"UTF-8 (or UTF-16 with a mark), at most {MAX_ROWS:,} rows and {MAX_BYTES // 1024**2} MiB. "
             "The first line has the arguments' names.",
-            widget=forms.FileInput({"class": "fw-file", "accept": ".csv,.tsv,.txt,text/csv"}),
+            widget=FileWidget({"class": "fw-file", "accept": ".csv,.tsv,.txt,text/csv"}),
         )
         self.fields["text"] = forms.CharField(
             label="or paste it here",
