@@ -32,7 +32,7 @@ from apps.jobs.secret import masked
 from apps.jobs.submit import submit, submit_many
 
 #: Rows of a good table, and problems of a bad one, that the page shows.
-SHOWN_ROWS, SHOWN_PROBLEMS = 20, 100
+SHOWN_ROWS, SHOWN_PROBLEMS = 12, 100
 FILE = "rows.csv"
 _signer = signing.Signer(salt="furrow.table")
 
@@ -141,6 +141,10 @@ class TableForm(forms.Form):
     def chosen(self) -> list[tuple[str, str]]:
         """The options as they were chosen, by the names of their inputs, for the second step."""
         return [(field.html_name, str(field.value() or "")) for field in self.options()]
+
+    def chosen_words(self) -> list[tuple[str, str]]:
+        """The options that were chosen, by their labels."""
+        return [(str(field.label), str(field.value())) for field in self.options() if field.value()]
 
     def preview(self) -> dict[str, Any]:
         """The first rows: columns, and for each row its line and the texts of its cells."""
