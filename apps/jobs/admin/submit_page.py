@@ -16,7 +16,7 @@ from apps.jobs import wording
 from apps.jobs.admin import docstrings, row_field
 from apps.jobs.admin.forms import FORM_ID, SubmitForm
 from apps.jobs.admin.options import OPTION
-from apps.jobs.admin.table_page import TableForm, table_columns
+from apps.jobs.admin.table_page import TableForm, table_columns, takes_tables
 from apps.jobs.conf import conf
 from apps.jobs.errors import UnknownKind
 from apps.jobs.kind_figures import KindFigures, by_kind
@@ -121,6 +121,7 @@ def _facts(kind: Kind) -> dict[str, Any]:
     """What the page says of a kind. Not the kind itself: a template calls what can be called, and a kind runs its handler."""
     return {
         "name": kind.name,
+        "takes_tables": takes_tables(kind),
         "attempts": kind.retry.max_attempts,
         "limit": kind.timeout or kind.soft_timeout,
         "expires": kind.expires.total_seconds() if kind.expires else None,

@@ -171,6 +171,12 @@ def table_columns(kind: Kind) -> dict[str, bool]:
     return {name: field.must_be_filled for name, field in shown.items() if not isinstance(field, FileField)}
 
 
+def takes_tables(kind: Kind) -> bool:
+    """Jobs of this kind can come from a table: nothing that it needs is a file or secret."""
+    fields = argument_fields(kind)
+    return all(name in table_columns(kind) for name, field in fields.items() if field.must_be_filled) and bool(fields)
+
+
 def _cell(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= LONG else text[: LONG - 1] + "…"
