@@ -8,10 +8,10 @@ from django.core.files.storage import default_storage
 from playwright.sync_api import Page, expect
 
 from apps.jobs.api import Job
+from tests.browser.conftest import PATIENCE
 from tests.stack import Stack
 
 pytestmark = pytest.mark.browser
-PATIENCE = 20_000
 FORM = "/admin/jobs/job/submit/{}/"
 
 
