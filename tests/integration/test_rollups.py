@@ -109,13 +109,13 @@ def test_what_ends_before_it_begins_is_counted() -> None:
 
 
 @pytest.mark.django_db
-def test_rolling_keeps_the_sums_and_forgets_what_is_old() -> None:
+def test_rolling_keeps_the_sums_and_forgets_old_errors() -> None:
     settle(*[settlement(running()) for _ in range(5)], settlement(running(), State.FAILED, Outcome.FAILED, signature="s"))
     before, now = counts(), time.time()
     total = Rollup.objects.aggregate(Sum("total"))["total__sum"]
-    for ago, seconds in [(0, 5), (300, 60), (3 * 3600, 600), (3 * 86400, 3600)]:
+    for ago, seconds in [(0, 5), (300, 60), (3 * 3600, 600), (3 * 86400, 3600), (50 * 86400, 0)]:
         Rollup.objects.update(at=now - ago)
-        ErrorCount.objects.update(at=now - ago)
+        ErrorCount.objects.update(at=now - min(ago, conf().keep_failed - 3600))
         Roll().run_once()
         assert set(Rollup.objects.values_list("seconds", flat=True)) == {seconds}
         assert counts() == before
@@ -123,10 +123,11 @@ def test_rolling_keeps_the_sums_and_forgets_what_is_old() -> None:
         assert ErrorCount.objects.aggregate(Sum("runs"), Sum("jobs")) == {"runs__sum": 1, "jobs__sum": 1}
     assert set(Rollup.objects.values_list("worker", "writer")) == {(uuid.UUID(int=0), 0)}
     old = int(now - conf().keep_failed) - 7200
-    Rollup.objects.update(at=old)
     ErrorCount.objects.update(at=old)
     Roll().run_once()
-    assert not any(model.objects.exists() for model in (Rollup, ErrorCount, ErrorGroup))
+    assert not ErrorCount.objects.exists()
+    assert not ErrorGroup.objects.exists()
+    assert counts() == before
 
 
 @pytest.mark.django_db

@@ -1,4 +1,4 @@
-"""Roll: what was counted within seconds becomes minutes, then hours, and is deleted when its jobs are."""
+"""Roll: what was counted within seconds becomes minutes, then hours; errors are forgotten when their jobs are."""
 
 import time
 
@@ -6,7 +6,7 @@ from django.db import connection, transaction
 
 from apps.jobs import statements
 from apps.jobs.conf import conf
-from apps.jobs.models import ErrorCount, ErrorGroup, Rollup
+from apps.jobs.models import ErrorCount, ErrorGroup
 
 
 class Roll:
@@ -19,7 +19,6 @@ class Roll:
         with transaction.atomic():
             rolled: int = statements.on(connection).roll(connection)
         forgotten = int(time.time() - conf().keep_failed)
-        Rollup.objects.filter(at__lt=forgotten).delete()
         if ErrorCount.objects.filter(at__lt=forgotten).delete()[0]:
             ErrorGroup.objects.exclude(signature__in=ErrorCount.objects.values("signature")).delete()
         return rolled

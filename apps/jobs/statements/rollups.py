@@ -22,7 +22,7 @@ SPAN = 5
 
 
 class Grain(NamedTuple):
-    """Spans of ``seconds`` that began ``after`` seconds ago or earlier are rolled into those of ``into`` seconds."""
+    """Spans of ``seconds`` that began ``after`` seconds ago or earlier are rolled into those of ``into`` seconds (0: one)."""
 
     seconds: int
     after: int
@@ -30,15 +30,22 @@ class Grain(NamedTuple):
     keeps_worker: bool
 
 
-#: In this order. A chart of an hour has minutes, one of a day has ten minutes, one of a month has hours.
+#: In this order. A chart of an hour has minutes, one of a day has ten minutes, one of a month has hours; what is older is kept
+#: as sums alone, so that totals never shrink.
 GRAINS = (
     Grain(SPAN, 3 * 60, 60, True),
     Grain(60, 2 * 3600, 600, False),
     Grain(600, 2 * 86400, 3600, False),
+    Grain(3600, 40 * 86400, 0, False),
 )
 
 
 def before(grain: Grain, now: float | None = None) -> int:
     """Spans of this grain that begin before this time (seconds since the epoch) are rolled: whole ones of the next."""
-    moment = (time.time() if now is None else now) - grain.after
-    return int(moment // grain.into) * grain.into
+    moment, whole = (time.time() if now is None else now) - grain.after, grain.into or grain.seconds
+    return int(moment // whole) * whole
+
+
+def begin(grain: Grain) -> str:
+    """An SQL expression: when the span begins into which a row is rolled."""
+    return f"at - at %% {grain.into}" if grain.into else "0"

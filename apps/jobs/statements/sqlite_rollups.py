@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
-from apps.jobs.statements.rollups import BOUNDS, GRAINS, SPAN, TIMELESS, WAIT, before
+from apps.jobs.statements.rollups import BOUNDS, GRAINS, SPAN, TIMELESS, WAIT, before, begin
 
 _NOBODY = "0" * 32
 _KEY = "at, seconds, kind, queue, worker, writer, measure, bucket"
@@ -86,7 +86,7 @@ def roll(connection: Connection) -> int:
     with connection.cursor() as cursor:
         for grain in GRAINS:
             worker = "worker" if grain.keeps_worker else f"'{_NOBODY}'"
-            key = f"at - at %% {grain.into}, {grain.into}, kind"
+            key = f"{begin(grain)}, {grain.into}, kind"
             old = "WHERE seconds = %s AND at < %s"
             cursor.execute(
                 f"""INSERT INTO jobs_rollup ({_KEY}, count, total)

@@ -6,7 +6,7 @@ from typing import LiteralString
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from apps.jobs.statements.postgresql.link import plain, raw
-from apps.jobs.statements.rollups import BOUNDS, GRAINS, SPAN, TIMELESS, WAIT, before
+from apps.jobs.statements.rollups import BOUNDS, GRAINS, SPAN, TIMELESS, WAIT, before, begin
 
 _NOBODY = "'00000000-0000-0000-0000-000000000000'::uuid"
 _AT = f"floor(date_part('epoch', statement_timestamp()) / {SPAN})::bigint * {SPAN}, {SPAN}"
@@ -55,7 +55,7 @@ def roll(connection: Connection) -> int:
     rolled = 0
     for grain in GRAINS:
         worker = "worker" if grain.keeps_worker else _NOBODY
-        key = f"at - at %% {grain.into}, {grain.into}, kind"
+        key = f"{begin(grain)}, {grain.into}, kind"
         rolled += _moved(
             connection,
             f"DELETE FROM jobs_rollup WHERE seconds = %s AND at < %s RETURNING {_KEY}, count, total",
