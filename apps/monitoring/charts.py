@@ -16,10 +16,19 @@ class Bar:
     """One step, in the drawing's units."""
 
     x: int
-    y: float  #: where the part above the line begins
-    ended: float  #: its height
-    failed: float  #: the depth of the part below
+    ended: float  #: height above the line
+    failed: float  #: depth below it
     text: str  #: what it says when pointed at
+
+    @property
+    def up(self) -> str:
+        """The part above the line, as SVG's path."""
+        return f"M{self.x} {ABOVE}v-{self.ended:g}h{STEP - 1}v{self.ended:g}z" if self.ended else ""
+
+    @property
+    def down(self) -> str:
+        """The part below."""
+        return f"M{self.x} {ABOVE}v{self.failed:g}h{STEP - 1}v-{self.failed:g}z" if self.failed else ""
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,16 @@ class Chart:
     #: For the template.
     above, height, step = ABOVE, ABOVE + BELOW, STEP
 
+    @property
+    def up(self) -> str:
+        """All that ended, as SVG's path."""
+        return "".join(bar.up for bar in self.bars)
+
+    @property
+    def down(self) -> str:
+        """All that failed."""
+        return "".join(bar.down for bar in self.bars)
+
 
 def chart(title: str, points: list[Point], seconds: int, *, labels: int = 5) -> Chart:
     """Of steps of so many seconds; heights are numbers a minute."""
@@ -46,7 +65,7 @@ def chart(title: str, points: list[Point], seconds: int, *, labels: int = 5) -> 
     bars = []
     for number, point in enumerate(points):
         ended, failed = _height(point.ended, most_ended, ABOVE), _height(point.failures, most_failed, BELOW)
-        bars.append(Bar(number * STEP, ABOVE - ended, ended, failed, _text(point, seconds)))
+        bars.append(Bar(number * STEP, ended, failed, _text(point, seconds)))
     spots = [points[round(n * (len(points) - 1) / (labels - 1))].at for n in range(labels - 1)] if points else []
     return Chart(
         title,
@@ -83,8 +102,8 @@ def _text(point: Point, seconds: int) -> str:
 
 
 def sparkline(counts: list[int], *, height: int = 24, step: int = 4) -> dict[str, object]:
-    """Bars without words: ``{"width", "height", "bars": [(x, y, height)]}``."""
+    """Bars without words: ``width``, ``height`` and SVG's ``path``."""
     most = max(counts, default=0)
-    tall = [_height(count, most, height) for count in counts]
-    bars = [(number * step, round(height - tall[number], 1), tall[number]) for number in range(len(counts)) if counts[number]]
-    return {"width": len(counts) * step, "height": height, "bars": bars}
+    bars = [(number * step, _height(count, most, height)) for number, count in enumerate(counts) if count]
+    path = "".join(f"M{x} {height}v-{tall:g}h{step - 1}v{tall:g}z" for x, tall in bars)
+    return {"width": len(counts) * step, "height": height, "path": path}

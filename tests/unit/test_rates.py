@@ -56,6 +56,8 @@ def test_a_chart_has_a_bar_a_step_and_says_its_numbers() -> None:
     assert drawn.bars[10].text == "02:15: 1,200 succeeded"
     assert (drawn.bars[20].failed, drawn.bars[30].failed) == (BELOW / 2, BELOW)
     assert 0 < drawn.bars[40].ended < 2, "never so little that it cannot be seen"
+    assert drawn.up == "M60 80v-80h5v80zM120 80v-1.5h5v1.5zM240 80v-1.5h5v1.5z"
+    assert drawn.down == "M120 80v15h5v-15zM180 80v30h5v-30z"
     assert drawn.bars[0].text.endswith("nothing ended")
     assert drawn.labels == ["02:05", "02:20", "02:35", "02:49", "now"]
 
@@ -63,5 +65,5 @@ def test_a_chart_has_a_bar_a_step_and_says_its_numbers() -> None:
 def test_a_chart_of_nothing() -> None:
     drawn = chart("Last hour", [Point(NOW)] * 60, 60)
     assert not any(bar.ended or bar.failed for bar in drawn.bars)
-    assert sparkline([0] * 5)["bars"] == []
-    assert sparkline([0, 2, 4])["bars"] == [(4, 12, 12), (8, 0, 24)]
+    assert drawn.up == drawn.down == sparkline([0] * 5)["path"] == ""
+    assert sparkline([0, 2, 4])["path"] == "M4 24v-12h3v12zM8 24v-24h3v24z"
