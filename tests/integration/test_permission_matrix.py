@@ -64,6 +64,7 @@ ROWS: dict[str, Row] = {
     "": Row(),  # leads to the admin
     "health/live": Row(see="*"),
     "health/ready": Row(see="*"),
+    "metrics": Row(see=VIEWERS),
     "admin/": Row(see=STAFF),
     "admin/login/": Row(see="-"),
     "admin/logout/": Row(),
