@@ -12,7 +12,7 @@ DEPLOY := .venv/bin/python -m deploy
 # For commands that act on what runs already: installing first would be absurd.
 IF_INSTALLED := test -x .venv/bin/python || { echo "Nothing was started here; make up does that."; exit 0; };
 
-.PHONY: help demo up down status logs test check format bench-quick bench bench-cases bench-pages
+.PHONY: help demo up down status logs test check format bench-quick bench bench-cases bench-pages bench-locks
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -67,6 +67,9 @@ bench-cases: .venv/.runtime  ## Try what kills queue tables (20 minutes): .run/b
 
 bench-pages: .venv/.runtime  ## Time the admin's pages with a million jobs (five minutes the first time)
 	.venv/bin/python -m benchmarks.pages $(ARGS)
+
+bench-locks: .venv/.runtime  ## Time lock and unlock against redis-py and python-redis-lock (two minutes)
+	.venv/bin/python -m benchmarks.locks $(ARGS)
 
 .venv/.runtime: requirements.txt pyproject.toml
 	@$(LOCKED) $(MAKE) .install-runtime

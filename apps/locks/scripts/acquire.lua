@@ -11,8 +11,8 @@ local holder, lease, limit, ticket, offer = ARGV[1], tonumber(ARGV[2]), tonumber
 
 local epoch, number = epoch_of(KEYS[3])
 if not epoch then return { -1, number } end
-local slots, count, first = slots_of(state)
-redis.call('HSET', state, 'limit', ARGV[3])
+local slots, count, first, before = slots_of(state)
+if before ~= limit then redis.call('HSET', state, 'limit', ARGV[3]) end
 
 for slot, held in pairs(slots) do
   if held.holder == holder then
@@ -42,7 +42,7 @@ end
 
 count = serve(state, line, epoch, slots, count, limit, offer, holder)
 if count < limit then
-  redis.call('ZREM', line, holder)
+  if ticket ~= '' then redis.call('ZREM', line, holder) end
   local slot, held = grant(state, epoch, slots, limit, holder, lease)
   redis.call('SADD', KEYS[4], ARGV[5])
   return { 1, held.token, slot, held.since }

@@ -1,0 +1,1 @@
+"""What a lock costs: ours against redis-py's ``Lock`` and python-redis-lock, in one run."""
