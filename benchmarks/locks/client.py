@@ -37,7 +37,7 @@ def python_redis_lock(url: str, name: str) -> Callable[[], AbstractContextManage
     import redis_lock  # type: ignore[import-not-found]
 
     client = redis.Redis.from_url(url)
-    return lambda: redis_lock.Lock(client, name, expire=LEASE)  # type: ignore[no-any-return]
+    return lambda: redis_lock.Lock(client, name, expire=LEASE)
 
 
 def python_redis_lock_renewed(url: str, name: str) -> Callable[[], AbstractContextManager[Any]]:
@@ -46,7 +46,7 @@ def python_redis_lock_renewed(url: str, name: str) -> Callable[[], AbstractConte
     import redis_lock
 
     client = redis.Redis.from_url(url)
-    return lambda: redis_lock.Lock(client, name, expire=LEASE, auto_renewal=True)  # type: ignore[no-any-return]
+    return lambda: redis_lock.Lock(client, name, expire=LEASE, auto_renewal=True)
 
 
 PEERS = {
