@@ -129,13 +129,16 @@ class Stack:
             "web",
             [PYTHON, "-m", "gunicorn", "config.wsgi", "--bind", bind, "-k", "gthread", "--threads", "4"],
             FLOWER_URL=self.flower_url,
+            FLOWER_BASIC_AUTH=":".join(self.flower_auth),
         )
 
     def flower(self) -> Process:
         """Start Flower."""
         port = str(self._port("flower"))
         return self.start(
-            "flower", [*CELERY, "flower", "--address=127.0.0.1", f"--port={port}"], FLOWER_BASIC_AUTH=":".join(self.flower_auth)
+            "flower",
+            [*CELERY, "flower", "--conf=platform/config/flowerconfig.py", f"--port={port}"],
+            FLOWER_BASIC_AUTH=":".join(self.flower_auth),
         )
 
     @property
@@ -145,8 +148,8 @@ class Stack:
 
     @property
     def flower_url(self) -> str:
-        """Where Flower answers."""
-        return f"http://127.0.0.1:{self._port('flower')}"
+        """Where Flower itself answers; the door to it is below ``web_url``."""
+        return f"http://127.0.0.1:{self._port('flower')}/flower"
 
     def stop(self) -> None:
         """Stop what runs, gently first."""

@@ -184,7 +184,9 @@ STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(RUN_DIR / "static")))
 WHITENOISE_USE_FINDERS = True
 # Where files that were uploaded for jobs are kept. Never served: web, workers and dispatcher must share it.
 MEDIA_ROOT = Path(env.str("MEDIA_ROOT", default=str(RUN_DIR / "media")))
+# Where this process reaches Flower (with its prefix, /flower), and Flower's user:password; people reach it at /flower/.
 FLOWER_URL = env.str("FLOWER_URL", default="")
+FLOWER_BASIC_AUTH = env.str("FLOWER_BASIC_AUTH", default="")
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 LOGGING = {

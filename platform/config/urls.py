@@ -4,8 +4,13 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from apps.monitoring.flower import flower
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("", include("apps.monitoring.urls")),
     path("admin/", admin.site.urls),
+    path("flower", RedirectView.as_view(pattern_name="flower")),
+    path("flower/", flower, name="flower"),
+    path("flower/<path:path>", flower, name="flower"),
 ]

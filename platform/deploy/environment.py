@@ -93,7 +93,7 @@ def compose(run: Path, memory: Memory, stores: Mapping[str, str], environ: Mappi
     }
     settings = {name: environ.get(name) or value for name, value in generated.items()} | dict(stores)
     settings |= {"WEB_PORT": str(known["WEB_PORT"]), "FLOWER_PORT": str(known["FLOWER_PORT"])}
-    settings["FLOWER_URL"] = environ.get("FLOWER_URL") or f"http://127.0.0.1:{known['FLOWER_PORT']}"
+    settings["FLOWER_URL"] = environ.get("FLOWER_URL") or f"http://127.0.0.1:{known['FLOWER_PORT']}/flower"
     return settings
 
 

@@ -32,7 +32,7 @@ def checks(supervisor: Supervisor, environ: Mapping[str, str]) -> dict[str, Call
         "web": lambda: status(f"{web}/admin/login/") == 200,
         "dispatcher": lambda: supervisor.states().get("dispatcher") == "RUNNING",
         "worker": lambda: supervisor.states().get("worker") == "RUNNING" and worker_answers(environ),
-        "flower": lambda: status(flower) in (200, 401),
+        "flower": lambda: status(f"{flower}/flower/healthcheck") == 200,
     }
 
 

@@ -87,10 +87,10 @@ class Stack:
     def addresses(self) -> list[str]:
         """Where to look, and as whom to log in."""
         settings = self.told()
-        user, _, password = settings["FLOWER_BASIC_AUTH"].partition(":")
+        web = f"http://127.0.0.1:{settings['WEB_PORT']}"
         return [
-            f"Admin    http://127.0.0.1:{settings['WEB_PORT']}/admin/    login admin / {self.memory['admin_login']}",
-            f"Flower   {settings['FLOWER_URL']}    login {user} / {password}",
+            f"Admin    {web}/admin/    login admin / {self.memory['admin_login']}",
+            f"Flower   {web}/flower/   the same login",
         ]
 
     def _claim_folder(self) -> None:

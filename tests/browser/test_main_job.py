@@ -40,7 +40,7 @@ def test_a_job_is_submitted_by_its_form_seen_to_succeed_and_found_in_flower(admi
         stack.admin[0],
     )
     admin.get_by_role("link", name="Open in Flower").click()
-    assert admin.url == f"{stack.flower_url}/task/{job.pk}"
+    assert admin.url == f"{stack.web_url}/flower/task/{job.pk}"
     expect(admin.locator("body")).to_contain_text(str(job.pk))
     expect(admin.locator("body")).to_contain_text("SUCCESS")
 

@@ -139,11 +139,11 @@ def test_nothing_starts_before_what_it_needs(services: dict[str, Any]) -> None:
         assert needs[name]["rabbitmq"] == "service_healthy"
 
 
-def test_only_web_and_flower_are_published_and_only_on_loopback(services: dict[str, Any]) -> None:
+def test_only_web_is_published_and_only_on_loopback(services: dict[str, Any]) -> None:
     published = {name: json.dumps(service["ports"]) for name, service in services.items() if "ports" in service}
-    assert set(published) == {"web", "flower"}
+    assert set(published) == {"web"}
     assert all("127.0.0.1" in port for port in published.values())
-    assert {name for name, service in services.items() if "outside" in service["networks"]} == {"web", "worker", "flower"}
+    assert {name for name, service in services.items() if "outside" in service["networks"]} == {"web", "worker"}
 
 
 def test_our_containers_are_confined(services: dict[str, Any]) -> None:
@@ -162,7 +162,7 @@ def test_a_worker_has_time_to_stop(services: dict[str, Any]) -> None:
 
 def test_every_variable_is_one_that_is_read(services: dict[str, Any]) -> None:
     settings = (ROOT / "platform" / "config" / "settings.py").read_text()
-    known = set(re.findall(r'(?:env\.\w+|_number)\(\s*"(\w+)"', settings)) | {"FLOWER_BASIC_AUTH"}
+    known = set(re.findall(r'(?:env\.\w+|_number)\(\s*"(\w+)"', settings)) | {"FLOWER_ADDRESS"}
     for name in OURS:
         assert set(services[name]["environment"]) <= known, name
     example = (ROOT / ".env.example").read_text()

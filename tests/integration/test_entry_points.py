@@ -148,6 +148,8 @@ def test_flower_wants_credentials_and_lists_the_job_under_its_kind_and_id(stack:
     wait_until(lambda: get(url)[0] == 401, what="Flower asks who is there")
     assert get(url, ("flower", "wrong"))[0] == 401
     assert get(f"{stack.flower_url}/")[0] == 401
+    assert get(f"{stack.flower_url}/metrics")[0] == 401
+    assert get(f"{stack.flower_url}/metrics", stack.flower_auth)[0] == 200
     # Flower knows what was told since it has been listening.
     job = submit(kinds.add, {"a": 1})
     wait_until(lambda: Job.objects.filter(pk=job.pk, state=State.SUCCEEDED).exists())

@@ -71,7 +71,8 @@ def test_a_stack_comes_up_outlives_crashes_and_goes_down(shell: Shell, foreign: 
     assert (shell.run / "env").stat().st_mode & 0o777 == 0o600
     assert settings["REDIS_URL"] == foreign.url
     assert health.status(f"http://127.0.0.1:{settings['WEB_PORT']}/admin/login/") == 200
-    assert health.status(settings["FLOWER_URL"]) == 401
+    assert health.status(settings["FLOWER_URL"] + "/") == 401
+    assert health.status(settings["FLOWER_URL"] + "/metrics") == 401
 
     running = shell.marked()
     assert running >= {shell.pid("supervisord.json")}

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db.models import TextField
 from django.db.models.functions import Cast
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 
 from apps.jobs import wording
@@ -52,7 +53,7 @@ def body(request: HttpRequest, job: Any, *, may_act: bool) -> dict[str, Any]:
         "snoozes": SNOOZES,
         "may_submit": may_submit(request.user, job.kind),
         "kind_known": known,
-        "flower_link": f"{settings.FLOWER_URL.rstrip('/')}/task/{job.pk}" if settings.FLOWER_URL else "",
+        "flower_link": _flower_link(request, job),
     }
 
 
@@ -86,6 +87,12 @@ def whole_text(job: Job, column: str) -> str:
     """A JSON column's whole text."""
     rows = Job.objects.filter(pk=job.pk).annotate(text=Cast(column, TextField()))
     return rows.values_list("text", flat=True).first() or "null"
+
+
+def _flower_link(request: HttpRequest, job: Job) -> str:
+    """For who may see Flower, if there is one."""
+    shows = bool(settings.FLOWER_URL) and request.user.has_perm("monitoring.view_flower")
+    return reverse("flower", kwargs={"path": f"task/{job.pk}"}) if shows else ""
 
 
 def _is_registered(name: str) -> bool:

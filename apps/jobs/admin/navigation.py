@@ -93,5 +93,4 @@ def _model(request: HttpRequest, title: str, icon: str, app: str, model: str) ->
 def _flower(request: HttpRequest) -> list[dict[str, Any]]:
     if not settings.FLOWER_URL:
         return []
-    link = settings.FLOWER_URL.rstrip("/") + "/"
-    return [_item(request, "Flower", "local_florist", link, "jobs.view_worker", active=False)]
+    return [_item(request, "Flower", "local_florist", reverse("flower"), "monitoring.view_flower")]
