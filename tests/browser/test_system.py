@@ -47,7 +47,7 @@ def test_a_running_job_says_where_it_is_and_a_worker_leaves_a_queue(admin: Page,
     expect(row.get_by_role("button", name="Pause here")).to_be_visible()
     admin.once("dialog", lambda dialog: dialog.accept())
     admin.get_by_role("button", name="Replace processes").click()
-    expect(admin.locator("li", has_text="Replace its pool processes")).to_contain_text("done")
+    expect(admin.locator("#content li", has_text="Replace its pool processes")).to_contain_text("done")
     assert set(WorkerRequest.objects.values_list("succeeded", flat=True)) == {True}
 
 
