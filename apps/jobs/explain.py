@@ -6,13 +6,14 @@
 import datetime as dt
 import uuid
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connections
 from django.db.models import Q, QuerySet
 
 from apps.jobs.blockers import Blocker, blocker
 from apps.jobs.limits import FAIR_GATE, QUEUE
+from apps.jobs.conf import conf
 from apps.jobs.models import Attempt, Job, Leader, Queue, Worker
 from apps.jobs.statements.bounded import TookTooLong, at_most
 from apps.jobs.states import Outcome, State
@@ -53,6 +54,9 @@ class Situation:
     ahead: int | None = None
     #: What holds it back that has limits.
     blocker: Blocker | None = None
+    #: A job of the same key that runs, in a queue with partitions; and that key's argument.
+    before: Job | None = None
+    key: str = ""
 
 
 def living_workers(now: dt.datetime) -> QuerySet[Worker]:
@@ -76,7 +80,17 @@ def situation(job: Job, now: dt.datetime) -> Situation:
         ahead=_ahead(job, now),
         paused=Queue.objects.filter(name=job.queue, paused_at__isnull=False).first(),
         blocker=blocker(job),
+        **_line(job),
     )
+
+
+def _line(job: Job) -> dict[str, Any]:
+    """Who is before it in its line, in a queue with partitions."""
+    parted = conf().partitioned.get(job.queue)
+    if parted is None or job.state != State.QUEUED or (value := job.arguments.get(parted.key)) is None:
+        return {}
+    same = Job.objects.filter(state=State.RUNNING, queue=job.queue, **{f"arguments__{parted.key}": value})
+    return {"before": same.order_by().exclude(pk=job.pk).first(), "key": parted.key}
 
 
 def why(job: Job, around: Situation, now: dt.datetime) -> Reason | None:
@@ -98,6 +112,7 @@ def why(job: Job, around: Situation, now: dt.datetime) -> Reason | None:
             return (
                 _closed(around)
                 or _workers(job, around)
+                or _behind(around)
                 or Reason(
                     f"In RabbitMQ{_after(around, 'were sent before it')}; a worker of queue “{job.queue}” takes it when it has "
                     "room; sent",
@@ -201,6 +216,12 @@ def _dispatcher(job: Job, around: Situation) -> Reason | None:
     if around.dispatcher_trouble:
         return Reason(f"Due, but the dispatcher has trouble: {around.dispatcher_trouble}; due", job.run_at, stuck=True)
     return None
+
+
+def _behind(around: Situation) -> Reason | None:
+    if around.before is None:
+        return None
+    return Reason(f"Jobs of one {around.key} run one after the other; job {around.before.pk} began", around.before.started_at)
 
 
 def _workers(job: Job, around: Situation) -> Reason | None:

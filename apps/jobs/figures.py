@@ -1,20 +1,33 @@
 """What stands in each queue right now, counted along indexes and to a limit: cheap with millions of jobs."""
 
 import datetime as dt
+import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
 
+from django.conf import settings
+from django.core.cache import cache
 from django.db import connection
 from django.db.models import Count
 
 from apps.jobs import statements
+from apps.jobs.broker import Held, Publisher
 from apps.jobs.conf import conf
+from apps.jobs.errors import BrokerError
 from apps.jobs.explain import living_workers
 from apps.jobs.models import Job, Queue, Worker
+from apps.jobs.partitions import share_out
 from apps.jobs.queues import paused_queues
 from apps.jobs.states import State
 
+logger = logging.getLogger(__name__)
+
 #: Jobs are counted up to this number; pages say "10,000+" beyond it.
 COUNTED = 10_000
+#: Seconds for which RabbitMQ's answer is kept.
+HOLDINGS_AGE = 3
 
 
 @dataclass
@@ -30,6 +43,7 @@ class QueueFigures:
     paused: Queue | None = None
     consumers: list[Worker] = field(default_factory=list)  #: living workers that consume it
     stopped: list[Worker] = field(default_factory=list)  #: those that were asked not to
+    partitions: list["PartitionFigures"] = field(default_factory=list)  #: when this queue alone was asked for
 
     @property
     def condition(self) -> str:
@@ -39,6 +53,46 @@ class QueueFigures:
         if not self.paused.draining:
             return "paused"
         return "draining" if self.queued or self.running else "drained"
+
+
+class PartitionFigures(NamedTuple):
+    """One partition of a queue."""
+
+    name: str
+    messages: int | None  #: in RabbitMQ, in no worker's hands; ``None`` when RabbitMQ does not answer
+    standing_by: int  #: workers that would take over
+    worker: Worker | None  #: whose it is; for seconds after workers came or went it may still be another's
+
+
+def partition_figures(queue: str, workers: Iterable[Worker]) -> list[PartitionFigures]:
+    """The partitions of a queue, of those of these workers that consume it; empty if it has none. RabbitMQ is asked every few
+    seconds at most."""
+    parted = conf().partitioned.get(queue)
+    if parted is None:
+        return []
+    held: dict[str, Held] = cache.get_or_set(f"furrow:holdings:{queue}", partial(_holdings, queue), HOLDINGS_AGE) or {}
+    by_id = {worker.pk: worker for worker in workers}
+    shares = share_out(parted.parts, by_id)
+    return [
+        PartitionFigures(
+            part,
+            held[part].messages if part in held else None,
+            max(held[part].consumers - 1, 0) if part in held else 0,
+            by_id[shares[part]] if part in shares else None,
+        )
+        for part in parted.parts
+    ]
+
+
+def _holdings(queue: str) -> dict[str, Held]:
+    publisher = Publisher(settings.BROKER_URL)
+    try:
+        return publisher.holdings(queue)
+    except BrokerError as error:
+        logger.info("RabbitMQ was not asked for the partitions of %s: %s", queue, error)
+        return {}
+    finally:
+        publisher.close()
 
 
 def queue_figures(now: dt.datetime, only: str | None = None) -> list[QueueFigures]:
@@ -57,4 +111,6 @@ def queue_figures(now: dt.datetime, only: str | None = None) -> list[QueueFigure
         queue.paused = paused.get(name)
         queue.consumers = [worker for worker in workers if name in worker.queues and name not in worker.paused]
         queue.stopped = [worker for worker in workers if name in worker.queues and name in worker.paused]
+    if only:
+        found[only].partitions = partition_figures(only, found[only].consumers)
     return list(found.values())

@@ -1,5 +1,6 @@
 """Queues with partitions: RabbitMQ's hash ring, and of each key one job at a time, in order."""
 
+import subprocess
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
@@ -13,6 +14,7 @@ from apps.jobs.api import Job, submit, submit_many
 from apps.jobs.broker import Publisher
 from apps.jobs.conf import conf
 from apps.jobs.errors import BrokerError
+from apps.jobs.models import Leader
 from apps.jobs.partitions import Queue
 from tests import kinds, services
 from tests.stack import Stack, all_ended, wait_until
@@ -148,3 +150,30 @@ def test_adding_a_partition_moves_few_keys_and_a_restart_or_a_deleted_partition_
     services.broker.ctl("stop_app")
     services.broker.ctl("start_app")
     assert where(publisher, keys) == eight
+
+
+def plugins(*arguments: str) -> None:
+    """What `rabbitmq-plugins <arguments>` does."""
+    script = Path(str(services.broker.binary())).with_name("rabbitmq-plugins")
+    command = [str(script), "--node", services.broker.node, *arguments]
+    subprocess.run(command, env=services.broker.environ(), cwd="/", check=True, capture_output=True, timeout=60)
+
+
+@pytest.mark.usefixtures("orders")
+def test_without_the_plugin_other_queues_go_on_and_the_remedy_is_said(bare: Stack, tmp_path: Path) -> None:
+    publisher = Publisher(services.broker.url)
+    publisher._open("orders").exchange_delete("furrow.orders")
+    publisher.close()
+    plugins("disable", "rabbitmq_consistent_hash_exchange")
+    try:
+        bare.dispatcher(**ENVIRON)
+        bare.worker(**ENVIRON)
+        held = submit(kinds.keyed, {"key": "k", "n": 7, "mark": str(tmp_path / "mark")}, queue="orders")
+        free = submit(kinds.add, {"a": 1}, queue="other")
+        wait_until(lambda: Job.objects.get(pk=free.pk).result == 2)
+        wait_until(lambda: Leader.objects.filter(trouble__contains="run rabbitmq-plugins enable").exists())
+        assert Job.objects.get(pk=held.pk).state == "pending"
+    finally:
+        plugins("enable", "rabbitmq_consistent_hash_exchange")
+    wait_until(lambda: Job.objects.get(pk=held.pk).result == 7)
+    wait_until(lambda: not Leader.objects.exclude(trouble="").exists())

@@ -30,7 +30,7 @@ def unended(connection: Connection, ids: Collection[str]) -> set[str]:
 
 
 def workers_of(connection: Connection, queue: str) -> list[uuid.UUID]:
-    """The living workers that consume this queue."""
+    """The living workers that consume this queue, and were not asked to leave it."""
     now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
     with connection.cursor() as cursor:
         cursor.execute(

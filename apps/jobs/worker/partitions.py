@@ -27,6 +27,7 @@ from apps.jobs.partitions import Queue, share_out
 from apps.jobs.statements import Claimed
 from apps.jobs.worker.crew import Crew
 from apps.jobs.worker.dead import DeadMessages
+from apps.jobs.worker.intake import Intake
 from apps.jobs.worker.lines import Arrived, Lines
 
 logger = logging.getLogger(__name__)
@@ -44,8 +45,9 @@ MISSING = 2.0
 class Partitions:
     """One for the life of a worker; without a queue that has partitions it does nothing."""
 
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, crew: Crew, intake: Intake) -> None:
         self.crew = crew
+        self._intake = intake
         self._queues = conf().partitioned
         self._channels: dict[str, Any] = {}  # by partition
         self._lines = Lines()

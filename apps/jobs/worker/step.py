@@ -60,7 +60,7 @@ class JobWorker(bootsteps.StartStopStep):
         self.events = Events(worker.hostname)
         self.crew = Crew(worker, self.ledger, self.events)
         self.intake = Intake(self.crew)
-        self.partitions = Partitions(self.crew)
+        self.partitions = Partitions(self.crew, self.intake)
         if conf().partitioned:
             self.crew.on_room = self._claim_more
         self.errands = Errands(worker, self.crew, self.intake)

@@ -26,7 +26,7 @@ def unended(connection: Connection, ids: Collection[str]) -> set[str]:
 
 
 def workers_of(connection: Connection, queue: str) -> list[uuid.UUID]:
-    """The living workers that consume this queue."""
+    """The living workers that consume this queue, and were not asked to leave it."""
     with raw(connection) as cursor:
         cursor.execute(
             """SELECT id FROM jobs_worker WHERE stopped_at IS NULL AND lease_until > clock_timestamp()
