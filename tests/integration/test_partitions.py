@@ -1,5 +1,6 @@
 """Queues with partitions: RabbitMQ's hash ring, and of each key one job at a time, in order."""
 
+import datetime as dt
 import subprocess
 import uuid
 from collections import Counter, defaultdict
@@ -8,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.utils import timezone
 from pytest_django import Settings
 
-from apps.jobs.api import Job, submit, submit_many
+from apps.jobs import statements
+from apps.jobs.api import Job, cancel, submit, submit_many
 from apps.jobs.broker import Publisher
 from apps.jobs.conf import conf
 from apps.jobs.errors import BrokerError
-from apps.jobs.models import Leader
+from apps.jobs.models import Leader, Worker
 from apps.jobs.partitions import Queue
 from tests import kinds, services
 from tests.stack import Stack, all_ended, wait_until
@@ -82,6 +86,30 @@ def test_jobs_of_a_key_run_one_at_a_time_and_in_order_also_over_retries(bare: St
     later = submit(kinds.keyed, {"key": None, "n": 1, "mark": str(mark)}, queue="orders")
     all_ended()
     assert Job.objects.get(pk=later.pk).result == 1
+
+
+@pytest.mark.engine
+@pytest.mark.django_db
+def test_what_the_database_is_asked() -> None:
+    sql = statements.on(connection)
+    keys: list[str | None] = ["a'b", "ü", None, "7"]
+    ids = [submit(kinds.keyed, {"key": key, "n": 7, "mark": ""}).pk for key in keys]
+    other = submit(kinds.add, {"a": 1}).pk
+    assert sql.partition_keys(connection, [*ids, other], "key") == {ids[0]: "a'b", ids[1]: "ü", ids[3]: "7"}
+    assert sql.partition_keys(connection, ids, "n") == dict.fromkeys(ids, "7")
+    cancel(ids[0])
+    nowhere = uuid.uuid4()
+    assert sql.unended(connection, [str(id) for id in (*ids, nowhere)]) == {str(id) for id in ids[1:]}
+    lease = timezone.now() + dt.timedelta(minutes=1)
+    rows: list[dict[str, Any]] = [
+        {"queues": ["default", "orders"]},
+        {"queues": ["orders"], "lease_until": timezone.now()},
+        {"queues": ["orders"], "stopped_at": timezone.now()},
+        {"queues": ["orders"], "paused": ["orders"]},
+        {"queues": ["orders.00"]},
+    ]
+    workers = [Worker.objects.create(**{"node": "w", "pid": 1, "processes": 1, "lease_until": lease, **row}) for row in rows]
+    assert sql.workers_of(connection, "orders") == [workers[0].pk]
 
 
 @pytest.fixture

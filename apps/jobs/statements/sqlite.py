@@ -42,6 +42,7 @@ from apps.jobs.statements.sqlite_holds import take as take
 from apps.jobs.statements.sqlite_holds import take_turns as take_turns
 from apps.jobs.statements.sqlite_holds import tenants as tenants
 from apps.jobs.statements.sqlite_holds import watched as watched
+from apps.jobs.statements.sqlite_partitions import partition_keys, unended, workers_of
 from apps.jobs.statements.sqlite_rollups import Settled, count, count_cancelled, roll
 from apps.jobs.statements.sqlite_times import bare as _hex
 from apps.jobs.statements.sqlite_times import now as _now
@@ -49,7 +50,7 @@ from apps.jobs.statements.sqlite_times import seconds as _seconds
 from apps.jobs.statements.sqlite_times import text as _text
 from apps.jobs.states import EXCUSED, Outcome, State
 
-__all__ = ["count_cancelled", "roll"]  # and what is defined here
+__all__ = ["count_cancelled", "partition_keys", "roll", "unended", "workers_of"]  # and what is defined here
 
 _NOTHING = Report()
 

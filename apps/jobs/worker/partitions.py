@@ -27,7 +27,6 @@ from apps.jobs.partitions import Queue, share_out
 from apps.jobs.statements import Claimed
 from apps.jobs.worker.crew import Crew
 from apps.jobs.worker.dead import DeadMessages
-from apps.jobs.worker.intake import Intake
 from apps.jobs.worker.lines import Arrived, Lines
 
 logger = logging.getLogger(__name__)
@@ -45,9 +44,8 @@ MISSING = 2.0
 class Partitions:
     """One for the life of a worker; without a queue that has partitions it does nothing."""
 
-    def __init__(self, crew: Crew, intake: Intake) -> None:
+    def __init__(self, crew: Crew) -> None:
         self.crew = crew
-        self._intake = intake
         self._queues = conf().partitioned
         self._channels: dict[str, Any] = {}  # by partition
         self._lines = Lines()
@@ -114,8 +112,8 @@ class Partitions:
             on_cancel=on_cancel,
         )
 
-    def _close(self, part: str) -> None:
-        """RabbitMQ gives all messages of this channel to the next consumer, in their order."""
+    def _close(self, part: str) -> bool:
+        """RabbitMQ gives all messages of this channel to the next consumer, in their order; ``False`` if it does not answer."""
         channel = self._channels.pop(part)
         self._lines.drop(part)
         self._misplaced.discard(part)
@@ -123,6 +121,15 @@ class Partitions:
             channel.close()
         except (amqp.AMQPError, OperationalError, OSError) as error:
             logger.debug("closing the channel of %s: %s", part, error)
+            return False
+        return True
+
+    def leave(self) -> None:
+        """This worker stops: others take its partitions over, and wait for what still runs here."""
+        for part in list(self._channels):
+            if not self._close(part):
+                break
+        self.drop()
 
     def drop(self) -> None:
         """The connection is gone, and with it the right to acknowledge: RabbitMQ gives these messages out again."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from celery import VERSION_BANNER as CELERY_VERSION
 from celery import bootsteps
+from celery.worker import state as celery_state
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
@@ -60,7 +61,7 @@ class JobWorker(bootsteps.StartStopStep):
         self.events = Events(worker.hostname)
         self.crew = Crew(worker, self.ledger, self.events)
         self.intake = Intake(self.crew)
-        self.partitions = Partitions(self.crew, self.intake)
+        self.partitions = Partitions(self.crew)
         if conf().partitioned:
             self.crew.on_room = self._claim_more
         self.errands = Errands(worker, self.crew, self.intake)
@@ -151,6 +152,11 @@ class JobReports(bootsteps.StartStopStep):
     """Registers the reports channel and the ticks with the event loop, again at every reconnect."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def stop(self, consumer: Any) -> None:
+        """At every reconnect, and at the end: then before running jobs get their grace."""
+        if celery_state.should_stop is not None or celery_state.should_terminate is not None:
+            consumer.controller.jobs.partitions.leave()
 
     def register_with_event_loop(self, consumer: Any, hub: Any) -> None:
         """Celery calls it when the loop starts."""

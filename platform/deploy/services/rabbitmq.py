@@ -21,12 +21,14 @@ from deploy.services.base import PORTS_TRIED, Service
 _USER = "furrow"
 _LOOPBACK = "{127,0,0,1}"
 
-# The write-ahead log of quorum queues is kept in memory up to its limit: 512 MiB by default.
+# The write-ahead log of quorum queues is kept in memory up to its limit: 512 MiB by default. A message of a queue with
+# partitions is acknowledged when its job has ended: that may take longer than half an hour.
 _CONFIG = """\
 listeners.tcp.1 = 127.0.0.1:{port}
 default_user = {user}
 default_pass = {password}
 raft.wal_max_size_bytes = 67108864
+consumer_timeout = 86400000
 log.console = false
 log.file = rabbit.log
 log.file.level = info
