@@ -11,7 +11,7 @@ from django.core.signals import setting_changed
 
 from apps.jobs.errors import did_you_mean
 from apps.jobs.limits import MOST_SLOTS
-from apps.jobs.partitions import Queue
+from apps.jobs.partitions import NO_LIMITS, Queue
 
 #: Celery's own queue, for the ordinary tasks of the project: no name for a job queue.
 CELERY_QUEUE = "celery"
@@ -77,12 +77,13 @@ def conf() -> Conf:
         if must := _must_be(known[key].name, known[key].type, value):
             raise ImproperlyConfigured(f"FURROW[{key!r}] is {value!r}: it must be {must}.")
     chosen = Conf(partitioned=partitioned, **{key.lower(): value for key, value in given.items()})
-    chosen = Conf(**{key.lower(): value for key, value in given.items()})
     for queue in chosen.queue_limits:
         if queue not in chosen.queues:
             raise ImproperlyConfigured(
                 f"FURROW['QUEUE_LIMITS'] names {queue!r}, which is no queue; {did_you_mean(queue, chosen.queues)}."
             )
+        if queue in chosen.partitioned:
+            raise ImproperlyConfigured(f"FURROW['QUEUE_LIMITS'] names {queue!r}: {NO_LIMITS}.")
     for queue in chosen.queues:
         if not _QUEUE_NAME.fullmatch(queue):
             raise ImproperlyConfigured(

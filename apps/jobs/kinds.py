@@ -20,6 +20,7 @@ from apps.jobs.conf import conf
 from apps.jobs.errors import KindError, UnknownKind, did_you_mean
 from apps.jobs.limits import LimitError, Rule, Rules
 from apps.jobs.models.job import DEFAULT_PRIORITY, HIGHEST_PRIORITY, LOWEST_PRIORITY, Job
+from apps.jobs.partitions import NO_LIMITS
 from apps.jobs.retry import RetryPolicy
 from apps.jobs.tags import tags_problem
 
@@ -73,6 +74,8 @@ class Kind:
         if lacking := self.lacks_key_of(self.queue):
             raise KindError(f"{self.name}: queue {self.queue!r} {lacking}.")
         self.rules = self._rules(rules)
+        if self.rules.any and self.queue in conf().partitioned:
+            raise KindError(f"{self.name}: queue {self.queue!r}: {NO_LIMITS}.")
         self.__name__, self.__doc__, self.__wrapped__ = handler.__name__, handler.__doc__, handler
         self.__module__ = handler.__module__
 

@@ -18,6 +18,7 @@ from apps.jobs.errors import NotUnique, OptionError, did_you_mean
 from apps.jobs.kinds import Kind
 from apps.jobs.limits import QUEUE, Limit, LimitError, Rule, Rules, Unique, row
 from apps.jobs.models import Job
+from apps.jobs.partitions import NO_LIMITS
 
 #: So many times a job with a unique key is tried to be inserted while others with that key come and go.
 TRIES = 20
@@ -56,6 +57,9 @@ class Ruled:
             unknown = next(name for name in rules if name not in Rule.__annotations__)
             known = [*inspect.signature(submit).parameters, *Rule.__annotations__]
             raise OptionError(kind.name, {unknown: f"is no option; {did_you_mean(unknown, known)}"}) from None
+            raise OptionError(kind.name, {unknown: f"is no option; {did_you_mean(unknown, Rule.__annotations__)}"}) from None
+        if chosen.any and columns["queue"] in conf().partitioned:
+            raise OptionError(kind.name, {"queue": f"{columns['queue']!r}: {NO_LIMITS}"})
         if not (chosen.any or kind.rules.any or chosen.unique or columns["queue"] in conf().queue_limits):
             return None
         return cls(kind, chosen, columns)

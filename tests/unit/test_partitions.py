@@ -80,6 +80,24 @@ def test_a_kind_without_the_key_is_refused_at_import_and_at_submit(settings: Set
     assert "add it to the handler, or choose another queue" in refused.value.fields["queue"]
 
 
+def test_limits_in_such_a_queue_are_refused(settings: Settings) -> None:
+    settings.FURROW = {"QUEUES": ["default", ORDERS], "QUEUE_LIMITS": {"orders": 3}}
+    with pytest.raises(ImproperlyConfigured, match=r"names 'orders': it has partitions, .*: leave the limit out"):
+        conf()
+    settings.FURROW = {"QUEUES": ["default", ORDERS]}
+
+    def bill(customer_id: int) -> None:
+        """Fits."""
+
+    bill.__qualname__ = bill.__name__
+    with pytest.raises(KindError, match="queue 'orders': it has partitions"):
+        Kind(bill, queue="orders", lock="{customer_id}")
+    kind = Kind(bill, queue="orders")
+    with pytest.raises(OptionError) as refused:
+        submit(kind, {"customer_id": 1}, lock="{customer_id}")
+    assert "could wait for each other" in refused.value.fields["queue"]
+
+
 def test_a_key_of_any_length_becomes_a_short_one_that_tells_nothing() -> None:
     assert len(routing_key("x" * 10_000)) == 32
     assert routing_key("anna") != routing_key("Anna")
