@@ -12,8 +12,8 @@ from django.db import connections
 from django.db.models import Q, QuerySet
 
 from apps.jobs.blockers import Blocker, blocker
-from apps.jobs.limits import FAIR_GATE, QUEUE
 from apps.jobs.conf import conf
+from apps.jobs.limits import FAIR_GATE, QUEUE
 from apps.jobs.models import Attempt, Job, Leader, Queue, Worker
 from apps.jobs.statements.bounded import TookTooLong, at_most
 from apps.jobs.states import Outcome, State

@@ -57,7 +57,6 @@ class Ruled:
             unknown = next(name for name in rules if name not in Rule.__annotations__)
             known = [*inspect.signature(submit).parameters, *Rule.__annotations__]
             raise OptionError(kind.name, {unknown: f"is no option; {did_you_mean(unknown, known)}"}) from None
-            raise OptionError(kind.name, {unknown: f"is no option; {did_you_mean(unknown, Rule.__annotations__)}"}) from None
         if chosen.any and columns["queue"] in conf().partitioned:
             raise OptionError(kind.name, {"queue": f"{columns['queue']!r}: {NO_LIMITS}"})
         if not (chosen.any or kind.rules.any or chosen.unique or columns["queue"] in conf().queue_limits):
