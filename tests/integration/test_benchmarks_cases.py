@@ -13,17 +13,17 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.timeout(300)
-def test_every_case_is_measured(tmp_path: Path) -> None:
-    """At a thousandth of the size, and nothing is left running."""
+def test_cases_are_measured(tmp_path: Path) -> None:
+    """Two of the four, at a thousandth of the size; and nothing is left running."""
     out = tmp_path / "out.json"
     options = ["--scale", "0.001", "--folder", str(tmp_path / "cases"), "--out", str(out)]
-    command = [sys.executable, "-m", "benchmarks.cases", *options]
+    command = [sys.executable, "-m", "benchmarks.cases", "pending", "open_transaction", *options]
     env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
 
     told = json.loads(out.read_text())
-    assert set(told["cases"]) == {"pending", "scheduled", "open_transaction", "finished"}
+    assert set(told["cases"]) == {"pending", "open_transaction"}
     assert told["versions"].keys() >= {"PostgreSQL", "RabbitMQ", "Redis"}
     for case in told["cases"].values():
         assert any(figure["at_least"] or figure["at_most"] for figure in case), "a goal"
