@@ -67,7 +67,7 @@ class Held(NamedTuple):
     """What RabbitMQ says of one of its queues."""
 
     messages: int  #: that no worker holds
-    consumers: int  #: of a partition, all but one stand by
+    consumers: int  #: of a partition, those that do not stand by: one at most
 
 
 class Publisher:

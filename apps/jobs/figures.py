@@ -60,7 +60,7 @@ class PartitionFigures(NamedTuple):
 
     name: str
     messages: int | None  #: in RabbitMQ, in no worker's hands; ``None`` when RabbitMQ does not answer
-    standing_by: int  #: workers that would take over
+    active: bool  #: RabbitMQ gives its messages to a worker
     worker: Worker | None  #: whose it is; for seconds after workers came or went it may still be another's
 
 
@@ -77,7 +77,7 @@ def partition_figures(queue: str, workers: Iterable[Worker]) -> list[PartitionFi
         PartitionFigures(
             part,
             held[part].messages if part in held else None,
-            max(held[part].consumers - 1, 0) if part in held else 0,
+            part in held and held[part].consumers > 0,
             by_id[shares[part]] if part in shares else None,
         )
         for part in parted.parts

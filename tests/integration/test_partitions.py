@@ -18,6 +18,8 @@ from apps.jobs.api import Job, cancel, submit, submit_many
 from apps.jobs.broker import Publisher
 from apps.jobs.conf import conf
 from apps.jobs.errors import BrokerError
+from apps.jobs.explain import living_workers, situation, why
+from apps.jobs.figures import partition_figures
 from apps.jobs.models import Leader, Worker
 from apps.jobs.partitions import Queue
 from tests import kinds, services
@@ -81,6 +83,23 @@ def test_jobs_of_a_key_run_one_at_a_time_and_in_order_also_over_retries(bare: St
         return sorted(Counter(active().values()).values()) == [2, 2]
 
     wait_until(shared, what=f"both workers have two partitions: {active()}")
+    all_ended()
+    now = timezone.now()
+    parts = partition_figures("orders", living_workers(now))
+    assert [part.name for part in parts] == ORDERS.parts
+    assert {part.name: part.worker.node for part in parts if part.worker} == active()
+    assert {(part.messages, part.active) for part in parts} == {(0, True)}
+    # Who waits in a line is told for whom.
+    first, second = (
+        submit(kinds.keyed, {"key": "k", "n": n, "mark": str(mark), "seconds": 1.5}, queue="orders") for n in (0, 1)
+    )
+    wait_until(
+        lambda: {*Job.objects.filter(pk__in=[first.pk, second.pk]).values_list("state", flat=True)} == {"running", "queued"}
+    )
+    second.refresh_from_db()
+    reason = why(second, situation(second, timezone.now()), timezone.now())
+    assert reason is not None
+    assert reason.text == f"Jobs of one key run one after the other; job {first.pk} began"
     two.stop()
     wait_until(lambda: set(active().values()) == {"one@test"})
     later = submit(kinds.keyed, {"key": None, "n": 1, "mark": str(mark)}, queue="orders")
