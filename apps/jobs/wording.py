@@ -146,12 +146,19 @@ def plain(text: Any) -> str:
     return _UNSHOWN.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", found) if _UNSHOWN.search(found) else found
 
 
+def error_line(error_type: str, error: str) -> SafeString:
+    """An error on one line, its type standing out; the text begins with the type already, or not."""
+    rest = error.removeprefix(error_type) if error_type else error
+    gap = "" if rest != error or not error_type else " "
+    return format_html("<b>{}</b>{}{}", plain(error_type), gap, shorten(rest, 1_000))
+
+
 def traceback(text: str) -> SafeString:
     """A traceback in which the frames of libraries stand back, the middle left out when it is long."""
     if len(text) > SHOWN:
         text = f"{text[: SHOWN // 2]}\n[…]\n{text[-SHOWN // 2 :]}"
     lines, foreign = [], False
-    for line in plain(text).split("\n"):
+    for line in plain(text.rstrip()).split("\n"):
         if line.startswith("  File "):
             foreign = "site-packages" in line or "/lib/python" in line
         elif not line.startswith("    "):

@@ -71,7 +71,7 @@ def test_the_chosen_jobs_get_another_priority(admin: Page, stack: Stack) -> None
     admin.get_by_role("button", name="Run").click()
     expect(admin.locator(".fw-big")).to_contain_text("2 chosen jobs")
     admin.select_option("select[name=priority]", "1")
-    admin.get_by_role("button", name="Change priority 2 jobs").click()
+    admin.get_by_role("button", name="Change priority of 2 jobs").click()
     expect(admin.locator("#result_list")).to_contain_text("priority 1")
     assert sorted(Job.objects.values_list("priority", flat=True)) == [1, 1, 5]
     entry = AuditEntry.objects.order_by("-pk")[0]

@@ -107,7 +107,7 @@ def _ask(request: HttpRequest, action: str, ids: list[uuid.UUID], criteria: dict
     context = {
         **admin.site.each_context(request),
         "model_admin": admin.site.get_model_admin(Job),
-        "title": f"{action.capitalize()} jobs" if known else "Act on all that match",
+        "title": f"{action.capitalize()}: which jobs" if known else "Act on all that match",
         "action": action,
         "known": known,
         "actions": list(bulk.ACTIONS),

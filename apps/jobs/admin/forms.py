@@ -54,6 +54,8 @@ class SubmitForm(forms.Form):
         self.was_submitted = False
         #: The kind is unique, and there was such a job already.
         self.was_there = False
+        #: The job that it repeats.
+        self.again_of: uuid.UUID | None = None
 
     def arguments(self) -> list[forms.BoundField]:
         """The inputs of the arguments."""
@@ -92,7 +94,7 @@ class SubmitForm(forms.Form):
                 if isinstance(value, UploadedFile | EarlierFile):
                     kept[name] = self._keep(name, value)
             options = chosen_options(self.cleaned_data)
-            job = submit(self.kind, {**plain, **kept}, id=self.id, submitted_by=self.user, **options)
+            job = submit(self.kind, {**plain, **kept}, id=self.id, submitted_by=self.user, again_of=self.again_of, **options)
         except BaseException as error:
             uploads.discard(kept.values())
             if isinstance(error, SubmitError) and "id" in error.fields and (earlier := self._submitted_before(checked)):

@@ -70,12 +70,15 @@ def form(request: HttpRequest, name: str) -> HttpResponse:
         return _page(request, "admin/jobs/submit/unknown.html", {"title": "No such kind", "name": name, "error": error}, 404)
     if request.method == "POST":
         filled = SubmitForm(kind, request.user, request.POST, request.FILES)
+        earlier = _earlier(request, kind)
+        filled.again_of = earlier.pk if earlier else None
         if job := filled.submit():
             return _submitted(request, job, filled)
     else:
         filled = SubmitForm(kind, request.user, begin=_begin(request, kind))
     doc, _arguments = docstrings.split(kind.doc)
-    context = {"title": f"Submit {kind.name}", "kind": _facts(kind), "doc": doc, "form": filled}
+    again = request.GET.get("again", "")
+    context = {"title": f"Submit {kind.name}", "kind": _facts(kind), "doc": doc, "form": filled, "again": again}
     return _page(request, "admin/jobs/submit/form.html", context, 200 if not filled.errors else 422)
 
 

@@ -72,7 +72,7 @@ class Migration(migrations.Migration):
             ],
             {
                 "verbose_name": "audit entry",
-                "verbose_name_plural": "audit log",
+                "verbose_name_plural": "audit entries",
                 "ordering": ["-id"],
                 "indexes": [models.Index(fields=["job"], name="audit_job", condition=models.Q(job__isnull=False))],
             },

@@ -20,6 +20,7 @@ register.filter("label", wording.label)
 register.filter("progress_bar", wording.progress_bar)
 register.filter("plain", wording.plain)
 register.filter("traceback", wording.traceback)
+register.filter("error_line", wording.error_line)
 
 
 @register.filter
