@@ -14,9 +14,9 @@ from django.db.models import Model, QuerySet
 from apps.jobs.statements.bounded import TookTooLong, at_most
 
 #: A page's query may take this long (seconds); asked to be patient, this long.
-BUDGET, PATIENT_BUDGET = 0.1, 10.0
+BUDGET, PATIENT_BUDGET = 0.08, 10.0
 #: What is looked through when a query took too long (rows), and how long that may take (seconds).
-WINDOW, PATIENT_WINDOW, WINDOW_BUDGET = 20_000, 500_000, 1.0
+WINDOW, PATIENT_WINDOW, WINDOW_BUDGET = 10_000, 500_000, 1.0
 #: A list that is not longer is counted (rows), if that takes no longer (seconds).
 COUNTED, COUNT_BUDGET = 10_000, 0.1
 

@@ -98,7 +98,7 @@ class ReadOnlyAdmin(ModelAdmin):
 
     actions: Any = None
     show_full_result_count = False
-    list_per_page = 40
+    list_per_page = 30
     list_max_show_all = 0
     list_filter_submit = True
     list_fullwidth = True
