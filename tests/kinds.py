@@ -17,6 +17,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.core.files.storage import default_storage
 from django.db import transaction
+from django.db.models import F
 
 from apps.jobs.api import (
     Abort,
@@ -418,3 +419,17 @@ def hostile(text: str, number: int = 0, token: Annotated[str, Secret] = "") -> s
         token: what nobody sees.
     """
     return text
+
+
+@job(retry=QUICK)
+def counts_under_a_lock(name: str, mark: str) -> None:
+    """Count a row up under a lock, on the first attempt again and again, and without asking whether it is still held."""
+    from tests.lock_rows import Row
+
+    with lock(name) as held:
+        append(mark, f"holds {held.token}")
+        while True:
+            Row.objects.fenced(held.token).filter(pk=name).update(value=F("value") + 1)
+            if current_job.attempt > 1:
+                return
+            time.sleep(0.005)

@@ -1,17 +1,20 @@
 """Locks that jobs hold: renewed by their worker's main process, given back when one dies, and lost with a bang."""
 
+import os
 import signal
 import time
 from pathlib import Path
 
 import psutil
 import pytest
+from django.db import connection
 
 from apps.jobs.api import Job, State, submit
 from apps.locks import client
 from apps.locks.api import NotAcquired, lock
 from apps.locks.keys import key
 from tests import kinds
+from tests.lock_rows import Row
 from tests.stack import Process, Stack, all_ended, wait_until
 
 pytestmark = pytest.mark.engine
@@ -79,7 +82,7 @@ def test_what_becomes_of_the_locks_of_jobs(bare: Stack, tmp_path: Path) -> None:
         assert Job.objects.filter(state=State.SUCCEEDED).count() == 4
 
 
-def test_locks_of_a_worker_that_dies_or_freezes(bare: Stack, tmp_path: Path) -> None:
+def test_the_locks_of_a_worker_that_dies(bare: Stack, tmp_path: Path) -> None:
     bare.dispatcher()
     # The main process is killed alone: its child goes on, and stops by itself when its lease is not renewed.
     mark = tmp_path / "orphan"
@@ -92,3 +95,33 @@ def test_locks_of_a_worker_that_dies_or_freezes(bare: Stack, tmp_path: Path) -> 
     bare.worker("second", processes=1)
     all_ended()
     assert len(tokens(mark)) == 2
+
+
+def test_a_frozen_worker_writes_nothing_when_it_wakes(bare: Stack, tmp_path: Path) -> None:
+    with connection.schema_editor() as editor:
+        editor.create_model(Row)
+    try:
+        Row.objects.create(name="frozen")
+        bare.dispatcher()
+        worker = bare.worker(processes=1)
+        mark = tmp_path / "frozen"
+        submit(kinds.counts_under_a_lock, {"name": "frozen", "mark": str(mark)})
+        wait_until(lambda: Row.objects.get().value > 3)
+        os.killpg(worker.popen.pid, signal.SIGSTOP)
+        with lock("frozen", timeout=60) as held:
+            assert [held.token] > tokens(mark)
+            rows = Row.objects.fenced(held)
+            rows.update(value=-1000)
+            os.killpg(worker.popen.pid, signal.SIGCONT)
+            line = key("line", "lock:frozen")
+            wait_until(
+                lambda: client.client().zcard(line), what="its only process is done with it, and begins the next attempt"
+            )
+            assert rows.values_list("value", "fence").get() == (-1000, held.token)
+        all_ended()
+        assert Row.objects.get().value == -999
+        assert Job.objects.get().attempt > 1
+    finally:
+        worker.kill()
+        with connection.schema_editor() as editor:
+            editor.delete_model(Row)
