@@ -99,13 +99,13 @@ class Bench:
                 raise ProgramFailed(f"{left} jobs ran and are not recorded; logs in {self.folder / 'log'}")
             time.sleep(0.02)
 
-    def drain(self, jobs: int) -> tuple[float, float]:
+    def drain(self, jobs: int, *, keys: int = 0) -> tuple[float, float]:
         """Work off a pending backlog: the worker idles, then the dispatcher starts. Programs begin and end with it.
 
         Returns:
             Jobs/s from the first job that ran to the last that is recorded, and PostgreSQL's processor time, µs a job.
         """
-        rows.pending(self.link, jobs)
+        rows.pending(self.link, jobs, keys=keys)
         self.link.execute("CHECKPOINT")
         self.counts.clear()
         try:

@@ -14,13 +14,16 @@ def uuid7(milliseconds: str) -> str:
 _NOW = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
 
-def pending(link: psycopg.Connection[Any], jobs: int, *, priority: int = 5, delay: str = "0") -> None:
-    """Jobs that are due after an interval (SQL text); one transaction, so all of them at the same time."""
+def pending(link: psycopg.Connection[Any], jobs: int, *, priority: int = 5, delay: str = "0", keys: int = 0) -> None:
+    """Jobs that are due after an interval (SQL text); one transaction, so all of them at the same time. With ``keys`` each
+    needs the lock of one of so many keys."""
     link.execute(
-        f"""INSERT INTO jobs_job (id, kind, arguments, priority, run_at)
-            SELECT {uuid7(_NOW)}, 'furrow_kinds.noop', '{{"work": 0}}', %s, now() + %s::interval
-            FROM generate_series(1, %s)""",
-        (priority, delay, jobs),
+        f"""INSERT INTO jobs_job (id, kind, arguments, priority, run_at, limits)
+            SELECT {uuid7(_NOW)}, 'furrow_kinds.noop', '{{"work": 0}}', %s, now() + %s::interval,
+                   CASE WHEN %s > 0 THEN
+                     jsonb_build_array(jsonb_build_object('key', 'lock:' || i %% greatest(%s, 1), 'slots', 1)) END
+            FROM generate_series(1, %s) AS i""",
+        (priority, delay, keys, keys, jobs),
     )
 
 

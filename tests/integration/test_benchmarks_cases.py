@@ -35,4 +35,4 @@ def test_cases_are_measured(tmp_path: Path) -> None:
 def test_an_unknown_case_is_refused() -> None:
     done = subprocess.run([sys.executable, "-m", "benchmarks.cases", "nothing"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
-    assert "there are pending, scheduled, open_transaction, finished" in done.stderr
+    assert "there are pending, scheduled, open_transaction, finished, limits" in done.stderr

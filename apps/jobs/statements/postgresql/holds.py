@@ -17,7 +17,7 @@ def leads(connection: Connection, term: int) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT set_config(name, 'off', true)
-               FROM unnest('{synchronous_commit,enable_seqscan,enable_hashjoin,enable_mergejoin}'::text[]) AS name"""
+               FROM unnest('{synchronous_commit,enable_seqscan,enable_hashjoin,enable_mergejoin,jit}'::text[]) AS name"""
         )
         cursor.execute("SELECT 1 FROM jobs_leader WHERE role = 'dispatcher' AND term = %s FOR SHARE", [term])
         return cursor.fetchone() is not None

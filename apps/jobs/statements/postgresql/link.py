@@ -15,7 +15,7 @@ def prepare(connection: Connection) -> None:
     """Pin the plans of a connection that only looks rows up by key: on a table that grew since its last ANALYZE the planner
     prefers a hash join over a sequential scan, and a prepared statement keeps that plan."""
     with connection.cursor() as cursor:
-        cursor.execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off")
+        cursor.execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off")
 
 
 def in_one_go(
