@@ -60,3 +60,28 @@ def _declared_permissions() -> set[str]:
         names |= {f"{meta.app_label}.{action}_{meta.model_name}" for action in meta.default_permissions}
         names |= {f"{meta.app_label}.{codename}" for codename, _name in meta.permissions}
     return names
+
+
+@register(Tags.models)
+def check_hints(**kwargs: Any) -> list[CheckMessage]:
+    """An argument that names a row names a model that there is; one that is a file is a text."""
+    from apps.jobs.errors import KindError
+    from apps.jobs.hints import File, ForeignKey, find_hint
+    from apps.jobs.kinds import all_kinds
+
+    found: list[CheckMessage] = []
+    for kind in all_kinds():
+        for name in kind.arguments.names:
+            field = kind.arguments.model.model_fields[f"a_{name}"]
+            row = find_hint(field.annotation, field.metadata, ForeignKey)
+            try:
+                if row is not None:
+                    row.resolve()
+            except KindError as error:
+                found.append(Error(f"{kind.name}: argument {name!r}: {error}", obj=kind.name, id="jobs.E002"))
+            schema = kind.arguments.schema["properties"][name]
+            types = {part.get("type") for part in [schema, *schema.get("anyOf", [])]}
+            if find_hint(field.annotation, field.metadata, File) and "string" not in types:
+                text = f"{kind.name}: argument {name!r} is a File and no text: write UploadedPath or Annotated[str, File(…)]."
+                found.append(Error(text, obj=kind.name, id="jobs.E003"))
+    return found

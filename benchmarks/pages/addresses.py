@@ -36,6 +36,8 @@ ADDRESSES: dict[str, str] = {
     "job, failed": "jobs/job/{failed}/change/",
     "job, running": "jobs/job/{running}/change/",
     "submit": "jobs/job/submit/",
+    "submit, form": "jobs/job/submit/census.measure/",
+    "submit, table": "jobs/job/submit/census.measure/table/",
     "attempts": "jobs/attempt/",
     "log lines": "jobs/logline/",
     "workers": "jobs/worker/",

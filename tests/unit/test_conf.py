@@ -10,6 +10,8 @@ from pytest_django import Settings
 from apps.jobs import checks, statements
 from apps.jobs.broker import explain_url
 from apps.jobs.conf import Conf, conf
+from apps.jobs.errors import KindError
+from apps.jobs.hints import File, ForeignKey
 from tests import kinds
 
 
@@ -144,3 +146,18 @@ def test_a_kinds_permission_that_no_model_declares_is_warned_of(monkeypatch: pyt
     (warning,) = checks.check_kind_permissions()
     assert (warning.id, warning.obj) == ("jobs.W002", "kinds.guarded")
     assert "'auth.chnage_group', which no model declares" in warning.msg
+
+
+def test_hints_that_cannot_be_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert checks.check_hints() == []
+    fields = kinds.greets.arguments.model.model_fields
+    monkeypatch.setattr(fields["a_user"], "metadata", [ForeignKey("auth.Usr")])
+    monkeypatch.setattr(fields["a_group"], "metadata", [File()])
+    found = {error.id: error.msg for error in checks.check_hints()}
+    assert found == {
+        "jobs.E002": "kinds.greets: argument 'user': ForeignKey('auth.Usr') names no model: "
+        "write 'app_label.ModelName' of an installed app.",
+        "jobs.E003": "kinds.greets: argument 'group' is a File and no text: write UploadedPath or Annotated[str, File(…)].",
+    }
+    with pytest.raises(KindError, match="1 or more"):
+        File(max_bytes=0)

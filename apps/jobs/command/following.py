@@ -17,6 +17,7 @@ from apps.jobs.command.rows import line_json
 from apps.jobs.explain import situation, why
 from apps.jobs.models import Job, LogLine
 from apps.jobs.states import FINAL, State
+from apps.jobs.wording import relative
 
 #: Seconds between two looks, and until it is said why a job does not begin.
 INTERVAL, PATIENCE = 0.4, 3.0
@@ -63,7 +64,7 @@ class Tail:
                 self._say_why(job)
         except (OperationalError, InterfaceError) as error:
             close_old_connections()
-            self._say(f"The database is away: {str(error).strip()}")
+            self._say(f"The database is away: {str(error).strip()}", what="away")
             return None
         return job
 
@@ -84,11 +85,13 @@ class Tail:
     def _say_why(self, job: Job) -> None:
         now = timezone.now()
         if reason := why(job, situation(job, now), now):
-            self._say(f"{reason.text}. {reason.remedy}".strip())
+            when = f" {relative(reason.when, now)}" if reason.when else ""
+            self._say(f"{reason.text}{when}. {reason.remedy}".strip(), what=reason.text)
 
-    def _say(self, text: str) -> None:
-        if text != self._said:
-            self._said = text
+    def _say(self, text: str, *, what: str) -> None:
+        """Once, until there is something else to say."""
+        if what != self._said:
+            self._said = what
             self._output.say(text)
 
 
