@@ -5,6 +5,7 @@ may *see* it (anybody else's GET is sent to the login or refused) and who may *c
 leaves every row of the database as it was, and no GET changes anything, whoever asks.
 """
 
+import datetime as dt
 import json
 import re
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from django.urls import URLPattern, get_resolver
 from django.utils import timezone
 
 from apps.jobs.api import Job, State, submit
+from apps.jobs.models import WorkerRequest
 from apps.jobs.models.job import new_id
 from tests import kinds
 
@@ -58,13 +60,13 @@ def chosen(name: str, label: str) -> Any:
 
 
 J, Q = "admin/jobs/job/", "admin/jobs/queue/"
-ENDED = {"job_id": "{ended}"}
+W = "admin/jobs/worker/"
+ENDED, WORKER = {"job_id": "{ended}"}, {"worker": "{jobs.worker}"}
 #: The addresses of our own, and those of Django's that are no table's.
 ROWS: dict[str, Row] = {
     "": Row(),  # leads to the admin
     "health/live": Row(see="*"),
     "health/ready": Row(see="*"),
-    "metrics": Row(see=VIEWERS),
     "admin/": Row(see=STAFF),
     "admin/login/": Row(see="-"),
     "admin/logout/": Row(),
@@ -80,6 +82,22 @@ ROWS: dict[str, Row] = {
     "admin/home/live/": Row(see=STAFF),
     "admin/errors/": Row(see=VIEWERS),
     "admin/errors/live/": Row(see=VIEWERS),
+    "metrics": Row(see=VIEWERS),
+    # Flower, whose acts are tested where its door is.
+    "flower": Row(see="*"),  # leads to the next
+    "flower/": Row(see=VIEWERS),
+    "flower/<path:path>": Row(see=VIEWERS, where={"path": "tasks"}),
+    # Workers.
+    W + "all/": Row(see=VIEWERS),
+    W + "live/": Row(see=VIEWERS),
+    W + "<uuid:worker>/live/": Row(see=VIEWERS, where=WORKER),
+    W + "<uuid:worker>/ask/": Row(change="AR", post={"action": "restart"}, where=WORKER),
+    W + "stack/<uuid:job>/": Row(change="AR", where={"job": "{running}"}),
+    W + "request/<uuid:asked>/": Row(see=VIEWERS, where={"asked": "{jobs.workerrequest}"}),
+    W + "request/<uuid:asked>/live/": Row(see=VIEWERS, where={"asked": "{jobs.workerrequest}"}),
+    # Locks: none is there to be broken.
+    "admin/locks/lock/live/": Row(see=VIEWERS),
+    "admin/locks/lock/break/": Row(act="AR", post={"name": "none", "token": "1"}),
     # Jobs.
     J: Row(see=VIEWERS),
     J + "add/": Row(see=STAFF),  # leads to the kinds
@@ -189,10 +207,14 @@ def samples(settings: Any, tmp_path: Any) -> dict[str, Any]:
     made |= {"jobs.job": waiting.pk, "ended": ended.pk}
     made["auth.user"] = User.objects.create(username="sample").pk
     made["auth.group"] = Group.objects.create(name="sample").pk
-    for model in admin.site._registry:
+    for model in (*admin.site._registry, WorkerRequest):
         label = model._meta.label_lower
-        if label not in made:
+        if label not in made and model._meta.managed:
             made[label] = SAMPLES[label](now).pk
+    made["running"] = submit(kinds.add, {"a": 3}).pk
+    Job.objects.filter(pk=made["running"]).update(
+        state=State.RUNNING, worker=made["jobs.worker"], attempt=1, started_at=now, queued_at=now
+    )
     return made
 
 
@@ -208,8 +230,15 @@ SAMPLES: dict[str, Any] = {
     ),
     "jobs.logline": lambda now: _make("jobs.LogLine", job_id=new_id(), attempt=1, at=now, level=20, message="sample"),
     "jobs.worker": lambda now: _make(
-        "jobs.Worker", id=new_id(), node="sample@here", heartbeat_at=now, lease_until=now, processes=1, pid=1
+        "jobs.Worker",
+        id=new_id(),
+        node="sample@here",
+        heartbeat_at=now,
+        lease_until=now + dt.timedelta(hours=1),
+        processes=1,
+        pid=1,
     ),
+    "jobs.workerrequest": lambda now: _make("jobs.WorkerRequest", worker=new_id(), action="restart", asked_at=now),
     "jobs.leader": lambda now: _make("jobs.Leader", role="sample", lease_until=now),
     "jobs.queue": lambda now: _make("jobs.Queue", name="default", paused_at=now, paused_by="sample"),
     "jobs.deadmessage": lambda now: _make("jobs.DeadMessage", reason="sample"),
@@ -285,9 +314,8 @@ def test_nothing_is_changed_without_a_csrf_token(samples: dict[str, Any]) -> Non
     client = Client(enforce_csrf_checks=True)
     client.force_login(user_of("R"))
     before = fingerprint()
-    for route, row in MATRIX.items():
-        if route in NO_FORMS:
-            continue
+    for route in set(routes()) - set(NO_FORMS):
+        row = MATRIX[route]
         answer = client.post(address(route, row, samples), row.post(samples) if callable(row.post) else row.post)
         assert answer.status_code == 403, route
     assert fingerprint() == before
