@@ -13,7 +13,6 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.jobs import statements
-from apps.jobs.alike import others_alike
 from apps.jobs.drift import note
 from apps.jobs.models import DeadMessage, ErrorGroup, Job, Leader, Worker
 from apps.jobs.queues import pause
@@ -241,13 +240,6 @@ def test_failures_of_one_sort_stand_together(admin_client: Client) -> None:
     narrowed = page(admin_client, "errors/?kind=kinds.noop&period=7d")
     assert narrowed.count("fw-error-group") == 1
     assert page(admin_client, "errors/?kind=nothing&period=odd").count("fw-error-group") == 0
-
-
-def test_the_jobs_that_failed_alike_are_counted() -> None:
-    jobs = [fail(f"card {number} was refused") for number in range(3)]
-    fail("other")
-    assert others_alike(jobs[0]) == 2
-    assert others_alike(make(State.PENDING)) == 0
 
 
 def test_the_errors_page_is_for_who_may_see_jobs(client: Client) -> None:
