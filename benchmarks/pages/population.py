@@ -64,11 +64,11 @@ def populate(link: psycopg.Connection[Any], amounts: Amounts) -> None:
 
 
 def _workers(link: psycopg.Connection[Any], amounts: Amounts) -> None:
-    """Living for a day, so that pages have something to show; and a dispatcher that leads."""
+    """Living for a day, so that pages have something to show; none consumes one of the queues. And a dispatcher that leads."""
     link.execute(
         """INSERT INTO jobs_worker (id, node, pid, processes, queues, kinds, lease_until, lost)
            SELECT ('00000000-0000-7000-8000-' || lpad(i::text, 12, '0'))::uuid, 'worker' || i || '@example', 4710 + i, 8,
-                  '["default"]', '[]', now() + interval '1 day', false
+                  '["default", "mail", "reports"]', '[]', now() + interval '1 day', false
            FROM generate_series(1, %s) AS i""",
         (amounts.workers,),
     )

@@ -212,6 +212,16 @@ def test_stores_are_asked_in_the_background_and_remembered() -> None:
     assert asked == ["away"], "what is fresh is not asked again"
 
 
+def test_a_broker_that_is_away_is_named(settings: Any) -> None:
+    settings.BROKER_URL = "amqp://user:secret@127.0.0.1:1//"
+    told = stores.rabbitmq()
+    assert told.startswith("RabbitMQ does not answer:")
+    assert "secret" not in told
+    (trouble,) = troubles.of_stores([Health("RabbitMQ", told, timezone.now()), Health("Redis", "")])
+    assert trouble.grave
+    assert trouble.when is not None
+
+
 def test_flower_is_asked_at_its_address(settings: Any) -> None:
     settings.FLOWER_URL = "http://127.0.0.1:1/"
     assert stores.flower().startswith("Flower does not answer:")
