@@ -10,22 +10,24 @@ from typing import NamedTuple
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
-from django.db.models import Count
+from django.db.models import Count, Sum
 
 from apps.jobs import statements
 from apps.jobs.broker import Held, Publisher
 from apps.jobs.conf import conf
 from apps.jobs.errors import BrokerError
 from apps.jobs.explain import living_workers
-from apps.jobs.models import Job, Queue, Worker
+from apps.jobs.models import Job, Queue, Rollup, Worker
 from apps.jobs.partitions import share_out
 from apps.jobs.queues import paused_queues
-from apps.jobs.states import State
+from apps.jobs.states import FINAL, State
 
 logger = logging.getLogger(__name__)
 
 #: Jobs are counted up to this number; pages say "10,000+" beyond it.
 COUNTED = 10_000
+#: Seconds over which the throughput is an average.
+LATELY = 60
 #: Seconds for which RabbitMQ's answer is kept.
 HOLDINGS_AGE = 3
 
@@ -35,11 +37,13 @@ class QueueFigures:
     """One queue. Counts end at ``COUNTED + 1``."""
 
     name: str
-    due: int = 0
+    due: int = 0  #: and not held
     scheduled: int = 0
+    held: int = 0  #: by a lock or a limit
     queued: int = 0  #: in RabbitMQ, as the database knows it
     running: int = 0
     oldest: dt.datetime | None = None  #: since when the longest waiting job, of those due, has been due
+    ended: int = 0  #: jobs that ended within the last ``LATELY`` seconds
     paused: Queue | None = None
     consumers: list[Worker] = field(default_factory=list)  #: living workers that consume it
     stopped: list[Worker] = field(default_factory=list)  #: those that were asked not to
@@ -101,6 +105,14 @@ def queue_figures(now: dt.datetime, only: str | None = None) -> list[QueueFigure
     found = {name: QueueFigures(name) for name in names}
     for name, due, scheduled, oldest in statements.on(connection).waiting(connection, names, COUNTED + 1):
         found[name].due, found[name].scheduled, found[name].oldest = due, scheduled, oldest
+    held = Job.objects.filter(state=State.PENDING).exclude(held="").order_by().values_list("queue")[: 2 * COUNTED]
+    for (name,) in held:
+        if name in found:
+            found[name].held += 1
+    lately = Rollup.objects.filter(at__gte=int(now.timestamp()) - LATELY, measure__in=[str(state) for state in FINAL])
+    for name, count in lately.order_by().values_list("queue").annotate(Sum("count")):
+        if name in found:
+            found[name].ended = count
     running = Job.objects.filter(state=State.RUNNING).order_by().values_list("queue").annotate(Count("pk"))
     for name, count in running:
         if name in found:

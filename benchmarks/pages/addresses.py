@@ -40,6 +40,10 @@ ADDRESSES: dict[str, str] = {
     "submit, table": "jobs/job/submit/census.measure/table/",
     "attempts": "jobs/attempt/",
     "log lines": "jobs/logline/",
+    "queues": "jobs/queue/",
+    "queues, live": "jobs/queue/live/",
+    "queue": "jobs/queue/default/change/",
     "workers": "jobs/worker/",
+    "workers, all": "jobs/worker/all/",
     "worker": "jobs/worker/{worker}/change/",
 }
