@@ -59,7 +59,7 @@ class QueueAdmin(ReadOnlyAdmin):
 def show_all(request: HttpRequest) -> HttpResponse:
     """The page of all queues."""
     _may(request)
-    return _page(request, "admin/jobs/queue/page.html", _LIST, _all(request), "Queues", reverse("admin:jobs_queue_live"))
+    return _page(request, "admin/jobs/queue/page.html", _LIST, _all(request), "All queues", reverse("admin:jobs_queue_live"))
 
 
 @require_GET

@@ -96,7 +96,7 @@ def show_all(request: HttpRequest) -> HttpResponse:
     context = {
         **admin.site.each_context(request),
         **facts,
-        "title": "Workers",
+        "title": "All workers",
         "model_admin": admin.site.get_model_admin(Worker),
         "part": markup,
         "mark": mark,
