@@ -14,7 +14,7 @@ class JobsConfig(AppConfig):
         """Import every module that declares kinds, also the engine's own, so that each process knows the same ones."""
         from apps.jobs import bulk, checks  # noqa: F401
         from apps.jobs.conf import conf
-        from apps.jobs.kinds import discover
+        from apps.jobs.handlers import discover
 
         modules = conf().modules
         try:

@@ -6,9 +6,7 @@ through :func:`apps.jobs.api.submit`.
 
 import datetime as dt
 import difflib
-import importlib
 import inspect
-import pkgutil
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Unpack, overload
@@ -18,6 +16,7 @@ from celery import shared_task
 from apps.jobs.arguments import Arguments
 from apps.jobs.conf import conf
 from apps.jobs.errors import KindError, UnknownKind, did_you_mean
+from apps.jobs.handlers import refuse_handler
 from apps.jobs.limits import LimitError, Rule, Rules
 from apps.jobs.models.job import DEFAULT_PRIORITY, HIGHEST_PRIORITY, LOWEST_PRIORITY, Job
 from apps.jobs.partitions import NO_LIMITS
@@ -56,7 +55,7 @@ class Kind:
         tags: Collection[str] = (),
         **rules: Unpack[Rule],
     ) -> None:
-        _refuse_handler(handler)
+        refuse_handler(handler)
         self.handler = handler
         self.name = f"{handler.__module__.rsplit('.', 1)[-1]}.{handler.__name__}" if name is None else name
         self.queue = conf().queues[0] if queue is None else queue
@@ -251,16 +250,6 @@ def job(handler: Any = None, /, **options: Any) -> Any:
 _OPTIONS = (*tuple(inspect.signature(Kind.__init__).parameters)[2:-1], *Rule.__annotations__)
 
 
-def _refuse_handler(handler: Any) -> None:
-    if not inspect.isfunction(handler):
-        raise KindError(f"@job goes on a function, not on {handler!r}; options are given by name: @job(queue=…).")
-    if handler.__qualname__ != handler.__name__ or handler.__name__ == "<lambda>":
-        raise KindError(
-            f"@job on {handler.__module__}.{handler.__qualname__}: no other process could find it there; "
-            "define the handler at module level, with def."
-        )
-
-
 def register(kind: Kind) -> Kind:
     """Make a kind known to this process and to Celery.
 
@@ -305,12 +294,3 @@ def get_kind(name: str) -> Kind:
 def all_kinds() -> list[Kind]:
     """Every registered kind, by name."""
     return [_kinds[name] for name in sorted(_kinds)]
-
-
-def discover(packages: Iterable[str]) -> None:
-    """Import the packages and everything below them (but ``management``, ``migrations`` and ``tests``)."""
-    for package in packages:
-        module = importlib.import_module(package)
-        for found in pkgutil.iter_modules(getattr(module, "__path__", [])):
-            if found.name not in ("management", "migrations", "tests", "apps"):
-                discover([f"{package}.{found.name}"])

@@ -1,0 +1,103 @@
+"""Jobs come into the table, on SQLite."""
+
+import datetime as dt
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper as Connection
+
+from apps.jobs.statements.sqlite_times import now as _now
+
+
+def insert_jobs(
+    connection: Connection,
+    ids: Sequence[uuid.UUID],
+    texts: Sequence[str],
+    columns: dict[str, Any],
+    own: Sequence[Mapping[str, Any]] | None = None,
+) -> int:
+    """Insert a pending job for each id and arguments text; the other columns are the same for all, but for those in ``own``.
+    Returns how many: rows whose id exists are left out."""
+    return sum(_insert(connection, ids, texts, columns, own, "ON CONFLICT (id) DO NOTHING"))
+
+
+def insert_unique(
+    connection: Connection,
+    ids: Sequence[uuid.UUID],
+    texts: Sequence[str],
+    columns: dict[str, Any],
+    own: Sequence[Mapping[str, Any]],
+) -> set[uuid.UUID]:
+    """The same for jobs with unique keys; returns the ids of those that are in the table now. Those whose key another has are
+    left out."""
+    inserted = _insert(connection, ids, texts, columns, own, "ON CONFLICT DO NOTHING")
+    return {id for id, done in zip(ids, inserted, strict=True) if done}
+
+
+def _insert(
+    connection: Connection,
+    ids: Sequence[uuid.UUID],
+    texts: Sequence[str],
+    columns: dict[str, Any],
+    own: Sequence[Mapping[str, Any]] | None,
+    end: str,
+) -> list[bool]:
+    """Of each row whether it was inserted."""
+    names = ["id", "arguments", *columns, *(own[0] if own else ())]
+    text = f"INSERT INTO jobs_job ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))}) {end}"
+    inserted = []
+    with connection.cursor() as cursor:
+        for at, (id, arguments) in enumerate(zip(ids, texts, strict=True)):
+            values = [*columns.values(), *(own[at].values() if own else ())]
+            cursor.execute(text, (id.hex, arguments, *[_adapted(connection, value) for value in values]))
+            inserted.append(cursor.rowcount == 1)
+    return inserted
+
+
+#: A job keeps its unique key from others: not begun, not over, or for its time.
+_KEEPS = """CASE unique_until WHEN 'started' THEN state IN ('waiting', 'pending', 'queued') AND attempt = 0
+  WHEN 'done' THEN state NOT IN ('succeeded', 'failed', 'cancelled') ELSE unique_expires_at > %s END"""
+
+
+def forget_keys(connection: Connection, keys: Sequence[str]) -> None:
+    """Take these unique keys from jobs that do not keep them any more."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            f"UPDATE jobs_job SET unique_key = NULL WHERE unique_key = %s AND NOT ({_KEEPS})", [(key, _now()) for key in keys]
+        )
+
+
+def keepers(connection: Connection, keys: Sequence[str]) -> dict[str, uuid.UUID]:
+    """The jobs that have these unique keys, by key."""
+    found = {}
+    with connection.cursor() as cursor:
+        for key in keys:
+            cursor.execute("SELECT id FROM jobs_job WHERE unique_key = %s", (key,))
+            if row := cursor.fetchone():
+                found[key] = uuid.UUID(row[0])
+    return found
+
+
+def replace(connection: Connection, key: str, text: str, columns: Mapping[str, Any]) -> uuid.UUID | None:
+    """Give the job with this unique key other arguments and columns, if it has not begun; ``None`` if it has. What it holds
+    for the old ones is given back, and a message that is on its way will be dropped."""
+    sets = "".join(f", {name} = %s" for name in columns)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""UPDATE jobs_job SET state = CASE state WHEN 'waiting' THEN state ELSE 'pending' END, queued_at = NULL,
+                  arguments = %s{sets}
+                WHERE unique_key = %s AND attempt = 0 AND state IN ('waiting', 'pending', 'queued') RETURNING id""",
+            (text, *[_adapted(connection, value) for value in columns.values()], key),
+        )
+        row = cursor.fetchone()
+        if row is None:
+            return None
+        cursor.execute("DELETE FROM jobs_hold WHERE job = %s", (row[0],))
+    return uuid.UUID(row[0])
+
+
+def _adapted(connection: Connection, value: Any) -> Any:
+    if isinstance(value, uuid.UUID):
+        return value.hex
+    return connection.ops.adapt_datetimefield_value(value) if isinstance(value, dt.datetime) else value
