@@ -139,9 +139,12 @@ class Keeper:
             if holding not in self.holdings:
                 return
             self.holdings.remove(holding)
+            if not holding.thread.is_alive():
+                reason = "its thread has ended without giving it back"
             holding.lost = reason
             logger.error("%s (token %d) is lost: %s.", holding.label, holding.token, reason)
-            self.interrupt(holding)
+            if holding.thread.is_alive():
+                self.interrupt(holding)
 
     def interrupt(self, holding: Holding) -> None:
         """Raise in the holder's thread, at its next Python instruction."""
