@@ -10,6 +10,7 @@ import json
 import os
 import random
 import sys
+import threading
 import time
 from typing import Any
 
@@ -25,6 +26,7 @@ class Client:
         self.file = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
         self.random = random.Random(seed)
         self.variant = variant
+        self.pause = threading.Event()
 
     def say(self, what: str, **fields: Any) -> None:
         """Write an event down; a kill afterwards does not undo it."""
@@ -55,7 +57,7 @@ class Client:
             self.notes(guard, held)
             end = time.monotonic() + length
             while time.monotonic() < end:
-                time.sleep(0.01)
+                self.pause.wait(0.01)
                 self.notes(guard, held)
             self.writes(name, held, value + 1)
         self.say("gave back", token=held.token)

@@ -66,7 +66,7 @@ def test_who_holds_and_who_waits(viewer: Client) -> None:
     assert f'href="/admin/jobs/job/{job.pk}/change/">kinds.add</a>' in page
     assert page.count("not running") == 1
     assert "1 of 4" in page
-    assert "1: process" in " ".join(page.split())
+    assert "1: <span>process" in " ".join(page.split())
     assert [lock.name for lock, _ in without_holder()] == ["of no job"]
     assert ">Break<" not in page
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
 from apps.locks import client
 
@@ -225,7 +225,9 @@ class Model(RuleBasedStateMachine):
         self.holders = {holder: int(tokens[holder]) for holder in self.holders}
 
 
-Model.TestCase.settings = settings(
-    max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
-)
-test_moves_of_a_lock = Model.TestCase
+def test_moves_of_a_lock() -> None:
+    """All of the above, many times."""
+    many = settings(
+        max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
+    )
+    run_state_machine_as_test(Model, settings=many)

@@ -200,9 +200,7 @@ class Crew:
             self._abandon()
         for running in self.running.values():
             running.enforce(now)
-        for pid in self.locks.overdue(now):
-            if (stubborn := self.running.get(pid)) is not None and stubborn.doom is None:
-                stubborn.kill(Outcome.CRASHED)
+        self.locks.kill_overdue(now, self.running)
         self.events.flush()
         if self._suspect_since and now - self._suspect_since > LOST_IN_HAND:
             self._give_up_lost(now)

@@ -6,8 +6,10 @@ import threading
 import time
 from collections import deque
 
+from apps.jobs.states import Outcome
 from apps.jobs.worker import channel
 from apps.jobs.worker.held_locks import LOST, Row
+from apps.jobs.worker.running import Running
 from apps.locks import keeper, line
 from apps.locks.conf import times
 from apps.locks.errors import LockUnavailable
@@ -32,14 +34,17 @@ class LockRenewals(threading.Thread):
                 self._freed.append(row)
                 self._lost.pop(row.token, None)
 
-    def overdue(self, now: float) -> list[int]:
-        """Processes that still hold what they lost though its lease is over."""
+    def kill_overdue(self, now: float, running: dict[int, Running]) -> None:
+        """Kill the processes (``running``, by pid) that still hold what they lost though its lease is over."""
         if not self._lost:
-            return []
+            return
         held = {row.token: row.pid for row in channel.held_locks.rows()}
         for token in self._lost.keys() - held.keys():
             self._lost.pop(token, None)
-        return [held[token] for token, end in list(self._lost.items()) if now >= end]
+        for token, end in list(self._lost.items()):
+            one = running.get(held[token]) if token in held else None
+            if now >= end and one is not None and one.doom is None:
+                one.kill(Outcome.CRASHED)
 
     def stop(self) -> None:
         """Give back what is left to give back, and end."""
