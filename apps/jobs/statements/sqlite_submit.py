@@ -19,7 +19,10 @@ def insert_jobs(
 ) -> int:
     """Insert a pending job for each id and arguments text; the other columns are the same for all, but for those in ``own``.
     Returns how many: rows whose id exists are left out."""
-    return sum(_insert(connection, ids, texts, columns, own, "ON CONFLICT (id) DO NOTHING"))
+    text, rows = _rows(connection, ids, texts, columns, own)
+    with connection.cursor() as cursor:
+        cursor.executemany(f"{text} ON CONFLICT (id) DO NOTHING", rows)
+        return int(cursor.rowcount)
 
 
 def insert_unique(
@@ -31,28 +34,29 @@ def insert_unique(
 ) -> set[uuid.UUID]:
     """The same for jobs with unique keys; returns the ids of those that are in the table now. Those whose key another has are
     left out."""
-    inserted = _insert(connection, ids, texts, columns, own, "ON CONFLICT DO NOTHING")
-    return {id for id, done in zip(ids, inserted, strict=True) if done}
+    text, rows = _rows(connection, ids, texts, columns, own)
+    inserted: set[uuid.UUID] = set()
+    with connection.cursor() as cursor:
+        for id, row in zip(ids, rows, strict=True):
+            cursor.execute(f"{text} ON CONFLICT DO NOTHING", row)
+            if cursor.rowcount == 1:
+                inserted.add(id)
+    return inserted
 
 
-def _insert(
+def _rows(
     connection: Connection,
     ids: Sequence[uuid.UUID],
     texts: Sequence[str],
     columns: dict[str, Any],
     own: Sequence[Mapping[str, Any]] | None,
-    end: str,
-) -> list[bool]:
-    """Of each row whether it was inserted."""
+) -> tuple[str, list[tuple[Any, ...]]]:
+    """The INSERT's text, and a tuple of values for each row."""
     names = ["id", "arguments", *columns, *(own[0] if own else ())]
-    text = f"INSERT INTO jobs_job ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))}) {end}"
-    inserted = []
-    with connection.cursor() as cursor:
-        for at, (id, arguments) in enumerate(zip(ids, texts, strict=True)):
-            values = [*columns.values(), *(own[at].values() if own else ())]
-            cursor.execute(text, (id.hex, arguments, *[_adapted(connection, value) for value in values]))
-            inserted.append(cursor.rowcount == 1)
-    return inserted
+    shared = [_adapted(connection, value) for value in columns.values()]
+    mine = [[_adapted(connection, value) for value in values.values()] for values in own] if own else [[]] * len(ids)
+    text = f"INSERT INTO jobs_job ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})"
+    return text, [(id.hex, arguments, *shared, *values) for id, arguments, values in zip(ids, texts, mine, strict=True)]
 
 
 #: A job keeps its unique key from others: not begun, not over, or for its time.
