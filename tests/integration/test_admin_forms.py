@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from apps.jobs.admin.arguments import argument_fields
 from apps.jobs.admin.docstrings import split
-from apps.jobs.api import Job, job
+from apps.jobs.api import Job, Secret, job
 
 pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No directory at")]
 
@@ -337,3 +337,24 @@ def test_no_kinds(site: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("apps.jobs.kinds._kinds", {})
     page = site.get("/admin/jobs/job/submit/").content.decode()
     assert "No kind of job is registered" in page
+
+
+@job(name="admin_forms.secrets")
+def secrets(url: str, token: Annotated[str, Secret], key: pydantic.SecretStr | None = None, limit: int = 3) -> None:
+    """What is not shown."""
+
+
+def test_a_secret_is_typed_blind_and_never_sent_back(site: Client) -> None:
+    given = {"url": "u", "token": "hush " * 40, "key": "k-e-y", "limit": "x"}
+    refused = submit(site, "secrets", given).content.decode()
+    assert "limit: input should be a valid integer" in refused
+    assert refused.count('type="password"') == 2
+    assert "hush" not in refused
+    assert "k-e-y" not in refused
+    assert submit(site, "secrets", {**given, "limit": "1"}).status_code == 302
+    made = only_job()
+    assert (made.arguments["token"], made.arguments["key"]) == ({"$secret": "hush " * 40}, {"$secret": "k-e-y"})
+    again = site.get(f"/admin/jobs/job/submit/admin_forms.secrets/?again={made.pk}&token=hush&key=k-e-y").content.decode()
+    assert 'value="u"' in again
+    assert "hush" not in again
+    assert "k-e-y" not in again

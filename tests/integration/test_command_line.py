@@ -87,6 +87,12 @@ def test_submit_reads_values_as_the_form_does() -> None:
     assert Job.objects.get(pk=given["id"]).arguments == given["arguments"]
 
 
+def test_submit_with_tags() -> None:
+    told = as_json("submit", "kinds.add", "a=1", "--tag", "one", "--tag", "two words")
+    assert told["tags"] == Job.objects.get().tags == ["one", "two words"]
+    assert [row["id"] for row in as_json("list", "--tag", "one")] == [told["id"]]
+
+
 def test_submit_takes_json_and_a_time() -> None:
     given = as_json(
         "submit", "kinds.add", "--json-args", '{"a": 1}', "b=2", "--at", "2036-01-02T03:04+02:00", "--max-attempts", "1"

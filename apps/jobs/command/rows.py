@@ -23,6 +23,7 @@ def job_json(job: Job, *, result: bool = False) -> dict[str, Any]:
         "priority": job.priority,
         "arguments": masked(job.arguments),
         "batch": job.batch,
+        "tags": job.tags or [],
         "submitted_by": job.submitted_by.get_username() if job.submitted_by_id and job.submitted_by else None,
         **{name: utc(getattr(job, name)) for name in ("created_at", "run_at", "expires_at", "started_at", "finished_at")},
         "attempt": job.attempt,

@@ -48,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--expires", type=float, metavar="SECONDS", help="cancelled if it has not begun so long after it is due"
     )
     parser.add_argument("--max-attempts", type=int, metavar="N", help="instead of the kind's own")
+    parser.add_argument("--tag", action="append", metavar="TAG", help="a short text by which it is found; may be repeated")
     parser.add_argument("--wait", action="store_true", help="follow the log until it ends, and print the result")
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="with --wait: give up waiting after this long")
 
@@ -69,7 +70,13 @@ def run(output: Output, actor: Actor, options: dict[str, Any]) -> int:
 
 def _options(actor: Actor, options: dict[str, Any]) -> dict[str, Any]:
     names = ("queue", "priority", "countdown", "expires", "max_attempts")
-    return {**{name: options[name] for name in names}, "run_at": read_moment("--at", options["at"]), "submitted_by": actor.user}
+    tags = {"tags": options["tag"]} if options["tag"] else {}
+    return {
+        **{name: options[name] for name in names},
+        **tags,
+        "run_at": read_moment("--at", options["at"]),
+        "submitted_by": actor.user,
+    }
 
 
 # --- One --------------------------------------------------------------------------------------------------------------
