@@ -9,6 +9,8 @@ import pytest
 from apps.jobs.arguments import Arguments
 from apps.jobs.errors import ArgumentError, KindError
 from apps.jobs.secret import MASK, Secret, mask_text, masked
+from apps.jobs.statements import Claimed
+from apps.jobs.worker.events import Events
 
 
 def handler(
@@ -67,3 +69,29 @@ def test_what_cannot_be_read_is_hidden_as_a_whole() -> None:
     assert "hunter2" not in mask_text('{"a": {"$secret": "hunter2')
     assert masked([{"$secret": 1}, {"a": {"$secret": 2, "b": 3}}]) == [MASK, {"a": MASK}]
     assert mask_text("[1]") == "[1]"
+
+
+def test_flower_is_not_told() -> None:
+    sent: list[bytes] = []
+
+    class Clock:
+        def forward(self) -> int:
+            return 1
+
+    class Dispatcher:
+        """Stands for Celery's, and keeps what would be published."""
+
+        enabled, clock, headers, delivery_mode = True, Clock(), dict[str, str](), 1
+        exchange = producer = property(lambda self: self)
+        name = "celeryev"
+
+        def publish(self, body: bytes, **options: object) -> None:
+            sent.append(body)
+
+    events = Events("worker@here")
+    events.dispatcher = Dispatcher
+    events.received([Claimed("0" * 8, "k", ARGUMENTS.to_json({"url": "seen", "token": "hunter2"}), 1, 0, 5)])
+    events.flush()
+    [body] = sent
+    assert b"seen" in body
+    assert b"hunter2" not in body
