@@ -2,7 +2,8 @@
 
     python -m tests.lock_client FILE SEED VARIANT
 
-Variants: ``right``; ``unfenced`` writes without its token; ``unrenewed`` keeps no lease and believes that it holds for ever.
+Variants: ``right``; ``unfenced`` writes without its token, and is told of a loss only afterwards; ``unrenewed`` keeps no
+lease and believes that it holds for ever.
 Its database has the tables of ``tests.lock_rows``.
 """
 
@@ -59,6 +60,7 @@ class Client:
             while time.monotonic() < end:
                 self.pause.wait(0.01)
                 self.notes(guard, held)
+            self.say("writes")  # from here on it may hold the lock of a row, and frozen it would hold up all others
             self.writes(name, held, value + 1)
         self.say("gave back", token=held.token)
 
@@ -102,8 +104,10 @@ class Client:
 
 if __name__ == "__main__":
     django.setup()
-    if sys.argv[3] == "unrenewed":
-        from apps.locks.keeper import Keeper
+    from apps.locks.keeper import Keeper
 
+    if sys.argv[3] == "unfenced":
+        Keeper.interrupt = lambda self, holding: None  # type: ignore[method-assign]
+    elif sys.argv[3] == "unrenewed":
         Keeper.look = lambda self: None  # type: ignore[method-assign]
     Client(*sys.argv[1:4]).run()

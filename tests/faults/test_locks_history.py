@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from deploy.services import Redis
 from django.db import connection
@@ -60,6 +61,8 @@ class Clients:
         while True:
             victim = self.last(name)["client"]
             self.living[victim].send_signal(signal.SIGSTOP)
+            process = psutil.Process(self.living[victim].pid)
+            wait_until(lambda process=process: process.status() == psutil.STATUS_STOPPED)
             said = [event for event in self.events() if event["client"] == victim]
             if said[-1]["what"] == "holds" and said[-1]["name"] == name:
                 break
