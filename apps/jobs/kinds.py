@@ -7,7 +7,6 @@ through :func:`apps.jobs.api.submit`.
 import datetime as dt
 import difflib
 import inspect
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Unpack, overload
 
@@ -15,19 +14,17 @@ from celery import shared_task
 
 from apps.jobs.arguments import Arguments
 from apps.jobs.conf import conf
+from apps.jobs.declaration import refuse_what_cannot_work
 from apps.jobs.errors import KindError, UnknownKind, did_you_mean
 from apps.jobs.handlers import refuse_handler
 from apps.jobs.limits import LimitError, Rule, Rules
-from apps.jobs.models.job import DEFAULT_PRIORITY, HIGHEST_PRIORITY, LOWEST_PRIORITY, Job
+from apps.jobs.models.job import DEFAULT_PRIORITY, Job
 from apps.jobs.partitions import NO_LIMITS
 from apps.jobs.retry import RetryPolicy
-from apps.jobs.tags import tags_problem
 
 Handler = Callable[..., Any]
 
 _kinds: dict[str, "Kind"] = {}
-_NAME = re.compile(r"[\w-]+(\.[\w-]+)*")
-_PERMISSION = re.compile(r"\w+\.\w+")
 
 
 class Kind:
@@ -68,7 +65,7 @@ class Kind:
         self.permission = permission
         self.tags = tags
         self.doc = inspect.getdoc(handler) or ""
-        self._refuse_what_cannot_work()
+        refuse_what_cannot_work(self)
         self.arguments = Arguments(self.name, handler)
         if lacking := self.lacks_key_of(self.queue):
             raise KindError(f"{self.name}: queue {self.queue!r} {lacking}.")
@@ -77,50 +74,6 @@ class Kind:
             raise KindError(f"{self.name}: queue {self.queue!r}: {NO_LIMITS}.")
         self.__name__, self.__doc__, self.__wrapped__ = handler.__name__, handler.__doc__, handler
         self.__module__ = handler.__module__
-
-    def _refuse_what_cannot_work(self) -> None:
-        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name) or len(self.name) > 200:
-            raise KindError(
-                f"name={self.name!r} cannot name a kind: use letters, digits, '_' and '-', with dots between "
-                "(at most 200 characters)."
-            )
-        if self.queue not in conf().queues:
-            raise KindError(
-                f"{self.name}: queue {self.queue!r} is unknown; {did_you_mean(self.queue, conf().queues)} (FURROW['QUEUES'])."
-            )
-        if type(self.priority) is not int or not HIGHEST_PRIORITY <= self.priority <= LOWEST_PRIORITY:
-            raise KindError(
-                f"{self.name}: priority={self.priority!r} must be a whole number; "
-                f"{HIGHEST_PRIORITY} goes first, {LOWEST_PRIORITY} last."
-            )
-        if not isinstance(self.retry, RetryPolicy):
-            raise KindError(f"{self.name}: retry={self.retry!r} must be a RetryPolicy, such as RetryPolicy(max_attempts=3).")
-        for option in ("soft_timeout", "timeout"):
-            seconds = getattr(self, option)
-            if seconds is not None and (type(seconds) not in (int, float) or not 0 < seconds <= 7 * 86400):
-                raise KindError(f"{self.name}: {option}={seconds!r} must be seconds, more than 0 and at most a week.")
-        if self.soft_timeout and self.timeout and self.soft_timeout >= self.timeout:
-            raise KindError(
-                f"{self.name}: soft_timeout ({self.soft_timeout:g}) would have no effect: "
-                f"make it less than timeout ({self.timeout:g})."
-            )
-        if self.expires is not None and not (isinstance(self.expires, dt.timedelta) and self.expires > dt.timedelta(0)):
-            raise KindError(f"{self.name}: expires={self.expires!r} must be a datetime.timedelta of more than zero.")
-
-        if not isinstance(self.transactional, bool):
-            raise KindError(f"{self.name}: transactional={self.transactional!r} must be True or False.")
-        if self.transactional and inspect.iscoroutinefunction(self.handler):
-            raise KindError(
-                f"{self.name}: an async handler's queries run on other connections, so they would not be in its transaction: "
-                "make it a plain function, or leave transactional=True out."
-            )
-        if problem := tags_problem(self.tags):
-            raise KindError(f"{self.name}: tags: {problem}.")
-        if not isinstance(self.permission, str) or (self.permission and not _PERMISSION.fullmatch(self.permission)):
-            raise KindError(
-                f"{self.name}: permission={self.permission!r} must be a permission's full name, app.codename, "
-                "such as 'billing.refund_order'."
-            )
 
     def lacks_key_of(self, queue: str) -> str:
         """Why jobs of this kind cannot go to this queue: it has partitions by an argument it lacks; else empty."""

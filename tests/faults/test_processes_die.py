@@ -133,6 +133,20 @@ def test_a_dispatcher_that_ends_in_order_lets_the_next_lead_at_once(bare: Stack)
     wait_until(lambda: "leads" in second.text, seconds=10)
 
 
+def test_a_process_dies_between_two_jobs_with_the_next_one_in_its_hand(bare: Stack, tmp_path: Path) -> None:
+    """The one that had ended is blamed, since nobody was told; the one in its hand goes back, uncounted."""
+    bare.dispatcher()
+    once = tmp_path / "once"
+    bare.worker(processes=1, FURROW_MODULES="tasks,tests.kinds,tests.dies_in_hand", FURROW_TEST_ONCE=str(once))
+    ids = submit_many(kinds.noop, [{"n": n} for n in range(200)])
+    all_ended(seconds=60)
+    assert once.exists()
+    assert Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == 200
+    assert Attempt.objects.filter(outcome="crashed").count() == 1
+    assert Attempt.objects.filter(outcome="interrupted", error="its pool process died before it began").count() == 1
+    assert not Attempt.objects.exclude(outcome__in=["succeeded", "crashed", "interrupted"]).exists()
+
+
 def test_sigkill_of_a_process_that_holds_a_job_it_has_not_begun(bare: Stack) -> None:
     """All pool processes are killed again and again under load of short jobs: nothing is lost, and nothing hangs."""
     bare.dispatcher()

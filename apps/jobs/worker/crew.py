@@ -18,6 +18,7 @@ from apps.jobs.worker import channel
 from apps.jobs.worker.assignments import Assignments
 from apps.jobs.worker.blame import settle_death
 from apps.jobs.worker.events import Events
+from apps.jobs.worker.leaving import serve
 from apps.jobs.worker.ledger import Ledger
 from apps.jobs.worker.lock_renewals import LockRenewals
 from apps.jobs.worker.pace import Pace
@@ -100,11 +101,12 @@ class Crew:
                 self._deaf = True
                 self._worker.hub.remove_reader(channel.reports)
             return
-        self._read(limit)
+        self.read(limit)
         self.assigned.hand_out()
         self.on_room()
 
-    def _read(self, limit: int = 1_000_000) -> None:
+    def read(self, limit: int = 1_000_000) -> None:
+        """Take so many packets at most, without a look at what else there is to do."""
         for _ in range(limit):
             packet = channel.reports.receive()
             if packet is None:
@@ -167,13 +169,13 @@ class Crew:
 
     def on_process_gone(self, pid: int, exitcode: int | None) -> None:
         """A pool process ended: settle the job that it had begun, if it did not finish it."""
-        self._read()
+        self.read()
         self.assigned.process_gone(pid)
         self.locks.process_gone(pid)
         running = self._over(pid)
         if running is not None:
             self._blame(running, exitcode)
-        elif self.assigned.busy:
+        if self.assigned.busy:  # also then: it may have taken the next one, and not told of either
             self._suspect_since = time.monotonic()
         self.assigned.hand_out()
         self.on_room()
@@ -252,7 +254,7 @@ class Crew:
     def _give_up_lost(self, now: float) -> None:
         """After a death: what is neither in the channel nor begun is in somebody's hand, and if it still is at the second look,
         it was the dead process's. At the first look a living one may just have taken it."""
-        self._read()
+        self.read()
         untaken = self.assigned.take_back()
         in_hand = self.assigned.in_hand()
         for job in self.assigned.give_up(in_hand & self._in_hand):
@@ -279,35 +281,15 @@ class Crew:
         Celery's loop has ended by now and the pool takes nothing new; the hub is driven from here until all is told.
         """
         self.stopping = self.assigned.closed = True
-        self._read()
+        self.read()
         self._return_unbegun("the worker stopped before it began")
-        self._serve(grace)
+        serve(self, self._worker, grace)
         for running in list(self.running.values()):
             running.kill(running.doom or Outcome.INTERRUPTED)
-        self._serve(5.0)
+        serve(self, self._worker, 5.0)
         for job in self.assigned.give_up():
             self.hand_back(job, "the worker stopped before it began")
 
     def _return_unbegun(self, reason: str) -> None:
         for job in self.assigned.take_back():
             self.hand_back(job, reason)
-
-    def _serve(self, seconds: float) -> None:
-        """Drive the hub, for reports and for the pool's own results, until nothing runs or the time is over."""
-        deadline = time.monotonic() + seconds
-        loop = self._worker.hub.create_loop()
-        while (self.running or self.assigned.busy) and time.monotonic() < deadline:
-            try:
-                next(loop)
-            except Exception as error:
-                logger.debug("while stopping: %r", error)
-                loop = self._worker.hub.create_loop()
-                self._read()
-            self._look_for_deaths()
-
-    def _look_for_deaths(self) -> None:
-        """A closed pool tells nobody that a process ended."""
-        exitcodes = {process.pid: process.exitcode for process in self._worker.pool._pool._pool}
-        for pid in self.assigned.draining | set(self.running):
-            if pid not in exitcodes or exitcodes[pid] is not None:
-                self.on_process_gone(pid, exitcodes.get(pid))

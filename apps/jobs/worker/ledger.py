@@ -1,8 +1,8 @@
 """The ledger: the one writer of a worker. Group commit: all that waits is written in one transaction.
 
-A thread with a database connection of its own, outside of Django's registry (which forked processes would close). Claims and
-ends of runs are written as a few set-based statements; then the claims' callbacks go back into Celery's event loop. While the
-database is away it keeps what ended and tries again; claims are answered with "nothing", so the worker takes no new work.
+A thread with a database connection of its own. Claims and ends of runs are written as a few set-based statements; then the
+claims' callbacks go back into Celery's event loop. While the database is away it keeps what ended and tries again; claims are
+answered with "nothing", so the worker takes no new work.
 """
 
 import logging
@@ -10,75 +10,26 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, Error, InterfaceError, OperationalError, connections
+from django.db import Error
 
 from apps.jobs import statements
 from apps.jobs.conf import conf
-from apps.jobs.signature import sign
 from apps.jobs.statements import WITH_RATE, Answer, Asked, Claimed, Dead, Group, LogRecord, Progress, Settlement
-from apps.jobs.states import Outcome, State
+from apps.jobs.worker.batch import Batch, ClaimCallback, is_away, latest, unstorable
 from apps.jobs.worker.dead import of_no_job
 from apps.jobs.worker.lease import Lease
+from apps.jobs.worker.link import Link
 from apps.locks.wakeup import wake
 
 logger = logging.getLogger(__name__)
 
-ClaimCallback = Callable[[list[Claimed]], None]
 #: Seconds between tries while the database is away.
 RETRY = (0.2, 0.5, 1.0)
 #: Seconds between two looks for what people ask: to stop a running job, or something of the worker.
 LOOK = 1.0
-#: Characters of results, tracebacks and log lines that count as one entry more of what waits.
-LARGE = 4_000
-
-
-class _Batch:
-    """What waits to be written."""
-
-    def __init__(self) -> None:
-        self.claims: list[tuple[Mapping[str, str], ClaimCallback]] = []
-        self.settlements: list[Settlement] = []
-        self.logs: list[LogRecord] = []
-        self.progress: dict[str, Progress] = {}
-        self.disowned: list[str] = []
-        self.begun: list[tuple[str, int, float]] = []
-        self.dead: list[tuple[Dead, Callable[[], None]]] = []
-        self.characters = 0  # of results, tracebacks and log lines
-        self.questions: list[tuple[Callable[[Any], Any], Callable[[Any], None]]] = []
-        self.answers: list[Answer] = []
-
-    def split(self) -> "Iterator[_Batch]":
-        """A batch for each entry; claims are left out."""
-        for report in self.progress.values():
-            single = _Batch()
-            single.progress = {report.id: report}
-            yield single
-        for settlement in self.settlements:
-            single = _Batch()
-            single.settlements = [settlement]
-            yield single
-        for record in self.logs:
-            single = _Batch()
-            single.logs = [record]
-            yield single
-        for kept in self.dead:
-            single = _Batch()
-            single.dead = [kept]
-            yield single
-
-    def __len__(self) -> int:
-        """Entries."""
-        waiting = len(self.settlements) + len(self.logs) + len(self.progress)
-        waiting += len(self.claims) + len(self.disowned) + len(self.begun) + len(self.dead)
-        return waiting + len(self.questions) + len(self.answers)
-
-    @property
-    def weight(self) -> int:
-        """Entries, a large one counting for several."""
-        return len(self) + self.characters // LARGE
 
 
 class Ledger(threading.Thread):
@@ -89,17 +40,12 @@ class Ledger(threading.Thread):
         self.lease = lease
         self._call_soon = call_soon
         self._wake = threading.Condition()
-        self._next = _Batch()
+        self._next = Batch()
         self._writing = 0
         self._stopping = False
-        #: Held while the connection is in use; a fork waits for it, so that no child inherits a half-sent statement.
-        self._busy = threading.Lock()
-        self._connection = connections[DEFAULT_DB_ALIAS].copy()
-        self._connection.inc_thread_sharing()
-        self._fork_waited = False
+        self._link = Link()
         #: Of the jobs claimed and not settled those that have limits.
         self._limited: set[str] = set()
-        os.register_at_fork(before=self._before_fork, after_in_parent=self._after_fork, after_in_child=self._after_fork)
         #: When the event loop last showed that it lives (monotonic seconds): without it the lease is not renewed.
         self.loop_alive_at = time.monotonic()
 
@@ -113,14 +59,6 @@ class Ledger(threading.Thread):
         self.on_owned: Callable[[list[str]], None] = lambda ids: None
         #: Told of every job whose run is to be settled; set while partitions are consumed.
         self.on_settle: Callable[[str], None] | None = None
-
-    def _before_fork(self) -> None:
-        # Not for ever: with a database that hangs the thread waits in the kernel, where a fork does no harm.
-        self._fork_waited = self._busy.acquire(timeout=1.0)
-
-    def _after_fork(self) -> None:
-        if self._fork_waited:
-            self._busy.release()
 
     # --- asked by the worker's event loop ---------------------------------------------------------------------------
 
@@ -214,18 +152,18 @@ class Ledger(threading.Thread):
 
     def _keep_writing(self) -> None:
         """Until stopped and empty: wait, take all that waits, write it."""
-        failures, write, batch = 0, self._write, _Batch()
+        failures, write, batch = 0, self._write, Batch()
         while not (self._stopping and not len(batch) and not len(self._next)):
             if not len(batch):
                 write, batch = self._write, self._take()
             try:
-                with self._busy:
+                with self._link.busy:
                     write(batch)
-                batch, failures, self._writing = _Batch(), 0, 0
+                batch, failures, self._writing = Batch(), 0, 0
             except Error as error:
                 self._refuse_claims(batch)
-                self._forget_connection()
-                if _is_away(error):
+                self._link.forget()
+                if is_away(error):
                     if not failures:
                         logger.warning("The database is away (%s); %d entries wait.", str(error).strip(), len(batch))
                     self._pause(RETRY[min(failures, len(RETRY) - 1)])
@@ -236,16 +174,16 @@ class Ledger(threading.Thread):
                     logger.exception("A batch of %d entries was refused; writing them one by one.", len(batch))
                     write = self._write_one_by_one
 
-    def _take(self) -> _Batch:
+    def _take(self) -> Batch:
         with self._wake:
             while not len(self._next) and not self._stopping and not self._renews() and not self._looks():
                 self._wake.wait(min(self.lease.seconds_until_due() or LOOK, LOOK))
-            batch, self._next = self._next, _Batch()
+            batch, self._next = self._next, Batch()
             self._writing = batch.weight
             return batch
 
-    def _write(self, batch: _Batch) -> None:
-        connection = self._open()
+    def _write(self, batch: Batch) -> None:
+        connection = self._link.open()
         if self._renews():
             self.lease.renew(connection)
             self._call_soon(self.on_owned, statements.on(connection).owned(connection, self.lease.worker))
@@ -260,7 +198,7 @@ class Ledger(threading.Thread):
         group = Group(
             disowned=batch.disowned,
             progress=list(batch.progress.values()),
-            settlements=_latest(batch.settlements),
+            settlements=latest(batch.settlements),
             logs=batch.logs,
             dead=[message for message, _ in batch.dead],
             claims={id: kind for jobs, _ in batch.claims for id, kind in jobs.items()},
@@ -293,16 +231,16 @@ class Ledger(threading.Thread):
                 sql.write(connection, self.lease.worker, Group(dead=dead))
         except Error as error:
             logger.error("Whether %d messages name jobs could not be looked up, and they are gone: %s", len(jobs), error)
-            self._forget_connection()
+            self._link.forget()
 
-    def _answer(self, batch: _Batch) -> None:
+    def _answer(self, batch: Batch) -> None:
         questions, batch.questions = batch.questions, []
         for question, callback in questions:
             try:
-                answer = question(self._open())
+                answer = question(self._link.open())
             except Error as error:  # what was written stays written
                 logger.warning("A question could not be answered: %s", str(error).strip())
-                self._forget_connection()
+                self._link.forget()
                 answer = None
             self._call_soon(callback, answer)
 
@@ -314,17 +252,17 @@ class Ledger(threading.Thread):
         if asked := sql.asked(connection, worker):
             self._call_soon(self.on_asked, asked)
 
-    def _write_one_by_one(self, batch: _Batch) -> None:
+    def _write_one_by_one(self, batch: Batch) -> None:
         """A value that the database refuses must not take its neighbours with it: its own job fails with the reason."""
         for single in batch.split():
             try:
                 self._write(single)
             except Error as error:
-                if _is_away(error):
+                if is_away(error):
                     raise
-                self._forget_connection()
+                self._link.forget()
                 if single.settlements:
-                    single.settlements = [_unstorable(single.settlements[0], error)]
+                    single.settlements = [unstorable(single.settlements[0], error)]
                     self._write(single)
                 else:
                     logger.error("Refused and lost: %s", [*single.logs, *single.progress.values(), *single.dead])
@@ -337,21 +275,7 @@ class Ledger(threading.Thread):
         """Time to look what people ask."""
         return time.monotonic() >= self._look_at
 
-    def _open(self) -> Any:
-        connection = self._connection
-        if connection.connection is None:
-            connection.ensure_connection()
-            statements.on(connection).prepare(connection)
-        return connection
-
-    def _forget_connection(self) -> None:
-        try:
-            self._connection.close()
-        except Error as error:
-            logger.debug("closing the ledger's connection: %s", error)
-        self._connection.connection = None
-
-    def _refuse_claims(self, batch: _Batch) -> None:
+    def _refuse_claims(self, batch: Batch) -> None:
         refused = [callback for _, callback in (*batch.claims, *batch.questions)]
         batch.claims, batch.questions = [], []
         for callback in refused:
@@ -366,35 +290,8 @@ class Ledger(threading.Thread):
 
     def _leave(self) -> None:
         try:
-            with self._busy:
-                self.lease.give_back(self._open())
+            with self._link.busy:
+                self.lease.give_back(self._link.open())
         except Error as error:
             logger.warning("The lease could not be given back (%s); it ends by itself.", str(error).strip())
-        self._forget_connection()
-
-
-def _is_away(error: Error) -> bool:
-    """It is not there, or takes no writes: SQLSTATE 25006, read-only, as a standby is after a failover."""
-    return isinstance(error, (OperationalError, InterfaceError)) or getattr(error.__cause__, "sqlstate", "") == "25006"
-
-
-def _latest(settlements: list[Settlement]) -> list[Settlement]:
-    """One settlement a job: of two for one run the first counts, as it would one after the other."""
-    unique: dict[tuple[str, int], Settlement] = {}
-    for settlement in settlements:
-        unique.setdefault((settlement.id, settlement.attempt), settlement)
-    return list(unique.values())
-
-
-def _unstorable(settlement: Settlement, error: Error) -> Settlement:
-    reason = f"The end of this run ({settlement.outcome}) could not be stored: {str(error).strip()[:500]!r}"
-    return settlement._replace(
-        state=State.FAILED,
-        outcome=Outcome.FAILED,
-        delay=None,
-        result=None,
-        error=reason,
-        error_type="ResultError",
-        traceback="",
-        signature=sign("ResultError", reason),
-    )
+        self._link.forget()
