@@ -6,6 +6,7 @@ from typing import Any
 
 from apps.jobs.models import AuditEntry
 from apps.jobs.models.audit_entry import Origin
+from apps.jobs.storable import clean
 
 #: Ids that one entry lists; of more only the number is kept.
 LISTED = 1_000
@@ -48,9 +49,9 @@ def audit(
         user_id=by.pk if is_user else None,
         origin=Origin(origin),
         action=action[:40],
-        target=target[:300],
+        target=clean(target)[:300],
         job=job,
         selection=selection,
         count=count,
-        detail=detail[:500],
+        detail=clean(detail)[:500],
     )

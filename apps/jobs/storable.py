@@ -18,6 +18,11 @@ _SCALARS = frozenset({str, int, float, bool, type(None)})
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
+def clean(text: str) -> str:
+    """Text that every database can store: no U+0000, no halves of surrogate pairs."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+
+
 def has_nul(text: str) -> bool:
     """This JSON text contains the character U+0000, which PostgreSQL cannot store."""
     return "\\u0000" in text and _NUL.search(text) is not None

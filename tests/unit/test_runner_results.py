@@ -11,8 +11,9 @@ from pytest_django import Settings
 
 from apps.jobs.api import current_job
 from apps.jobs.errors import Cancelled, ResultError
+from apps.jobs.storable import clean
 from apps.jobs.worker import channel, runner
-from apps.jobs.worker.capture import clean, cut
+from apps.jobs.worker.capture import cut
 from apps.jobs.worker.runner import result_json
 from tests import kinds
 

@@ -1,13 +1,18 @@
 """Holds: slots of jobs that ended, however they ended, are given back; who waits for a key that is free goes on."""
 
 import logging
+import time
 
 from django.db import connection, transaction
 
 from apps.jobs import statements
 from apps.jobs.dispatcher.leader import Leadership
+from apps.jobs.drift import note
 
 logger = logging.getLogger(__name__)
+
+#: Seconds between two notes of a look that found nothing.
+NOTE = 5.0
 
 
 class Holds:
@@ -18,6 +23,7 @@ class Holds:
 
     def __init__(self, leadership: Leadership) -> None:
         self._leadership = leadership
+        self._note_at = 0.0
 
     def run_once(self) -> int:
         """Give back and let go; returns how many slots and jobs."""
@@ -28,6 +34,9 @@ class Holds:
             freed: int = sql.sweep(connection)
         with transaction.atomic():
             released: int = sql.release(connection) if sql.leads(connection, self._leadership.term or 0) else 0
+        if freed or time.monotonic() >= self._note_at:
+            self._note_at = time.monotonic() + NOTE
+            note("limits_without_job", freed, freed)
         if freed:
             logger.info("%d slots of jobs that ended otherwise were given back.", freed)
         return freed + released

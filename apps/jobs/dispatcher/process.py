@@ -20,6 +20,7 @@ from apps.jobs.dispatcher.prune import Prune
 from apps.jobs.dispatcher.reconcile import Reconcile
 from apps.jobs.dispatcher.rescue import Rescue
 from apps.jobs.dispatcher.roll import Roll
+from apps.jobs.dispatcher.strays import Strays
 from apps.jobs.dispatcher.sweep import Sweep
 from apps.jobs.errors import BrokerError, NoPartitions
 from apps.locks.wakeup import Waiter
@@ -53,7 +54,7 @@ class Dispatcher:
         self._pauses = Pauses()
         reconcile = Reconcile(self._publisher, self._dispatches)
         holds = Holds(self.leadership)
-        self._duties: list[Duty] = [Rescue(), Expire(), reconcile, self._pauses, holds, Prune(), Roll(), Sweep()]
+        self._duties: list[Duty] = [Rescue(), Expire(), reconcile, self._pauses, holds, Strays(), Prune(), Roll(), Sweep()]
         self._next: dict[int, float] = {}
         self._waiter = Waiter()
         self._stopping = threading.Event()

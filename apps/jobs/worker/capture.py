@@ -5,11 +5,6 @@ import logging
 from apps.jobs.context import _run
 
 
-def clean(text: str) -> str:
-    """Text that every database can store: no U+0000, no halves of surrogate pairs."""
-    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
-
-
 def cut(text: str, limit: int) -> str:
     """At most ``limit`` characters, the middle left out with a mark that says how much."""
     if len(text) <= limit:

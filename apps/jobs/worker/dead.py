@@ -9,7 +9,7 @@ import amqp
 
 from apps.jobs.broker import EXCHANGE
 from apps.jobs.statements import Dead
-from apps.jobs.worker.capture import clean
+from apps.jobs.storable import clean
 
 logger = logging.getLogger(__name__)
 

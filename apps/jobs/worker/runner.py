@@ -33,9 +33,9 @@ from apps.jobs.retry import next_delay
 from apps.jobs.signature import sign
 from apps.jobs.statements import Settlement
 from apps.jobs.states import Outcome, State
-from apps.jobs.storable import has_nul
+from apps.jobs.storable import clean, has_nul
 from apps.jobs.worker import channel, lock_keeper, stacks
-from apps.jobs.worker.capture import JobLogHandler, clean, cut
+from apps.jobs.worker.capture import JobLogHandler, cut
 
 #: A drain ends after this long (seconds), to let ordinary Celery tasks have the process.
 TURN = 1.0
