@@ -10,6 +10,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test.utils import setup_databases, teardown_databases
+from django.utils import timezone
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests.stack import Stack, wait_until
@@ -54,8 +55,15 @@ def stack(_stack: Stack, live_db: None) -> Iterator[Stack]:
         _stack.web()
         _stack.flower()
         _stack.worker()
+    wait_until(_worker_is_known, what="the worker holds its lease, also after a test that emptied the tables")
     yield _stack
     _settle_down()
+
+
+def _worker_is_known() -> bool:
+    from apps.jobs.explain import living_workers
+
+    return living_workers(timezone.now()).filter(node="worker@test").exists()
 
 
 @pytest.fixture

@@ -139,7 +139,7 @@ def test_a_thousand_concurrent_submits_of_one_key_make_one_job() -> None:
     found: list[Any] = []
 
     def many() -> None:
-        found.extend(submit(kinds.once, {"account": 1}).pk for _ in range(50))
+        found.extend(submit(kinds.once, {"account": 1}, countdown=3600).pk for _ in range(50))
 
     threads = [threading.Thread(target=_closing(many)) for _ in range(20)]
     for thread in threads:
