@@ -20,7 +20,7 @@ FLAGS = (
 PATIENCE = 20_000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """Debian's browser, headless; installed when it is missing."""
     packages.ensure({"chromium": CHROMIUM})

@@ -7,6 +7,7 @@ from typing import Any
 import amqp
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.test import Client
 from kombu import Connection
 
@@ -117,13 +118,14 @@ def test_kept_while_the_database_is_away_and_the_worker_dies(bare: Stack) -> Non
     if services.ON_SQLITE:
         pytest.skip("a database server is stopped")
     worker = bare.worker()
-    services.postgres.freeze()
+    connection.close()
+    services.postgres.kill()
     try:
         publish("furrow", UNUSABLE[0][1])
         wait_until(lambda: "cannot be used and is kept" in worker.text)
         worker.kill()
     finally:
-        services.postgres.thaw()
+        services.postgres.start()
     assert not DeadMessage.objects.exists()
     bare.worker("second")
     wait_until(DeadMessage.objects.exists, what="the second worker kept it")
