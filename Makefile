@@ -36,17 +36,14 @@ test: .venv/.development  ## Run all tests on PostgreSQL, and the engine's on SQ
 	@mkdir -p .run; \
 	FURROW_TEST_RUN=.run/test-engine .venv/bin/python -m pytest -m engine $(ARGS) > .run/test-engine.log 2>&1 & \
 	engine=$$!; \
-	FURROW_TEST_RUN=.run/test-browser .venv/bin/python -m pytest -m browser $(ARGS) > .run/test-browser.log 2>&1 & \
-	browser=$$!; \
 	DATABASE=sqlite FURROW_TEST_RUN=.run/test-sqlite .venv/bin/python -m pytest -m engine $(ARGS) > .run/test-sqlite.log 2>&1 & \
-	sqlite=$$!; trap 'kill $$engine $$browser $$sqlite' INT TERM; \
-	echo "First all but the engine's and the browser's tests; those at the same time, shown afterwards (.run/test-*.log)."; \
-	.venv/bin/python -m pytest -m "not engine and not browser" $(ARGS); rest=$$?; \
-	wait $$browser; browser=$$?; echo "In the browser:"; cat .run/test-browser.log; \
+	sqlite=$$!; trap 'kill $$engine $$sqlite' INT TERM; \
+	echo "All but the engine's tests; those at the same time, shown afterwards (.run/test-engine.log, .run/test-sqlite.log)."; \
+	.venv/bin/python -m pytest -m "not engine" $(ARGS); rest=$$?; \
 	wait $$engine; engine=$$?; echo "The engine on PostgreSQL:"; cat .run/test-engine.log; \
 	wait $$sqlite; sqlite=$$?; echo "The engine on SQLite:"; cat .run/test-sqlite.log; \
-	[ "$$rest $$browser $$engine $$sqlite" != "5 5 5 5" ] && \
-	for code in $$rest $$browser $$engine $$sqlite; do [ $$code -eq 0 ] || [ $$code -eq 5 ] || exit 1; done  # 5: no test of this name
+	[ "$$rest $$engine $$sqlite" != "5 5 5" ] && \
+	for code in $$rest $$engine $$sqlite; do [ $$code -eq 0 ] || [ $$code -eq 5 ] || exit 1; done  # 5: no test of this name
 
 check: .venv/.development  ## Format, lint, types, import contracts, missing migrations
 	.venv/bin/ruff format --check .
