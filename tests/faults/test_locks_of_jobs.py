@@ -17,8 +17,6 @@ from tests import kinds
 from tests.lock_rows import Row
 from tests.stack import Process, Stack, all_ended, wait_until
 
-pytestmark = pytest.mark.engine
-
 
 def tokens(mark: Path) -> list[int]:
     """The tokens that jobs held, in order."""
@@ -40,6 +38,7 @@ def begun(name: str, mark: Path, how: str = "works") -> Job:
     return job
 
 
+@pytest.mark.engine
 def test_what_becomes_of_the_locks_of_jobs(bare: Stack, tmp_path: Path) -> None:
     bare.dispatcher()
     worker = bare.worker(processes=1)
@@ -82,6 +81,7 @@ def test_what_becomes_of_the_locks_of_jobs(bare: Stack, tmp_path: Path) -> None:
         assert Job.objects.filter(state=State.SUCCEEDED).count() == 4
 
 
+@pytest.mark.engine
 def test_the_locks_of_a_worker_that_dies(bare: Stack, tmp_path: Path) -> None:
     bare.dispatcher()
     # The main process is killed alone: its child goes on, and stops by itself when its lease is not renewed.
@@ -98,6 +98,7 @@ def test_the_locks_of_a_worker_that_dies(bare: Stack, tmp_path: Path) -> None:
 
 
 def test_a_frozen_worker_writes_nothing_when_it_wakes(bare: Stack, tmp_path: Path) -> None:
+    """On PostgreSQL only: whoever is frozen with SQLite's write lock in its hand stops everybody."""
     with connection.schema_editor() as editor:
         editor.create_model(Row)
     try:

