@@ -20,6 +20,7 @@ KEYS, EACH = 24, 30
 
 @pytest.mark.engine
 @pytest.mark.usefixtures("orders")
+@pytest.mark.timeout(500)
 def test_the_order_of_each_key_is_kept_whatever_is_killed_or_frozen(bare: Stack, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     dispatcher = bare.dispatcher(**ENVIRON)
@@ -33,16 +34,16 @@ def test_the_order_of_each_key_is_kept_whatever_is_killed_or_frozen(bare: Stack,
     def ended(number: int) -> bool:
         return Job.objects.filter(state=State.SUCCEEDED).count() >= number
 
-    wait_until(lambda: ended(100))
+    wait_until(lambda: ended(100), seconds=100)
     victim = next(iter(active().values())).partition("@")[0]
     workers.pop(victim).kill()
-    wait_until(lambda: ended(250), seconds=60)
+    wait_until(lambda: ended(250), seconds=100)
     dispatcher.kill()
     bare.dispatcher("second", **ENVIRON)
-    wait_until(lambda: ended(350), seconds=60)
+    wait_until(lambda: ended(350), seconds=100)
     services.broker.kill()
     services.broker.start()
-    wait_until(lambda: ended(450), seconds=60)
+    wait_until(lambda: ended(450), seconds=100)
     node = next(iter(active().values()))
     frozen = workers[node.partition("@")[0]]
     if not services.ON_SQLITE:  # whoever is frozen with its write lock in hand stops everybody
