@@ -20,16 +20,17 @@ def memory(worker: Process) -> int:
 
 
 @pytest.mark.engine
+@pytest.mark.timeout(400)
 def test_a_flood_of_logs_and_progress_is_bounded_and_others_go_on(bare: Stack) -> None:
     bare.dispatcher()
     worker = bare.worker(processes=2)
     before = memory(worker)
     flood = submit(kinds.floods, {"lines": 60_000, "width": 20_000, "for_seconds": 3.0})
-    wait_until(lambda: LogLine.objects.filter(job=flood.pk).exists())
+    wait_until(lambda: LogLine.objects.filter(job=flood.pk).exists(), seconds=60)
     others = submit_many(kinds.add, [{"a": n} for n in range(300)])
     done = Job.objects.filter(pk__in=others, state=State.SUCCEEDED)
-    wait_until(lambda: done.count() == 300, seconds=60, what="the others ended")
-    wait_until(lambda: Job.objects.get(pk=flood.pk).state == State.SUCCEEDED, seconds=60)
+    wait_until(lambda: done.count() == 300, seconds=120, what="the others ended")
+    wait_until(lambda: Job.objects.get(pk=flood.pk).state == State.SUCCEEDED, seconds=120)
     assert memory(worker) - before < MEMORY
     lines = LogLine.objects.filter(job=flood.pk).order_by("pk")
     assert lines.count() == conf().max_log_lines + 1
