@@ -164,7 +164,7 @@ def test_batches_with_the_same_keys_in_another_order_neither_block_nor_double() 
 
 
 def _submitting(rows: list[dict[str, int]]) -> Callable[[], Any]:
-    return lambda: submit_many(kinds.once, rows)
+    return lambda: submit_many(kinds.once, rows, countdown=3600)
 
 
 def _closing(call: Callable[[], None]) -> Callable[[], None]:
