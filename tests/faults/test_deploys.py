@@ -33,7 +33,7 @@ def test_a_rolling_restart_under_load_fails_loses_and_counts_nothing(bare: Stack
 
     some_more()
     for name, number in itertools.product(workers, ("a", "b")):
-        assert workers[name].stop() == 0
+        assert workers[name].stop(90) == 0
         workers[name] = bare.worker(f"{name}-{number}", FURROW_SHUTDOWN_GRACE="1")
         some_more()
     for number, dispatcher in enumerate(dispatchers):
