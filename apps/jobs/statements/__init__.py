@@ -1,4 +1,4 @@
-"""The engine's SQL, named: one module a database, the same functions in each.
+"""The engine's SQL, named: one package a database, with the same files and functions in each.
 
 A function takes Django's connection and runs a few set-based statements; the caller holds the transaction. Jobs' ids are text
 here, as in messages and between processes: thousands a second pass by, and making objects of them would be a tenth of the

@@ -9,9 +9,9 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from apps.jobs.statements import Answer, Asked, Report
-from apps.jobs.statements.sqlite_times import bare as _hex
-from apps.jobs.statements.sqlite_times import now as _now
-from apps.jobs.statements.sqlite_times import text as _text
+from apps.jobs.statements.sqlite.times import bare as _hex
+from apps.jobs.statements.sqlite.times import now as _now
+from apps.jobs.statements.sqlite.times import text as _text
 
 _NOTHING = Report()
 

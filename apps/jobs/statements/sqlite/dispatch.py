@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from apps.jobs.statements import Due, Position, Window
-from apps.jobs.statements.sqlite_times import now as _now
-from apps.jobs.statements.sqlite_times import seconds as _seconds
-from apps.jobs.statements.sqlite_times import text as _text
+from apps.jobs.statements.sqlite.times import now as _now
+from apps.jobs.statements.sqlite.times import seconds as _seconds
+from apps.jobs.statements.sqlite.times import text as _text
 from apps.jobs.states import State
 
 

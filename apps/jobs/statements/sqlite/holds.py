@@ -10,7 +10,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from apps.jobs.statements import Candidate, RuleColumns, Settlement, Slot
-from apps.jobs.statements.sqlite_times import bare, now, seconds, text
+from apps.jobs.statements.sqlite.times import bare, now, seconds, text
 from apps.jobs.states import Outcome, State
 
 _UNFINISHED = "state IN ('pending', 'queued', 'running', 'waiting')"

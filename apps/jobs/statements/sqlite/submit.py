@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
-from apps.jobs.statements.sqlite_times import now as _now
+from apps.jobs.statements.sqlite.times import now as _now
 
 
 def insert_jobs(

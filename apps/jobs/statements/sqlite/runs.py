@@ -1,9 +1,4 @@
-"""The statements for SQLite: one row at a time, which costs little inside the process. Every transaction is IMMEDIATE
-(settings), so that what is read in it stays true until it is written.
-
-Django keeps a UUID as 32 hex digits and a time as text in UTC; texts of that form compare like the times they stand for.
-``column || ''`` reads such a text as it is; the column alone would come back as a datetime.
-"""
+"""A worker claims and settles, on SQLite."""
 
 import time
 import uuid
@@ -12,107 +7,14 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
-from apps.jobs.statements import (
-    Claimed,
-    Dead,
-    Group,
-    LogRecord,
-    Progress,
-    Settlement,
-)
-from apps.jobs.statements.sqlite_dispatch import (
-    due,
-    lead,
-    mark_queued,
-    prune,
-    seconds_until_due,
-    waiting,
-    window,
-)
-from apps.jobs.statements.sqlite_holds import (
-    begin_rates,
-    candidates,
-    give_back,
-    heads,
-    leads,
-    park,
-    release,
-    seconds_until_candidate,
-    set_rules,
-    slots,
-    sweep,
-    take,
-    take_turns,
-    tenants,
-    watched,
-)
-from apps.jobs.statements.sqlite_partitions import partition_keys, unended, workers_of
-from apps.jobs.statements.sqlite_rollups import Settled, count, count_cancelled, roll
-from apps.jobs.statements.sqlite_submit import (
-    forget_keys,
-    insert_jobs,
-    insert_unique,
-    keepers,
-    replace,
-)
-from apps.jobs.statements.sqlite_times import bare as _hex
-from apps.jobs.statements.sqlite_times import now as _now
-from apps.jobs.statements.sqlite_times import seconds as _seconds
-from apps.jobs.statements.sqlite_times import text as _text
-from apps.jobs.statements.sqlite_workers import (
-    answer,
-    asked,
-    owned,
-    register_worker,
-    renew,
-    stop_requests,
-    stop_worker,
-)
+from apps.jobs.statements import Claimed, Dead, Group, LogRecord, Progress, Settlement
+from apps.jobs.statements.sqlite.holds import begin_rates, give_back
+from apps.jobs.statements.sqlite.rollups import Settled, count
+from apps.jobs.statements.sqlite.times import bare as _hex
+from apps.jobs.statements.sqlite.times import now as _now
+from apps.jobs.statements.sqlite.times import seconds as _seconds
+from apps.jobs.statements.sqlite.times import text as _text
 from apps.jobs.states import EXCUSED, Outcome, State
-
-__all__ = [  # and what is defined here
-    "answer",
-    "asked",
-    "candidates",
-    "count_cancelled",
-    "due",
-    "forget_keys",
-    "heads",
-    "insert_jobs",
-    "insert_unique",
-    "keepers",
-    "lead",
-    "leads",
-    "mark_queued",
-    "owned",
-    "park",
-    "partition_keys",
-    "prune",
-    "register_worker",
-    "release",
-    "renew",
-    "replace",
-    "roll",
-    "seconds_until_candidate",
-    "seconds_until_due",
-    "set_rules",
-    "slots",
-    "stop_requests",
-    "stop_worker",
-    "sweep",
-    "take",
-    "take_turns",
-    "tenants",
-    "unended",
-    "waiting",
-    "watched",
-    "window",
-    "workers_of",
-]
-
-
-def prepare(connection: Connection) -> None:
-    """Nothing to prepare."""
 
 
 def write(connection: Connection, worker: uuid.UUID, group: Group) -> list[Claimed]:

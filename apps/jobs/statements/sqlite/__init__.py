@@ -1,0 +1,75 @@
+"""The statements for SQLite: one row at a time, which costs little inside the process. Every transaction is IMMEDIATE
+(settings), so that what is read in it stays true until it is written.
+
+Django keeps a UUID as 32 hex digits and a time as text in UTC; texts of that form compare like the times they stand for.
+``column || ''`` reads such a text as it is; the column alone would come back as a datetime.
+"""
+
+from apps.jobs.statements.sqlite.dispatch import due, lead, mark_queued, prune, seconds_until_due, waiting, window
+from apps.jobs.statements.sqlite.holds import (
+    candidates,
+    heads,
+    leads,
+    park,
+    release,
+    seconds_until_candidate,
+    set_rules,
+    slots,
+    sweep,
+    take,
+    take_turns,
+    tenants,
+    watched,
+)
+from apps.jobs.statements.sqlite.link import prepare
+from apps.jobs.statements.sqlite.partitions import partition_keys, unended, workers_of
+from apps.jobs.statements.sqlite.rollups import count_cancelled, roll
+from apps.jobs.statements.sqlite.runs import claim, disown, settle, unknown, write
+from apps.jobs.statements.sqlite.submit import forget_keys, insert_jobs, insert_unique, keepers, replace
+from apps.jobs.statements.sqlite.workers import answer, asked, owned, register_worker, renew, stop_requests, stop_worker
+
+__all__ = [
+    "answer",
+    "asked",
+    "candidates",
+    "claim",
+    "count_cancelled",
+    "disown",
+    "due",
+    "forget_keys",
+    "heads",
+    "insert_jobs",
+    "insert_unique",
+    "keepers",
+    "lead",
+    "leads",
+    "mark_queued",
+    "owned",
+    "park",
+    "partition_keys",
+    "prepare",
+    "prune",
+    "register_worker",
+    "release",
+    "renew",
+    "replace",
+    "roll",
+    "seconds_until_candidate",
+    "seconds_until_due",
+    "set_rules",
+    "settle",
+    "slots",
+    "stop_requests",
+    "stop_worker",
+    "sweep",
+    "take",
+    "take_turns",
+    "tenants",
+    "unended",
+    "unknown",
+    "waiting",
+    "watched",
+    "window",
+    "workers_of",
+    "write",
+]

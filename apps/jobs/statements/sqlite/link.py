@@ -1,0 +1,7 @@
+"""A connection to SQLite."""
+
+from django.db.backends.base.base import BaseDatabaseWrapper as Connection
+
+
+def prepare(connection: Connection) -> None:
+    """Nothing to prepare."""
