@@ -1,8 +1,7 @@
 """What a worker tells of itself, and what it can be asked to do."""
 
-import signal
-import time
 import uuid
+from pathlib import Path
 
 import psutil
 import pytest
@@ -28,21 +27,21 @@ def answered(request: WorkerRequest | None, *, seconds: float = 30) -> WorkerReq
     return WorkerRequest.objects.get(pk=request.pk)
 
 
-def running(kind: object, arguments: dict[str, object]) -> Job:
-    """A job of this kind that runs."""
-    job = submit(kind, arguments)
-    wait_until(lambda: Job.objects.get(pk=job.pk).state == State.RUNNING, what="it runs")
+def sleeping(mark: Path, seconds: float = 60) -> Job:
+    """A job that sleeps by now. Its row says that it runs as soon as it is claimed; this file, when its handler has begun."""
+    job = submit(kinds.sleeps, {"seconds": seconds, "mark": str(mark)})
+    wait_until(lambda: mark.exists() and str(job.pk) in mark.read_text(), what="it runs")
     return job
 
 
-def test_a_worker_tells_of_its_processes_their_memory_and_what_they_run(stack: Stack) -> None:
+def test_a_worker_tells_of_its_processes_their_memory_and_what_they_run(stack: Stack, tmp_path: Path) -> None:
     worker = living()
     assert (worker.host, worker.pid) == (psutil.Process().environ().get("HOSTNAME", worker.host), worker.pid)
     assert "Celery 5." in worker.version
     before = worker.ended
     submit_many(kinds.add, [{"a": 1}] * 5)
     submit(kinds.fails_with, {"error": "Abort"})
-    job = running(kinds.sleeps, {"seconds": 60})
+    job = sleeping(tmp_path / "mark")
     wait_until(lambda: [p for p in living().vitals.get("processes", []) if p.get("job") == str(job.pk)], what="it tells")
     worker = living()
     main, *pool = worker.vitals["processes"]
@@ -55,8 +54,8 @@ def test_a_worker_tells_of_its_processes_their_memory_and_what_they_run(stack: S
     assert living().failed >= 1
 
 
-def test_where_a_running_job_is(stack: Stack) -> None:
-    job = running(kinds.sleeps, {"seconds": 60})
+def test_where_a_running_job_is(stack: Stack, tmp_path: Path) -> None:
+    job = sleeping(tmp_path / "mark")
     answer = answered(ask_for_stack(job.pk, by="ann"))
     assert answer.succeeded, answer.answer
     assert answer.answer.startswith("The job's thread (most recent call last):")
@@ -93,16 +92,17 @@ def test_a_queue_is_paused_for_one_worker(bare: Stack) -> None:
     assert not answered(ask(paused.pk, Action.PAUSE, subject="none")).succeeded
 
 
-def test_pool_processes_are_replaced_when_their_job_has_ended(bare: Stack) -> None:
+def test_pool_processes_are_replaced_when_their_job_has_ended(bare: Stack, tmp_path: Path) -> None:
     bare.dispatcher()
     worker = bare.worker()
     submit_many(kinds.add, [{"a": 1}] * 50)
     all_ended()
     old = {process.pid for process in worker.children()}
-    job = running(kinds.sleeps, {"seconds": 3})
+    job = sleeping(tmp_path / "mark", 3)
     assert answered(ask(living().pk, Action.RESTART)).succeeded
     wait_until(lambda: len({process.pid for process in worker.children()} - old) == 2, what="two new processes")
     wait_until(lambda: not {process.pid for process in worker.children()} & old, what="and none of the old")
+    all_ended()
     job.refresh_from_db()
     assert (job.state, job.attempt) == (State.SUCCEEDED, 1)
     submit_many(kinds.add, [{"a": 1}] * 50)
@@ -111,10 +111,10 @@ def test_pool_processes_are_replaced_when_their_job_has_ended(bare: Stack) -> No
     assert "WorkerLostError" not in worker.text
 
 
-def test_a_worker_is_shut_down_while_the_broker_is_away(bare: Stack) -> None:
+def test_a_worker_is_shut_down_while_the_broker_is_away(bare: Stack, tmp_path: Path) -> None:
     bare.dispatcher()
     worker = bare.worker()
-    job = running(kinds.sleeps, {"seconds": 60})
+    job = sleeping(tmp_path / "mark")
     try:
         services.broker.kill()
         stack = answered(ask_for_stack(job.pk))
@@ -129,17 +129,23 @@ def test_a_worker_is_shut_down_while_the_broker_is_away(bare: Stack) -> None:
     assert ask(Worker.objects.latest("started_at").pk, Action.SHUTDOWN) is None
 
 
-def test_a_frozen_process_is_named_and_the_worker_goes_on(bare: Stack) -> None:
+def test_frozen_processes_are_named_and_the_worker_goes_on(bare: Stack, tmp_path: Path) -> None:
     bare.dispatcher()
     worker = bare.worker()
-    job = running(kinds.sleeps, {"seconds": 60})
-    for process in worker.children():
-        process.send_signal(signal.SIGSTOP)
-    began = time.monotonic()
+    job = sleeping(tmp_path / "mark")
+    pool = worker.children()
+    for process in pool:
+        process.suspend()
     answer = answered(ask_for_stack(job.pk))
     assert not answer.succeeded
     assert "said nothing within 3 s" in answer.answer
-    assert time.monotonic() > began
-    for process in worker.children():
-        process.send_signal(signal.SIGCONT)
+    claimed = submit(kinds.add, {"a": 1})
+    wait_until(lambda: Job.objects.get(pk=claimed.pk).state == State.RUNNING, what="it is claimed")
+    answer = answered(ask_for_stack(claimed.pk))
+    assert not answer.succeeded
+    assert answer.answer.startswith("The job is claimed and has not begun: no process has taken it.")
+    assert [process.pid for process in pool if str(process.pid) in answer.answer], answer.answer
+    for process in pool:
+        process.resume()
     assert "in sleeps" in answered(ask_for_stack(job.pk)).answer
+    wait_until(lambda: Job.objects.get(pk=claimed.pk).state == State.SUCCEEDED, what="it runs after all")

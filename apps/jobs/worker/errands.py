@@ -83,9 +83,10 @@ class Errands:
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _stack(self, request: Asked) -> None:
+        self._crew.read()  # what the processes have said by now counts
         running = next((running for running in self._crew.running.values() if running.job.id == request.subject), None)
         if running is None:
-            self._answer(request, False, "The job does not run on this worker any more.")
+            self._answer(request, False, self._why_not_running(request.subject))
             return
 
         def ask() -> None:
@@ -100,3 +101,13 @@ class Errands:
             )
 
         threading.Thread(target=ask, name="furrow-stack", daemon=True).start()
+
+    def _why_not_running(self, id: str) -> str:
+        """Why no process runs this job."""
+        if id not in {job.id for job in self._crew.assigned}:
+            return "The job does not run on this worker any more."
+        processes = [child.pid for child in self._worker.pool._pool._pool]
+        free = ", ".join(str(pid) for pid in processes if pid not in self._crew.running)
+        if not free:
+            return "The job is claimed and has not begun: every process of its worker runs another one."
+        return f"The job is claimed and has not begun: no process has taken it. Stopped, starved of CPU, or starting: {free}."
