@@ -77,6 +77,8 @@ class Link:
                 _reset([to_server])
         except OSError:
             await self._flows.wait()  # half open: the client is not told yet
+        except asyncio.CancelledError:
+            pass  # the end; Python 3.11 would print a traceback for each connection
         finally:
             self._clients.discard(writer)
             _reset([writer])

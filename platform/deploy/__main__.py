@@ -30,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="start what is not running, and wait until it works")
     commands.add_parser("down", help="stop what was started here")
-    commands.add_parser("status", help="say what runs; exits with 1 if a part does not")
+    commands.add_parser("status", help="say what runs, and where; exits with 1 if a part does not")
     commands.add_parser("logs", help="follow the logs; without a terminal, print their last lines")
     commands.add_parser("demo", help="up, and submit the demo workload")
     install = commands.add_parser("install", help="install Debian packages that are missing")
@@ -48,7 +48,9 @@ def _run(arguments: argparse.Namespace, stack: Stack) -> int:
         case "down":
             stack.down()
         case "status":
-            return 0 if stack.status() else 1
+            if not stack.status():
+                return 1
+            print("\n" + "\n".join(stack.addresses()))
         case "logs":
             return _logs(stack.run)
         case "demo":

@@ -77,6 +77,8 @@ class Stack:
             say("stack", "not set up; `make up` starts it")
             return False
         settings, states = self.told(), self.supervisor.states()
+        if settings["DATABASE_URL"].startswith("sqlite"):
+            say("database", f"SQLite, {self.run / 'db.sqlite3'}")
         for variable, server in self.servers.items():
             if self._is_private(variable, settings[variable]):
                 say(server.name, f"{'running' if server.alive else 'stopped'}, 127.0.0.1:{server.port}")

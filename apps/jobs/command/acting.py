@@ -88,7 +88,7 @@ def _on_ids(command: str, value: dict[str, Any], output: Output, actor: Actor, i
     if output.as_json:
         output.json({"action": command, "asked": len(set(ids)), "changed": changed, "left_alone": left})
     else:
-        why = f"they {otherwise}, do not exist{', or you may not act on their kind' if actor.user else ''}"
+        why = f"they {otherwise} or do not exist{', or you may not act on their kind' if actor.user else ''}"
         output.say(f"{command}: {changed:,} changed{f', {left:,} left alone: {why}' if left else ''}.")
     return 0 if changed else 1
 

@@ -1,5 +1,6 @@
 """``manage.py health``: whether a part of the platform works, for container health checks, probes and people."""
 
+import os
 import socket
 from argparse import ArgumentParser
 from typing import Any
@@ -27,7 +28,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The part, and which worker."""
         parser.add_argument("part", choices=["dispatcher", "worker", "stores"])
-        parser.add_argument("--node", default="", help="a worker's node name; default: the worker of this host")
+        parser.add_argument(
+            "--node", default="", help="a worker's node name; default: $WORKER_NODE, else the worker of this host"
+        )
 
     def handle(self, *args: Any, part: str, node: str, **options: Any) -> None:
         """Ask the part."""
@@ -65,9 +68,14 @@ def worker(node: str) -> str:
     """
     living = Worker.objects.filter(stopped_at__isnull=True, lease_until__gt=Now())
     here = f"@{socket.gethostname()}"
+    node = node or os.environ.get("WORKER_NODE", "")  # the local stack's, from .run/env
     found = (living.filter(node=node) if node else living.filter(node__endswith=here)).first()
     if found is None:
-        raise CommandError(f"No worker {node or '*' + here} holds a lease: it is not running, or does not reach the database.")
+        others = ", ".join(living.values_list("node", flat=True).order_by("node")[:5])
+        raise CommandError(
+            f"No worker {node or '*' + here} holds a lease: it is not running, or does not reach the database."
+            + (f" Others do (--node): {others}." if others else "")
+        )
     if not _answers(found.node):
         raise CommandError(f"{found.node} does not answer within {PATIENCE:g} s: it is stuck, or RabbitMQ is away.")
     return f"{found.node} works; its lease was renewed {found.heartbeat_at:%H:%M:%S} UTC."

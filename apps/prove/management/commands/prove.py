@@ -11,6 +11,7 @@ from typing import IO, Any, cast
 
 from deploy import files
 from deploy.environment import run_folder
+from deploy.errors import DeployError
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 
@@ -18,7 +19,11 @@ from apps.jobs.errors import did_you_mean
 from apps.prove import checks, drift, evidence, page, report
 from apps.prove.campaign import Campaign
 from apps.prove.faults.base import possible
+from apps.prove.program import ProgramFailed
 from apps.prove.stack import Stack, end_leftovers
+
+#: Jobs a second that may be asked for; more than any machine submits, so it only catches slips.
+MOST = 100_000
 
 
 class Command(BaseCommand):
@@ -52,15 +57,21 @@ class Command(BaseCommand):
         names = [name.strip() for name in faults.split(",")] if faults else known
         if unknown := [name for name in names if name not in known]:
             raise CommandError(f"--faults: {unknown[0]!r} cannot happen on {database}; {did_you_mean(unknown[0], known)}.")
-        if not 0 < minutes <= 24 * 60:
-            raise CommandError(f"--minutes {minutes:g}: give more than 0, and at most a day.")
+        _refuse(minutes, options["rate"])
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         run = run_folder()
         end_leftovers(run / "prove")
         stack = Stack(
             run / "prove" / str(seed), database, seed=seed, rate=options["rate"], modules=[sabotage] if sabotage else []
         )
-        verdict = self._prove(stack, names, seed, minutes)
+        try:
+            verdict = self._prove(stack, names, seed, minutes)
+        except KeyboardInterrupt:
+            if not keep:
+                stack.destroy()
+            raise CommandError("Interrupted: there is no verdict. The private stack was stopped.", returncode=130) from None
+        except (DeployError, ProgramFailed) as error:
+            raise CommandError(f"The private stack does not work: {error}") from None
         self._publish(run, verdict)
         if not keep and not verdict["violations"]:
             stack.destroy()
@@ -89,3 +100,10 @@ class Command(BaseCommand):
         files.write(run / "prove.json", json.dumps(verdict, indent=1) + "\n")
         files.write(run / "prove.html", page.render(verdict))
         self.stdout.write(f"Report: {run / 'prove.html'}, {run / 'prove.json'}")
+
+
+def _refuse(minutes: float, rate: float) -> None:
+    if not 0 < minutes <= 24 * 60:
+        raise CommandError(f"--minutes {minutes:g}: give more than 0, and at most a day.")
+    if not 0 <= rate <= MOST:
+        raise CommandError(f"--rate {rate:g}: give more than 0 jobs a second, and at most {MOST:,}.")
