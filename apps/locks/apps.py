@@ -8,3 +8,9 @@ class LocksConfig(AppConfig):
 
     name = "apps.locks"
     verbose_name = "Locks"
+
+    def ready(self) -> None:
+        """Refuse a lease that cannot be, at the start and not at the first lock."""
+        from apps.locks.conf import times
+
+        times()

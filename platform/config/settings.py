@@ -4,8 +4,10 @@
 does not say, so that a command typed in a fresh shell meets the running stack. Production sets the variables itself.
 """
 
+import logging
 import os
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -19,7 +21,37 @@ env = environ.Env()
 if (RUN_DIR / "env").is_file():
     env.read_env(str(RUN_DIR / "env"))
 
-DEBUG = env.bool("DEBUG", default=False)
+
+def _yes(name: str, default: bool = False) -> bool:
+    text = os.environ.get(name, "").strip().lower() or str(default).lower()
+    if text not in ("true", "false", "yes", "no", "on", "off", "1", "0"):
+        raise ImproperlyConfigured(f"{name} is {text!r}: it must be true or false.")
+    return text in ("true", "yes", "on", "1")
+
+
+def _number(name: str, default: float) -> float:
+    text = os.environ.get(name, "").strip()
+    try:
+        return type(default)(text or default)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} is {text!r}: it must be a number, such as {default!r}.") from None
+
+
+def _counts(name: str) -> dict[str, int]:
+    try:
+        return {key: int(count) for key, _, count in (pair.rpartition("=") for pair in env.list(name, default=[]))}
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} is {os.environ[name]!r}: write names and numbers as reports=4,mail=20.") from None
+
+
+def _url(name: str, default: str, schemes: tuple[str, ...]) -> str:
+    url = env.str(name, default="") or default
+    if not url.startswith(schemes):
+        raise ImproperlyConfigured(f"{name} must begin with {' or '.join(schemes)}, such as {default}.")
+    return url
+
+
+DEBUG = _yes("DEBUG")
 SECRET_KEY = env.str("SECRET_KEY", default="")
 if not SECRET_KEY:
     # Without a secret nothing that signs (sessions, forms) may be trusted: a new one for each process.
@@ -30,7 +62,7 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[:
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 # HTTPS=true says that the site is reached through TLS (a proxy sets X-Forwarded-Proto).
-HTTPS = env.bool("HTTPS", default=False)
+HTTPS = _yes("HTTPS")
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics$"]
@@ -95,7 +127,10 @@ if _engine not in ("sqlite3", "postgresql"):
         "set DATABASE_URL=postgresql://user:password@host:5432/name or sqlite:////path/to/file."
     )
 if _database["ENGINE"] == "django.db.backends.sqlite3":
-    Path(_database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        Path(_database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImproperlyConfigured(f"SQLite's folder cannot be made ({error}): set DATABASE_URL or FURROW_RUN.") from None
     # A file, since the tests' workers are processes of their own.
     _database["TEST"] = {"NAME": str(RUN_DIR / "test.sqlite3")}
     _database["OPTIONS"] = {
@@ -121,7 +156,7 @@ else:
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 BROKER_URL = env.str("BROKER_URL", default="amqp://127.0.0.1:5672//")
-REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
+REDIS_URL = _url("REDIS_URL", "redis://127.0.0.1:6379/0", ("redis://", "rediss://", "unix://"))
 
 # --- Celery (the CELERY_ prefix is cut off) ---------------------------------------------------------------------------
 
@@ -133,7 +168,7 @@ CELERY_BROKER_CHANNEL_ERROR_RETRY = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"confirm_publish": True, "read_timeout": 10, "write_timeout": 10}
 CELERY_WORKER_CONSUMER = "apps.jobs.worker.consumer:JobConsumer"
 CELERY_WORKER_DETECT_QUORUM_QUEUES = True
-CELERY_WORKER_SEND_TASK_EVENTS = env.bool("WORKER_SEND_TASK_EVENTS", default=True)
+CELERY_WORKER_SEND_TASK_EVENTS = _yes("WORKER_SEND_TASK_EVENTS", default=True)
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = True
@@ -150,19 +185,10 @@ CELERY_TIMEZONE = "UTC"
 
 # --- Jobs -------------------------------------------------------------------------------------------------------------
 
-
-def _number(name: str, default: float) -> float:
-    text = os.environ.get(name, "").strip()
-    try:
-        return type(default)(text or default)
-    except ValueError:
-        raise ImproperlyConfigured(f"{name} is {text!r}: it must be a number, such as {default!r}.") from None
-
-
 FURROW = {
     "QUEUES": [from_text(queue) for queue in env.list("FURROW_QUEUES", default=["default"])],
-    "QUEUE_LIMITS": env.dict("FURROW_QUEUE_LIMITS", cast={"value": int}, default={}),
-    "FAIR_WEIGHTS": env.dict("FURROW_FAIR_WEIGHTS", cast={"value": int}, default={}),
+    "QUEUE_LIMITS": _counts("FURROW_QUEUE_LIMITS"),
+    "FAIR_WEIGHTS": _counts("FURROW_FAIR_WEIGHTS"),
     "MODULES": env.list("FURROW_MODULES", default=["tasks"]),
     "MAX_ARGUMENT_BYTES": _number("FURROW_MAX_ARGUMENT_BYTES", 1024 * 1024),
     "MAX_UPLOAD_BYTES": _number("FURROW_MAX_UPLOAD_BYTES", 20 * 1024 * 1024),
@@ -176,7 +202,11 @@ FURROW = {
 # --- The rest ---------------------------------------------------------------------------------------------------------
 
 LANGUAGE_CODE = "en-us"
-TIME_ZONE = env.str("TIME_ZONE", default="UTC")
+TIME_ZONE = env.str("TIME_ZONE", default="") or "UTC"
+try:
+    ZoneInfo(TIME_ZONE)
+except (KeyError, ValueError, OSError):
+    raise ImproperlyConfigured(f"TIME_ZONE is {TIME_ZONE!r}: it must be a name such as Europe/Berlin.") from None
 USE_I18N = True
 USE_TZ = True
 STATIC_URL = "static/"
@@ -189,12 +219,15 @@ FLOWER_URL = env.str("FLOWER_URL", default="")
 FLOWER_BASIC_AUTH = env.str("FLOWER_BASIC_AUTH", default="")
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
+LOG_LEVEL = (env.str("LOG_LEVEL", default="") or "INFO").upper()
+if LOG_LEVEL not in logging.getLevelNamesMapping():
+    raise ImproperlyConfigured(f"LOG_LEVEL is {LOG_LEVEL!r}: it must be DEBUG, INFO, WARNING, ERROR or CRITICAL.")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname:<7} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {"django.server": {"level": "WARNING"}},
 }
 

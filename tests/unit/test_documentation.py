@@ -84,7 +84,7 @@ def test_commands_exist(page: Path) -> None:
 
 def test_the_readme_names_every_variable_once_and_no_other() -> None:
     settings = (ROOT / "platform" / "config" / "settings.py").read_text()
-    read = set(re.findall(r'(?:env\.\w+|_number|environ\.get)\(\s*"(\w+)"', settings))
+    read = set(re.findall(r'(?:env\.\w+|environ\.get|\b_[a-z]+)\(\s*"([A-Z]\w+)"', settings))
     table = (ROOT / "README.md").read_text().partition("## Configuration")[2].partition("\n## ")[0]
     assert sorted(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == sorted(read)
 

@@ -6,7 +6,7 @@ import time
 from typing import Protocol
 
 from django.conf import settings
-from django.db import Error, connection
+from django.db import Error, ProgrammingError, connection
 
 from apps.jobs.broker import Publisher
 from apps.jobs.conf import conf
@@ -146,7 +146,9 @@ class Dispatcher:
             self.leadership.say(trouble)
 
     def _database_is_away(self, error: Error) -> None:
-        logger.warning("The database is away (%s); trying again.", str(error).strip())
+        text = str(error).strip()
+        lacking = isinstance(error, ProgrammingError) or "no such table" in text
+        logger.warning("The database %s (%s); trying again.", "lacks tables: manage.py migrate" if lacking else "is away", text)
         self.leadership.doubt()
         connection.close()
         self._stopping.wait(RETRY)
