@@ -16,6 +16,11 @@ from pytest_django.plugin import DjangoDbBlocker
 from tests.stack import Stack, wait_until
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """First what runs without our processes, then what shares one ``stack``, last what starts its own: the stack starts once."""
+    items.sort(key=lambda item: ["stack" in item.fixturenames, "bare" in item.fixturenames])  # type: ignore[attr-defined]
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_test_environment: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """The test database. pytest-django's own fixture makes none for tests that are not marked with ``django_db``."""

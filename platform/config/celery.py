@@ -8,6 +8,8 @@ from celery import Celery
 from django.apps import apps
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+# Celery would run Django's checks, throw away what they say, and load all pages for it: manage.py check says it.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 
 class FurrowCelery(Celery):

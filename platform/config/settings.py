@@ -74,7 +74,7 @@ X_FRAME_OPTIONS = "DENY"
 INSTALLED_APPS = [
     "apps.monitoring",
     "unfold",
-    "django.contrib.admin",
+    "config.admin.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

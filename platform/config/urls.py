@@ -6,6 +6,7 @@ from django.views.generic import RedirectView
 
 from apps.monitoring.flower import flower
 
+admin.autodiscover()
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("", include("apps.monitoring.urls")),

@@ -3,6 +3,7 @@
 import signal
 from typing import Any
 
+from django.core.checks import Tags
 from django.core.management.base import BaseCommand
 
 from apps.jobs.dispatcher.process import Dispatcher
@@ -12,6 +13,8 @@ class Command(BaseCommand):
     """Runs until SIGTERM or SIGINT."""
 
     help = "Dispatch due jobs, rescue jobs of dead workers, repair drift. Run one or more; one leads, the others stand by."
+    # Those of the pages would load the pages.
+    requires_system_checks = [Tags.compatibility, Tags.database, Tags.models]
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the dispatcher."""
