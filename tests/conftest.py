@@ -5,6 +5,7 @@ pytest-django's ``db``.
 """
 
 from collections.abc import Iterator
+from importlib import import_module
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -14,6 +15,17 @@ from django.utils import timezone
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests.stack import Stack, wait_until
+
+
+def pytest_sessionstart() -> None:
+    """The URLs, and with them the classes of the admin, are there, as in the web server."""
+    import_module("config.urls")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what is in ``tests/faults``."""
+    if "faults" in item.path.parts:
+        item.add_marker("faults")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

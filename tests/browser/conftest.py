@@ -1,12 +1,14 @@
 """A browser, and pages that are logged in."""
 
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from deploy import packages
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
+from django.contrib.sessions.models import Session
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.stack import Stack, wait_until
@@ -18,6 +20,8 @@ FLAGS = (
 )
 #: The longest wait for something to appear, in milliseconds.
 PATIENCE = 20_000
+#: Who logged in by the form already, and is known by these from then on.
+_cookies: dict[str, Any] = {}
 
 
 @pytest.fixture(scope="package")
@@ -48,20 +52,24 @@ def viewer(chromium: Browser, stack: Stack) -> Iterator[Page]:
 
 
 def _logged_in(chromium: Browser, stack: Stack, name: str, word: str) -> Iterator[Page]:
-    """Any request to elsewhere, and any error of a script, fails the test."""
+    """Nothing is open yet. Any request to elsewhere, and any error of a script, fails the test."""
     origins = {urlsplit(stack.web_url).netloc}
-    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    context = chromium.new_context(base_url=stack.web_url, viewport={"width": 1280, "height": 900})
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(f"{error}\n{error.stack}"))
     page.on("request", lambda request: wrong.append(request.url) if _is_elsewhere(request.url, origins) else None)
     wait_until(lambda: page.request.get(f"{stack.web_url}/health/ready").ok, what="the web server answers")
-    page.goto(f"{stack.web_url}/admin/")
-    page.fill("input[name=username]", name)
-    page.fill("input[name=password]", word)
-    page.click("button[type=submit]")
-    expect(page.locator("h1")).to_contain_text("Overview")
+    if Session.objects.filter(session_key__in=[cookie["value"] for cookie in _cookies.get(name, [])]).exists():
+        context.add_cookies(_cookies[name])
+    else:
+        page.goto(f"{stack.web_url}/admin/")
+        page.fill("input[name=username]", name)
+        page.fill("input[name=password]", word)
+        page.click("button[type=submit]")
+        expect(page.locator("h1")).to_contain_text("Overview")
+        _cookies[name] = context.cookies()
     yield page
     context.close()
     assert not wrong

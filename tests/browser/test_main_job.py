@@ -13,7 +13,8 @@ pytestmark = pytest.mark.browser
 
 
 def open_form(page: Page, kind: str) -> None:
-    """From the menu to the kind's form."""
+    """From the first page's menu to the kind's form."""
+    page.goto("/admin/")
     page.locator("nav, #nav-sidebar, aside").get_by_role("link", name="Submit", exact=False).first.click()
     page.fill("#kind-filter", kind)
     page.get_by_role("link", name=re.compile(rf"^{re.escape(kind)}\b")).click()

@@ -101,8 +101,8 @@ def test_a_file_may_vanish_between_listing_and_running(bare: Stack, tree: Path) 
 
 def test_the_census_survives_its_worker_and_its_dispatcher(bare: Stack, tree: Path) -> None:
     """Killed in the middle, both: nothing is lost, nothing is counted twice."""
-    for n in range(400):
-        (tree / "package1" / f"more{n}.py").write_text("def f(x):\n    return [y for y in x if y]\n" * 200)
+    for n in range(150):
+        (tree / "package1" / f"more{n}.py").write_text("def f(x):\n    return [y for y in x if y]\n" * 100)
     out = io.StringIO()
     call_command("census", "--json", "--no-wait", str(tree / "package1"), stdout=out, stderr=io.StringIO())
     batch = json.loads(out.getvalue())["batch"]
@@ -114,5 +114,5 @@ def test_the_census_survives_its_worker_and_its_dispatcher(bare: Stack, tree: Pa
     bare.dispatcher("dispatcher2")
     bare.worker("worker2")
     report = take_census("--follow", batch)["report"]
-    assert (report["total"]["files"], report["total"]["failed"]) == (410, 0)
-    assert report["total"]["functions"] == 400 * 200 + 10
+    assert (report["total"]["files"], report["total"]["failed"]) == (160, 0)
+    assert report["total"]["functions"] == 150 * 100 + 10
