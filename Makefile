@@ -34,17 +34,17 @@ status:  ## Say what runs
 logs:  ## Follow the logs of all processes
 	@$(IF_INSTALLED) $(DEPLOY) logs
 
-# $(call lane,name,database,marks): pytest with servers of its own, in .run/test-NAME.
-lane = FURROW_TEST_RUN=.run/test-$(1) DATABASE=$(2) .venv/bin/python -m pytest -m "$(3)" $(ARGS)
-beside = $(call lane,$(1),$(2),$(3)) > .run/test-$(1).log 2>&1 &
+# $(call lane,name,database,marks,folder): pytest with servers of its own, in .run/test-NAME.
+lane = FURROW_TEST_RUN=.run/test-$(1) DATABASE=$(2) .venv/bin/python -m pytest -m "$(3)" $(or $(ARGS),$(4))
+beside = $(call lane,$(1),$(2),$(3),$(4)) > .run/test-$(1).log 2>&1 &
 BESIDE := pages faults-stores faults faults-sqlite
 
 test: .venv/.development  ## Run all tests on PostgreSQL, and the engine's on SQLite as well
 	@mkdir -p .run; \
 	$(call beside,pages,,not engine and not faults) started="$$!"; \
-	$(call beside,faults-stores,,faults and not engine) started="$$started $$!"; \
-	$(call beside,faults,,faults and engine) started="$$started $$!"; \
-	$(call beside,faults-sqlite,sqlite,faults and engine) started="$$started $$!"; \
+	$(call beside,faults-stores,,faults and not engine,tests/faults) started="$$started $$!"; \
+	$(call beside,faults,,faults and engine,tests/faults) started="$$started $$!"; \
+	$(call beside,faults-sqlite,sqlite,faults and engine,tests/faults) started="$$started $$!"; \
 	trap 'kill $$started; exit 130' INT TERM; \
 	echo "The engine's tests, on PostgreSQL and then on SQLite; at the same time, shown afterwards: $(BESIDE:%=.run/test-%.log)."; \
 	$(call lane,engine,,engine and not faults); codes="$$?"; \

@@ -29,7 +29,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """First what runs without our processes, then what shares one ``stack``, last what starts its own: the stack starts once."""
+    """First what runs without our processes, then what starts its own, last what shares one ``stack``: that starts once."""
     items.sort(key=lambda item: ["stack" in item.fixturenames, "bare" in item.fixturenames])  # type: ignore[attr-defined]
 
 

@@ -73,6 +73,20 @@ def test_check_deploy_is_clean_with_the_environment_of_production() -> None:
     assert "System check identified no issues (0 silenced)." in said
 
 
+def test_the_admin_is_loaded_for_its_pages_and_checks_alone() -> None:
+    code = """
+import sys, django
+django.setup()
+from config.celery import app
+app.loader.import_default_modules()
+print("apps.jobs.admin" in sys.modules)
+from django.core.checks import run_checks
+print(run_checks(tags=["admin"]), "apps.jobs.admin" in sys.modules)
+"""
+    said = run(PYTHON, "-c", code, PYTHONPATH=f"{ROOT}:{ROOT / 'platform'}", DJANGO_SETTINGS_MODULE="config.settings")
+    assert said.splitlines() == ["False", "[] True"]
+
+
 def test_no_migration_is_missing() -> None:
     assert "No changes detected" in run(PYTHON, "manage.py", "makemigrations", "--check", "--dry-run")
 
