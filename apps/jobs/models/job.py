@@ -69,7 +69,8 @@ class Job(models.Model):
 
     #: The slots that it needs to run (:class:`apps.jobs.limits.Limit`), as JSON; null for most jobs, which need none.
     limits = models.JSONField(null=True, blank=True)
-    #: The key that it waits for while it is pending; the dispatcher does not look at it again before that is free.
+    #: The key that it waits for while it is pending; the dispatcher does not look at it again before that is free. While it
+    #: runs: the key was handed over to a line of jobs that its worker runs one after the other, and it is not the first.
     held = models.CharField(max_length=210, blank=True, db_default="", default="")
     #: In the order of their ids: jobs that share it.
     order_key = models.CharField(max_length=210, null=True, blank=True)
@@ -118,6 +119,10 @@ class Job(models.Model):
             ),
             models.Index(
                 fields=["held", "priority", "run_at", "id"], name="job_held", condition=Q(state=State.PENDING) & ~Q(held="")
+            ),
+            # Those that run, or will in a moment, in the line that a key was handed over to.
+            models.Index(
+                fields=["held", "priority", "run_at", "id"], name="job_line", condition=Q(state=State.RUNNING) & ~Q(held="")
             ),
             models.Index(
                 fields=["queue", "fair_key", "priority", "run_at", "id"],

@@ -33,6 +33,7 @@ class Claimed(NamedTuple):
     excused: int
     max_attempts: int
     limited: int = 0  #: it has limits (1), and one of them is a rate (2)
+    line: str = ""  #: the key that was handed over to it: jobs of one line run one after the other, in one process
 
 
 class Settlement(NamedTuple):
@@ -111,6 +112,15 @@ class Answer(NamedTuple):
     text: str
 
 
+class HandOver(NamedTuple):
+    """To whom the keys of lock limits may pass when runs end: to the next jobs that wait for them, at this worker."""
+
+    keys: int  #: at most so many keys
+    jobs: int  #: and of each so many jobs, which then are a line
+    queues: Collection[str]
+    kinds: Collection[str]
+
+
 class Group(NamedTuple):
     """What a worker writes in one transaction."""
 
@@ -121,6 +131,7 @@ class Group(NamedTuple):
     dead: Sequence[Dead] = ()
     claims: Mapping[str, str] = MappingProxyType({})  #: jobs that it wants: the kind that the message said, by id
     limited: Collection[str] = ()  #: of the jobs that are settled those that have limits
+    hand_over: HandOver | None = None  #: ``None``: their keys go back, and the dispatcher says who is next
     begun: Sequence[tuple[str, int, float]] = ()  #: runs with a rate that began: id, attempt, seconds since the epoch
 
 

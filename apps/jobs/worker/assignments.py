@@ -1,7 +1,7 @@
 """Jobs on their way to the pool processes: claimed, and not begun."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from apps.jobs.statements import Claimed
@@ -12,12 +12,15 @@ from apps.jobs.worker.runner import drain
 class Assignments:
     """Puts claimed jobs into the channel and keeps as many pool processes draining it as there are jobs for.
 
-    A job is not bound to a process before that process takes it; until then it can be taken back.
+    A job is not bound to a process before that process takes it; until then it can be taken back. Jobs of a line go there
+    together: who takes the first has them all.
     """
 
     def __init__(self, worker: Any) -> None:
         self._worker = worker
-        self._ready: deque[Claimed] = deque()  # not yet in the channel
+        self._ready: deque[tuple[Claimed, ...]] = deque()  # lines, most of one job; not yet in the channel
+        self._behind: dict[str, tuple[Claimed, ...]] = {}  # by the id of a line's first job: the others
+        self._rest: dict[int, tuple[Claimed, ...]] = {}  # by pid: the line that this process has taken last
         self._handed: dict[str, Claimed] = {}  # in the channel, or in the hand of a process that has not reported yet
         self._drains: dict[int, int] = {}  # handle of a drain that runs -> pid of its process (0: not accepted yet)
         self._last_handle = 0
@@ -25,11 +28,12 @@ class Assignments:
         self.closed = False
 
     def __iter__(self) -> Iterator[Claimed]:
-        yield from self._ready
+        for line in self._ready:
+            yield from line
         yield from self._handed.values()
 
     def __len__(self) -> int:
-        return len(self._ready) + len(self._handed)
+        return sum(map(len, self._ready)) + len(self._handed)
 
     @property
     def draining(self) -> set[int]:
@@ -41,18 +45,21 @@ class Assignments:
         """Something is on its way to a process, or in one."""
         return bool(self._handed or self._drains)
 
-    def add(self, jobs: Iterable[Claimed]) -> None:
+    def add(self, lines: Iterable[Sequence[Claimed]]) -> None:
         """Hand these out as well."""
-        self._ready.extend(jobs)
+        self._ready.extend(map(tuple, lines))
         self.hand_out()
 
     def hand_out(self) -> None:
         """Fill the channel, and have it drained."""
         while self._ready:
-            job = self._ready[0]
-            if not channel.assignments.offer(tuple(job)):
+            line = self._ready[0]
+            if not channel.assignments.offer(tuple(map(tuple, line))):
                 break
-            self._handed[job.id] = self._ready.popleft()
+            self._ready.popleft()
+            self._handed.update((job.id, job) for job in line)
+            if len(line) > 1:
+                self._behind[line[0].id] = line[1:]
         wanted = min(int(self._worker.pool.num_processes) - len(self._drains), len(self._handed))
         for _ in range(0 if self.closed else wanted):
             self._start_drain()
@@ -62,37 +69,53 @@ class Assignments:
         for _ in range(0 if self.closed else int(self._worker.pool.num_processes) - len(self._drains)):
             self._start_drain()
 
-    def begun(self, id: str) -> Claimed | None:
+    def begun(self, id: str, pid: int) -> Claimed | None:
         """A process reports to have begun this job; ``None`` when it was handed back meanwhile."""
+        if rest := self._behind.pop(id, None):
+            self._rest[pid] = rest
         return self._handed.pop(id, None)
 
-    def process_gone(self, pid: int) -> None:
-        """This process drains nothing any more."""
+    def left(self, id: str) -> Claimed | None:
+        """A process reports that it will not begin this job, which stood in a line."""
+        return self._handed.pop(id, None)
+
+    def rest(self, pid: int) -> list[Claimed]:
+        """Of the line that this process runs: those that have not begun."""
+        return [job for job in self._rest.get(pid, ()) if job.id in self._handed]
+
+    def process_gone(self, pid: int) -> list[Claimed]:
+        """This process drains nothing any more; returns the rest of its line, no longer assigned."""
         self._drains = {handle: owner for handle, owner in self._drains.items() if owner != pid}
+        lost = self.give_up(self.rest(pid))
+        self._rest.pop(pid, None)
+        return lost
 
     def pool_forgot(self) -> None:
         """Celery's pool has dropped what no process had accepted yet, and will call nobody back: that drains nothing."""
         self._drains = {handle: owner for handle, owner in self._drains.items() if owner}
 
-    def take_back(self) -> list[Claimed]:
-        """All jobs that no process has taken; they are no longer assigned."""
+    def take_back(self) -> list[tuple[Claimed, ...]]:
+        """All lines that no process has taken; they are no longer assigned."""
         untaken = []
         while (packet := channel.assignments.receive()) is not None:
-            if job := self._handed.pop(packet[0], None):
-                untaken.append(job)
+            if line := tuple(job for id, *_ in packet if (job := self._handed.pop(id, None))):
+                self._behind.pop(line[0].id, None)
+                untaken.append(line)
         untaken += self._ready
         self._ready.clear()
         return untaken
 
     def in_hand(self) -> set[Claimed]:
-        """After :meth:`take_back`: what was taken and not reported to have begun; with a living process, for a moment only."""
-        return set(self._handed.values())
+        """After :meth:`take_back`: what was taken and not reported to have begun, but for the rest of lines; with a living
+        process, for a moment only."""
+        return set(self._handed.values()).difference(*self._rest.values())
 
     def give_up(self, jobs: Iterable[Claimed] | None = None) -> list[Claimed]:
         """These, or all, that were taken and not reported to have begun; no longer assigned."""
         lost = list(self._handed.values() if jobs is None else jobs)
         for job in lost:
             del self._handed[job.id]
+            self._behind.pop(job.id, None)
         return lost
 
     def _start_drain(self) -> None:

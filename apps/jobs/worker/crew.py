@@ -5,6 +5,7 @@ it: nothing is bound to a process before that process is free, so no job waits b
 What was not taken can be taken back. When a process dies, the job it had reported as begun is blamed, and no other.
 """
 
+import itertools
 import logging
 import time
 from collections.abc import Callable
@@ -62,6 +63,7 @@ class Crew:
         ledger.anything_running = lambda: bool(self.running)
         ledger.on_stop_requests = self._on_stop_requests
         ledger.on_owned = self._on_owned
+        ledger.on_handed_over = self.take_over
         self._unknown: set[str] = set()
         #: Called when there is room for more.
         self.on_room: Callable[[], None] = lambda: None
@@ -90,7 +92,16 @@ class Crew:
     def take_on(self, jobs: list[Claimed]) -> None:
         """Run these jobs, which the ledger has claimed."""
         self.events.received(jobs)
-        self.assigned.add(jobs)
+        self.assigned.add([job] for job in jobs)
+
+    def take_over(self, jobs: list[Claimed]) -> None:
+        """The same for jobs to which the keys of others were handed over: in lines, one a key."""
+        if self.stopping:
+            for job in jobs:
+                self.hand_back(job, "the worker stopped before it began")
+            return
+        self.events.received(jobs)
+        self.assigned.add(list(line) for _, line in itertools.groupby(jobs, lambda job: job.line))
 
     # --- reports from processes ---------------------------------------------------------------------------------------------
 
@@ -126,6 +137,10 @@ class Crew:
                 self._on_ended(pid, ended)
             if begun is not None:
                 self._on_begun(pid, begun, at)
+        elif what == "left":
+            for id in rest:
+                if job := self.assigned.left(id):
+                    self.hand_back(job, "the jobs before it took longer than thought")
         elif what == "log":
             id, *fields = rest
             self.ledger.log(LogRecord(id, *fields))
@@ -134,7 +149,7 @@ class Crew:
             self.ledger.progress(Progress(id, *fields))
 
     def _on_begun(self, pid: int, id: str, at: float) -> None:
-        job = self.assigned.begun(id)
+        job = self.assigned.begun(id, pid)
         if job is None:
             return  # handed back meanwhile: what it does is stale, and its end will be fenced off
         try:
@@ -170,7 +185,8 @@ class Crew:
     def on_process_gone(self, pid: int, exitcode: int | None) -> None:
         """A pool process ended: settle the job that it had begun, if it did not finish it."""
         self.read()
-        self.assigned.process_gone(pid)
+        for job in self.assigned.process_gone(pid):
+            self.hand_back(job, "its pool process died before it began")
         self.locks.process_gone(pid)
         running = self._over(pid)
         if running is not None:
@@ -270,8 +286,9 @@ class Crew:
         self.assigned.visit_all()
 
     def hand_back(self, job: Claimed, reason: str) -> None:
-        """Give a claimed job back to the dispatcher; the attempt does not count."""
-        self.ledger.settle(Settlement(job.id, job.attempt, State.PENDING, Outcome.INTERRUPTED, delay=0.0, error=reason))
+        """Give a claimed job back to the dispatcher; the attempt does not count. Limited, it keeps its place in the order."""
+        delay = None if job.limited else 0.0
+        self.ledger.settle(Settlement(job.id, job.attempt, State.PENDING, Outcome.INTERRUPTED, delay=delay, error=reason))
 
     # --- the end ------------------------------------------------------------------------------------------------------------
 
@@ -291,5 +308,6 @@ class Crew:
             self.hand_back(job, "the worker stopped before it began")
 
     def _return_unbegun(self, reason: str) -> None:
-        for job in self.assigned.take_back():
-            self.hand_back(job, reason)
+        for line in self.assigned.take_back():
+            for job in line:
+                self.hand_back(job, reason)

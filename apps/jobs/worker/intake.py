@@ -134,6 +134,11 @@ class Intake:
             _return(self._buffer.pop())
 
     @property
+    def waiting(self) -> bool:
+        """Messages wait for room."""
+        return bool(self._buffer)
+
+    @property
     def claiming(self) -> bool:
         """A claim is on its way."""
         return self._claims > 0

@@ -10,14 +10,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.db import Error
 
 from apps.jobs import statements
 from apps.jobs.conf import conf
-from apps.jobs.statements import WITH_RATE, Answer, Asked, Claimed, Dead, Group, LogRecord, Progress, Settlement
+from apps.jobs.statements import WITH_RATE, Answer, Asked, Claimed, Dead, Group, HandOver, LogRecord, Progress, Settlement
 from apps.jobs.worker.batch import Batch, ClaimCallback, is_away, latest, unstorable
 from apps.jobs.worker.dead import of_no_job
 from apps.jobs.worker.lease import Lease
@@ -44,8 +44,8 @@ class Ledger(threading.Thread):
         self._writing = 0
         self._stopping = False
         self._link = Link()
-        #: Of the jobs claimed and not settled those that have limits.
-        self._limited: set[str] = set()
+        #: Of the jobs claimed and not settled those that have limits: kind by id.
+        self._limited: dict[str, str] = {}
         #: When the event loop last showed that it lives (monotonic seconds): without it the lease is not renewed.
         self.loop_alive_at = time.monotonic()
 
@@ -59,6 +59,9 @@ class Ledger(threading.Thread):
         self.on_owned: Callable[[list[str]], None] = lambda ids: None
         #: Told of every job whose run is to be settled; set while partitions are consumed.
         self.on_settle: Callable[[str], None] | None = None
+        #: Asked to whom the keys of these runs (their kinds) may pass, and told who has them now.
+        self.take_over: Callable[[Sequence[str]], HandOver | None] = lambda kinds: None
+        self.on_handed_over: Callable[[list[Claimed]], None] = lambda jobs: None
 
     # --- asked by the worker's event loop ---------------------------------------------------------------------------
 
@@ -125,6 +128,11 @@ class Ledger(threading.Thread):
     def soon(self, function: Callable[[], Any]) -> None:
         """Call a function in the event loop, after what is under way."""
         self._call_soon(function)
+
+    @property
+    def has_limited(self) -> bool:
+        """Jobs with limits are claimed and not settled."""
+        return bool(self._limited)
 
     @property
     def backlog(self) -> int:
@@ -195,6 +203,7 @@ class Ledger(threading.Thread):
         sql = statements.on(connection)
         if batch.answers:
             sql.answer(connection, batch.answers)
+        limited = [end.id for end in batch.settlements if end.id in self._limited] if self._limited else []
         group = Group(
             disowned=batch.disowned,
             progress=list(batch.progress.values()),
@@ -202,13 +211,18 @@ class Ledger(threading.Thread):
             logs=batch.logs,
             dead=[message for message, _ in batch.dead],
             claims={id: kind for jobs, _ in batch.claims for id, kind in jobs.items()},
-            limited=[end.id for end in batch.settlements if end.id in self._limited] if self._limited else (),
+            limited=limited,
+            hand_over=self.take_over([self._limited[id] for id in limited]) if limited else None,
             begun=batch.begun,
         )
         won = {claimed.id: claimed for claimed in sql.write(connection, self.lease.worker, group)}
-        self._limited |= {id for id, claimed in won.items() if claimed.limited}
-        if group.limited:
-            self._limited.difference_update(group.limited)
+        for id in limited:
+            self._limited.pop(id, None)
+        self._limited |= {id: claimed.kind for id, claimed in won.items() if claimed.limited}
+        handed = [won.pop(id) for id in [id for id, claimed in won.items() if claimed.line]]
+        if handed:
+            self._call_soon(self.on_handed_over, handed)
+        if limited:
             wake()  # slots were given back, and others may go on
         claims, batch.claims = batch.claims, []
         dead, batch.dead = batch.dead, []

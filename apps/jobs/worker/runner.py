@@ -1,8 +1,9 @@
 """In the pool process: take a job, run it, report; until there is none left.
 
-The parent sends claimed jobs into a channel that all pool processes read. ``drain`` is what the parent asks the pool to run:
-it takes jobs until the channel is empty or its time is over (so that ordinary Celery tasks get their turn). Before a job
-begins, one packet tells the parent how the last one ended and which one begins now; so whenever this process dies, the
+The parent sends claimed jobs into a channel that all pool processes read, most alone, some in a line that is run in its
+order. ``drain`` is what the parent asks the pool to run: it takes jobs until the channel is empty or its time is over (so that
+ordinary Celery tasks get their turn, and the rest of a line that takes longer than thought goes back). Before a job begins,
+one packet tells the parent how the last one ended and which one begins now; so whenever this process dies, the
 parent knows which job it was running.
 """
 
@@ -146,9 +147,15 @@ def drain() -> None:
     _prepare_process()
     pid, end = os.getpid(), time.monotonic() + TURN
     ended: tuple[Any, ...] | None = None
-    while time.monotonic() < end and (assignment := channel.assignments.receive()) is not None:
-        _report(pid, ended, assignment[0])
-        ended = run(*assignment)
+    while time.monotonic() < end and (line := channel.assignments.receive()) is not None:
+        for place, assignment in enumerate(line):
+            if place and time.monotonic() > end:
+                _report(pid, ended, None)
+                ended = None
+                channel.reports.send(("left", *[id for id, *_ in line[place:]]))
+                break
+            _report(pid, ended, assignment[0])
+            ended = run(*assignment)
     if ended is not None:
         _report(pid, ended, None)
     if channel.restarts.asked():
@@ -170,7 +177,7 @@ def _report(pid: int, ended: tuple[Any, ...] | None, begun: str | None) -> None:
 
 
 def run(
-    id: str, kind_name: str, arguments: str, attempt: int, excused: int, max_attempts: int, _limited: int = 0
+    id: str, kind_name: str, arguments: str, attempt: int, excused: int, max_attempts: int, *_others: Any
 ) -> tuple[Any, ...]:
     """Run one job to its end, whatever happens in it.
 

@@ -27,6 +27,7 @@ from apps.jobs.worker.intake import Intake
 from apps.jobs.worker.lease import RENEWALS, Lease
 from apps.jobs.worker.ledger import Ledger
 from apps.jobs.worker.partitions import Partitions
+from apps.jobs.worker.takeover import TakeOver
 from apps.jobs.worker.vitals import Vitals
 
 logger = logging.getLogger(__name__)
@@ -62,8 +63,8 @@ class JobWorker(bootsteps.StartStopStep):
         self.crew = Crew(worker, self.ledger, self.events)
         self.intake = Intake(self.crew)
         self.partitions = Partitions(self.crew)
-        if conf().partitioned:
-            self.crew.on_room = self._claim_more
+        self.take_over = TakeOver(worker, self.crew, self.intake)
+        self.crew.on_room = self._claim_more
         self.errands = Errands(worker, self.crew, self.intake)
         pool = worker.pool
         self.vitals = Vitals(conf().worker_lease / RENEWALS, lambda: [child.pid for child in pool._pool._pool], self._runs)
@@ -71,6 +72,7 @@ class JobWorker(bootsteps.StartStopStep):
     def _claim_more(self) -> None:
         self.partitions.pump()
         self.intake.pump()
+        self.take_over.look()
 
     def start(self, worker: Any) -> None:
         """After they are."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from apps.jobs.statements import Claimed, Dead, Group, Settlement
-from apps.jobs.statements.postgresql.holds import FREED, beginning, releasing
+from apps.jobs.statements.postgresql.holds import FREED, LEFT_IN_LINE, beginning, handing_over, releasing
 from apps.jobs.statements.postgresql.link import Statement, columns, in_one_go, plain, raw, texts
 from apps.jobs.statements.postgresql.rollups import COUNTED, ERRORS_COUNTED, NAMED
 
@@ -21,7 +21,7 @@ WHERE id = ANY(%s::uuid[]) AND state IN ('pending', 'queued') AND run_at <= cloc
     SELECT count(*) FROM jsonb_array_elements(limits) AS l
     WHERE NOT EXISTS (SELECT FROM jobs_hold h WHERE h.job = jobs_job.id AND h.key = l->>'key')) = 0)
 RETURNING id::text, kind, arguments::text, attempt, excused, max_attempts,
-          CASE WHEN limits IS NULL THEN 0 WHEN jsonb_path_exists(limits, '$[*].period') THEN 2 ELSE 1 END"""
+          CASE WHEN limits IS NULL THEN 0 WHEN jsonb_path_exists(limits, '$[*].period') THEN 2 ELSE 1 END, ''"""
 
 
 def claim(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> list[Claimed]:
@@ -35,8 +35,8 @@ def _claiming(worker: uuid.UUID, ids: Collection[str]) -> Statement:
     return _CLAIM, (worker, plain(sorted(ids)))
 
 
-_DISOWN = """
-UPDATE jobs_job SET state = 'pending', worker = NULL, queued_at = NULL, excused = excused + 1,
+_DISOWN = f"""
+UPDATE jobs_job j SET state = 'pending', worker = NULL, queued_at = NULL, excused = excused + 1, held = {LEFT_IN_LINE},
                     error = 'its worker did not know of it: an answer or a commit of the database was lost'
 WHERE id = ANY(%s::uuid[]) AND state = 'running' AND worker = %s"""
 
@@ -53,7 +53,7 @@ def disown(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> N
 _SIGNED = ", signature", ", %s::text[]", "given.signature", f", named AS ({NAMED}), errors AS ({ERRORS_COUNTED})"
 
 
-def _settle(given: str, types: str, signature: str, also: str, freed: str) -> str:
+def _settle(given: str, types: str, signature: str, also: str, held: str, freed: str) -> str:
     return f"""
 WITH given AS (
   SELECT * FROM unnest(%s::uuid[], %s::int[], %s::text[], %s::text[], %s::int[], %s::float8[], %s::float8[], %s::float8[],
@@ -68,7 +68,7 @@ WITH given AS (
     started_at = greatest(j.started_at, least(to_timestamp(given.started), clock_timestamp())),
     excused = j.excused + (given.outcome IN ('snoozed', 'interrupted'))::int,
     queued_at = CASE WHEN given.state = 'pending' THEN NULL ELSE j.queued_at END,
-    result = given.result::jsonb, error = given.error, signature = {signature}
+    result = given.result::jsonb, error = given.error, signature = {signature}{held}
   FROM given WHERE j.id = given.id AND j.attempt = given.attempt AND j.state || '' = 'running'
   RETURNING j.id, given.attempt, given.outcome, j.worker, given.pid, j.started_at,
             CASE WHEN given.finished = 0 THEN clock_timestamp()
@@ -84,9 +84,10 @@ WITH given AS (
 SELECT id::text FROM moved"""
 
 
+_HELD = f", held = CASE WHEN given.outcome = 'interrupted' THEN {LEFT_IN_LINE} ELSE '' END"
 #: By whether there are errors among them, and jobs with limits.
 _SETTLE = {
-    (signed, limited): _settle(*(_SIGNED if signed else ("", "", "''", "")), freed=FREED if limited else "")
+    (signed, limited): _settle(*(_SIGNED if signed else ("", "", "''", "")), *((_HELD, FREED) if limited else ("", "")))
     for signed in (False, True)
     for limited in (False, True)
 }
@@ -154,8 +155,13 @@ def write(connection: Connection, worker: uuid.UUID, group: Group) -> list[Claim
         given.append(beginning([(id, attempt, max(0.0, now - at)) for id, attempt, at in group.begun]))
     if group.progress:  # before the runs are settled: afterwards they are not running any more
         given.append((_PROGRESS, columns(group.progress)))
+    handed: list[Claimed] = []
+    at = 0
     if group.settlements:
         given.append(_settling(group.settlements, limited=bool(group.limited)))
+        if group.limited and group.hand_over:
+            at = len(given)
+            given.append(handing_over(group.limited, worker, group.hand_over))
         if group.limited:
             given.append(releasing(group.limited))
     if group.logs:
@@ -165,4 +171,6 @@ def write(connection: Connection, worker: uuid.UUID, group: Group) -> list[Claim
     if group.claims:  # last, so that its answer is the last
         given.append(_claiming(worker, group.claims))
     answers = in_one_go(connection, given, durable=bool(group.settlements or group.dead))
-    return list(map(Claimed._make, answers[-1].fetchall())) if group.claims else []
+    if at:
+        handed = [Claimed._make(fields) for _, *fields in sorted(answers[at].fetchall(), key=lambda row: (row[-1], row[0]))]
+    return [*handed, *map(Claimed._make, answers[-1].fetchall())] if group.claims else handed

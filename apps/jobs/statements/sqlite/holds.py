@@ -1,6 +1,7 @@
 """Who holds which slot of a limit, on SQLite. One row at a time; nobody else writes meanwhile."""
 
 import datetime as dt
+import itertools
 import json
 import time
 import uuid
@@ -9,7 +10,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
-from apps.jobs.statements import Candidate, RuleColumns, Settlement, Slot
+from apps.jobs.statements import Candidate, Claimed, HandOver, RuleColumns, Settlement, Slot
 from apps.jobs.statements.sqlite.times import bare, now, seconds, text
 from apps.jobs.states import Outcome, State
 
@@ -127,16 +128,72 @@ def begin_rates(cursor: Any, begun: Sequence[tuple[str, int, float]]) -> None:
             cursor.execute("UPDATE jobs_hold SET free_at = %s WHERE key = %s AND slot = %s", (text(at + period), key, slot))
 
 
-def give_back(cursor: Any, given: Settlement, state: str, limits: str) -> None:
-    """A run of a job with limits was settled: what it held is free, and those that wait for it go on. A rate's slots stay
-    taken for their period, by nobody. A job that is handed back keeps what it has; one that is tried again keeps its place in
-    the order."""
+#: A job that goes back to pending waits on for the key whose line it stood in, unless it has the key's slot itself.
+LEFT_IN_LINE = "CASE WHEN EXISTS (SELECT 1 FROM jobs_hold h WHERE h.job = jobs_job.id) THEN '' ELSE held END"
+
+
+class HandingOver:
+    """What is handed over to a worker while its runs are settled."""
+
+    def __init__(self, worker: uuid.UUID, to: HandOver) -> None:
+        self.worker, self.to = worker, to
+        self.claimed: list[Claimed] = []
+        self._keys = 0
+
+    def next(self, cursor: Any, key: str) -> bool:
+        """Claim a line of the jobs that wait for this lock key; ``False`` when it goes back."""
+        if self._keys >= self.to.keys or _taken(cursor, key):
+            return False
+        line = self._line(cursor, key)
+        for place, (id, *fields) in enumerate(line):
+            cursor.execute(
+                """UPDATE jobs_job SET state = 'running', attempt = attempt + 1, worker = %s, started_at = %s, progress = NULL,
+                          progress_note = '', error = '', held = %s WHERE id = %s RETURNING attempt""",
+                (self.worker.hex, now(), key if place else "", id),
+            )
+            kind, arguments, excused, max_attempts = fields
+            (attempt,) = cursor.fetchone()
+            self.claimed.append(Claimed(str(uuid.UUID(id)), kind, arguments, attempt, excused, max_attempts, 1, key))
+        if line:
+            cursor.execute("INSERT INTO jobs_hold (key, slot, job, ordered) VALUES (%s, 0, %s, %s)", (key, line[0][0], False))
+            self._keys += 1
+        return bool(line)
+
+    def _line(self, cursor: Any, key: str) -> list[Any]:
+        cursor.execute(
+            """SELECT id, kind, arguments, excused, max_attempts, queue, json_array_length(limits) = 1
+                 AND json_extract(limits, '$[0].conflict') IS NULL AND (expires_at IS NULL OR expires_at > %s)
+                 AND queue NOT IN (SELECT name FROM jobs_queue WHERE paused_at IS NOT NULL AND NOT draining)
+               FROM jobs_job WHERE state = 'pending' AND held = %s AND run_at <= %s ORDER BY priority, run_at, id LIMIT %s""",
+            (now(), key, now(), self.to.jobs),
+        )
+        found = cursor.fetchall()
+        fits = [fit and kind in self.to.kinds and queue in self.to.queues for _, kind, *_, queue, fit in found]
+        return [row[:5] for row, _ in itertools.takewhile(lambda pair: pair[1], zip(found, fits, strict=True))]
+
+
+def give_back(cursor: Any, given: Settlement, state: str, limits: str, handing: HandingOver | None) -> None:
+    """A run of a job with limits was settled. The slot of a key that was handed over to a line passes to the next one of the
+    line. Otherwise what it held is free, and those that wait for it go on. A rate's slots stay taken for their period, by
+    nobody. A job that is handed back keeps what it has; one that is tried again keeps its place in the order."""
     cursor.execute("SELECT key, slot, period, free_at || '', ordered FROM jobs_hold WHERE job = %s", (bare(given.id),))
     for key, slot, period, free_at, ordered in cursor.fetchall():
-        if state != State.PENDING or free_at is not None or not (ordered or given.outcome == Outcome.INTERRUPTED):
+        cursor.execute(
+            "SELECT id FROM jobs_job WHERE state = 'running' AND held = %s ORDER BY priority, run_at, id LIMIT 1", (key,)
+        )
+        if heir := cursor.fetchone():
+            cursor.execute("UPDATE jobs_hold SET job = %s WHERE key = %s AND slot = %s", (heir[0], key, slot))
+        elif state != State.PENDING or free_at is not None or not (ordered or given.outcome == Outcome.INTERRUPTED):
             _free(cursor, key, slot, period, free_at)
     for entry in json.loads(limits):
-        _let_go(cursor, entry["key"], entry["slots"], 1)
+        lock = entry["slots"] == 1 and not entry.keys() & {"ordered", "period"}
+        if not (lock and handing and handing.next(cursor, entry["key"])):
+            _let_go(cursor, entry["key"], entry["slots"], 1)
+
+
+def _taken(cursor: Any, key: str) -> int:
+    cursor.execute("SELECT count(*) FROM jobs_hold WHERE key = %s AND (free_at IS NULL OR free_at > %s)", (key, now()))
+    return int(cursor.fetchone()[0])
 
 
 def _free(cursor: Any, key: str, slot: int, period: float | None, free_at: str | None) -> None:
@@ -151,8 +208,7 @@ def _free(cursor: Any, key: str, slot: int, period: float | None, free_at: str |
 
 def _let_go(cursor: Any, key: str, slots: int, most: int) -> int:
     """Let go those that wait for this key, as many as there are free slots."""
-    cursor.execute("SELECT count(*) FROM jobs_hold WHERE key = %s AND (free_at IS NULL OR free_at > %s)", (key, now()))
-    free = min(most, slots - cursor.fetchone()[0])
+    free = min(most, slots - _taken(cursor, key))
     if free <= 0:
         return 0
     if head := _head(cursor, key):

@@ -8,7 +8,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from apps.jobs.statements import Claimed, Dead, Group, LogRecord, Progress, Settlement
-from apps.jobs.statements.sqlite.holds import begin_rates, give_back
+from apps.jobs.statements.sqlite.holds import LEFT_IN_LINE, HandingOver, begin_rates, give_back
 from apps.jobs.statements.sqlite.rollups import Settled, count
 from apps.jobs.statements.sqlite.times import bare as _hex
 from apps.jobs.statements.sqlite.times import now as _now
@@ -21,19 +21,20 @@ def write(connection: Connection, worker: uuid.UUID, group: Group) -> list[Claim
     """A worker's group commit: all of it in one transaction; returns what could be claimed. No commit waits for the disk, under
     WAL with synchronous=NORMAL. After an error the connection must be dropped."""
     own = not connection.in_atomic_block
+    handing = HandingOver(worker, group.hand_over) if group.hand_over else None
     with connection.cursor() as cursor:
         if own:
             cursor.execute("BEGIN IMMEDIATE")
         disown(connection, worker, group.disowned)
         begin_rates(cursor, group.begun)
         _progress(cursor, group.progress)  # before the runs are settled: afterwards they are not running any more
-        settle(connection, group.settlements)
+        settle(connection, group.settlements, handing)
         _log(cursor, group.logs)
         _keep_dead(cursor, group.dead)
         claimed = claim(connection, worker, group.claims)
         if own:
             cursor.execute("COMMIT")
-    return claimed
+    return claimed if handing is None else [*handing.claimed, *claimed]
 
 
 def claim(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> list[Claimed]:
@@ -64,32 +65,34 @@ def disown(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> N
     """Give back jobs that are this worker's by the database, and of which it does not know; the attempt does not count."""
     with connection.cursor() as cursor:
         cursor.executemany(
-            """UPDATE jobs_job SET state = 'pending', worker = NULL, queued_at = NULL, excused = excused + 1,
+            f"""UPDATE jobs_job SET state = 'pending', worker = NULL, queued_at = NULL, excused = excused + 1,
+                      held = {LEFT_IN_LINE},
                       error = 'its worker did not know of it: an answer or a commit of the database was lost'
                WHERE id = %s AND state = 'running' AND worker = %s""",
             [(_hex(id), worker.hex) for id in ids],
         )
 
 
-def settle(connection: Connection, settlements: Sequence[Settlement]) -> set[str]:
+def settle(connection: Connection, settlements: Sequence[Settlement], handing: HandingOver | None = None) -> set[str]:
     """Settle runs, record their attempts and count them; returns the jobs for which the attempt was still the current run."""
     if not settlements:
         return set()
     with connection.cursor() as cursor:
-        settled = {given.id: one for given in settlements if (one := _settle_one(cursor, given))}
+        settled = {given.id: one for given in settlements if (one := _settle_one(cursor, given, handing))}
         count(cursor, settled.values())
     return set(settled)
 
 
-def _settle_one(cursor: Any, given: Settlement) -> Settled | None:
+def _settle_one(cursor: Any, given: Settlement, handing: HandingOver | None) -> Settled | None:
     now = time.time()
     again = given.state == State.PENDING
     cursor.execute(
-        """UPDATE jobs_job SET
+        f"""UPDATE jobs_job SET
              state = CASE WHEN %s AND cancel_requested_at IS NOT NULL THEN 'cancelled' ELSE %s END,
              finished_at = CASE WHEN %s AND cancel_requested_at IS NULL THEN NULL ELSE %s END,
              run_at = coalesce(%s, run_at), started_at = max(started_at, %s), excused = excused + %s,
-             queued_at = CASE WHEN %s THEN NULL ELSE queued_at END, result = %s, error = %s, signature = %s
+             queued_at = CASE WHEN %s THEN NULL ELSE queued_at END, result = %s, error = %s, signature = %s,
+             held = CASE WHEN held = '' THEN '' WHEN %s THEN {LEFT_IN_LINE} ELSE '' END
            WHERE id = %s AND attempt = %s AND state = 'running'
            RETURNING worker, started_at || '', kind, queue, state, run_at || '', limits""",
         (
@@ -97,7 +100,8 @@ def _settle_one(cursor: Any, given: Settlement) -> Settled | None:
             None if given.delay is None else _text(now + given.delay),
             _text(min(given.started, now)),
             int(given.outcome in EXCUSED),
-            *(again, given.result, given.error, given.signature, _hex(given.id), given.attempt),
+            *(again, given.result, given.error, given.signature),
+            *(given.outcome == Outcome.INTERRUPTED, _hex(given.id), given.attempt),
         ),
     )
     row = cursor.fetchone()
@@ -115,7 +119,7 @@ def _settle_one(cursor: Any, given: Settlement) -> Settled | None:
         ),
     )
     if limits is not None:
-        give_back(cursor, given, state, limits)
+        give_back(cursor, given, state, limits, handing)
     began = _seconds(started)
     run = _seconds(finished) - began if given.pid else None
     wait = began - _seconds(run_at) if given.pid and given.delay is None else None
