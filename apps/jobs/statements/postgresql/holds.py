@@ -155,6 +155,17 @@ FREED = """
   FROM freed WHERE h.key = freed.key AND h.slot = freed.slot AND freed.free AND freed.period IS NOT NULL
 )"""
 
+_NEXT_IN_LINE = """
+UPDATE jobs_hold h SET job = heir.id FROM jobs_hold mine, LATERAL (
+  SELECT id FROM jobs_job WHERE state = 'running' AND held = mine.key AND held <> '' ORDER BY priority, run_at, id LIMIT 1
+) AS heir WHERE mine.job = ANY(%s::uuid[]) AND h.key = mine.key AND h.slot = mine.slot"""
+
+
+def passing_on(ids: Collection[str]) -> Statement:
+    """What these jobs hold for a line passes to the next one of the line."""
+    return _NEXT_IN_LINE, (plain(ids),)
+
+
 # A statement of its own, as the next one. The first of a line takes the slot; a job that began to want it meanwhile may have
 # been faster. A key whose next job is not for this worker, or has other limits as well, goes back.
 _HAND_OVER = """

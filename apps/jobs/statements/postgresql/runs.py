@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from apps.jobs.statements import Claimed, Dead, Group, Settlement
-from apps.jobs.statements.postgresql.holds import FREED, LEFT_IN_LINE, beginning, handing_over, releasing
+from apps.jobs.statements.postgresql.holds import FREED, LEFT_IN_LINE, beginning, handing_over, passing_on, releasing
 from apps.jobs.statements.postgresql.link import Statement, columns, in_one_go, plain, raw, texts
 from apps.jobs.statements.postgresql.rollups import COUNTED, ERRORS_COUNTED, NAMED
 
@@ -43,8 +43,11 @@ WHERE id = ANY(%s::uuid[]) AND state = 'running' AND worker = %s"""
 
 def disown(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> None:
     """Give back jobs that are this worker's by the database, and of which it does not know; the attempt does not count."""
-    with raw(connection) as cursor:
-        cursor.execute(_DISOWN, (plain(ids), worker))
+    in_one_go(connection, _disowning(worker, ids))
+
+
+def _disowning(worker: uuid.UUID, ids: Collection[str]) -> list[Statement]:
+    return [(_DISOWN, (plain(ids), worker)), passing_on(ids)]
 
 
 # What a worker's clock says counts only between the claim and now, by the database's clock.
@@ -149,7 +152,7 @@ def write(connection: Connection, worker: uuid.UUID, group: Group) -> list[Claim
     connection must be dropped."""
     given: list[Statement] = []
     if group.disowned:
-        given.append((_DISOWN, (plain(group.disowned), worker)))
+        given += _disowning(worker, group.disowned)
     if group.begun:  # before the runs are settled: afterwards they hold nothing any more
         now = time.time()
         given.append(beginning([(id, attempt, max(0.0, now - at)) for id, attempt, at in group.begun]))

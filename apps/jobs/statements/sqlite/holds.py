@@ -178,17 +178,24 @@ def give_back(cursor: Any, given: Settlement, state: str, limits: str, handing: 
     nobody. A job that is handed back keeps what it has; one that is tried again keeps its place in the order."""
     cursor.execute("SELECT key, slot, period, free_at || '', ordered FROM jobs_hold WHERE job = %s", (bare(given.id),))
     for key, slot, period, free_at, ordered in cursor.fetchall():
-        cursor.execute(
-            "SELECT id FROM jobs_job WHERE state = 'running' AND held = %s ORDER BY priority, run_at, id LIMIT 1", (key,)
-        )
-        if heir := cursor.fetchone():
-            cursor.execute("UPDATE jobs_hold SET job = %s WHERE key = %s AND slot = %s", (heir[0], key, slot))
-        elif state != State.PENDING or free_at is not None or not (ordered or given.outcome == Outcome.INTERRUPTED):
+        if pass_on(cursor, key, slot):
+            continue
+        if state != State.PENDING or free_at is not None or not (ordered or given.outcome == Outcome.INTERRUPTED):
             _free(cursor, key, slot, period, free_at)
     for entry in json.loads(limits):
         lock = entry["slots"] == 1 and not entry.keys() & {"ordered", "period"}
         if not (lock and handing and handing.next(cursor, entry["key"])):
             _let_go(cursor, entry["key"], entry["slots"], 1)
+
+
+def pass_on(cursor: Any, key: str, slot: int) -> bool:
+    """The slot passes to the next one of the line that stands for this key; ``False`` when there is none."""
+    cursor.execute(
+        "SELECT id FROM jobs_job WHERE state = 'running' AND held = %s ORDER BY priority, run_at, id LIMIT 1", (key,)
+    )
+    if heir := cursor.fetchone():
+        cursor.execute("UPDATE jobs_hold SET job = %s WHERE key = %s AND slot = %s", (heir[0], key, slot))
+    return bool(heir)
 
 
 def _taken(cursor: Any, key: str) -> int:

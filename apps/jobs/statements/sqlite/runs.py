@@ -8,7 +8,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from apps.jobs.statements import Claimed, Dead, Group, LogRecord, Progress, Settlement
-from apps.jobs.statements.sqlite.holds import LEFT_IN_LINE, HandingOver, begin_rates, give_back
+from apps.jobs.statements.sqlite.holds import LEFT_IN_LINE, HandingOver, begin_rates, give_back, pass_on
 from apps.jobs.statements.sqlite.rollups import Settled, count
 from apps.jobs.statements.sqlite.times import bare as _hex
 from apps.jobs.statements.sqlite.times import now as _now
@@ -71,6 +71,10 @@ def disown(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> N
                WHERE id = %s AND state = 'running' AND worker = %s""",
             [(_hex(id), worker.hex) for id in ids],
         )
+        for id in ids:
+            cursor.execute("SELECT key, slot FROM jobs_hold WHERE job = %s", (_hex(id),))
+            for key, slot in cursor.fetchall():
+                pass_on(cursor, key, slot)
 
 
 def settle(connection: Connection, settlements: Sequence[Settlement], handing: HandingOver | None = None) -> set[str]:
