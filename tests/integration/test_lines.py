@@ -180,9 +180,9 @@ def test_a_whole_line_that_goes_back_lets_one_go() -> None:
     first_of(*jobs)
     settle(over(jobs[0]))
     settle(*(over(job, State.PENDING, Outcome.INTERRUPTED) for job in jobs[1:4]), to=None)
-    assert admit() == [jobs[1]]
-    assert run(jobs[1]).state == State.RUNNING
-    assert [run(job).state for job in jobs[2:]] == [State.PENDING] * 2
+    (sent,) = admit()
+    assert sent in jobs[1:4]
+    assert [job for job in jobs if run(job).state == State.RUNNING] == [sent]
 
 
 def test_one_that_is_tried_again_leaves_the_line() -> None:
