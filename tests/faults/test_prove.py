@@ -65,6 +65,7 @@ def test_a_short_campaign_finds_every_promise_kept() -> None:
     assert verdict["submits"]["committed"] > 0
     assert verdict["submits"]["rolled back"] > 0
     assert not Path(RUN / "proof" / "prove" / "1234" / "records").exists()
+    assert "Traceback" not in said
 
 
 @pytest.mark.skipif(ON_SQLITE, reason="the sabotage is of PostgreSQL's statements")

@@ -9,7 +9,7 @@ from django.db import OperationalError, connection, transaction
 
 from apps.jobs.api import Attempt, Job, State, submit, submit_many
 from apps.jobs.broker import Publisher
-from apps.jobs.models import Leader
+from apps.jobs.models import Drift, Leader
 from tests import kinds, services
 from tests.stack import Stack, all_ended, wait_until
 
@@ -94,6 +94,7 @@ def test_lost_messages_are_found_and_sent_again(bare: Stack) -> None:
     bare.worker()
     all_ended()
     assert Job.objects.filter(pk__in=ids, state=State.SUCCEEDED, attempt=1).count() == 30
+    assert Drift.objects.get(name="queued_without_message").repaired >= 30
 
 
 def test_a_job_with_three_messages_runs_once(bare: Stack, tmp_path: Path) -> None:

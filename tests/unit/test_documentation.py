@@ -14,6 +14,7 @@ from django.core.management import BaseCommand, get_commands, load_command_class
 from apps.jobs.conf import Conf
 from apps.jobs.kinds import _OPTIONS
 from apps.jobs.submit import submit
+from apps.prove.checks import CHECKS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -122,3 +123,8 @@ def test_every_option_of_a_command_is_explained(command: str, page: str) -> None
     hidden = {"--sabotage"}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", (DOCS / page).read_text()))
     assert options(parser) - djangos - hidden == named - {"--help"}
+
+
+def test_every_check_of_the_proof_is_explained() -> None:
+    checked = (DOCS / "prove.md").read_text().partition("## What is checked")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)`", checked, re.MULTILINE)) == set(CHECKS)
