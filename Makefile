@@ -14,7 +14,7 @@ DEPLOY := .venv/bin/python -m deploy
 # For commands that act on what runs already: installing first would be absurd.
 IF_INSTALLED := test -x .venv/bin/python || { echo "Nothing was started here; make up does that."; exit 0; };
 
-.PHONY: help demo up down status logs test check format bench-quick bench bench-cases bench-pages bench-locks
+.PHONY: help demo up down status logs test check screenshots format bench-quick bench bench-cases bench-pages bench-locks
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -60,6 +60,9 @@ check: .venv/.development  ## Format, lint, types, import contracts, missing mig
 	.venv/bin/python -m mypy
 	PYTHONPATH=.:platform .venv/bin/lint-imports
 	.venv/bin/python manage.py makemigrations --check --dry-run
+
+screenshots: .venv/.development  ## Take the pictures of docs/screenshots anew (about five minutes)
+	.venv/bin/python -m tests.gallery $(ARGS)
 
 format: .venv/.development  ## Format the code and repair what the linter can
 	.venv/bin/ruff format .

@@ -15,6 +15,7 @@ from apps.jobs.blockers import Blocker, blocker
 from apps.jobs.conf import conf
 from apps.jobs.limits import FAIR_GATE, QUEUE
 from apps.jobs.models import Attempt, Job, Leader, Queue, Worker
+from apps.jobs.models.leader import BROKER_AWAY
 from apps.jobs.statements.bounded import TookTooLong, at_most
 from apps.jobs.states import Outcome, State
 from apps.jobs.wording import span
@@ -31,7 +32,7 @@ class Reason(NamedTuple):
     remedy: str = ""
     #: It will not go on by itself.
     stuck: bool = False
-    #: Jobs that the text names, for links.
+    #: Jobs that the text is about, for links; it names some of them by their ids.
     jobs: tuple[uuid.UUID, ...] = ()
 
 
@@ -44,6 +45,8 @@ class Situation:
     #: Living workers that consume its queue, and how many of them know its kind.
     consumers: int = 1
     knowing: int = 1
+    #: Living workers that were asked not to consume it.
+    asked_not: int = 0
     #: Its worker's lease still holds (of a running job).
     worker_lives: bool = True
     last_outcome: str = ""
@@ -68,13 +71,15 @@ def situation(job: Job, now: dt.datetime) -> Situation:
     """What surrounds this job at this time."""
     leader = Leader.objects.filter(role="dispatcher", lease_until__gt=now).first()
     workers = list(living_workers(now))
-    consumers = [worker for worker in workers if job.queue in worker.queues]
+    of_queue = [worker for worker in workers if job.queue in worker.queues]
+    consumers = [worker for worker in of_queue if job.queue not in worker.paused]
     last = Attempt.objects.filter(job=job.pk).order_by("-number").values_list("outcome", flat=True).first()
     return Situation(
         dispatcher_leads=leader is not None,
         dispatcher_trouble=leader.trouble if leader else "",
         consumers=len(consumers),
         knowing=sum(not worker.kinds or job.kind in worker.kinds for worker in consumers),
+        asked_not=len(of_queue) - len(consumers),
         worker_lives=any(worker.pk == job.worker for worker in workers),
         last_outcome=last or "",
         ahead=_ahead(job, now),
@@ -111,6 +116,7 @@ def why(job: Job, around: Situation, now: dt.datetime) -> Reason | None:
         case State.QUEUED:
             return (
                 _closed(around)
+                or _broker(job, around)
                 or _workers(job, around)
                 or _behind(around)
                 or Reason(
@@ -188,7 +194,11 @@ def held(by: Blocker | None) -> Reason | None:
     """What a job waits for that has limits."""
     if by is None:
         return None
-    others = f"; {by.ahead:,}{' or more' if by.ahead >= COUNTED else ''} wait before it" if by.ahead else ""
+    others = (
+        f"; {by.ahead:,}{' or more' if by.ahead >= COUNTED else ''} {'waits' if by.ahead == 1 else 'wait'} before it"
+        if by.ahead
+        else ""
+    )
     jobs = tuple(holder.id for holder in by.holders)
     holder = by.holders[0] if by.holders else None
     first = f"job {holder.id} ({holder.kind})" if holder else "no job"
@@ -218,6 +228,13 @@ def _dispatcher(job: Job, around: Situation) -> Reason | None:
     return None
 
 
+def _broker(job: Job, around: Situation) -> Reason | None:
+    """Of a job that RabbitMQ has."""
+    if not around.dispatcher_trouble.startswith(BROKER_AWAY):
+        return None
+    return Reason(f"It was sent, and nobody gets it: {around.dispatcher_trouble.rstrip('.')}; sent", job.queued_at, stuck=True)
+
+
 def _behind(around: Situation) -> Reason | None:
     if around.before is None:
         return None
@@ -225,6 +242,13 @@ def _behind(around: Situation) -> Reason | None:
 
 
 def _workers(job: Job, around: Situation) -> Reason | None:
+    if not around.consumers and around.asked_not:
+        return Reason(
+            f"Every living worker of queue “{job.queue}” was asked not to consume it; due",
+            job.run_at,
+            "Resume it on the page of one of them.",
+            stuck=True,
+        )
     if not around.consumers:
         return Reason(
             f"No living worker consumes queue “{job.queue}”; due",

@@ -65,7 +65,9 @@ class PartitionFigures(NamedTuple):
     name: str
     messages: int | None  #: in RabbitMQ, in no worker's hands; ``None`` when RabbitMQ does not answer
     active: bool  #: RabbitMQ gives its messages to a worker
-    worker: Worker | None  #: whose it is; for seconds after workers came or went it may still be another's
+    worker: Worker | None  #: whose it should be; for seconds after workers came or went it may still be another's
+    holder: Worker | None = None  #: who has messages of it, by the last heartbeats, and how many
+    in_hands: int = 0
 
 
 def partition_figures(queue: str, workers: Iterable[Worker]) -> list[PartitionFigures]:
@@ -77,15 +79,27 @@ def partition_figures(queue: str, workers: Iterable[Worker]) -> list[PartitionFi
     held: dict[str, Held] = cache.get_or_set(f"furrow:holdings:{queue}", partial(_holdings, queue), HOLDINGS_AGE) or {}
     by_id = {worker.pk: worker for worker in workers}
     shares = share_out(parted.parts, by_id)
-    return [
-        PartitionFigures(
-            part,
-            held[part].messages if part in held else None,
-            part in held and held[part].consumers > 0,
-            by_id[shares[part]] if part in shares else None,
+    figures = []
+    for part in parted.parts:
+        holder = max(by_id.values(), key=lambda worker: in_lines(worker, [part]), default=None)
+        in_hands = in_lines(holder, [part]) if holder else 0
+        figures.append(
+            PartitionFigures(
+                part,
+                held[part].messages if part in held else None,
+                part in held and held[part].consumers > 0,
+                by_id[shares[part]] if part in shares else None,
+                holder if in_hands else None,
+                in_hands,
+            )
         )
-        for part in parted.parts
-    ]
+    return figures
+
+
+def in_lines(worker: Worker, parts: Iterable[str]) -> int:
+    """How many messages of these partitions the worker had at its last heartbeat, those of running jobs included."""
+    lines = worker.vitals.get("lines", {})
+    return sum(lines.get(part, 0) for part in parts)
 
 
 def _holdings(queue: str) -> dict[str, Held]:

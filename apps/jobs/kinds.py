@@ -24,6 +24,8 @@ from apps.jobs.retry import RetryPolicy
 
 Handler = Callable[..., Any]
 
+#: Kinds of the engine's own begin with this; they are started by the pages that need them.
+BUILT_IN = "furrow."
 _kinds: dict[str, "Kind"] = {}
 
 

@@ -29,6 +29,8 @@ COLOURS: dict[str, str] = {
     "lost": "danger",
     "stopped": "default",
     "open": "success",
+    "consumed": "success",
+    "not consumed": "warning",
     "done": "success",
     "refused": "danger",
     "paused": "warning",

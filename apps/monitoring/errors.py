@@ -7,12 +7,10 @@ import datetime as dt
 from collections import defaultdict
 from typing import Any
 
-from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Max, OuterRef, Subquery, Sum
 from django.db.models.functions import Right
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
@@ -39,10 +37,8 @@ _BODY = "monitoring/errors_body.html"
 def errors(request: HttpRequest) -> HttpResponse:
     """The page. ``?period=`` is one of ``PERIODS``, ``?kind=`` narrows it."""
     facts = _facts(request)
-    markup, mark = live.part(request, _BODY, facts)
     address = f"{reverse('monitoring:errors_live')}?{urlencode({name: facts[name] for name in ('period', 'kind')})}"
-    context = {**admin.site.each_context(request), **facts, "title": "Errors", "part": markup, "mark": mark, "address": address}
-    return TemplateResponse(request, "monitoring/errors.html", context)
+    return live.page(request, _BODY, facts, title="Errors", address=address, around="monitoring/errors.html", every=4000)
 
 
 @require_GET

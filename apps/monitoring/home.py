@@ -55,6 +55,8 @@ def _facts(request: HttpRequest) -> dict[str, Any]:
     workers = list(living_workers(now).order_by("node")) if sees.workers or sees.queues else []
     if sees.leader:
         facts |= _system(now)
+        waiting = [queue.oldest for queue in queues if queue.oldest and not queue.paused]
+        facts["lag"], facts["knows_lag"] = min(waiting, default=None), bool(queues)
     if sees.workers:
         facts["workers"] = _working(workers[:WORKERS], named=sees.jobs)
         facts["more_workers"] = len(workers) - WORKERS
@@ -118,17 +120,18 @@ def _jobs(now: dt.datetime, queues: list[QueueFigures]) -> dict[str, Any]:
 
 
 def _standing(queues: list[QueueFigures]) -> list[dict[str, Any]]:
-    """Jobs that have not ended; each number is at most the limit a queue."""
+    """Jobs that have not ended; of a queue that has more than the limit, the limit: "10,000+"."""
     rows = [
         (State.PENDING, "due", [queue.due for queue in queues]),
         (State.PENDING, "later", [queue.scheduled for queue in queues]),
         (State.QUEUED, "in RabbitMQ", [queue.queued for queue in queues]),
         (State.RUNNING, "now", [queue.running for queue in queues]),
     ]
-    return [
-        {"state": state, "note": note, "count": sum(min(n, COUNTED) for n in counts), "more": max(counts, default=0) > COUNTED}
-        for state, note, counts in rows
-    ]
+    found = []
+    for state, note, counts in rows:
+        more = max(counts, default=0) > COUNTED
+        found.append({"state": state, "note": note, "count": COUNTED if more else sum(counts), "more": more})
+    return found
 
 
 def _ended(day: list[rates.Point]) -> list[dict[str, Any]]:

@@ -9,10 +9,12 @@ from django.utils import timezone
 
 from apps.jobs.api import Attempt, Job, State
 from apps.jobs.explain import Situation, situation, why
-from apps.jobs.models import Leader, Worker
+from apps.jobs.models import Leader, Queue, Worker
 
 NOW = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
 LATER = NOW + dt.timedelta(minutes=5)
+AWAY = "RabbitMQ is away since 2026-01-01 23:58 UTC: refused."
+PAUSED = Queue(name="mail", paused_at=NOW, paused_by="ann", reason="the printer")
 
 
 def job(state: State, **columns: Any) -> Job:
@@ -33,6 +35,18 @@ def job(state: State, **columns: Any) -> Job:
         (job(State.PENDING), Situation(consumers=0, knowing=0), "No living worker consumes queue “default”", True),
         (job(State.QUEUED), Situation(consumers=0, knowing=0), "No living worker consumes queue “default”", True),
         (job(State.QUEUED), Situation(knowing=0), "knows the kind a.kind", True),
+        (job(State.QUEUED), Situation(consumers=0, asked_not=2), "Every living worker of queue “default” was asked not", True),
+        (
+            job(State.QUEUED),
+            Situation(dispatcher_trouble=AWAY),
+            "RabbitMQ is away since 2026-01-01 23:58 UTC: refused; sent",
+            True,
+        ),
+        (job(State.PENDING), Situation(dispatcher_trouble=AWAY), "RabbitMQ is away since 2026-01-01 23:58 UTC", True),
+        (job(State.PENDING), Situation(ahead=1_000), "(at least 1,000 of its queue go before it)", False),
+        (job(State.QUEUED), Situation(ahead=7), "(7 were sent before it)", False),
+        (job(State.PENDING), Situation(paused=PAUSED), "Its queue “mail” was paused by ann (the printer)", True),
+        (job(State.QUEUED), Situation(paused=PAUSED), "Its queue “mail” was paused by ann (the printer)", True),
         (job(State.QUEUED), Situation(), "In RabbitMQ", False),
         (job(State.RUNNING), Situation(), "Began", False),
         (job(State.RUNNING), Situation(worker_lives=False), "no sign of life", False),
@@ -60,14 +74,17 @@ def test_the_situation_is_read_from_the_tables() -> None:
         dispatcher_leads=False, consumers=0, knowing=0, worker_lives=False, dispatcher_trouble="", last_outcome=""
     )
     Leader.objects.create(role="dispatcher", holder="x", lease_until=soon, trouble="t")
-    for kinds, lease, stopped in (
-        [["a.kind"], soon, None],
-        [["b"], soon, None],
-        [["a.kind"], before, None],
-        [[], soon, before],
+    for kinds, lease, stopped, paused in (
+        (["a.kind"], soon, None, []),
+        (["b"], soon, None, []),
+        (["a.kind"], soon, None, ["mail"]),
+        (["a.kind"], before, None, []),
+        ([], soon, before, []),
     ):
-        Worker.objects.create(node="w", pid=1, processes=1, queues=["mail"], kinds=kinds, lease_until=lease, stopped_at=stopped)
+        one = Worker(node="w", pid=1, processes=1, queues=["mail"], kinds=kinds, lease_until=lease, stopped_at=stopped)
+        one.paused = paused
+        one.save()
     Attempt.objects.create(job=row, number=1, outcome="lost", started_at=now, finished_at=now)
     assert situation(row, now) == Situation(
-        dispatcher_trouble="t", consumers=2, knowing=1, worker_lives=False, last_outcome="lost"
+        dispatcher_trouble="t", consumers=2, knowing=1, asked_not=1, worker_lives=False, last_outcome="lost"
     )

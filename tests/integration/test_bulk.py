@@ -184,6 +184,7 @@ def test_the_page_asks_and_a_second_click_starts_no_second_job(admin_client: Cli
     first = admin_client.post("/admin/jobs/job/bulk/", given)
     assert admin_client.post("/admin/jobs/job/bulk/", given)["Location"] == first["Location"]
     job = Job.objects.get(kind="furrow.bulk_action")
+    assert "Submit again" not in admin_client.get(first["Location"]).content.decode(), "it would do nothing"
     assert run(job) == {"changed": 3, "left alone": 0}
     entry = AuditEntry.objects.get()
     assert (entry.count, entry.selection) == (3, {"filter": {"queue": "other", "state": "failed"}})

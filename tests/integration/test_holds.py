@@ -356,7 +356,7 @@ def test_why_a_job_is_held() -> None:
     admit()
     run(first)
     assert said(second) == f"The lock a is taken; it is with job {first.pk} (kinds.add), which began"
-    assert said(third) == f"The lock a is taken; 1 wait before it; it is with job {first.pk} (kinds.add), which began"
+    assert said(third) == f"The lock a is taken; 1 waits before it; it is with job {first.pk} (kinds.add), which began"
     assert said(crowd[2]) == "The limit of 2 at once for tenant:x is reached"
     assert said(starts[1]) == "The rate of 1 starts in 1 min for m.f is reached; the next may start"
     assert said(line[2]) == f"In order of customer:1 behind job {line[0].pk} (kinds.add), which is pending"

@@ -99,6 +99,7 @@ def test_when_all_is_well_it_says_so_and_shows_what_happened(admin_client: Clien
     make(State.RUNNING, worker=Worker.objects.get().pk, kind="kinds.sleeps")
     text = page(admin_client)
     assert "All is well." in text
+    assert "; no due job waits" in text
     assert "<b>3</b> <span>succeeded</span>" in text
     assert "3 succeeded</title>" in text
     assert re.search(r'kind=kinds.noop"[^>]*>kinds.noop</a></th> <td[^>]*>3</td>', text)
@@ -119,6 +120,7 @@ def test_what_is_wrong_is_said_in_words_with_the_remedy(admin_client: Client) ->
         "celery -A config worker -Q default",
         "Drift: Jobs that are queued",
         "A message could not be used by any worker",
+        "; the oldest due job has waited since ",
     ):
         assert part in text
     assert text.index("RabbitMQ is away") < text.index("Drift:"), "what is grave comes first"

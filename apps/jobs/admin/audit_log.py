@@ -17,6 +17,8 @@ from apps.jobs.models import AuditEntry
 class AuditEntryAdmin(ReadOnlyAdmin):
     """Who did what, newest first."""
 
+    empty_title = "Nobody has done anything yet"
+    empty_text = "Whatever a person does to jobs, queues, workers, locks and dead messages is written down here."
     list_display = ("when", "person", "what", "to_what", "how_many", "origin", "more")
     list_display_links = None
     list_filter = (filters.WhoFilter, filters.ActionFilter, filters.OriginFilter, filters.AtFilter, filters.JobFilter)
@@ -47,13 +49,15 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         """Leads to the job, or to the jobs that match the filter."""
         text = wording.shorten(entry.target, 100) or wording.NOTHING
         if entry.job:
-            text = format_html('<a href="{}">{}</a>', reverse("admin:jobs_job_change", args=[entry.job]), text)
+            text = format_html(
+                '<a class="fw-linked" href="{}">{}</a>', reverse("admin:jobs_job_change", args=[entry.job]), text
+            )
         criteria = entry.selection.get("filter")
         if not criteria:
             return text
         link = reverse("admin:jobs_job_changelist") + "?" + urlencode(criteria)
         said = wording.shorten(", ".join(f"{name} {value}" for name, value in criteria.items()), 100)
-        return format_html('<span class="fw-stack">{}<a class="fw-below" href="{}">{}</a></span>', text, link, said)
+        return format_html('<span class="fw-stack">{}<a class="fw-below fw-linked" href="{}">{}</a></span>', text, link, said)
 
     @display(description="changed")
     def how_many(self, entry: AuditEntry) -> str:

@@ -115,7 +115,7 @@ def _ask(request: HttpRequest, action: str, ids: list[uuid.UUID], criteria: dict
         "criteria": criteria,
         "filter": query.urlencode(),
         "matching": matching,
-        "changing": _count(_permitted(request, rows).filter(state__in=known.states)) if known else None,
+        "changing": _changing(request, rows, known, criteria, matching) if known else None,
         "states": sorted(known.states) if known else [],
         "queues": conf().queues,
         "priorities": range(10),
@@ -126,9 +126,18 @@ def _ask(request: HttpRequest, action: str, ids: list[uuid.UUID], criteria: dict
     return TemplateResponse(request, "admin/jobs/job/bulk.html", context, status=status)
 
 
+def _changing(
+    request: HttpRequest, rows: QuerySet[Job], known: bulk.Action, criteria: dict[str, str], matching: dict[str, Any]
+) -> dict[str, Any]:
+    """How many of them it will change; the same number where the filter leaves only such states, also when it is a guess."""
+    if criteria.get("state") in known.states:
+        return matching
+    return _count(_permitted(request, rows).filter(state__in=known.states))
+
+
 def _count(rows: QuerySet[Job]) -> dict[str, Any]:
     number, exact = keyset.count(rows)
-    return {"number": number, "exact": exact}
+    return {"number": number, "exact": exact, "more": not exact and number == keyset.COUNTED + 1}
 
 
 def _permitted(request: HttpRequest, rows: QuerySet[Job]) -> QuerySet[Job]:

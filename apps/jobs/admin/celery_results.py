@@ -21,6 +21,8 @@ _LABELS = {"SUCCESS": "success", "FAILURE": "danger", "STARTED": "primary", "RET
 class TaskResultAdmin(ReadOnlyAdmin):
     """Results of tasks."""
 
+    empty_title = "No results"
+    empty_text = "What plain Celery tasks return is kept here; the results of jobs are on their own pages."
     fieldsets = CeleryTaskResultAdmin.fieldsets
     list_display = ("task_id", "task_name", "status_label", "worker", "done")
     list_filter = (TaskStatusFilter,)

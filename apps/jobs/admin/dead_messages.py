@@ -15,8 +15,10 @@ from unfold.decorators import display
 
 from apps.jobs import dead_letters, wording
 from apps.jobs.admin.readonly import ReadOnlyAdmin
+from apps.jobs.audit import audit
 from apps.jobs.errors import BrokerError, DeadMessageError
 from apps.jobs.models import DeadMessage
+from apps.jobs.models.audit_entry import Origin
 
 #: Bytes of a body that the page shows.
 SHOWN = 4_096
@@ -26,6 +28,8 @@ SHOWN = 4_096
 class DeadMessageAdmin(ReadOnlyAdmin):
     """Messages that no worker could use."""
 
+    empty_title = "No dead messages"
+    empty_text = "A message that no worker can use is kept here with its reason, to be replayed or deleted."
     list_display = ("received", "short_reason", "came_from", "worker", "bytes")
     list_display_links = ("received",)
     search_ids = ()
@@ -78,23 +82,29 @@ class DeadMessageAdmin(ReadOnlyAdmin):
     @admin.action(description="Delete", permissions=["delete"])
     def delete_chosen(self, request: HttpRequest, queryset: QuerySet[DeadMessage]) -> None:
         """Forget the chosen ones."""
-        self.log_deletions(request, queryset)
-        gone = sum(dead_letters.delete(pk) for pk in queryset.values_list("pk", flat=True))
-        messages.success(request, f"{gone:,} deleted.")
+        gone = [pk for pk in queryset.order_by("pk").values_list("pk", flat=True) if dead_letters.delete(pk)]
+        _write_down(request, "delete", gone)
+        messages.success(request, f"{len(gone):,} deleted.")
+
+    def delete_model(self, request: HttpRequest, obj: DeadMessage) -> None:
+        """Forget one, from its page."""
+        if dead_letters.delete(obj.pk):
+            _write_down(request, "delete", [obj.pk])
 
     def _replay(self, request: HttpRequest, ids: list[int]) -> None:
         """As far as it goes: RabbitMQ away ends it."""
-        sent = 0
+        sent = []
         for pk in ids:
             try:
-                sent += dead_letters.replay(pk)
+                sent += [pk] if dead_letters.replay(pk) else []
             except DeadMessageError as error:
                 messages.warning(request, str(error))
             except BrokerError as error:
                 messages.error(request, f"Message {pk} and those after it were kept: {error}.")
                 break
+        _write_down(request, "replay", sent)
         if sent:
-            messages.success(request, f"{sent:,} sent again; what still cannot be used comes back here.")
+            messages.success(request, f"{len(sent):,} sent again; what still cannot be used comes back here.")
 
     # --- Columns ----------------------------------------------------------------------------------------------------
 
@@ -109,7 +119,7 @@ class DeadMessageAdmin(ReadOnlyAdmin):
     @display(description="reason")
     def short_reason(self, message: DeadMessage) -> SafeString:
         return format_html(
-            '<span class="fw-short" title="{0}">{1}</span>', message.reason, wording.shorten(message.reason, 160)
+            '<span class="fw-long" title="{0}">{1}</span>', wording.plain(message.reason), wording.shorten(message.reason, 160)
         )
 
     @display(description="exchange, routing key")
@@ -134,3 +144,11 @@ class DeadMessageAdmin(ReadOnlyAdmin):
         text = repr(bytes(message.body[:SHOWN]))[2:-1]
         rest = f"\n… {message.size - SHOWN:,} bytes more" if message.size > SHOWN else ""
         return format_html('<pre class="fw-pre">{}{}</pre>', text, rest)
+
+
+def _write_down(request: HttpRequest, action: str, ids: list[int]) -> None:
+    """In the audit log: which messages."""
+    if ids:
+        target = f"dead message {ids[0]}" if len(ids) == 1 else "dead messages"
+        detail = ", ".join(map(str, ids)) if len(ids) > 1 else ""
+        audit(action, by=request.user, origin=Origin.ADMIN, target=target, count=len(ids), detail=detail)

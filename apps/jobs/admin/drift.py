@@ -14,6 +14,8 @@ from apps.jobs.models import Drift
 class DriftAdmin(ReadOnlyAdmin):
     """One row a kind of disagreement."""
 
+    empty_title = "Nobody has looked yet"
+    empty_text = "The leading dispatcher looks every few seconds, and repairs what it finds. Start one: manage.py dispatcher"
     list_display = ("meaning", "now", "repaired_ever", "last_found", "last_repaired", "looked")
     list_display_links = None
     ordering = ("name",)

@@ -33,6 +33,8 @@ _NONE = format_html('<span class="fw-none">{}</span>', wording.NOTHING)
 class JobAdmin(ReadOnlyAdmin):
     """Jobs: a list that stays cheap on millions of rows. The pages of one job are in ``job_page`` and ``submit_page``."""
 
+    empty_title = "No jobs yet"
+    empty_text = "Submit one with the form, with submit() in code, or with manage.py jobs submit."
     list_display = ("job", "condition", "place", "created", "wait", "run_time", "attempts", "short_error")
     list_display_links = None
     list_filter = (

@@ -16,7 +16,7 @@ from apps.jobs import wording
 from apps.jobs.admin.timeline import timeline
 from apps.jobs.errors import UnknownKind
 from apps.jobs.explain import situation, why
-from apps.jobs.kinds import get_kind
+from apps.jobs.kinds import BUILT_IN, get_kind
 from apps.jobs.models import Attempt, Job
 from apps.jobs.permissions import may_submit
 from apps.jobs.secret import KEY, mask_text
@@ -51,7 +51,7 @@ def body(request: HttpRequest, job: Any, *, may_act: bool) -> dict[str, Any]:
         "may_run_now": job.state == State.PENDING and job.run_at > now,
         "may_snooze": job.state in (State.PENDING, State.QUEUED),
         "snoozes": SNOOZES,
-        "may_submit": may_submit(request.user, job.kind),
+        "may_submit": may_submit(request.user, job.kind) and not job.kind.startswith(BUILT_IN),
         "kind_known": known,
         "flower_link": _flower_link(request, job),
     }
@@ -105,6 +105,18 @@ def _is_registered(name: str) -> bool:
 
 def _version(job: Job, reason: Any) -> str:
     """Changes when the body would look different."""
-    columns = ("state", "attempt", "progress", "progress_note", "error", "run_at", "queued_at", "started_at")
+    columns = (
+        "state",
+        "attempt",
+        "progress",
+        "progress_note",
+        "error",
+        "run_at",
+        "queued_at",
+        "started_at",
+        "queue",
+        "priority",
+        "tags",
+    )
     seen = [str(getattr(job, name)) for name in (*columns, "finished_at", "cancel_requested_at")]
     return hashlib.sha256(json.dumps([seen, str(reason)]).encode()).hexdigest()[:16]

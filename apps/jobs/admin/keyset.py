@@ -83,8 +83,8 @@ def _read(rows: QuerySet[Any], limit: int, seconds: float) -> list[Any] | None:
 
 
 def count(rows: QuerySet[Any]) -> tuple[int | None, bool]:
-    """How many rows there are, and whether that is exact; beyond ``COUNTED`` it is what the planner thinks (PostgreSQL), or
-    ``None`` when nobody knows."""
+    """How many rows there are, and whether that is exact; beyond ``COUNTED`` it is what the planner thinks (PostgreSQL),
+    ``COUNTED + 1`` when it thinks of fewer than there are, or ``None`` when nobody knows."""
     plain = rows.order_by()
     thought = _planned(plain)
     if thought is not None and thought > 2 * COUNTED:

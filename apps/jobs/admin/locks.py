@@ -5,7 +5,6 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_GET, require_POST
 
@@ -54,17 +53,9 @@ class LockAdmin(ReadOnlyAdmin):
 def show(request: HttpRequest) -> HttpResponse:
     """The page."""
     _may(request, "view_lock")
-    markup, mark = live.part(request, _ROWS, _facts(request))
-    context = {
-        **admin.site.each_context(request),
-        "title": "Locks",
-        "model_admin": admin.site.get_model_admin(Lock),
-        "part": markup,
-        "mark": mark,
-        "address": reverse("admin:locks_lock_live"),
-        "lease": times().lease,
-    }
-    return TemplateResponse(request, "admin/jobs/locks/page.html", context)
+    facts = {**_facts(request), "lease": times().lease}
+    address, around = reverse("admin:locks_lock_live"), "admin/jobs/locks/page.html"
+    return live.page(request, _ROWS, facts, title="All locks", address=address, model=Lock, around=around)
 
 
 @require_GET

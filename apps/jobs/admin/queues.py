@@ -5,7 +5,6 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
@@ -59,7 +58,8 @@ class QueueAdmin(ReadOnlyAdmin):
 def show_all(request: HttpRequest) -> HttpResponse:
     """The page of all queues."""
     _may(request)
-    return _page(request, "admin/jobs/queue/page.html", _LIST, _all(request), "All queues", reverse("admin:jobs_queue_live"))
+    address, around = reverse("admin:jobs_queue_live"), "admin/jobs/queue/page.html"
+    return live.page(request, _LIST, _all(request), title="All queues", address=address, model=Queue, around=around)
 
 
 @require_GET
@@ -73,8 +73,8 @@ def all_live(request: HttpRequest) -> HttpResponse:
 def show(request: HttpRequest, name: str) -> HttpResponse:
     """The page of one queue."""
     _may(request, name)
-    address = reverse("admin:jobs_queue_one_live", args=[name])
-    return _page(request, "admin/jobs/queue/one_page.html", _ONE, _one(request, name), f"Queue {name}", address)
+    address, around = reverse("admin:jobs_queue_one_live", args=[name]), "admin/jobs/queue/one_page.html"
+    return live.page(request, _ONE, _one(request, name), title=f"Queue {name}", address=address, model=Queue, around=around)
 
 
 @require_GET
@@ -137,22 +137,8 @@ def _all(request: HttpRequest) -> dict[str, Any]:
 
 def _one(request: HttpRequest, name: str) -> dict[str, Any]:
     (queue,) = queue_figures(timezone.now(), name)
-    return {"queue": queue, "counted": COUNTED, "sees_workers": request.user.has_perm("jobs.view_worker")}
-
-
-def _page(request: HttpRequest, page: str, template: str, facts: dict[str, Any], title: str, address: str) -> TemplateResponse:
-    markup, mark = live.part(request, template, facts)
-    context = {
-        **admin.site.each_context(request),
-        **facts,
-        "title": title,
-        "model_admin": admin.site.get_model_admin(Queue),
-        "may_act": may_act(request.user),
-        "part": markup,
-        "mark": mark,
-        "address": address,
-    }
-    return TemplateResponse(request, page, context)
+    sees = request.user.has_perm("jobs.view_worker")
+    return {"queue": queue, "counted": COUNTED, "sees_workers": sees, "may_act": may_act(request.user)}
 
 
 def _back(name: str) -> HttpResponse:

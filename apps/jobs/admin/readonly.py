@@ -12,7 +12,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import escape
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin, checkbox
@@ -64,6 +64,11 @@ class KeysetChangeList(ChangeList):
         counted, exact = (None, False) if unknown else keyset.count(self.queryset)
         return counted or 0, exact
 
+    @property
+    def is_more(self) -> bool:
+        """There are more than were counted, and nobody can say how many."""
+        return not self.is_exact and self.result_count == keyset.COUNTED + 1
+
     def _place(self, request: HttpRequest) -> keyset.Place:
         key = self.model._meta.pk
         place = keyset.Place(patient=request.GET.get("patient") == "1")
@@ -108,6 +113,8 @@ class ReadOnlyAdmin(ModelAdmin):
     #: Columns that a search looks through; and those that hold a UUID to be met exactly.
     search_texts: tuple[str, ...] = ()
     search_ids: tuple[str, ...] = ("id",)
+    #: What the list says when it is empty, and what to do then.
+    empty_title = empty_text = ""
 
     @display(description=ModelAdmin.action_checkbox.short_description)
     def action_checkbox(self, row: Any) -> str:
@@ -129,6 +136,11 @@ class ReadOnlyAdmin(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """The dispatcher prunes."""
         return False
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *rest: Any, **options: Any) -> HttpResponse:
+        """Without Django's history, which knows only of edits in forms: the audit log has what was done."""
+        answer: HttpResponse = super().render_change_form(request, {**context, "show_history": False}, *rest, **options)
+        return answer
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[QuerySet[Any], bool]:
         """A UUID is met exactly; anything else is looked for in the texts."""

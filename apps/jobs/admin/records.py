@@ -41,6 +41,8 @@ class _OfJob(ReadOnlyAdmin):
 class AttemptAdmin(_OfJob):
     """Attempts."""
 
+    empty_title = "No run has ended yet"
+    empty_text = "Each run of a job leaves a row here: how it ended, where, and how long it took."
     list_display = ("of_job", "number", "ended", "started", "took", "pid", "short_error")
     list_display_links = ("number",)
     list_filter = (filters.OutcomeFilter, filters.JobFilter)
@@ -119,6 +121,8 @@ class AttemptAdmin(_OfJob):
 class LogLineAdmin(_OfJob):
     """Log lines."""
 
+    empty_title = "Nothing was logged yet"
+    empty_text = "What a job says with logging or current_job.log() is kept with its attempt."
     list_display = ("when", "level_label", "of_job", "attempt", "source", "short_message")
     list_display_links = None
     list_filter = (filters.LevelFilter, filters.JobFilter)

@@ -20,7 +20,7 @@ from apps.jobs.admin.table_page import TableForm, table_columns, takes_tables
 from apps.jobs.conf import conf
 from apps.jobs.errors import UnknownKind
 from apps.jobs.kind_figures import KindFigures, by_kind
-from apps.jobs.kinds import Kind, all_kinds, get_kind
+from apps.jobs.kinds import BUILT_IN, Kind, all_kinds, get_kind
 from apps.jobs.models import Job
 from apps.jobs.permissions import may_submit, may_view
 from apps.jobs.secret import KEY
@@ -29,8 +29,6 @@ from apps.jobs.secret import KEY
 RUNS = 12
 #: Seconds over which run times are looked at: a week.
 LATELY = 7 * 86_400
-#: Kinds of the engine's own are started by the pages that need them.
-BUILT_IN = "furrow."
 
 
 @dataclass(frozen=True)

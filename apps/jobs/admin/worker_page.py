@@ -4,10 +4,9 @@ import datetime as dt
 import uuid
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
@@ -32,18 +31,8 @@ LATE = dt.timedelta(seconds=6)
 def show(request: HttpRequest, object_id: str) -> HttpResponse:
     """The page of a worker."""
     worker = _find(request, object_id)
-    facts = _one(request, worker)
-    markup, mark = live.part(request, _ONE, facts)
-    context = {
-        **admin.site.each_context(request),
-        **facts,
-        "title": f"Worker {worker.node}",
-        "model_admin": admin.site.get_model_admin(Worker),
-        "part": markup,
-        "mark": mark,
-        "address": reverse("admin:jobs_worker_one_live", args=[worker.pk]),
-    }
-    return TemplateResponse(request, "admin/jobs/worker/one_page.html", context)
+    address = reverse("admin:jobs_worker_one_live", args=[worker.pk])
+    return live.page(request, _ONE, _one(request, worker), title=f"Worker {worker.node}", address=address, model=Worker)
 
 
 @require_GET
@@ -85,6 +74,7 @@ def ask_for_stack(request: HttpRequest, job: uuid.UUID) -> HttpResponse:
     if asked is None:
         messages.warning(request, "Nobody to ask: the job does not run, or its worker shows no sign of life.")
         return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[job]))
+    audit(Action.STACK, by=request.user, origin=Origin.ADMIN, target=f"job {found.kind}", job=job)
     return HttpResponseRedirect(reverse("admin:jobs_worker_request", args=[asked.pk]))
 
 
@@ -92,17 +82,9 @@ def ask_for_stack(request: HttpRequest, job: uuid.UUID) -> HttpResponse:
 def show_request(request: HttpRequest, asked: uuid.UUID) -> HttpResponse:
     """The page of a request and its answer."""
     facts = _asked(request, asked)
-    markup, mark = live.part(request, _REQUEST, facts)
-    context = {
-        **admin.site.each_context(request),
-        **facts,
-        "title": "Where is it?" if facts["asked"].action == Action.STACK else "Request to a worker",
-        "model_admin": admin.site.get_model_admin(Worker),
-        "part": markup,
-        "mark": mark,
-        "address": "" if facts["asked"].answered_at else reverse("admin:jobs_worker_request_live", args=[asked]),
-    }
-    return TemplateResponse(request, "admin/jobs/worker/request_page.html", context)
+    title = "Where is it?" if facts["asked"].action == Action.STACK else "Request to a worker"
+    address = "" if facts["asked"].answered_at else reverse("admin:jobs_worker_request_live", args=[asked])
+    return live.page(request, _REQUEST, facts, title=title, address=address, model=Worker, every=500)
 
 
 @require_GET

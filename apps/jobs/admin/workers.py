@@ -7,7 +7,6 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
@@ -30,6 +29,8 @@ LIVING, ENDED = 200, 15
 class WorkerAdmin(ReadOnlyAdmin):
     """Workers. ``all/`` is Django's list of them."""
 
+    empty_title = "No worker has ever run"
+    empty_text = "Start one: celery -A config worker"
     list_display = ("node", "condition", "heartbeat", "consumes", "did", "host", "version", "started")
     list_display_links = ("node",)
     search_texts = ("node", "host")
@@ -91,18 +92,8 @@ class WorkerAdmin(ReadOnlyAdmin):
 @require_GET
 def show_all(request: HttpRequest) -> HttpResponse:
     """The page of all workers."""
-    facts = _all(request)
-    markup, mark = live.part(request, _LIST, facts)
-    context = {
-        **admin.site.each_context(request),
-        **facts,
-        "title": "All workers",
-        "model_admin": admin.site.get_model_admin(Worker),
-        "part": markup,
-        "mark": mark,
-        "address": reverse("admin:jobs_worker_live"),
-    }
-    return TemplateResponse(request, "admin/jobs/worker/page.html", context)
+    address = reverse("admin:jobs_worker_live")
+    return live.page(request, _LIST, _all(request), title="All workers", address=address, model=Worker)
 
 
 @require_GET
@@ -136,6 +127,8 @@ def _until(worker: Worker) -> dt.datetime:
 class LeaderAdmin(ReadOnlyAdmin):
     """Who leads, and what troubles it."""
 
+    empty_title = "No dispatcher has ever run"
+    empty_text = "Start one: manage.py dispatcher"
     list_display = ("role", "holder", "term", "leads", "trouble")
     ordering = ("role",)
     search_fields = ()

@@ -10,6 +10,8 @@ from apps.jobs.broker import Publisher
 from apps.jobs.conf import conf
 from apps.jobs.dispatcher.dispatch import Dispatch
 from apps.jobs.drift import note
+from apps.jobs.explain import living_workers
+from apps.jobs.figures import in_lines
 from apps.jobs.models import Job, Worker
 from apps.jobs.states import State
 
@@ -48,8 +50,8 @@ class Reconcile:
         held = stale.filter(queued_at__lt=now - dt.timedelta(seconds=SETTLED)).count()
         if not held:
             return 0, 0
-        # Messages in the queue, and those that living workers may have in their buffers.
-        in_queue = self._publisher.depth(queue)
+        # Messages in the queue, and those that living workers have in their lines or may have in their buffers.
+        in_queue = self._publisher.depth(queue) + self._in_lines(queue)
         age = SETTLED if in_queue == 0 and not self._consumed(queue) else conf().resend_after
         if in_queue >= held:
             return 0, 0
@@ -57,6 +59,15 @@ class Reconcile:
         if back:
             logger.warning("%d queued jobs of %s had no message any more; they are sent again.", back, queue)
         return held - in_queue, back
+
+    def _in_lines(self, queue: str) -> int:
+        """Messages that workers told they have of a queue with partitions, where a job waits for those before it."""
+        parted = conf().partitioned.get(queue)
+        if parted is None:
+            return 0
+        living = living_workers(timezone.now())
+        running = Job.objects.filter(queue=queue, state=State.RUNNING).count()
+        return max(0, sum(in_lines(worker, parted.parts) for worker in living) - running)
 
     def _consumed(self, queue: str) -> bool:
         living = Worker.objects.filter(stopped_at__isnull=True).values_list("queues", flat=True)

@@ -2,6 +2,9 @@
 
 from django.db import models
 
+#: How the dispatcher's trouble begins when RabbitMQ does not answer it.
+BROKER_AWAY = "RabbitMQ is away"
+
 
 class Leader(models.Model):
     """The holder of a role. The term grows with every change of holder; a leader's writes are guarded by its term."""

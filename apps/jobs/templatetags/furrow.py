@@ -6,9 +6,13 @@ from typing import Any
 
 from django import template
 from django.contrib.admin.views.main import ChangeList
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import escape, format_html
+from django.utils.safestring import SafeString
 
 from apps.jobs import wording
+from apps.jobs.explain import Reason
 from apps.jobs.states import State
 
 register = template.Library()
@@ -63,3 +67,13 @@ def level_class(level: int) -> int:
 def level_name(level: int) -> str:
     """The level in words."""
     return logging.getLevelName(level_class(level)).lower()
+
+
+@register.filter
+def with_links(reason: Reason) -> SafeString:
+    """Why a job waits; the jobs that it names lead to their pages, and those that it does not name follow."""
+    text = SafeString(escape(wording.plain(reason.text)))
+    for id in reason.jobs:
+        link = format_html('<a href="{}">{}</a>', reverse("admin:jobs_job_change", args=[id]), f"…{str(id)[-6:]}")
+        text = SafeString(text.replace(str(id), link)) if str(id) in text else format_html("{}, {}", text, link)
+    return text

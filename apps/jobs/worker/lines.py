@@ -1,6 +1,6 @@
 """Lines of messages, one a key: who came first goes first, and the next one only when that has left. Pure."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
@@ -32,6 +32,10 @@ class Lines:
 
     def __len__(self) -> int:
         return len(self._key_of)
+
+    def standing(self) -> dict[str, int]:
+        """How many stand here, by partition, those that run included; may be asked by any thread."""
+        return Counter(part for part, _ in self._key_of.copy().values())
 
     def add(self, part: str, key: str, arrived: Arrived) -> bool:
         """To the end of its line; ``False`` when this job stands in a line already."""

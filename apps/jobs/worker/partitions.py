@@ -61,6 +61,10 @@ class Partitions:
         if self._queues:
             crew.ledger.on_settle = self._on_settle
 
+    def standing(self) -> dict[str, int]:
+        """How many messages of each partition this worker has in its hands; may be asked by any thread."""
+        return self._lines.standing()
+
     # --- messages -----------------------------------------------------------------------------------------------------------
 
     def look(self, consumer: Any) -> None:

@@ -1,25 +1,8 @@
-// A part of a page that keeps itself true: <div data-part="address" data-mark="…">. Forms outside of it are not touched; where
-// the person is in it (focus, open details) stays.
+// A part of a page that keeps itself true: <div data-part="address" data-mark="…">. Forms outside of it are not touched;
+// replace.js draws it.
 (() => {
   "use strict";
   const LONGEST = 15000;
-
-  document.addEventListener("submit", (event) => {
-    const question = event.submitter?.dataset.confirm || event.target.dataset.confirm;
-    if (question && !window.confirm(question)) event.preventDefault();
-  });
-
-  function replace(part, markup) {
-    const open = [...part.querySelectorAll("details[open][data-key]")].map((details) => details.dataset.key);
-    const focused = document.activeElement?.dataset?.focus;
-    part.innerHTML = markup;
-    open.forEach((key) => {
-      const details = part.querySelector(`details[data-key="${CSS.escape(key)}"]`);
-      if (details) details.open = true;
-    });
-    if (focused) part.querySelector(`[data-focus="${CSS.escape(focused)}"]`)?.focus();
-    document.dispatchEvent(new Event("furrow:times"));
-  }
 
   document.querySelectorAll("[data-part]").forEach((part) => {
     const usual = Number(part.dataset.every || 2000);
@@ -33,7 +16,7 @@
       if (!response.ok) throw new Error(response.status);
       if (response.status === 204) return true;
       part.dataset.mark = response.headers.get("X-Mark");
-      replace(part, await response.text());
+      window.furrowReplace(part, await response.text());
       return !response.headers.get("X-Last");
     }
 

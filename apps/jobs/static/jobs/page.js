@@ -1,13 +1,8 @@
-// The job's page keeps itself true while the job is not over; the list of kinds can be narrowed; acts ask first.
+// The job's page keeps itself true while the job is not over; the list of kinds can be narrowed.
 (() => {
   "use strict";
   const INTERVAL = 700;
   const LONGEST = 15000;
-
-  document.addEventListener("submit", (event) => {
-    const question = event.target.dataset && event.target.dataset.confirm;
-    if (question && !window.confirm(question)) event.preventDefault();
-  });
 
   const filter = document.getElementById("kind-filter");
   if (filter) {
@@ -34,16 +29,6 @@
   let pause = INTERVAL;
   sign.hidden = false;
 
-  function replaceBody(html) {
-    const open = [...body.querySelectorAll("details[open]")].map((details) => details.dataset.key);
-    body.innerHTML = html;
-    open.forEach((key) => {
-      const details = body.querySelector(`details[data-key="${CSS.escape(key)}"]`);
-      if (details) details.open = true;
-    });
-    document.dispatchEvent(new Event("furrow:times"));
-  }
-
   function addLines(news) {
     if (String(news.attempt) !== seen.attempt) {
       lines.innerHTML = "";
@@ -59,7 +44,7 @@
     const response = await fetch(`${page.dataset.live}?${new URLSearchParams(seen)}`, { credentials: "same-origin", redirect: "error" });
     if (!response.ok) throw new Error(response.status);
     const news = await response.json();
-    if (news.body !== null) replaceBody(news.body);
+    if (news.body !== null) window.furrowReplace(body, news.body);
     addLines(news);
     // While it runs a log line is a second away at most.
     const quick = news.running || news.body !== null || news.lines.trim();

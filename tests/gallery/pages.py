@@ -1,0 +1,98 @@
+"""Which pages there are pictures of: their names and addresses below ``/admin/``, and what is done there before."""
+
+import itertools
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from playwright.sync_api import Page
+
+from apps.jobs.api import submit_many
+from apps.jobs.models import DeadMessage, Worker, WorkerRequest
+from tests.gallery import shop
+from tests.gallery.scene import shorten
+
+#: Each time another, so that there is something to change.
+_priorities = itertools.cycle([1, 7, 2, 8, 3])
+Prepare = Callable[[Page], None]
+
+
+class Picture(NamedTuple):
+    """One page."""
+
+    name: str
+    address: str
+    prepare: Prepare = lambda page: None
+    #: As long as the page, where there is much below.
+    whole: bool = False
+
+
+def pictures(jobs: Mapping[str, uuid.UUID]) -> list[Picture]:
+    """All of them. ``jobs``: ids by name (:func:`tests.gallery.scene.fill`)."""
+    worker = Worker.objects.filter(stopped_at__isnull=True).order_by("pk")[0].pk
+    message = DeadMessage.objects.order_by("pk")[1].pk
+    matching = "kind=shop.send_newsletter&state=pending"
+    return [
+        Picture("home", "", whole=True),
+        Picture("jobs", "jobs/job/"),
+        Picture("job", f"jobs/job/{jobs['job']}/change/"),
+        Picture("job-log", f"jobs/job/{jobs['running']}/change/", _to_log),
+        Picture("job-waiting", f"jobs/job/{jobs['waiting']}/change/"),
+        Picture("bulk", f"jobs/job/bulk/?{matching}&action=change+priority"),
+        Picture("bulk-progress", f"jobs/job/bulk/?{matching}&action=change+priority", _act),
+        Picture("kinds", "jobs/job/submit/"),
+        Picture("submit", "jobs/job/submit/shop.welcome_customer/", whole=True),
+        Picture("csv", "jobs/job/submit/shop.charge_card/table/", _table("account_id,amount\n1,20.50\n2,9.90\n3,7\n")),
+        Picture(
+            "csv-errors",
+            "jobs/job/submit/shop.charge_card/table/",
+            _table("account_id,amount,currency\n1,20.50,EUR\nx,9.90,CHF\n3,,EUR\n"),
+        ),
+        Picture("errors", "errors/"),
+        Picture("audit", "jobs/auditentry/"),
+        Picture("queues", "jobs/queue/"),
+        Picture("queue", "jobs/queue/mail/change/"),
+        Picture("partitions", "jobs/queue/orders/change/", _orders),
+        Picture("workers", "jobs/worker/"),
+        Picture("worker", f"jobs/worker/{worker}/change/"),
+        Picture("stack", f"jobs/job/{jobs['running']}/change/", _where),
+        Picture("locks", "locks/lock/"),
+        Picture("drift", "jobs/drift/"),
+        Picture("dead-messages", "jobs/deadmessage/"),
+        Picture("dead-message", f"jobs/deadmessage/{message}/change/"),
+        Picture("flower", f"../flower/task/{jobs['running']}"),
+    ]
+
+
+def _orders(page: Page) -> None:
+    submit_many(shop.ship_order, [{"customer_id": n % 23, "order": 9_200 + n} for n in range(150)])
+    page.wait_for_timeout(2_000)
+
+
+def _to_log(page: Page) -> None:
+    page.locator("#job-lines li").nth(5).wait_for()
+    page.locator("#job-log").scroll_into_view_if_needed()
+
+
+def _act(page: Page) -> None:
+    page.select_option("select[name=priority]", str(next(_priorities)))
+    page.locator(".fw-submit button").click()
+    page.locator(".fw-progress", has_text=re.compile(r"[2-9]\d.%")).wait_for()
+
+
+def _table(text: str) -> Prepare:
+    def prepare(page: Page) -> None:
+        page.fill("textarea[name=text]", text)
+        page.get_by_role("button", name="Check the table").click()
+        page.locator("#preview, #problems").wait_for()
+
+    return prepare
+
+
+def _where(page: Page) -> None:
+    page.get_by_role("button", name="Where is it?").click()
+    page.locator("pre").wait_for()
+    for asked in WorkerRequest.objects.filter(action="stack"):
+        WorkerRequest.objects.filter(pk=asked.pk).update(answer=shorten(asked.answer))
+    page.reload()
