@@ -99,6 +99,8 @@ class Command(BaseCommand):
         report.show(verdict, console)
         files.write(run / "prove.json", json.dumps(verdict, indent=1) + "\n")
         files.write(run / "prove.html", page.render(verdict))
+        if not verdict["violations"]:
+            self.stdout.write("Every promise was kept.")
         self.stdout.write(f"Report: {run / 'prove.html'}, {run / 'prove.json'}")
 
 
