@@ -155,7 +155,7 @@ class Arguments:
         try:
             checked = self.model.model_validate_json(text)
         except pydantic.ValidationError as error:
-            raise ArgumentError(self.kind, explain(error, self.secret)) from None
+            raise ArgumentError(self.kind, explain(error, self.secret), "cannot run") from None
         return self._values(checked)
 
     def _values(self, checked: pydantic.BaseModel) -> dict[str, Any]:

@@ -35,10 +35,10 @@ class SubmitError(FurrowError, ValueError):
     ``fields`` maps each field at fault (an argument's name, ``queue``, ``run_at``, …) to the reason and the remedy.
     """
 
-    def __init__(self, kind: str, fields: Mapping[str, str]) -> None:
+    def __init__(self, kind: str, fields: Mapping[str, str], what: str = "was not submitted") -> None:
         self.kind = kind
         self.fields = dict(fields)
-        super().__init__(f"{kind} was not submitted: " + "; ".join(f"{name}: {text}" for name, text in self.fields.items()))
+        super().__init__(f"{kind} {what}: " + "; ".join(f"{name}: {text}" for name, text in self.fields.items()))
 
 
 class ArgumentError(SubmitError):

@@ -199,7 +199,7 @@ def test_a_row_that_does_not_fit_the_signature_fails_with_the_field(stack: Stack
         cursor.execute("INSERT INTO jobs_job (id, kind, arguments) VALUES (%s, 'kinds.add', %s)", [text, '{"a": "many"}'])
     job = ended(Job(pk=id))
     assert (job.state, job.attempt) == (State.FAILED, 1)
-    assert "a: input should be a valid integer" in job.error
+    assert "kinds.add cannot run: a: input should be a valid integer" in job.error
 
 
 def test_a_kind_that_the_worker_does_not_know_goes_back_with_the_reason(stack: Stack) -> None:

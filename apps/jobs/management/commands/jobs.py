@@ -64,7 +64,9 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         except DatabaseError as error:
             text = str(error).strip()
-            raise CommandError(f"The database refuses: {text}. Does it run, and has `manage.py migrate` run?") from None
+            raise CommandError(
+                f"The database refuses: {text}. Is DATABASE_URL right, and has `manage.py migrate` run?"
+            ) from None
         except KeyboardInterrupt:
             output.say("Not following any more; the job goes on.")
             sys.exit(130)
