@@ -35,7 +35,7 @@ def pictures(jobs: Mapping[str, uuid.UUID]) -> list[Picture]:
     matching = "kind=shop.send_newsletter&state=pending"
     return [
         Picture("home", "", whole=True),
-        Picture("jobs", "jobs/job/"),
+        Picture("jobs", "jobs/job/?kind=shop.charge_card"),
         Picture("job", f"jobs/job/{jobs['job']}/change/"),
         Picture("job-log", f"jobs/job/{jobs['running']}/change/", _to_log),
         Picture("job-waiting", f"jobs/job/{jobs['waiting']}/change/"),
@@ -66,8 +66,8 @@ def pictures(jobs: Mapping[str, uuid.UUID]) -> list[Picture]:
 
 
 def _orders(page: Page) -> None:
-    submit_many(shop.ship_order, [{"customer_id": n % 23, "order": 9_200 + n} for n in range(150)])
-    page.wait_for_timeout(2_000)
+    submit_many(shop.ship_order, [{"customer_id": n % 23, "order": 9_200 + n} for n in range(600)])
+    page.wait_for_timeout(7_000)
 
 
 def _to_log(page: Page) -> None:

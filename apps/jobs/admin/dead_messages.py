@@ -122,7 +122,7 @@ class DeadMessageAdmin(ReadOnlyAdmin):
             '<span class="fw-long" title="{0}">{1}</span>', wording.plain(message.reason), wording.shorten(message.reason, 160)
         )
 
-    @display(description="exchange, routing key")
+    @display(description="came from")
     def came_from(self, message: DeadMessage) -> str:
         return " → ".join(filter(None, [message.exchange or "(default)", message.routing_key]))
 
