@@ -374,6 +374,15 @@ def in_order(customer: int, n: int, path: str, fails: int = 0) -> None:
     note(path, f"end-{n}", f"customer:{customer}")
 
 
+@job(retry=RetryPolicy(max_attempts=3, base=1.0, jitter=0), lock="key:{key}")
+def keyed_and_locked(key: str, n: int, path: str, fails_until: int = 0) -> None:
+    """One at a time per key, also by a lock; fail until this attempt."""
+    note(path, "begin", f"key:{key}")
+    note(path, "end", f"key:{key}")
+    if current_job.attempt < fails_until:
+        raise ValueError("not yet")
+
+
 @job(unique="{account}")
 def once(account: int, text: str = "") -> None:
     """One at a time in the table, per account."""

@@ -33,11 +33,6 @@ class Times:
         return self.lease / 5
 
     @property
-    def offer(self) -> float:
-        """Who is next in line must take the lock within this time, or it passes on (a frozen process does not)."""
-        return self.lease / 3
-
-    @property
     def patience(self) -> float:
         """Redis gets this long to answer: short enough that two tries fit into the margin."""
         return min(1.0, self.lease / 15)

@@ -37,6 +37,20 @@ class Guard(ABC, Generic[T]):
     def __exit__(self, *raised: Any) -> None:
         """Nothing to give back."""
 
+    async def __aenter__(self) -> T:
+        """Refused.
+
+        Raises:
+            LockError: always.
+        """
+        raise LockError(
+            f"{self._label}: it waits, and is lost, in a thread, not in a task: put `with {self.kind}(…)` into a function, and "
+            "`await asyncio.to_thread(function)`."
+        )
+
+    async def __aexit__(self, *raised: Any) -> None:
+        """Never reached."""
+
     @abstractmethod
     def named(self, name: str) -> Self:
         """The same for another name."""
@@ -47,7 +61,8 @@ class Guard(ABC, Generic[T]):
         Raises:
             LockError: the name asks for what is no argument; the function is a coroutine or a generator.
         """
-        if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        late = inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction
+        if any(is_late(function) for is_late in late):
             raise LockError(
                 f"{function.__qualname__} returns before it has run: hold {self._label} inside of it, with a with statement."
             )

@@ -1,5 +1,6 @@
 """``lock``, ``semaphore`` and ``leader``: the same mechanism, a number of slots that are held by lease."""
 
+import threading
 from typing import Any, Self
 
 from apps.locks import keeper, line
@@ -20,6 +21,7 @@ class Slots(Guard[Held]):
         self._limit = limit
         self._holding: Holding | None = None
         self._keeper: Keeper | None = None
+        self._in_use = threading.Lock()
 
     def __enter__(self) -> Held:
         return self.acquire()
@@ -32,24 +34,32 @@ class Slots(Guard[Held]):
             LockUnavailable: Redis is not there.
             LockError: this thread holds it already, or this object guards another block.
         """
-        if self._holding is not None:
+        if not self._in_use.acquire(blocking=False):
             raise LockError(f"{self._label}: this object guards a block already. Call {self.kind}(…) once for each.")
-        self._keeper = keeper.current()
-        self._holding = line.take(self._label, self._limit, self._timeout)
+        try:
+            self._keeper = keeper.current()
+            self._holding = line.take(self._label, self._limit, self._timeout)
+        except BaseException:
+            self._in_use.release()
+            raise
         return Held(self._holding)
 
     def release(self) -> None:
-        """Give it back; nothing happens when it was given back."""
-        holding, self._holding = self._holding, None
-        if holding is None or self._keeper is None:
+        """Give it back; nothing happens when it was given back, and in a child of the process that holds it."""
+        holding, keep = self._holding, self._keeper
+        if holding is None or keep is None or not holding.is_ours():
             return
-        self._keeper.let_go(holding)
-        line.give_back(holding)
+        self._holding = None
+        try:
+            keep.let_go(holding)
+            line.give_back(holding)
+        finally:
+            self._in_use.release()
 
     def __exit__(self, *raised: Any) -> None:
         holding = self._holding
         self.release()
-        if holding is not None and raised[1] is None and holding.lost:
+        if holding is not None and raised[1] is None and holding.lost and holding.is_ours():
             raise lost(holding)
         if holding is not None and isinstance(raised[1], LockLost) and not raised[1].args:
             raised[1].args = lost(holding).args

@@ -21,8 +21,9 @@ class Held:
         return f"<{self._holding.label} held, token {self.token}>"
 
     def is_held(self) -> bool:
-        """By this process's own clock: it is still ours and will be for a moment. Costs nothing."""
-        return not self._holding.lost and time.monotonic() < self._holding.until - times().margin
+        """By this process's own clock: it is still ours and will be for a moment. Costs nothing. Never in a child."""
+        holding = self._holding
+        return not holding.lost and time.monotonic() < holding.until - times().margin and holding.is_ours()
 
     def check(self) -> None:
         """Stop here if it is lost.
@@ -36,5 +37,10 @@ class Held:
 
 def lost(holding: Holding) -> LockLost:
     """The error that says so."""
+    if not holding.is_ours():
+        return LockLost(
+            f"{holding.label} (token {holding.token}) is held by process {holding.pid}, which started this one: only that "
+            "one is told when it is lost. Write there, or take a lock of your own here."
+        )
     reason = holding.lost or "its lease ends before it was renewed"
     return LockLost(f"{holding.label} (token {holding.token}) is lost: {reason}. Stop: somebody else may hold it soon.")

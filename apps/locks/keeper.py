@@ -32,9 +32,14 @@ class Holding:
     slot: int
     until: float  #: monotonic seconds, counted from before the request was sent: the lease ends no sooner in Redis
     thread: threading.Thread = field(default_factory=threading.current_thread)
+    pid: int = field(default_factory=os.getpid)
     ticket: int = 0  #: its place in the line; 0: it did not have to wait
     lost: str = ""  #: why
     place: int = -1  #: for whoever keeps it elsewhere
+
+    def is_ours(self) -> bool:
+        """This process took it: a child of it has a copy, and is told of nothing."""
+        return self.pid == os.getpid()
 
     def ends_soon(self) -> bool:
         """So soon that its holder must stop."""

@@ -26,8 +26,10 @@ def label(kind: str, name: object) -> str:
     """
     if not isinstance(name, str):
         raise LockError(f"name: {name!r} is a {type(name).__name__}: a {kind}'s name is text, such as 'order:7'.")
-    if not name or not name.isprintable() or len(name.encode()) > LONGEST_NAME:
+    if not name.isprintable():
+        raise LockError(f"name: {name[:50]!r} has characters that cannot be printed: leave them out of a {kind}'s name.")
+    if not 1 <= (size := len(name.encode())) <= LONGEST_NAME:
         raise LockError(
-            f"name: {name[:50]!r} cannot be a {kind}'s name: give it 1 to {LONGEST_NAME} bytes of printable characters."
+            f"name: {name[:50]!r} cannot be a {kind}'s name, with {size:,} bytes: give it 1 to {LONGEST_NAME}, such as a hash."
         )
     return f"{kind}:{name}"

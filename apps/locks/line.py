@@ -1,7 +1,8 @@
 """To take a slot of a lock: at once, or by standing in line for it. No polling: whoever gives a slot back gives it to the next.
 
-A thread that waits listens on a channel of its own. Those whose connection is gone are passed over; a process that is frozen
-loses its turn after a moment; and each one looks by itself when the lease of the present holder should be over.
+A thread that waits listens on a channel of its own, and is told all that a holder must know: it asks for nothing more. Those
+whose connection is gone are passed over; a process that is frozen loses its turn when the lease that it was given is over, as
+any frozen holder does; and each one looks by itself when the lease of the present holder should be over.
 """
 
 import itertools
@@ -10,7 +11,6 @@ import os
 import secrets
 import threading
 import time
-from typing import Any
 
 import redis
 
@@ -40,15 +40,20 @@ def take(label: str, limit: int, timeout: float | None) -> Holding:
     """
     keep = keeper.current()
     keep.refuse_again(label)
-    attempt = _Attempt(label, limit, f"{keep.owner}/{_waiter().name}.{next(_numbers)}", keep)
+    waiter = _waiter()
+    attempt = _Attempt(label, limit, waiter, keep)
     try:
-        return attempt.at_once(timeout) or attempt.in_line(timeout)
+        if timeout == 0 or not waiter.listens():
+            holding = attempt.at_once(timeout)
+            if holding is not None:
+                return holding
+        return attempt.in_line(timeout)
     except NotAcquired:
         if timeout != 0:
             attempt.leave()
         raise
     except BaseException:  # interrupted, perhaps in the middle of an answer
-        _waiter().close()
+        waiter.close()
         attempt.leave()
         raise
 
@@ -67,17 +72,20 @@ def release(label: str, holder: str, token: int | str) -> bool:
     Raises:
         LockUnavailable: Redis is not there.
     """
-    arguments = [holder, token, label, int(times().offer * 1000), int(times().lease * 1000)]
-    return bool(client.run("release", of_lock(label), arguments))
+    return bool(client.run("release", of_lock(label), [holder, token, label, int(times().lease * 1000)]))
 
 
 class _Attempt:
     """One wish to hold a lock."""
 
-    def __init__(self, label: str, limit: int, holder: str, keep: Keeper) -> None:
-        self.label, self.limit, self.holder, self._keeper = label, limit, holder, keep
+    def __init__(self, label: str, limit: int, waiter: "_Waiter", keep: Keeper) -> None:
+        self.label, self.limit, self._waiter, self._keeper = label, limit, waiter, keep
+        self._number = str(next(_numbers))
+        self.holder = f"{keep.owner}/{waiter.name}.{self._number}"
         self._began = time.monotonic()
         self._ticket = ""
+        #: When we last looked: by our clock, before we asked; by Redis', in milliseconds.
+        self._looked, self._looked_at = 0.0, float("inf")
         self._away_since: float | None = None
         self._look_in = 0.0  # seconds
         self._holding: Holding | None = None
@@ -104,35 +112,52 @@ class _Attempt:
                 return holding
             if left <= 0:
                 raise NotAcquired(f"{self.label} was held by others for {timeout:g} s.")
-            _waiter().wait(min(left, self._look_in))
+            told = self._waiter.wait(min(left, self._look_in))
+            if told is not None and (holding := self._given(*told.split())) is not None:
+                return holding
 
     def _left(self, timeout: float | None) -> float:
         return float("inf") if timeout is None else self._began + timeout - time.monotonic()
 
     def _ask(self) -> Holding | None:
         lease = int(times().lease * 1000)
-        arguments = [self.holder, lease, self.limit, self._ticket, self.label, int(times().offer * 1000)]
+        keys, arguments = of_lock(self.label), [self.holder, lease, self.limit, self._ticket, self.label]
         asked = time.monotonic()
-        answer = client.run("acquire", of_lock(self.label), arguments)
+        answer = client.run("acquire", keys, arguments)
         if answer[0] == -1:
             epoch.begin(int(answer[1]))
             asked = time.monotonic()
-            answer = client.run("acquire", of_lock(self.label), arguments)
+            answer = client.run("acquire", keys, arguments)
         if answer[0] == 1:
-            until, ticket = asked + times().lease, int(self._ticket or 0)
-            self._holding = Holding(self.label, self.holder, int(answer[1]), int(answer[2]), until, ticket=ticket)
-            self._keeper.keep(self._holding)
-            return self._holding
+            return self._hold(answer[1], answer[2], asked + times().lease)
         if answer[0] == -1:
             raise LockUnavailable("Redis began anew twice within a moment: try again later.")
         self._look_in = answer[1] / 1000 + 0.01
         self._ticket = answer[2]
+        self._looked, self._looked_at = asked, answer[3]
         return None
+
+    def _given(self, number: str, token: str, slot: str, at: str) -> Holding | None:
+        """What we were told is ours (see ``serve`` in common.lua); ``None``: it was meant for an earlier wait, or is stale.
+
+        Its lease began when it was given, not when we heard of it: as long after our last look as Redis' clock says, and not
+        later than now.
+        """
+        if number != self._number or int(at) < self._looked_at:
+            return None
+        after = (int(at) - self._looked_at - 1) / 1000
+        until = min(self._looked + after, time.monotonic()) + times().lease
+        return None if time.monotonic() >= until - times().margin else self._hold(token, slot, until)
+
+    def _hold(self, token: str, slot: str, until: float) -> Holding:
+        self._holding = Holding(self.label, self.holder, int(token), int(slot), until, ticket=int(self._ticket or 0))
+        self._keeper.keep(self._holding)
+        return self._holding
 
     def _ask_patiently(self, timeout: float | None) -> Holding | None:
         """Ask, while listening. When Redis is away, and will be given more time, ask again in a moment."""
         try:
-            _waiter().listen()
+            self._waiter.listen()
             holding = self._ask()
             self._away_since = None
             return holding
@@ -164,6 +189,10 @@ class _Waiter:
         self._subscription: redis.client.PubSub | None = None
         self._never = threading.Event()
 
+    def listens(self) -> bool:
+        """It has a connection already."""
+        return self._subscription is not None
+
     def listen(self) -> None:
         """Be told from now on."""
         if self._subscription is None:
@@ -172,21 +201,20 @@ class _Waiter:
             subscription.get_message(timeout=times().patience)
             self._subscription = subscription
 
-    def wait(self, seconds: float) -> None:
-        """Wait until told that it is our turn, at most so long; a word that it may be our turn soon shortens the wait."""
+    def wait(self, seconds: float) -> str | None:
+        """Wait until told that it is our turn, at most so long; what we were told."""
         end = time.monotonic() + max(0.0, seconds)
         try:
             while (left := end - time.monotonic()) > 0 and self._subscription is not None:
                 message = self._subscription.get_message(timeout=min(left, SLICE))
-                if message is not None and message["data"] == "yours":
-                    return
                 if message is not None:
-                    end = min(end, time.monotonic() + int(message["data"].split()[1]) / 1000 + 0.01)
+                    return str(message["data"])
         except AWAY:
             self.close()
-            return
+            return None
         if self._subscription is None:
             self._never.wait(max(0.0, end - time.monotonic()))
+        return None
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -195,8 +223,8 @@ class _Waiter:
             subscription.close()
 
 
-def _waiter() -> Any:
-    waiter = getattr(_mine, "waiter", None)
+def _waiter() -> _Waiter:
+    waiter: _Waiter | None = getattr(_mine, "waiter", None)
     if waiter is None:
         waiter = _mine.waiter = _Waiter()
     return waiter

@@ -1,13 +1,16 @@
 """Locks, semaphores, leaderships and rate limits against a real Redis, in one process."""
 
+import asyncio
 import contextlib
+import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 from apps.locks import client, keeper
@@ -23,7 +26,9 @@ from apps.locks.api import (
     rate_limit,
     semaphore,
 )
-from apps.locks.keys import PREFIX
+from apps.locks.conf import times
+from apps.locks.keys import PREFIX, of_lock
+from apps.locks.listing import in_use
 from apps.locks.models import Epoch
 from tests.services import redis
 from tests.stack import wait_until
@@ -134,14 +139,23 @@ def test_around_a_function() -> None:
     [
         (lambda: lock(""), "name: '' cannot be a lock's name"),
         (lambda: lock(7), "name: 7 is a int"),
-        (lambda: lock("a\nb"), "cannot be"),
-        (lambda: lock("ö" * 101), "200 bytes"),
+        (lambda: lock(b"orders"), "name: b'orders' is a bytes: a lock's name is text, such as 'order:7'"),
+        (lambda: lock("a\nb"), r"name: 'a\nb' has characters that cannot be printed: leave them out"),
+        (lambda: lock("a\0b"), "cannot be printed"),
+        (lambda: lock("\ud800"), "cannot be printed"),
+        (lambda: lock("ö" * 101), "with 202 bytes: give it 1 to 200"),
+        (lambda: lock("x" * 10_000), "with 10,000 bytes"),
         (lambda: lock("a", timeout=-1), "timeout: -1 must be"),
         (lambda: lock("a", timeout=float("nan")), "timeout: nan"),
+        (lambda: lock("a", timeout="5"), "timeout: '5' must be the seconds to wait"),
+        (lambda: semaphore("a", 1_001), "limit: 1001 must be"),
         (lambda: semaphore("a", 0), "limit: 0 must be a whole number of holders, from 1 to 1,000"),
         (lambda: semaphore("a", True), "limit: True"),
         (lambda: rate_limit("a", "100"), "rate: '100' must be a number and a time"),
         (lambda: rate_limit("a", "0/s"), "rate: '0/s'"),
+        (lambda: rate_limit("a", "1/0"), "rate: '1/0'"),
+        (lambda: rate_limit("a", "5/fortnight"), "rate: '5/fortnight' must be a number and a time, such as '100/m'"),
+        (lambda: rate_limit("a", "1/s", burst=0.5), "burst: 0.5 must be"),
         (lambda: rate_limit("a", "1/s", burst=0), "burst: 0 must be"),
     ],
 )
@@ -149,6 +163,150 @@ def test_what_cannot_be_is_refused_by_name(make: Any, text: str) -> None:
     with pytest.raises(LockError) as raised:
         make()
     assert text in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["*", "[a-c]?", "a:b::c", "lock:lock", " ", "Zoë 🔒", "{name}", "%s", "'; --", "x" * 200])
+def test_any_other_name_is_one(name: str) -> None:
+    with lock(name) as held, semaphore(name, 1), lock("other"):
+        assert held.name == name
+        assert in_use_by(name) == [held.token]
+        with pytest.raises(NotAcquired):
+            in_thread(lambda: lock(name, timeout=0).acquire())
+    assert in_use_by(name) == []
+
+
+def in_use_by(name: str) -> list[int]:
+    """The tokens of the lock of this name, as the admin lists them."""
+    return [holder.token for found in in_use() if (found.kind, found.name) == ("lock", name) for holder in found.holders]
+
+
+def test_the_same_object_may_guard_again_also_after_an_exception() -> None:
+    guard = lock("again", timeout=0)
+    with pytest.raises(ZeroDivisionError), guard:
+        _ = 1 / 0
+    with guard as held:
+        assert held.is_held()
+    guard.release()
+    assert not guard._in_use.locked()
+
+    @contextlib.contextmanager
+    def inside() -> Iterator[Held]:
+        with guard as held:
+            yield held
+
+    with inside() as again:
+        assert again.token > held.token
+    generator = inside().gen  # type: ignore[attr-defined]
+    next(generator)
+    generator.close()  # a generator that nobody finishes gives it back too
+    with guard:
+        pass
+
+
+def test_one_object_in_many_threads_guards_one_block_at_a_time() -> None:
+    guard = semaphore("shared", 8)
+    inside = threading.Barrier(2)
+
+    def works() -> None:
+        with guard:
+            inside.wait(20)
+            inside.wait(20)
+
+    thread = threading.Thread(target=works)
+    thread.start()
+    inside.wait(20)
+    with pytest.raises(LockError, match=r"semaphore:shared: this object guards a block already. Call semaphore\(…\) once"):
+        guard.acquire()
+    inside.wait(20)
+    thread.join(20)
+    with guard as held:
+        assert held.slot == 0
+
+
+def test_a_child_process_neither_holds_nor_gives_back() -> None:
+    guard = lock("parent")
+    with guard as held:
+        assert in_a_child(lambda: (held.is_held(), said_by(held.check), guard.release())) == str(
+            (
+                False,
+                f"lock:parent (token {held.token}) is held by process {os.getpid()}, which started this one: only that one is "
+                "told when it is lost. Write there, or take a lock of your own here.",
+                None,
+            )
+        )
+        assert in_a_child(lambda: said_by(lock("parent", timeout=0).acquire)) == "lock:parent is held by others."
+        assert in_a_child(lambda: lock("child").acquire().is_held()) == "True"
+        assert held.is_held()
+        assert in_use_by("parent") == [held.token]
+    assert client.run("release", of_lock("lock:child"), ["", str(in_use_by("child")[0]), "lock:child", 3000]) == 1
+
+
+def said_by(function: Any) -> str:
+    """The error that it raises."""
+    try:
+        function()
+    except (LockError, LockLost) as error:
+        return str(error)
+    return ""
+
+
+def in_a_child(function: Any) -> str:
+    """What it returns in a forked child, as text."""
+    reads, writes = os.pipe()
+    if (child := os.fork()) == 0:
+        try:
+            os.write(writes, str(function()).encode())
+        finally:
+            os._exit(0)
+    os.close(writes)
+    os.waitpid(child, 0)
+    with open(reads, "rb") as pipe:
+        return pipe.read().decode()
+
+
+def test_in_async_code_it_is_held_in_a_thread() -> None:
+    async def wrong() -> None:
+        async with lock("x"):
+            pass
+
+    with pytest.raises(LockError, match=r"lock:x: .* put `with lock\(…\)` into a function, and `await asyncio.to_thread"):
+        asyncio.run(wrong())
+
+    def right() -> bool:
+        with lock("x", timeout=0) as held:
+            return held.is_held()
+
+    async def twice() -> list[bool]:
+        return [await asyncio.to_thread(right), await asyncio.to_thread(right)]
+
+    assert asyncio.run(twice()) == [True, True]
+
+    async def yields() -> AsyncIterator[int]:
+        yield 1
+
+    with pytest.raises(LockError, match="hold lock:x inside of it"):
+        lock("x")(yields)
+
+
+@pytest.mark.parametrize("lease", [31, 1.9, 0, -15, True, "15", float("nan")])
+def test_a_lease_that_cannot_be_is_refused(lease: Any, settings: Any) -> None:
+    settings.FURROW = {**settings.FURROW, "LOCK_LEASE": lease}
+    with pytest.raises(
+        ImproperlyConfigured, match=r"FURROW\['LOCK_LEASE'\] is .*: it must be a number of seconds from 2 to 30"
+    ):
+        times()
+
+
+def test_when_redis_has_no_memory_left_it_says_so() -> None:
+    connected = client.client()
+    connected.config_set("maxmemory", "1")
+    try:
+        with pytest.raises(LockUnavailable, match=r"Redis refuses .*maxmemory"):
+            lock("full", timeout=0).acquire()
+    finally:
+        connected.config_set("maxmemory", "0")
+    with lock("full", timeout=0):
+        pass
 
 
 def test_a_lease_is_renewed_until_it_is_given_back() -> None:

@@ -125,12 +125,12 @@ class Model(RuleBasedStateMachine):
         elif how == "older":
             self.redis.hset(KEYS[2], "counter", 0)
         self.redis.hset(KEYS[2], "run", "another")
-        answer = client.run("acquire", KEYS, [self._somebody(), LEASE, self.limit, "", "x", 1000])
+        answer = client.run("acquire", KEYS, [self._somebody(), LEASE, self.limit, "", "x"])
         assert answer[0] == -1
         self.epochs += 1
         assert client.run("begin", [KEYS[2]], [self.epochs, ""]) == 1
         assert client.run("begin", [KEYS[2]], [self.epochs + 1, ""]) == 0, "once is enough"
-        waits = client.run("acquire", KEYS, [self._somebody(), LEASE, self.limit, "", "x", 1000])
+        waits = client.run("acquire", KEYS, [self._somebody(), LEASE, self.limit, "", "x"])
         self._look(None)
         assert waits[0] == 0, "nobody gets it until the leases from before are over"
         self.redis.hset(KEYS[2], "since", 0)
@@ -138,7 +138,7 @@ class Model(RuleBasedStateMachine):
     # --- the model ----------------------------------------------------------------------------------------------------------
 
     def _takes(self, holder: str, ticket: str) -> None:
-        answer = client.run("acquire", KEYS, [holder, LEASE, self.limit, ticket, "x", LEASE])
+        answer = client.run("acquire", KEYS, [holder, LEASE, self.limit, ticket, "x"])
         if ticket and holder not in self.line:
             self.line.append(holder)
         self._look(holder)
@@ -152,7 +152,7 @@ class Model(RuleBasedStateMachine):
         assert answer[0] == int(gets)
 
     def _release(self, holder: str, token: str) -> int:
-        released = client.run("release", KEYS, [holder, token, "x", LEASE, LEASE])
+        released = client.run("release", KEYS, [holder, token, "x", LEASE])
         self._look(None)
         self._serve(None)
         return int(released)
@@ -166,18 +166,10 @@ class Model(RuleBasedStateMachine):
             self._serve(whom)
 
     def _serve(self, whom: str | None) -> None:
-        offered = False
-        while self.line and self.line[0] != whom:
-            first = self.line[0]
-            if len(self.holders) < self.limit:
-                self.line.pop(0)
-                if first in self.alive:
-                    self.holders[first] = None
-                    offered = True
-            elif offered and first not in self.alive:
-                self.line.pop(0)
-            else:
-                break
+        while self.line and self.line[0] != whom and len(self.holders) < self.limit:
+            first = self.line.pop(0)
+            if first in self.alive:
+                self.holders[first] = None
 
     def _somebody(self) -> str:
         self.number += 1

@@ -22,7 +22,7 @@ from apps.jobs.explain import living_workers, situation, why
 from apps.jobs.figures import partition_figures
 from apps.jobs.models import Leader, Worker
 from apps.jobs.partitions import Queue
-from tests import kinds, services
+from tests import history, kinds, services
 from tests.stack import Stack, all_ended, wait_until
 
 ORDERS = Queue("orders", partitions=4, key="key")
@@ -38,11 +38,11 @@ def orders(settings: Settings) -> None:
 def read(mark: Path, but: Collection[tuple[str, str]] = ()) -> dict[str, list[tuple[str, int]]]:
     """What happened to each key, in order: (began | failed | ended, n). The runs (id, attempt) in ``but`` are left out."""
     lines = (line.split() for line in mark.read_text().splitlines())
-    history: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    events: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for id, attempt, what, key, n in lines:
         if (id, attempt) not in but:
-            history[key].append((what, int(n)))
-    return history
+            events[key].append((what, int(n)))
+    return events
 
 
 def active() -> dict[str, str]:
@@ -65,9 +65,9 @@ def test_jobs_of_a_key_run_one_at_a_time_and_in_order_also_over_retries(bare: St
     ]
     submit_many(kinds.keyed, rows, queue="orders")
     all_ended(seconds=90)
-    history = read(mark)
-    assert len(history) == 20
-    for key, events in history.items():
+    of_keys = read(mark)
+    assert len(of_keys) == 20
+    for key, events in of_keys.items():
         failures = [("began", n) for what, n in events if what == "failed"]
         assert len(failures) == (2 if key in ("k0", "k5") else 0)
         inner = [event for event in events if event[0] != "failed"]
@@ -114,6 +114,22 @@ def test_jobs_of_a_key_run_one_at_a_time_and_in_order_also_over_retries(bare: St
 
 
 @pytest.mark.engine
+@pytest.mark.usefixtures("orders")
+def test_a_job_with_limits_that_another_program_inserted_stands_in_no_line(bare: Stack, tmp_path: Path) -> None:
+    """In a line the first would wait, for its second attempt, for the lock that the one behind it was given meanwhile."""
+    mark = str(tmp_path / "mark")
+    bare.dispatcher(**ENVIRON)
+    bare.worker(processes=2, **ENVIRON)
+    for n, fails_until in ((0, 2), (1, 0), (2, 0)):
+        given = {"key": "k", "n": n, "path": mark, "fails_until": fails_until}
+        Job.objects.create(kind="kinds.keyed_and_locked", queue="orders", arguments=given)
+    all_ended(seconds=60)
+    assert set(Job.objects.values_list("state", flat=True)) == {"succeeded"}
+    history.never_together(events := history.read(mark), "key:")
+    assert len(events) == 2 * 4
+
+
+@pytest.mark.engine
 @pytest.mark.django_db
 def test_what_the_database_is_asked() -> None:
     sql = statements.on(connection)
@@ -122,6 +138,8 @@ def test_what_the_database_is_asked() -> None:
     other = submit(kinds.add, {"a": 1}).pk
     assert sql.partition_keys(connection, [*ids, other], "key") == {ids[0]: "a'b", ids[1]: "ü", ids[3]: "7"}
     assert sql.partition_keys(connection, ids, "n") == dict.fromkeys(ids, "7")
+    limited = submit(kinds.locked, {"account": 7, "path": ""}).pk
+    assert sql.partition_keys(connection, [limited], "account") == {}
     cancel(ids[0])
     nowhere = uuid.uuid4()
     assert sql.unended(connection, [str(id) for id in (*ids, nowhere)]) == {str(id) for id in ids[1:]}

@@ -1,13 +1,13 @@
 -- Take a slot of a lock, or stand in line for one. Asking again under the same holder renews, and changes nothing else.
 --
 -- KEYS    state, line, epoch, index
--- ARGV    holder; lease; limit; ticket ("": do not stand in line, "0": with a new ticket, else the ticket from before);
---         label; offer (how long who is next has to take it). Milliseconds.
--- Result  {1, token, slot, since}                   held
---         {0, milliseconds until a look is worth it, ticket}   not held; in line if asked for
---         {-1, number}                              the epoch must be begun anew, above this number
+-- ARGV    holder; lease (milliseconds); limit; ticket ("": do not stand in line, "0": with a new ticket, else the ticket from
+--         before); label
+-- Result  {1, token, slot}                                          held
+--         {0, milliseconds until a look is worth it, ticket, now}   not held; in line if asked for
+--         {-1, number}                                              the epoch must be begun anew, above this number
 local state, line = KEYS[1], KEYS[2]
-local holder, lease, limit, ticket, offer = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[6])
+local holder, lease, limit, ticket = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 
 local epoch, number = epoch_of(KEYS[3])
 if not epoch then return { -1, number } end
@@ -20,32 +20,33 @@ for slot, held in pairs(slots) do
       held.ends = now + lease
       write(state, slot, held)
     end
-    return { 1, held.token, slot, held.since }
+    return { 1, held.token, slot }
+  end
+end
+
+local has_place = ticket ~= '' and ticket ~= '0'
+if has_place then redis.call('ZADD', line, 'NX', ticket, holder) end
+
+-- After this server lost its memory, leases that it no longer knows of may last as long as a lease.
+local grace = epoch.since > 0 and epoch.since + lease - now or 0
+if grace <= 0 then
+  count = serve(state, line, epoch, slots, count, limit, lease, holder)
+  if count < limit then
+    if has_place then redis.call('ZREM', line, holder) end
+    local slot, held = next_slot(epoch, slots, holder, lease)
+    write(state, slot, held)
+    redis.call('SADD', KEYS[4], ARGV[5])
+    return { 1, held.token, slot }
   end
 end
 
 if ticket ~= '' then
   if ticket == '0' then
     ticket = string.format('%.0f', epoch.number * 1e9 + redis.call('HINCRBY', epoch.key, 'ticket', 1))
+    redis.call('ZADD', line, ticket, holder)
   end
-  redis.call('ZADD', line, 'NX', ticket, holder)
   redis.call('PEXPIRE', line, lease * 10)
   redis.call('SADD', KEYS[4], ARGV[5])
 end
-
--- After this server lost its memory, leases that it no longer knows of may last as long as a lease.
-local grace = epoch.since > 0 and epoch.since + lease - now or 0
-if grace > 0 then
-  redis.call('PEXPIRE', state, lease * 10)
-  return { 0, grace, ticket }
-end
-
-count = serve(state, line, epoch, slots, count, limit, offer, holder)
-if count < limit then
-  if ticket ~= '' then redis.call('ZREM', line, holder) end
-  local slot, held = grant(state, epoch, slots, limit, holder, lease)
-  redis.call('SADD', KEYS[4], ARGV[5])
-  return { 1, held.token, slot, held.since }
-end
 redis.call('PEXPIRE', state, lease * 10)
-return { 0, first and first - now or offer, ticket }
+return { 0, grace > 0 and grace or first and first - now or lease, ticket, now }

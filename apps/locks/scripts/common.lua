@@ -12,7 +12,9 @@ local prefix = string.sub(KEYS[3], 1, -6)  -- of every key: "epoch" cut off
 
 -- The epoch in force, or nil and the last known number when this server's memory is not the one it was begun in.
 local function epoch_of(key)
-  local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+  local server = redis.call('INFO', 'server')
+  local _, before = string.find(server, 'run_id:', 1, true)  -- plain: a pattern takes longer than INFO itself
+  local run = string.sub(server, before + 1, before + 40)
   local known = redis.call('HMGET', key, 'number', 'run', 'since')
   if known[2] ~= run then return nil, known[1] or '0' end
   return { key = key, number = known[1], since = tonumber(known[3]) }
@@ -45,40 +47,28 @@ local function write(state, slot, held)
   redis.call('PEXPIRE', state, string.format('%.0f', held.ends - now + 60000))
 end
 
--- Gives a free slot to a holder until now + length; the slot and what is held.
-local function grant(state, epoch, slots, limit, holder, length)
+-- A free slot, and what is to be written there for this holder, under the next token.
+local function next_slot(epoch, slots, holder, lease)
   local slot = 0
   while slots[tostring(slot)] do slot = slot + 1 end
-  slot = tostring(slot)
   local counter = redis.call('HINCRBY', epoch.key, 'counter', 1)
   local token = epoch.number .. string.format('%012d', counter)
-  local held = { ends = now + length, token = token, since = string.format('%.0f', now), flag = '-', holder = holder }
-  slots[slot] = held
-  write(state, slot, held)
-  return slot, held
+  return tostring(slot), { ends = now + lease, token = token, since = string.format('%.0f', now), flag = '-', holder = holder }
 end
 
-local function tell(holder, text)
-  return redis.call('PUBLISH', prefix .. 'wake:' .. string.match(holder, '/([^/.]+)%.%d+$'), text) > 0
-end
-
--- Offers what is free to those in line, in order, up to the holder `until_whom` (who runs this script). Those whose connection
--- is gone are dead, and leave the line. Whoever is next then is told when to look whether the offers were taken.
-local function serve(state, line, epoch, slots, count, limit, offer, until_whom)
-  local offered = false
-  while true do
+-- Gives what is free to those in line, in order, up to the holder `until_whom` (who runs this script). Each is told: the number
+-- in its name, token, slot, now. Those whose connection is gone are dead, and leave the line.
+local function serve(state, line, epoch, slots, count, limit, lease, until_whom)
+  while count < limit do
     local first = redis.call('ZRANGE', line, 0, 0)[1]
     if not first or first == until_whom then break end
-    if count < limit then
-      redis.call('ZREM', line, first)
-      if tell(first, 'yours') then
-        grant(state, epoch, slots, limit, first, offer)
-        count, offered = count + 1, true
-      end
-    elseif offered and not tell(first, 'look ' .. offer) then
-      redis.call('ZREM', line, first)
-    else
-      break
+    redis.call('ZREM', line, first)
+    local slot, held = next_slot(epoch, slots, first, lease)
+    local waiter, number = string.match(first, '/([^/.]+)%.(%d+)$')
+    if redis.call('PUBLISH', prefix .. 'wake:' .. waiter, number .. ' ' .. held.token .. ' ' .. slot .. ' ' .. held.since) > 0 then
+      slots[slot] = held
+      write(state, slot, held)
+      count = count + 1
     end
   end
   return count

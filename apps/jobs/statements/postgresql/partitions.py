@@ -9,10 +9,12 @@ from apps.jobs.statements.postgresql.link import plain, raw
 
 
 def partition_keys(connection: Connection, ids: Sequence[uuid.UUID], argument: str) -> dict[uuid.UUID, str]:
-    """The text of this argument of each of these jobs; those that have none, or null, are left out."""
+    """The text of this argument of each of these jobs. Left out are those that have none, or null; and those with limits, which
+    other programs inserted: in a line the first could wait for a slot that one behind it has."""
     with raw(connection) as cursor:
         cursor.execute(
-            "SELECT id, arguments->>%s FROM jobs_job WHERE id = ANY(%s::uuid[]) AND arguments->>%s IS NOT NULL",
+            """SELECT id, arguments->>%s FROM jobs_job
+               WHERE id = ANY(%s::uuid[]) AND arguments->>%s IS NOT NULL AND limits IS NULL""",
             (argument, plain(ids), argument),
         )
         return dict(cursor.fetchall())

@@ -8,11 +8,15 @@ from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 
 def partition_keys(connection: Connection, ids: Sequence[uuid.UUID], argument: str) -> dict[uuid.UUID, str]:
-    """The text of this argument of each of these jobs; those that have none, or null, are left out."""
+    """The text of this argument of each of these jobs. Left out are those that have none, or null; and those with limits, which
+    other programs inserted: in a line the first could wait for a slot that one behind it has."""
     keys = {}
     with connection.cursor() as cursor:
         for id in ids:
-            cursor.execute("SELECT CAST(arguments ->> %s AS TEXT) FROM jobs_job WHERE id = %s", (f'$."{argument}"', id.hex))
+            cursor.execute(
+                "SELECT CAST(arguments ->> %s AS TEXT) FROM jobs_job WHERE id = %s AND limits IS NULL",
+                (f'$."{argument}"', id.hex),
+            )
             if (row := cursor.fetchone()) and row[0] is not None:
                 keys[id] = row[0]
     return keys
