@@ -22,6 +22,7 @@ class JobLocks(keeper.Keeper):
     def __init__(self) -> None:
         super().__init__()
         self._told: list[Holding] = []
+        self._of_run: list[Holding] = []  # what the job took and has not given back; also what it lost
 
     def keep(self, holding: Holding) -> None:
         """From now on the main process keeps its lease.
@@ -34,6 +35,7 @@ class JobLocks(keeper.Keeper):
         if place is None:
             raise LockError(f"{holding.label}: a job may hold {MOST} locks at a time, and this one does. Give one back first.")
         holding.place = place
+        self._of_run.append(holding)
         super().keep(holding)
 
     def let_go(self, holding: Holding) -> None:
@@ -42,6 +44,8 @@ class JobLocks(keeper.Keeper):
         if holding.place >= 0:
             channel.held_locks.clear(holding.place)
             holding.place = -1
+        if holding in self._of_run:
+            self._of_run.remove(holding)
 
     def renew(self, holdings: list[Holding]) -> None:
         """See what the main process renewed."""
@@ -73,7 +77,7 @@ class JobLocks(keeper.Keeper):
 
     def end_of_run(self) -> None:
         """See :func:`end_of_run`."""
-        for holding in list(self.holdings):
+        for holding in list(self._of_run):  # a row that is left would have a later job killed, for a lock that it never had
             self.let_go(holding)
             line.give_back(holding)
         self._told.clear()
