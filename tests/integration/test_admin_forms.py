@@ -20,12 +20,6 @@ from apps.jobs.api import Job, Secret, job
 pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No directory at")]
 
 
-@pytest.fixture
-def admin_user() -> User:
-    """Instead of pytest-django's, whose password takes long to hash."""
-    return User.objects.create(username="admin", is_staff=True, is_superuser=True)
-
-
 class Shade(enum.Enum):
     """A choice."""
 
@@ -117,12 +111,6 @@ FULL = {
     "address": '{"street": "Hill"}',
     "either": "4",
 }
-
-
-@pytest.fixture
-def site(client: Client, admin_user: User) -> Client:
-    client.force_login(admin_user)
-    return client
 
 
 def submit(site: Client, kind: str, given: dict[str, str]) -> Any:

@@ -5,7 +5,6 @@ import uuid
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
@@ -24,12 +23,6 @@ BIDI = "user\u202egpj.exe \u2066x\u2069 \u200f\ufeff"
 HUGE = "x" * 1024 * 1024
 HOSTILE = f"{HTML}{ANSI}{BIDI}"
 UNSEEN = ("\x1b", "\x07", "\x9b", "\u202e", "\u2066", "\u2069", "\u200f", "\x00")
-
-
-@pytest.fixture
-def admin_user() -> User:
-    """Instead of pytest-django's, whose password takes long to hash."""
-    return User.objects.create(username="admin", is_staff=True, is_superuser=True)
 
 
 def hostile_job(**columns: Any) -> Job:

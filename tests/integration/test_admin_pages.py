@@ -23,12 +23,6 @@ from tests import kinds
 pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No directory at")]
 
 
-@pytest.fixture
-def admin_user() -> User:
-    """Instead of pytest-django's, whose password takes long to hash."""
-    return User.objects.create(username="admin", is_staff=True, is_superuser=True)
-
-
 EVIL = "</pre><script>alert(1)</script>"
 ESCAPED = "&lt;/pre&gt;&lt;script&gt;alert(1)&lt;/script&gt;"
 

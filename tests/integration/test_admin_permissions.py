@@ -3,7 +3,7 @@
 import uuid
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
@@ -11,14 +11,9 @@ from apps.jobs.api import Job, State, submit
 from apps.jobs.bulk import ACTIONS
 from apps.jobs.models import AuditEntry
 from tests import kinds
+from tests.people import login
 
 pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No directory at")]
-
-
-@pytest.fixture
-def admin_user() -> User:
-    """Instead of pytest-django's, whose password takes long to hash."""
-    return User.objects.create(username="admin", is_staff=True, is_superuser=True)
 
 
 SEEN = [
@@ -39,14 +34,6 @@ ACTS = [f"jobs/job/{{id}}/{name.replace(' ', '-')}/" for name in ACTIONS]
 @pytest.fixture
 def waiting() -> Job:
     return submit(kinds.add, {"a": 1}, countdown=3600)
-
-
-def login(client: Client, *names: str) -> Client:
-    user = User.objects.create_user("somebody", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=names, content_type__app_label="jobs"))
-    assert user.user_permissions.count() == len(names)
-    client.force_login(user)
-    return client
 
 
 VIEW = ["view_job", "view_attempt", "view_logline", "view_worker", "view_leader"]

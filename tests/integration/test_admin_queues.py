@@ -1,9 +1,7 @@
 """The pages of queues."""
 
-import datetime as dt
-
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
@@ -11,26 +9,12 @@ from apps.jobs.api import State
 from apps.jobs.figures import queue_figures
 from apps.jobs.models import AuditEntry, Worker
 from apps.jobs.queues import pause, paused_queues
-from tests.integration.test_statements import WORKER, make
+from tests.people import login
+from tests.rows import HOUR, WORKER, make
 
-HOUR = dt.timedelta(hours=1)
 ACTS = ("pause", "drain", "resume")
 
 pytestmark = pytest.mark.filterwarnings("ignore:No directory at")
-
-
-@pytest.fixture
-def admin_user(db: None) -> User:
-    """Instead of pytest-django's, whose password takes long to hash."""
-    return User.objects.create(username="admin", is_staff=True, is_superuser=True)
-
-
-def login(client: Client, *permissions: str) -> User:
-    """A staff member who may just this."""
-    user = User.objects.create_user("somebody", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client.force_login(user)
-    return user
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from apps.jobs import uploads
 from apps.jobs.api import Job, State, UploadedPath, job
 from apps.jobs.models.job import new_id
 
-pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No directory at")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media"), pytest.mark.filterwarnings("ignore:No directory at")]
 
 FORM = "/admin/jobs/job/submit/kinds.greets/"
 ROWS = FORM + "rows/user/"
@@ -25,17 +25,6 @@ ROWS = FORM + "rows/user/"
 @job(name="rows_and_files.once", unique="{name}")
 def once(name: str, letter: UploadedPath) -> None:
     """One of a name at a time."""
-
-
-@pytest.fixture(autouse=True)
-def _media(settings: Settings, tmp_path: Any) -> None:
-    settings.MEDIA_ROOT = tmp_path
-
-
-@pytest.fixture
-def site(client: Client) -> Client:
-    client.force_login(User.objects.create(username="admin", is_staff=True, is_superuser=True))
-    return client
 
 
 @pytest.fixture

@@ -8,14 +8,13 @@ from django.contrib.auth.models import Permission, User
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
-from pytest_django import Settings
 
 from apps.jobs.admin import table as tables
 from apps.jobs.admin.table import read_csv, read_json_lines
 from apps.jobs.api import File, Job, Secret, get_kind, job
 from apps.jobs.models import AuditEntry
 
-pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No directory at")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media"), pytest.mark.filterwarnings("ignore:No directory at")]
 
 TYPED = "/admin/jobs/job/submit/kinds.typed/table/"
 GREETS = "/admin/jobs/job/submit/kinds.greets/table/"
@@ -24,17 +23,6 @@ GREETS = "/admin/jobs/job/submit/kinds.greets/table/"
 @job(name="admin_table.guarded")
 def guarded(name: str, token: Annotated[str, Secret] = "", letter: Annotated[str, File()] = "") -> None:
     """What a table cannot hold."""
-
-
-@pytest.fixture(autouse=True)
-def _media(settings: Settings, tmp_path: Any) -> None:
-    settings.MEDIA_ROOT = tmp_path
-
-
-@pytest.fixture
-def site(client: Client) -> Client:
-    client.force_login(User.objects.create(username="admin", is_staff=True, is_superuser=True))
-    return client
 
 
 def problems(content: str | bytes, kind: str = "kinds.typed") -> list[tuple[int, str, str]]:

@@ -11,11 +11,10 @@ from django.utils import timezone
 from apps.jobs.api import Job, State
 from apps.jobs.models import AuditEntry, Worker, WorkerRequest
 from apps.jobs.wording import size
-from tests.integration.test_admin_queues import HOUR, admin_user, login
-from tests.integration.test_statements import WORKER, make
+from tests.people import login
+from tests.rows import HOUR, WORKER, make
 
 pytestmark = pytest.mark.filterwarnings("ignore:No directory at")
-__all__ = ["admin_user"]
 
 ONE = f"/admin/jobs/worker/{WORKER}/change/"
 

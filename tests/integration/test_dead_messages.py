@@ -6,7 +6,7 @@ from typing import Any
 
 import amqp
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from kombu import Connection
@@ -16,6 +16,7 @@ from apps.jobs.api import Job, State, submit
 from apps.jobs.errors import BrokerError, DeadMessageError
 from apps.jobs.models import DeadMessage
 from tests import kinds, services
+from tests.people import login
 from tests.stack import Stack, all_ended, wait_until
 
 STRANGE = str(uuid.uuid4())
@@ -132,13 +133,6 @@ def test_kept_while_the_database_is_away_and_the_worker_dies(bare: Stack) -> Non
 
 
 # --- The pages --------------------------------------------------------------------------------------------------------
-
-
-def login(client: Client, *names: str) -> Client:
-    user = User.objects.create_user("somebody", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=names))
-    client.force_login(user)
-    return client
 
 
 @pytest.mark.django_db

@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 
 import pytest
 from celery import current_app
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.test import Client
 
 from apps.jobs.api import Job, State, submit
 from apps.jobs.models import AuditEntry, WorkerRequest
-from tests import kinds
+from tests import kinds, people
 from tests.integration.test_workers import living
 from tests.stack import Stack, wait_until
 
@@ -43,14 +43,9 @@ def door(stack: Stack, settings: object) -> Iterator[Stack]:
 
 
 def login(*permissions: str, checks: bool = False) -> Client:
-    """A staff member who may just this."""
+    """A staff member who may just this; ``checks``: also the CSRF token."""
     User.objects.filter(username="somebody").delete()
-    user = User.objects.create_user("somebody", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    assert user.user_permissions.count() == len(permissions)
-    client = Client(enforce_csrf_checks=checks)
-    client.force_login(user)
-    return client
+    return people.login(Client(enforce_csrf_checks=checks), *permissions)
 
 
 def text(answer: object) -> str:

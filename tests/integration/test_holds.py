@@ -20,12 +20,12 @@ from apps.jobs.models import Hold, Job, Leader
 from apps.jobs.models.job import new_id
 from apps.jobs.statements import Group, Settlement
 from apps.jobs.states import Outcome, State
-from tests.integration.test_statements import WORKER, committed, lead, make, together
+from tests.races import together
+from tests.rows import WORKER, lead, make
 
 pytestmark = pytest.mark.engine
 
 LOCK = Limit("lock:a")
-__all__ = ["committed"]
 
 
 @pytest.fixture(autouse=True)
@@ -35,12 +35,6 @@ def _database(request: pytest.FixtureRequest) -> Iterator[None]:
     Hold.objects.all().delete()
     yield
     Hold.objects.all().delete()
-
-
-@pytest.fixture
-def sql() -> Any:
-    """The statements of this database."""
-    return statements.on(connection)
 
 
 def limited(*limits: Limit, state: State = State.PENDING, fair: str | None = None, **columns: Any) -> Job:

@@ -13,7 +13,7 @@ from apps.jobs.explain import situation, why
 from apps.jobs.models import Queue
 from apps.jobs.queues import pause, paused_queues, resume
 from tests import kinds
-from tests.integration.test_statements import claim, make, state_of
+from tests.rows import claim, make, state_of
 from tests.stack import Stack, all_ended, wait_until
 
 pytestmark = pytest.mark.engine

@@ -13,11 +13,10 @@ from django.utils import timezone
 from apps.jobs.api import ArgumentError, Job, NotUnique, OptionError, State, Unique, retry, submit, submit_many
 from apps.jobs.models.job import new_id
 from tests import kinds
-from tests.integration.test_holds import run
-from tests.integration.test_statements import committed, together
+from tests.races import together
+from tests.rows import claim
 
 pytestmark = pytest.mark.engine
-__all__ = ["committed"]
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +46,7 @@ def test_until_when(until: Any, free: set[str]) -> None:
         Job.objects.all().delete()
         first = submit(kinds.once, {"account": 1}, unique=Unique("{account}", until=until))
         if stage in ("running", "retrying"):
-            run(first)
+            claim(first)
         if stage == "retrying":
             Job.objects.update(state=State.PENDING)
         if stage in ("succeeded", "cancelled"):
@@ -96,7 +95,8 @@ def test_it_may_replace_what_has_not_begun() -> None:
     Job.objects.update(state=State.QUEUED, queued_at=timezone.now(), run_at=timezone.now())
     third = submit(kinds.debounced, {"account": 1, "text": "three"})
     assert (third.pk, third.state) == (first.pk, State.PENDING)
-    assert run(first).arguments["text"] == "three"
+    assert claim(first) == [first.pk]
+    assert Job.objects.get(pk=first.pk).arguments["text"] == "three"
     fourth = submit(kinds.debounced, {"account": 1, "text": "four"})
     assert (fourth.existed, Job.objects.get(pk=first.pk).arguments["text"]) == (False, "three")
 

@@ -1,81 +1,28 @@
-"""The first page, the errors page, the metrics: what they say, to whom, and that they do not read the jobs for it."""
+"""The first page: what it says, to whom, and that it does not read the jobs for it; the stores that it asks."""
 
-import datetime as dt
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
-from django.db import connection, transaction
+from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.jobs import statements
 from apps.jobs.drift import note
-from apps.jobs.models import DeadMessage, ErrorGroup, Job, Leader, Worker
+from apps.jobs.models import DeadMessage, Worker
 from apps.jobs.queues import pause
-from apps.jobs.signature import sign
 from apps.jobs.statements import Settlement
 from apps.jobs.states import Outcome, State
 from apps.monitoring import stores, troubles
 from apps.monitoring.rates import Point
 from apps.monitoring.stores import Health, Watch
-from tests.integration.test_statements import make
+from tests.pages import page
+from tests.people import login
+from tests.rows import HOUR, everything_runs, fail, make
 
-pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No directory at")]
-
-ROOT = Path(__file__).resolve().parents[2]
-HOUR = dt.timedelta(hours=1)
-
-
-@pytest.fixture
-def admin_user() -> User:
-    """Instead of pytest-django's, whose password takes long to hash."""
-    return User.objects.create(username="admin", is_staff=True, is_superuser=True)
-
-
-@pytest.fixture(autouse=True)
-def _nobody_left() -> None:
-    """Dispatchers and workers of other tests leave their rows."""
-    Leader.objects.all().delete()
-    Worker.objects.all().delete()
-
-
-def page(client: Client, path: str = "") -> str:
-    answer = client.get(f"/admin/{path}")
-    assert answer.status_code == 200
-    return re.sub(r"\s+", " ", re.sub(r"<time[^>]*>|</time>", "", answer.content.decode()))
-
-
-def login(client: Client, *names: str) -> Client:
-    user = User.objects.create_user("somebody", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=names, content_type__app_label="jobs"))
-    assert user.user_permissions.count() == len(names)
-    client.force_login(user)
-    return client
-
-
-def everything_runs(**leader: Any) -> None:
-    until = timezone.now() + HOUR
-    Leader.objects.create(role="dispatcher", holder="here:1", term=4, lease_until=until, **leader)
-    Worker.objects.create(node="w1@here", pid=1, processes=2, queues=["default"], lease_until=until)
-
-
-def fail(message: str, kind: str = "kinds.add", state: State = State.FAILED) -> Job:
-    """A job whose run ended so."""
-    job = make(State.RUNNING, kind=kind)
-    story = (
-        f'Traceback (most recent call last):\n  File "/srv/tasks/pay.py", line 3, in charge\n    pay()\nValueError: {message}'
-    )
-    text = f"ValueError: {message}"
-    end = Settlement(str(job.pk), 1, state, Outcome.FAILED, 7, delay=9.0 if state == State.PENDING else None, error=text)
-    end = end._replace(error_type="ValueError", traceback=story, signature=sign("ValueError", text, story))
-    with transaction.atomic():
-        assert statements.on(connection).settle(connection, [end])
-    return Job.objects.get(pk=job.pk)
-
+pytestmark = [pytest.mark.usefixtures("nobody_runs"), pytest.mark.filterwarnings("ignore:No directory at")]
 
 # --- The first page -----------------------------------------------------------------------------------------------------------
 
@@ -229,93 +176,3 @@ def test_flower_is_asked_at_its_address(settings: Any) -> None:
     assert stores.flower().startswith("Flower does not answer:")
     settings.FLOWER_URL = "nonsense"
     assert stores.flower().startswith("Flower does not answer:")
-
-
-# --- Errors -------------------------------------------------------------------------------------------------------------------
-
-
-def test_failures_of_one_sort_stand_together(admin_client: Client) -> None:
-    for number in range(3):
-        fail(f"card {number} was refused")
-    fail("card 9 was refused", state=State.PENDING)
-    other = fail("<script>odd</script>\u202e", kind="kinds.noop")
-    text = page(admin_client, "errors/")
-    assert text.count("fw-error-group") == 2
-    assert "ValueError: card 0 was refused" in text
-    assert "<b>4</b> runs, <b>3</b> jobs failed" in text
-    assert "tasks/pay.py in charge" in text
-    assert "<script>odd" not in text
-    assert f"/admin/jobs/job/{other.pk}/change/" in text
-    signature = ErrorGroup.objects.get(kind="kinds.add").signature
-    assert f"bulk/?action=retry&amp;state=failed&amp;kind=kinds.add&amp;signature={signature}" in text
-    assert page(admin_client, f"jobs/job/?state=failed&kind=kinds.add&signature={signature}").count("card ") >= 3
-    narrowed = page(admin_client, "errors/?kind=kinds.noop&period=7d")
-    assert narrowed.count("fw-error-group") == 1
-    assert page(admin_client, "errors/?kind=nothing&period=odd").count("fw-error-group") == 0
-
-
-def test_the_errors_page_is_for_who_may_see_jobs(client: Client) -> None:
-    assert client.get("/admin/errors/").status_code == 302
-    login(client, "view_worker")
-    assert client.get("/admin/errors/").status_code == 403
-    assert client.get("/admin/errors/live/").status_code == 403
-
-
-def test_viewers_are_not_offered_to_retry(client: Client) -> None:
-    fail("no")
-    assert "Retry all" not in page(login(client, "view_job"), "errors/")
-
-
-def test_an_empty_errors_page_says_what_it_is_for(admin_client: Client) -> None:
-    assert "Nothing has failed within the last 24h. Errors of one sort will stand here together" in page(
-        admin_client, "errors/"
-    )
-
-
-# --- Metrics ------------------------------------------------------------------------------------------------------------------
-
-
-def test_metrics_need_the_token_or_a_login_that_may_see_jobs(client: Client, settings: Any) -> None:
-    assert client.get("/metrics").status_code == 401
-    for wrong in ("", "Bearer", "Bearer ", "Bearer x", "Bearer \u00e9"):
-        assert client.get("/metrics", headers={"Authorization": wrong}).status_code == 401
-    settings.METRICS_TOKEN = "a secret"
-    assert client.get("/metrics", headers={"Authorization": "Bearer b"}).status_code == 401
-    assert client.get("/metrics", headers={"Authorization": "Bearer a secret"}).status_code == 200
-    assert client.post("/metrics", headers={"Authorization": "Bearer a secret"}).status_code == 405
-    assert login(client, "view_job").get("/metrics").status_code == 200
-
-
-def test_metrics_tell_what_happened_and_what_stands_where(admin_client: Client) -> None:
-    everything_runs()
-    fail("no")
-    fail("no", state=State.PENDING)
-    make(State.PENDING, run_at=timezone.now() - HOUR)
-    note("queued_without_message", 3)
-    told = admin_client.get("/metrics").content.decode()
-    for line in (
-        'furrow_jobs_ended_total{kind="kinds.add",queue="default",state="failed"} 1.0',
-        'furrow_runs_again_total{kind="kinds.add",queue="default",why="retried"} 1.0',
-        'furrow_run_seconds_count{kind="kinds.add"} 2.0',
-        'furrow_run_seconds_bucket{kind="kinds.add",le="+Inf"} 2.0',
-        'furrow_wait_seconds_bucket{kind="kinds.add",le="86400.0"} 1.0',
-        'furrow_queue_jobs{queue="default",state="due"} 1.0',
-        'furrow_queue_workers{queue="default"} 1.0',
-        "furrow_dispatcher_leads 1.0",
-        "furrow_workers 1.0",
-        'furrow_drift{what="queued_without_message"} 3.0',
-    ):
-        assert line in told.splitlines()
-    lag = re.search(r"^furrow_dispatcher_lag_seconds (\S+)$", told, re.MULTILINE)
-    assert lag
-    assert float(lag[1]) >= 3600
-
-
-def test_the_alerts_use_metrics_that_there_are(admin_client: Client) -> None:
-    fail("no")
-    note("queued_without_message", 3)
-    told = set(re.findall(r"^(furrow_\w+)", admin_client.get("/metrics").content.decode(), re.MULTILINE))
-    alerts = (ROOT / "platform/deploy/dashboards/alerts.yml").read_text()
-    used = set(re.findall(r"furrow_\w+", alerts))
-    assert len(used) >= 8
-    assert used <= told

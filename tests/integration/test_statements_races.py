@@ -1,0 +1,113 @@
+"""Races, on connections of their own, on both databases: of all that try at once one wins."""
+
+import threading
+import uuid
+from collections import Counter
+from functools import partial
+from typing import Any
+
+import pytest
+from django.db import DataError, connection, transaction
+from django.utils import timezone
+
+from apps.jobs.actions import cancel
+from apps.jobs.models import Leader
+from apps.jobs.statements import Group, LogRecord, Settlement
+from apps.jobs.states import Outcome, State
+from tests.races import together
+from tests.rows import HOUR, WORKER, claim, lead, make, settle, state_of
+from tests.stack import wait_until
+
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("committed")]
+
+
+def test_of_many_claims_of_one_job_one_wins() -> None:
+    for _ in range(10):
+        job = make()
+        results = together(*[partial(claim, job)] * 4)
+        assert sorted(map(len, results)) == [0, 0, 0, 1]
+        job.refresh_from_db()
+        assert (job.state, job.attempt) == (State.RUNNING, 1)
+
+
+def test_overlapping_claims_neither_deadlock_nor_share() -> None:
+    jobs = [make() for _ in range(60)]
+    orders = [jobs, jobs[::-1], jobs[30:] + jobs[:30]]
+    results = together(*(partial(claim, *order) for order in orders))
+    counts = Counter(id for claimed in results for id in claimed)
+    assert counts == {job.pk: 1 for job in jobs}
+
+
+def test_of_two_settlements_of_one_run_one_wins() -> None:
+    for _ in range(10):
+        job = make(State.RUNNING)
+        results = together(partial(settle, job, result="1"), partial(settle, job, State.FAILED, Outcome.LOST, error="lost"))
+        assert sorted(results) == [False, True]
+        assert state_of(job) == (State.SUCCEEDED if results[0] else State.FAILED)
+        assert job.attempts.count() == 1
+
+
+def test_cancel_against_claim() -> None:
+    for _ in range(10):
+        job = make(State.QUEUED)
+        claimed, cancelled = together(partial(claim, job), partial(cancel, job.pk))
+        job.refresh_from_db()
+        assert cancelled
+        if claimed:
+            assert (job.state, job.cancel_requested_at is not None) == (State.RUNNING, True)
+        else:
+            assert job.state == State.CANCELLED
+
+
+def test_of_two_that_want_to_lead_one_does() -> None:
+    for _ in range(5):
+        Leader.objects.all().delete()
+        assert sorted(map(str, together(*(partial(lead, f"holder {n}") for n in range(3))))) == ["1", "None", "None"]
+        Leader.objects.update(lease_until=timezone.now() - HOUR)
+        assert sorted(map(str, together(*(partial(lead, f"other {n}") for n in range(3))))) == ["2", "None", "None"]
+
+
+def test_a_claim_that_waits_for_a_cancel_sees_what_was_committed() -> None:
+    job = make()
+    locked, go = threading.Event(), threading.Event()
+
+    def cancel_slowly() -> bool:
+        with transaction.atomic():
+            done = cancel(job.pk)
+            locked.set()
+            go.wait(10)
+        return done
+
+    def claim_meanwhile() -> list[uuid.UUID]:
+        locked.wait(10)
+        if connection.vendor == "postgresql":
+            threading.Thread(target=lambda: (wait_until(lambda: _somebody_waits(), seconds=10), go.set())).start()
+        else:
+            go.set()
+        return claim(job)
+
+    assert together(cancel_slowly, claim_meanwhile) == [True, []]
+    assert state_of(job) == State.CANCELLED
+
+
+def _somebody_waits() -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            return bool(cursor.fetchone()[0])
+    finally:
+        connection.close()
+
+
+def test_a_group_is_written_at_once_or_not_at_all(sql: Any) -> None:
+    ends, waits = make(State.RUNNING), make(State.QUEUED)
+    bad = LogRecord(str(ends.pk), 1, 0.0, 20, "x" * 300, "its logger has more than 200 characters")
+    settlement = Settlement(str(ends.pk), 1, State.SUCCEEDED, Outcome.SUCCEEDED)
+    if connection.vendor == "postgresql":
+        with pytest.raises(DataError):
+            sql.write(connection, WORKER, Group(settlements=[settlement], logs=[bad], claims=[str(waits.pk)]))
+        connection.close()
+        assert (state_of(ends), state_of(waits)) == (State.RUNNING, State.QUEUED)
+    (claimed,) = sql.write(connection, WORKER, Group(settlements=[settlement], claims=[str(waits.pk)]))
+    assert claimed.id == str(waits.pk)
+    assert (state_of(ends), state_of(waits)) == (State.SUCCEEDED, State.RUNNING)

@@ -1,0 +1,73 @@
+"""A worker's lease and what is asked of it, on both databases."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from apps.jobs.models import Worker, WorkerRequest
+from apps.jobs.models.job import new_id
+from apps.jobs.statements import Answer, Asked, Report
+from tests.rows import HOUR, WORKER
+
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("nobody_runs")]
+
+
+DESCRIPTION = {
+    "node": "w@host",
+    "host": "host",
+    "version": "1",
+    "pid": 1,
+    "processes": 2,
+    "queues": ["default"],
+    "kinds": ["kinds.add"],
+}
+
+
+def test_a_workers_life(sql: Any) -> None:
+    worker = new_id()
+    assert not sql.renew(connection, worker, 60)
+    sql.register_worker(connection, worker, 60, DESCRIPTION)
+    row = Worker.objects.get(pk=worker)
+    assert (row.node, row.pid, row.processes, row.queues, row.kinds) == ("w@host", 1, 2, ["default"], ["kinds.add"])
+    assert (row.host, row.version, row.vitals, row.paused, row.ended) == ("host", "1", {}, [], 0)
+    assert (row.stopped_at, row.lost) == (None, False)
+    assert sql.renew(connection, worker, 120, Report('{"at": 1}', '["default"]', 5, 2))
+    row.refresh_from_db()
+    assert dt.timedelta(seconds=100) < row.lease_until - timezone.now() <= dt.timedelta(seconds=121)
+    assert (row.vitals, row.paused, row.ended, row.failed) == ({"at": 1}, ["default"], 5, 2)
+    sql.stop_worker(connection, worker, Report(ended=6, failed=3))
+    assert not sql.renew(connection, worker, 60)
+    row.refresh_from_db()
+    assert row.stopped_at is not None
+    assert (row.lost, row.ended, row.failed) == (False, 6, 3)
+
+
+def test_what_is_asked_of_a_worker_is_taken_once_and_answered_once(sql: Any) -> None:
+    asked = [
+        WorkerRequest.objects.create(worker=WORKER, action="pause", subject="default", asked_by="ann", asked_at=timezone.now()),
+        WorkerRequest.objects.create(worker=WORKER, action="shutdown", asked_at=timezone.now()),
+    ]
+    WorkerRequest.objects.create(worker=new_id(), action="shutdown", asked_at=timezone.now())
+    assert sql.asked(connection, WORKER) == [
+        Asked(str(asked[0].pk), "pause", "default", "ann"),
+        Asked(str(asked[1].pk), "shutdown", "", ""),
+    ]
+    assert sql.asked(connection, WORKER) == []
+    sql.answer(connection, [Answer(str(asked[0].pk), True, "done\0"), Answer(str(asked[1].pk), False, "no")])
+    sql.answer(connection, [Answer(str(asked[0].pk), False, "too late")])
+    rows = WorkerRequest.objects.filter(worker=WORKER).order_by("pk")
+    assert list(rows.values_list("succeeded", "answer")) == [(True, "done"), (False, "no")]
+    assert all(row.taken_at <= row.answered_at for row in rows)
+
+
+@pytest.mark.parametrize("change", [{"stopped_at": timezone.now(), "lost": True}, {"lease_until": timezone.now() - HOUR}])
+def test_a_lost_lease_is_not_renewed(sql: Any, change: dict[str, Any]) -> None:
+    worker = new_id()
+    sql.register_worker(connection, worker, 60, DESCRIPTION)
+    Worker.objects.filter(pk=worker).update(**change)
+    before = Worker.objects.filter(pk=worker).values().get()
+    assert not sql.renew(connection, worker, 60)
+    assert Worker.objects.filter(pk=worker).values().get() == before
