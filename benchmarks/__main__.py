@@ -4,7 +4,6 @@
 """
 
 import argparse
-import fcntl
 import json
 import signal
 import sys
@@ -18,7 +17,7 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "platform")]
 
-from deploy import processes  # noqa: E402
+from deploy import files, processes  # noqa: E402
 
 from benchmarks import catalogue, page, report, trial  # noqa: E402
 from benchmarks.meter import Meter  # noqa: E402
@@ -70,11 +69,8 @@ def main() -> None:
     mode = replace(mode, peers=peers, rounds=options.rounds or mode.rounds)
     out = options.out or ROOT / ".run" / mode.file
     folder = options.folder.absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with files.locked(folder / "lock", wait=False) as free:
+        if not free:
             sys.exit(f"Another benchmark runs in {folder}.")
         rows, about = run(mode, folder)
     report.write(out, rows)

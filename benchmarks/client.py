@@ -8,32 +8,33 @@ import json
 import os
 import sys
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
 from benchmarks.counter import Counts
 
 
-class Client:
+class Client(ABC):
     """What a peer's file must offer; ``work`` is how many milliseconds each job sleeps."""
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027 - some need none
         """Once: make schemas and queues."""
 
+    @abstractmethod
     def reset(self) -> None:
         """Before each trial: no job, no history."""
-        raise NotImplementedError
 
+    @abstractmethod
     def submit_one(self, work: int) -> Any:
         """Submit one job, as an application does; returns what :meth:`recorded` needs."""
-        raise NotImplementedError
 
     def submit_bulk(self, n: int, work: int) -> None:
         """Submit many, in the quickest way that the peer documents."""
         for _ in range(n):
             self.submit_one(work)
 
-    def load(self, n: int) -> None:
+    def load(self, n: int) -> None:  # noqa: B027 - for most it is there at once
         """Return once the backlog of n jobs is where the workers look for it."""
 
     def recorded(self, handle: Any) -> bool:
@@ -46,7 +47,8 @@ class Client:
 
 
 def _latency(client: Client, n: int) -> list[float]:
-    """Seconds from submit to recorded of n jobs, one at a time with pauses between."""
+    """Seconds from submit to recorded of n jobs, one at a time with pauses between, so that each finds the peer idle. Polled
+    for: the counts and most peers' records tell nobody, and the looks are short against what is measured."""
     counts, times = Counts(Path(os.environ["BENCH_COUNTS"])), []
     for _ in range(n):
         time.sleep(0.015)

@@ -13,6 +13,10 @@ from typing import Any
 
 import psutil
 
+from benchmarks.counter import Counts
+
+#: Seconds between two looks at the counters: who counts tells nobody, for that would be measured too.
+LOOK = 0.004
 #: Seconds that a client may take for an order; none that works needs a tenth of it.
 PATIENCE = 120
 
@@ -75,6 +79,24 @@ class Program:
         except ProcessLookupError:
             pass
         self.popen.wait(10)
+
+
+def until_ran(counts: Counts, goal: int, *programs: Program, silence: float) -> None:
+    """Until so many jobs have run since the counts were cleared.
+
+    Raises:
+        ProgramFailed: nothing ran for ``silence`` seconds, or one of the programs ended.
+    """
+    seen, since = -1, time.monotonic()
+    while (total := counts.total()) < goal:
+        if total != seen:
+            seen, since = total, time.monotonic()
+        elif time.monotonic() - since > silence:
+            logs = ", ".join(str(program.log) for program in programs)
+            raise ProgramFailed(f"no job for {silence:g} s, at {total} of {goal}; {logs}")
+        for program in programs:
+            program.check()
+        time.sleep(LOOK)
 
 
 class ClientProgram(Program):

@@ -9,10 +9,10 @@ from typing import Any
 from benchmarks.counter import Counts
 from benchmarks.meter import Meter, per_job
 from benchmarks.peer import Peer
-from benchmarks.programs import ClientProgram, Program, ProgramFailed
+from benchmarks.programs import LOOK, ClientProgram, Program, ProgramFailed, until_ran
 
-#: Seconds between two looks at the counters.
-LOOK = 0.004
+#: Seconds without a job after which a peer has failed.
+SILENCE = 45.0
 #: Jobs that a worker runs before anything but a drain is measured.
 WARM_UP = 100
 
@@ -95,7 +95,7 @@ class Contestant:
             self.values["submit_bulk"] = jobs / seconds
         self.client.call("load", n=jobs + singles)
         worker = self._start("worker", self.peer.worker, self.peer.sleeping if work else {})
-        self._wait(worker, 1)
+        until_ran(self.counts, 1, worker, silence=SILENCE)
         used, begin, first = self.meter.read(worker), time.perf_counter(), self.counts.total()
         self._all_done(worker, jobs + singles)
         self.values[metric] = (jobs + singles - first) / (time.perf_counter() - begin)
@@ -108,7 +108,7 @@ class Contestant:
         self.client.call("submit_bulk", n=jobs, work=0)
         goal = self.counts.total_expected(jobs)
         helper = self._start("helper", self.peer.helper)
-        self._wait(worker, goal - jobs + 1)
+        until_ran(self.counts, goal - jobs + 1, worker, silence=SILENCE)
         used, begin, first = Meter.of(helper), time.perf_counter(), self.counts.total()
         self._all_done(worker, goal)
         self.values["drain_pending"] = (goal - first) / (time.perf_counter() - begin)
@@ -143,22 +143,12 @@ class Contestant:
 
     def _all_done(self, worker: Program, goal: int) -> None:
         """Until so many jobs have run and none is left unrecorded."""
-        self._wait(worker, goal)
+        until_ran(self.counts, goal, worker, silence=SILENCE)
         self.counts.expected = goal
         deadline = time.monotonic() + 60
         while left := self.client.call("unrecorded"):
             if time.monotonic() > deadline:
                 raise ProgramFailed(f"{self.peer.name}: {left} jobs ran and are not recorded; {worker.log}")
-            time.sleep(LOOK)
-
-    def _wait(self, worker: Program, goal: int, silence: float = 45) -> None:
-        seen, since = -1, time.monotonic()
-        while (total := self.counts.total()) < goal:
-            if total != seen:
-                seen, since = total, time.monotonic()
-            elif time.monotonic() - since > silence:
-                raise ProgramFailed(f"{self.peer.name}: no job for {silence} s, at {total} of {goal}; {worker.log}")
-            worker.check()
             time.sleep(LOOK)
 
     def _fewer(self, jobs: int, work: int) -> int:

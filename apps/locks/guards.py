@@ -64,10 +64,6 @@ class Slots(Guard[Held]):
         if holding is not None and isinstance(raised[1], LockLost) and not raised[1].args:
             raised[1].args = lost(holding).args
 
-    def named(self, name: str) -> Self:
-        """The same for another name."""
-        raise NotImplementedError
-
 
 class lock(Slots):
     """One holder at a time. ``timeout``: seconds to wait, 0 to try only, ``None`` for as long as it takes."""

@@ -130,12 +130,7 @@ class Program:
 
     def wait(self, seconds: float) -> bool:
         """Wait for its end; ``False`` when it had not ended in time."""
-        deadline = time.monotonic() + seconds
-        while self.alive:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.02)
-        return True
+        return until(lambda: not self.alive, seconds, 0.02)
 
     def wait_for(self, word: str, seconds: float) -> None:
         """Wait until its log has this word. Raises ProgramFailed when it has ended, or has not said it in time."""

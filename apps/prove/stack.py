@@ -1,6 +1,5 @@
 """The private stack: servers, network and processes in a folder of their own; nothing of the user's is touched."""
 
-import fcntl
 import os
 import secrets
 import shutil
@@ -198,10 +197,8 @@ class Stack:
 def end_leftovers(parent: Path) -> None:
     """End what campaigns left behind that were killed; one that still runs holds its folder's lock and is left alone."""
     for folder in sorted(parent.glob("*/")):
-        with (folder / "lock").open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+        with files.locked(folder / "lock", wait=False) as free:
+            if not free:
                 continue
             processes.sweep(_mark(folder))
             for server in (RabbitMQ(folder / "rabbitmq"), Redis(folder / "redis"), Postgres(folder / "postgres")):

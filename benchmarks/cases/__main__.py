@@ -1,7 +1,6 @@
 """``python -m benchmarks.cases [name …] [--scale 0.1]``: run them, write the JSON file, print the table."""
 
 import argparse
-import fcntl
 import signal
 import sys
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "platform")]
 
-from deploy import processes  # noqa: E402
+from deploy import files, processes  # noqa: E402
 
 from benchmarks.cases import figures, finished, limits, open_transaction, pending, scheduled  # noqa: E402
 from benchmarks.cases.bench import Bench  # noqa: E402
@@ -42,11 +41,8 @@ def main() -> None:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(CASES)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder = options.folder.absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with files.locked(folder / "lock", wait=False) as free:
+        if not free:
             sys.exit(f"These cases run already, in {folder}.")
         told, about = run(options.names or list(CASES), folder, options.scale)
     figures.write(options.out, {**about, "scale": options.scale}, told)

@@ -14,9 +14,8 @@ from benchmarks.cases import rows
 from benchmarks.counter import Counts
 from benchmarks.meter import Meter
 from benchmarks.peer import ROOT, environment
-from benchmarks.programs import Program, ProgramFailed
+from benchmarks.programs import Program, ProgramFailed, until_ran
 from benchmarks.servers import Servers
-from benchmarks.trial import LOOK
 
 _PEER = catalogue.OURS[0]
 
@@ -58,9 +57,8 @@ class Bench:
 
     def stop(self) -> None:
         """The programs, in order, so that no message and no lease is left."""
-        for program in (self.dispatcher, self.worker):
-            if program:
-                program.stop(20)
+        for program in self._programs():
+            program.stop(20)
         self.dispatcher = self.worker = None
 
     def close(self) -> None:
@@ -76,20 +74,15 @@ class Bench:
         Raises:
             ProgramFailed: nothing ran for so many seconds, or a program ended.
         """
-        seen, since = -1, time.monotonic()
-        while (total := self.counts.total()) < ran:
-            if total != seen:
-                seen, since = total, time.monotonic()
-            elif time.monotonic() - since > silence:
-                raise ProgramFailed(f"no job for {silence} s, at {total} of {ran}; logs in {self.folder / 'log'}")
-            self.check()
-            time.sleep(LOOK)
+        until_ran(self.counts, ran, *self._programs(), silence=silence)
 
     def check(self) -> None:
         """Raises ProgramFailed if a program ended."""
-        for program in (self.dispatcher, self.worker):
-            if program:
-                program.check()
+        for program in self._programs():
+            program.check()
+
+    def _programs(self) -> list[Program]:
+        return [program for program in (self.dispatcher, self.worker) if program]
 
     def all_recorded(self) -> None:
         """Until no due job is left."""

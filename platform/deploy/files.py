@@ -40,15 +40,17 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[bool]:
-    """Hold `path` as a lock; yields whether it was free at once (else it was waited for). Dies with its process."""
+def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Hold `path` as a lock; yields whether it was free at once. Else it was waited for, or, without `wait`, is not held. Dies
+    with its process."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             at_once = True
         except BlockingIOError:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            if wait:
+                fcntl.flock(file, fcntl.LOCK_EX)
             at_once = False
         yield at_once
 
