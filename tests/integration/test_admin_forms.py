@@ -1,13 +1,10 @@
-"""The form that submits a job: an input for every type, the values it makes, the errors it shows."""
+"""The form that submits a job: an input for every type, the values it makes, what it begins with."""
 
 import datetime as dt
 import decimal
-import enum
 import json
 import uuid
-from typing import Annotated, Any, Literal
 
-import pydantic
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
@@ -15,110 +12,10 @@ from django.utils import timezone
 
 from apps.jobs.admin.arguments import argument_fields
 from apps.jobs.admin.docstrings import split
-from apps.jobs.api import Job, Secret, job
+from apps.jobs.api import Job
+from tests.form_kinds import FULL, Address, Shade, only_job, optional, required, submit
 
 pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No directory at")]
-
-
-class Shade(enum.Enum):
-    """A choice."""
-
-    LIGHT = "light"
-    VERY_DARK = "dark"
-
-
-class Address(pydantic.BaseModel):
-    """Where."""
-
-    street: str
-    number: int = 1
-
-
-@job(name="admin_forms.required", queue="other", priority=3)
-def required(
-    text: str,
-    whole: int,
-    ratio: float,
-    yes: bool,
-    day: dt.date,
-    moment: dt.datetime,
-    clock: dt.time,
-    span: dt.timedelta,
-    price: decimal.Decimal,
-    key: uuid.UUID,
-    mode: Literal["fast", "slow", 3],
-    shade: Shade,
-    items: list[int],
-    mapping: dict[str, Any],
-    address: Address,
-    either: int | list[int],
-) -> None:
-    """Every type, needed.
-
-    More about it, with <b>markup</b>.
-
-    Args:
-        text: what to say <i>loudly</i>
-        whole (int): how many
-            times in all
-        day, moment: when
-
-    Returns:
-        Nothing.
-    """
-
-
-@job(name="admin_forms.optional")
-def optional(
-    text: str | None = None,
-    whole: int | None = 5,
-    yes: bool | None = None,
-    on: bool = True,
-    moment: dt.datetime | None = None,
-    span: dt.timedelta = dt.timedelta(minutes=90),
-    shade: Shade = Shade.VERY_DARK,
-    mode: Literal["fast", "slow"] | None = None,
-    items: list[str] | None = None,
-    tags: tuple[str, ...] = ("a",),
-    greeting: str = "hello",
-    queue: str = "an argument called like an option",
-    bounded: Annotated[int, pydantic.Field(ge=2, le=9, description="how many, at a time")] = 4,
-    url: pydantic.HttpUrl | None = None,
-) -> None:
-    """Every type, with a default."""
-
-
-@job(name="admin_forms.nothing")
-def nothing() -> None:
-    """No arguments."""
-
-
-FULL = {
-    "text": "ü <b>",
-    "whole": "7",
-    "ratio": "0.25",
-    "yes": "on",
-    "day": "2026-02-03",
-    "moment": "2026-02-03T10:30",
-    "clock": "10:30",
-    "span": "90",
-    "price": "1.50",
-    "key": "0196f2b3-0000-7000-8000-000000000001",
-    "mode": "3",
-    "shade": "dark",
-    "items": "[1, 2]",
-    "mapping": '{"a": [null, {"b": 1}]}',
-    "address": '{"street": "Hill"}',
-    "either": "4",
-}
-
-
-def submit(site: Client, kind: str, given: dict[str, str]) -> Any:
-    return site.post(f"/admin/jobs/job/submit/admin_forms.{kind}/", given)
-
-
-def only_job() -> Job:
-    return Job.objects.get()
 
 
 def test_every_type_has_its_input() -> None:
@@ -208,54 +105,6 @@ def test_an_argument_may_be_called_like_an_option(site: Client) -> None:
     assert (made.arguments["queue"], made.queue, made.priority) == ("mine", "other", 1)
 
 
-@pytest.mark.parametrize(
-    ("field", "text", "said"),
-    [
-        ("whole", "seven", "valid integer"),
-        ("whole", "", "whole: is missing"),
-        ("text", "", "text: is missing"),
-        ("ratio", "nan", "finite number"),
-        ("day", "2026-02-30", "date"),
-        ("moment", "yesterday", "datetime"),
-        ("clock", "25:00", "time"),
-        ("span", "a while", "span: "),
-        ("price", "much", "decimal"),
-        ("key", "123", "UUID"),
-        ("mode", "other", "&#x27;fast&#x27;, &#x27;slow&#x27; or 3"),
-        ("shade", "pink", "&#x27;light&#x27; or &#x27;dark&#x27;"),
-        ("items", "[1, 2", "items: is not JSON"),
-        ("items", '["x"]', "items: at 0: input should be a valid integer"),
-        ("address", "{}", "address: at street: is missing"),
-        ("either", '"x"', "either: "),
-        ("text", "a\x00b", "U+0000"),
-        ("option.queue", "nowhere", "queue: "),
-        ("option.priority", "12", "priority: "),
-        ("option.run_at", "soon", "run_at: "),
-    ],
-)
-def test_a_bad_value_is_refused_and_its_field_named(site: Client, field: str, text: str, said: str) -> None:
-    answer = submit(site, "required", {**FULL, field: text})
-    page = answer.content.decode()
-    assert answer.status_code == 422
-    assert said in page
-    assert f'id="error-{field}"' in page
-    assert 'name="text" value="ü &lt;b&gt;"' in page or field == "text", "what was typed comes back"
-    assert not Job.objects.exists()
-
-
-def test_all_bad_values_are_named_at_once(site: Client) -> None:
-    errors = submit(site, "required", {**FULL, "whole": "x", "key": "y", "mapping": "[]"}).context["form"].errors
-    assert set(errors) == {"whole", "key", "mapping"}
-
-
-def test_limits_reach_the_browser_and_are_enforced(site: Client) -> None:
-    page = site.get("/admin/jobs/job/submit/admin_forms.optional/").content.decode()
-    assert 'min="2"' in page
-    assert "How many, at a time. At least 2, at most 9." in page
-    answer = submit(site, "optional", {"bounded": "10"})
-    assert "less than or equal to 9" in answer.content.decode()
-
-
 def test_the_docstring_is_the_help_and_is_escaped(site: Client) -> None:
     page = site.get("/admin/jobs/job/submit/admin_forms.required/").content.decode()
     assert "More about it, with &lt;b&gt;markup&lt;/b&gt;" in page
@@ -300,20 +149,6 @@ def test_run_at(site: Client) -> None:
     assert only_job().run_at == dt.datetime(2036, 1, 2, 3, 4, tzinfo=dt.UTC)
 
 
-def test_large_arguments_pass_the_form_and_too_large_ones_are_refused(site: Client) -> None:
-    items = json.dumps(list(range(100_000)))
-    assert submit(site, "required", {**FULL, "items": items}).status_code == 302
-    answer = submit(site, "required", {**FULL, "text": "x" * 1_100_000})
-    assert answer.status_code == 422
-    assert "the limit is" in answer.content.decode()
-
-
-def test_a_kind_that_is_not_registered(site: Client) -> None:
-    answer = site.get("/admin/jobs/job/submit/admin_forms.optionl/")
-    assert answer.status_code == 404
-    assert "Did you mean admin_forms.optional" in answer.content.decode()
-
-
 def test_all_kinds_are_listed_without_running_any(site: Client) -> None:
     page = site.get("/admin/jobs/job/submit/").content.decode()
     for name in ("admin_forms.required", "admin_forms.optional", "admin_forms.nothing"):
@@ -325,24 +160,3 @@ def test_no_kinds(site: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("apps.jobs.kinds._kinds", {})
     page = site.get("/admin/jobs/job/submit/").content.decode()
     assert "No kind of job is registered" in page
-
-
-@job(name="admin_forms.secrets")
-def secrets(url: str, token: Annotated[str, Secret], key: pydantic.SecretStr | None = None, limit: int = 3) -> None:
-    """What is not shown."""
-
-
-def test_a_secret_is_typed_blind_and_never_sent_back(site: Client) -> None:
-    given = {"url": "u", "token": "hush " * 40, "key": "k-e-y", "limit": "x"}
-    refused = submit(site, "secrets", given).content.decode()
-    assert "limit: input should be a valid integer" in refused
-    assert refused.count('type="password"') == 2
-    assert "hush" not in refused
-    assert "k-e-y" not in refused
-    assert submit(site, "secrets", {**given, "limit": "1"}).status_code == 302
-    made = only_job()
-    assert (made.arguments["token"], made.arguments["key"]) == ({"$secret": "hush " * 40}, {"$secret": "k-e-y"})
-    again = site.get(f"/admin/jobs/job/submit/admin_forms.secrets/?again={made.pk}&token=hush&key=k-e-y").content.decode()
-    assert 'value="u"' in again
-    assert "hush" not in again
-    assert "k-e-y" not in again

@@ -1,0 +1,119 @@
+"""The list of jobs: searching, filtering, going by keys, giving up in time."""
+
+import datetime as dt
+import uuid
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from apps.jobs.admin import keyset
+from apps.jobs.admin.job import JobAdmin
+from apps.jobs.api import Job, State, submit, submit_many
+from apps.jobs.statements.bounded import TookTooLong, at_most
+from tests import kinds
+from tests.rows import make
+
+pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No directory at")]
+
+
+def found(client: Client, query: str) -> int:
+    answer = client.get(f"/admin/jobs/job/?{query}")
+    assert answer.status_code == 200
+    return int(answer.context["cl"].result_count)
+
+
+def test_searching_and_filtering(admin_client: Client, admin_user: User) -> None:
+    batch = uuid.uuid4()
+    mine = submit(kinds.add, {"a": 77_123}, batch=batch, submitted_by=admin_user, queue="other")
+    make(State.FAILED, error="ValueError: something odd")
+    Job.objects.filter(pk=make(State.PENDING).pk).update(created_at=timezone.now() - dt.timedelta(days=3))
+    for query, count in {
+        "": 3,
+        f"q={mine.pk}": 1,
+        f"q={mine.pk.hex}": 1,
+        f"q={batch}": 1,
+        f"q={uuid.uuid4()}": 0,
+        "q=SOMETHING odd": 1,
+        "q=77123": 1,
+        "q=kinds.add": 3,
+        "q=100%": 0,
+        "state=failed": 1,
+        "state=nonsense": 0,
+        "kind=kinds.add": 3,
+        "kind=kinds.noop": 0,
+        "queue=other": 1,
+        f"batch={batch}": 1,
+        "batch=nonsense": 0,
+        "by=admin": 1,
+        "by=nobody": 0,
+        "created=24h": 2,
+        "created=30d": 3,
+        "created=nonsense": 0,
+        "state=failed&q=odd&kind=kinds.add": 1,
+    }.items():
+        assert found(admin_client, query) == count, query
+
+
+def test_the_list_goes_by_keys_and_reads_no_large_columns(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(JobAdmin, "list_per_page", 2)
+    monkeypatch.setattr(keyset, "COUNTED", 3)
+    ids = [make(State.PENDING).pk for _ in range(5)][::-1]
+    with CaptureQueriesContext(connection) as queries:
+        answer = admin_client.get("/admin/jobs/job/?kind=kinds.add")
+    [read] = [query["sql"] for query in queries if 'ORDER BY "jobs_job"."id" DESC' in query["sql"]]
+    assert "LIMIT 3" in read
+    for column in ('"result"', '"jobs_job"."arguments",', "JOIN"):
+        assert column not in read
+    seen = [row.pk for row in answer.context["cl"].result_list]
+    for _ in range(2):
+        link = answer.context["cl"].older_link
+        assert "kind=kinds.add" in link
+        answer = admin_client.get("/admin/jobs/job/" + link)
+        seen += [row.pk for row in answer.context["cl"].result_list]
+    assert seen == ids
+    assert not answer.context["cl"].older_link
+    back = admin_client.get("/admin/jobs/job/" + answer.context["cl"].newer_link)
+    assert [row.pk for row in back.context["cl"].result_list] == ids[2:4]
+    assert admin_client.get("/admin/jobs/job/?after=nonsense").status_code == 200
+
+
+def test_a_search_that_takes_too_long_says_how_far_it_came(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(6):
+        make(State.PENDING, arguments={"a": number % 2})
+    asked: list[float] = []
+
+    def read(rows: Any, limit: int, seconds: float) -> Any:
+        asked.append(seconds)
+        return None if len(asked) == 1 else list(rows[:limit])
+
+    monkeypatch.setattr(keyset, "_read", read)
+    monkeypatch.setattr(keyset, "WINDOW", 4)
+    answer = admin_client.get("/admin/jobs/job/?q=a=1")
+    assert "Looked through 4 jobs, not all." in answer.content.decode()
+    assert len(answer.context["cl"].result_list) == 2
+    rest = admin_client.get("/admin/jobs/job/" + answer.context["cl"].further_link.replace("&amp;", "&"))
+    assert len(rest.context["cl"].result_list) == 1
+    assert asked[-1] == keyset.PATIENT_BUDGET
+
+
+@pytest.mark.engine
+def test_a_query_that_takes_too_long_is_given_up() -> None:
+    submit_many(kinds.noop, [{"n": n} for n in range(400)])
+    slow = "SELECT count(*) FROM jobs_job a, jobs_job b, jobs_job c"
+    with connection.cursor() as cursor:
+        with pytest.raises(TookTooLong), at_most(connection, 0.05):
+            cursor.execute(slow)
+        cursor.execute("SELECT count(*) FROM jobs_job")
+        assert cursor.fetchone() == (400,)
+
+
+def test_the_list_does_not_sort_by_other_columns(admin_client: Client) -> None:
+    make(State.PENDING)
+    with CaptureQueriesContext(connection) as queries:
+        admin_client.get("/admin/jobs/job/?o=2.-4")
+    assert any('ORDER BY "jobs_job"."id" DESC' in query["sql"] for query in queries)

@@ -1,0 +1,124 @@
+"""A job's page: what it shows in each state, huge contents, the timeline, the log, the live part."""
+
+import datetime as dt
+import json
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.utils import timezone
+
+from apps.jobs.admin.job_page import LINES
+from apps.jobs.api import Attempt, Job, LogLine, State
+from apps.jobs.models import Worker
+from tests.rows import make
+
+pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No directory at")]
+
+
+def page(client: Client, job: Job, query: str = "") -> str:
+    answer = client.get(f"/admin/jobs/job/{job.pk}/change/{query}")
+    assert answer.status_code == 200
+    return str(answer.content.decode())
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_the_page_of_a_job_in_each_state(admin_client: Client, state: State) -> None:
+    job = make(state)
+    text = page(admin_client, job)
+    ended = state in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+    assert ("/cancel/" in text) == (not ended)
+    assert ("/retry/" in text) == ended
+    assert ('data-live=""' in text) == ended
+    assert str(job.pk) in text
+    assert f"?again={job.pk}" in text
+
+
+def test_huge_contents_are_cut_and_can_be_downloaded(admin_client: Client) -> None:
+    job = make(State.SUCCEEDED, arguments={"a": "x" * 1_000_000}, result=list(range(150_000)), error="e" * 500_000)
+    text = page(admin_client, job)
+    assert len(text) < 200_000
+    assert text.count("Cut here") == 2
+    whole = admin_client.get(f"/admin/jobs/job/{job.pk}/json/result/")
+    assert json.loads(whole.content) == list(range(150_000))
+    assert "attachment" in whole["Content-Disposition"]
+    assert admin_client.get(f"/admin/jobs/job/{job.pk}/json/error/").status_code == 404
+    assert len(admin_client.get("/admin/jobs/job/").content) < 200_000
+
+
+def test_deep_json_does_not_break_the_page(admin_client: Client) -> None:
+    job = make(State.PENDING)
+    with connection.cursor() as cursor:
+        key = job.pk.hex if connection.vendor == "sqlite" else job.pk
+        cursor.execute("UPDATE jobs_job SET arguments = %s WHERE id = %s", ["[" * 990 + "]" * 990, key])
+    assert "[[[[" in page(admin_client, job)
+
+
+def test_a_kind_that_is_not_registered_any_more(admin_client: Client) -> None:
+    text = page(admin_client, make(State.FAILED, kind="gone.away"))
+    assert "is not registered here any more" in text
+    assert "Submit again" not in text
+
+
+def test_the_timeline_tells_attempts_with_their_workers(admin_client: Client) -> None:
+    job = make(State.FAILED, attempt=2)
+    now = timezone.now()
+    worker = Worker.objects.create(node="w1@here", pid=1, processes=1, lease_until=now)
+    for number in (1, 2):
+        Attempt.objects.create(
+            job=job, number=number, outcome="crashed", worker=worker.pk, pid=4711, started_at=now,
+            finished_at=now + dt.timedelta(seconds=2), error_type="KeyError", error="'k'", traceback="Traceback …",
+        )  # fmt: skip
+    text = page(admin_client, job)
+    for part in ("Attempt 1", "Attempt 2", "2 s on w1@here, process 4711", "<b>KeyError</b>", "Traceback …"):
+        assert part in text
+
+
+def test_the_log_shows_the_newest_attempt_and_any_other_when_asked(admin_client: Client) -> None:
+    job = make(State.RUNNING, attempt=2)
+    LogLine.objects.bulk_create(
+        LogLine(job=job, attempt=attempt, at=timezone.now(), level=20, message=f"line {attempt}-{n}.")
+        for attempt in (1, 2)
+        for n in range(LINES + 10)
+    )
+    text = page(admin_client, job)
+    assert f"line 2-{LINES + 9}." in text
+    assert "line 2-9." not in text
+    assert "10 earlier lines" in text
+    assert "line 1-" not in text
+    assert "line 1-20." in page(admin_client, job, "?attempt=1")
+    whole = b"".join(admin_client.get(f"/admin/jobs/job/{job.pk}/log/?attempt=1").streaming_content)  # type: ignore[attr-defined]
+    assert whole.count(b"\n") == LINES + 10
+
+
+def test_the_live_part_sends_what_is_new(admin_client: Client) -> None:
+    job = make(State.RUNNING)
+    first = LogLine.objects.create(job=job, attempt=1, at=timezone.now(), level=20, message="first")
+
+    def look(**seen: Any) -> dict[str, Any]:
+        return dict(admin_client.get(f"/admin/jobs/job/{job.pk}/live/", seen).json())
+
+    news = look(attempt=1, after=0, version="")
+    assert "first" in news["lines"]
+    assert news["body"]
+    assert not news["final"]
+    seen = {"attempt": 1, "after": first.pk, "version": news["version"]}
+    assert look(**seen)["body"] is None
+    assert look(**seen)["lines"].strip() == ""
+    LogLine.objects.create(job=job, attempt=1, at=timezone.now(), level=40, message="second")
+    Job.objects.filter(pk=job.pk).update(state=State.SUCCEEDED, finished_at=timezone.now(), result=1)
+    news = look(**seen)
+    assert news["final"]
+    assert "second" in news["lines"]
+    assert "first" not in news["lines"]
+    assert "succeeded" in news["body"]
+    assert "first" in look(attempt="7", after="nonsense")["lines"], "another attempt is sent from its beginning"
+
+
+def test_flower_is_linked_only_when_it_is_there(admin_client: Client, settings: Any) -> None:
+    job = make(State.PENDING)
+    settings.FLOWER_URL = "http://flower.example/"
+    assert f'href="/flower/task/{job.pk}"' in page(admin_client, job)
+    settings.FLOWER_URL = ""
+    assert "Open in Flower" not in page(admin_client, job)

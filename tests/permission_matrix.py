@@ -1,0 +1,132 @@
+"""The permission matrix: who may see what, and who may change something there.
+
+A row says who may *see* an address (anybody else's GET is sent to the login or refused) and who may *change* something there:
+anybody else's POST leaves every row of the database as it was, and no GET changes anything, whoever asks.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.contrib import admin
+
+#: Who: everybody has a letter. S: staff without permissions, V: may view everything, M: may submit, A: may view and act,
+#: E: has every add, change and delete permission on the engine's tables, R: superuser. Anonymous visitors have none.
+ROLES = "SVMAER"
+VIEWERS, STAFF = "VAER", ROLES
+OWN_APPS = ("jobs", "locks", "monitoring")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the matrix. ``see`` and ``change`` are letters of ``ROLES``; ``*`` in ``see`` is everybody, ``-`` who has not
+    logged in. ``act``: whose POST is not refused, where a change cannot be tried here. ``post`` is what is sent; a callable
+    gets the samples. ``where`` fills the parameters of the address."""
+
+    see: str = ""
+    change: str = ""
+    act: str | None = None
+    post: Any = field(default_factory=dict)
+    where: dict[str, str] = field(default_factory=dict)
+
+
+def chosen(name: str, label: str) -> Any:
+    """The form of an action on the sample in a list."""
+    return lambda samples: {"action": name, "_selected_action": str(samples[label])}
+
+
+J, Q = "admin/jobs/job/", "admin/jobs/queue/"
+W = "admin/jobs/worker/"
+ENDED, WORKER = {"job_id": "{ended}"}, {"worker": "{jobs.worker}"}
+#: The addresses of our own, and those of Django's that are no table's.
+ROWS: dict[str, Row] = {
+    "": Row(),  # leads to the admin
+    "health/live": Row(see="*"),
+    "health/ready": Row(see="*"),
+    "admin/": Row(see=STAFF),
+    "admin/login/": Row(see="-"),
+    "admin/logout/": Row(),
+    "admin/search/": Row(see=STAFF),
+    "admin/autocomplete/": Row(),
+    "admin/jsi18n/": Row(see=STAFF),
+    "admin/password_change/": Row(see=STAFF),
+    "admin/password_change/done/": Row(see=STAFF),
+    "admin/r/<path:content_type_id>/<path:object_id>/": Row(where={"content_type_id": "0", "object_id": "0"}),
+    "admin/^(?P<app_label>APPS)/$": Row(see="VMAER", where={"": "admin/jobs/"}),
+    "admin/(?P<url>.*)$": Row(where={"": "admin/nothing/here/"}),
+    "admin/auth/user/<id>/password/": Row(see="R", where={"id": "{auth.user}"}),
+    "admin/home/live/": Row(see=STAFF),
+    "admin/errors/": Row(see=VIEWERS),
+    "admin/errors/live/": Row(see=VIEWERS),
+    "metrics": Row(see=VIEWERS),
+    # Flower, whose acts are tested where its door is.
+    "flower": Row(see="*"),  # leads to the next
+    "flower/": Row(see=VIEWERS),
+    "flower/<path:path>": Row(see=VIEWERS, where={"path": "tasks"}),
+    # Workers.
+    W + "all/": Row(see=VIEWERS),
+    W + "live/": Row(see=VIEWERS),
+    W + "<uuid:worker>/live/": Row(see=VIEWERS, where=WORKER),
+    W + "<uuid:worker>/ask/": Row(change="AR", post={"action": "restart"}, where=WORKER),
+    W + "stack/<uuid:job>/": Row(change="AR", where={"job": "{running}"}),
+    W + "request/<uuid:asked>/": Row(see=VIEWERS, where={"asked": "{jobs.workerrequest}"}),
+    W + "request/<uuid:asked>/live/": Row(see=VIEWERS, where={"asked": "{jobs.workerrequest}"}),
+    # Locks: none is there to be broken.
+    "admin/locks/lock/live/": Row(see=VIEWERS),
+    "admin/locks/lock/break/": Row(act="AR", post={"name": "none", "token": "1"}),
+    # Jobs.
+    J: Row(see=VIEWERS),
+    J + "add/": Row(see=STAFF),  # leads to the kinds
+    J + "<path:object_id>/history/": Row(see=STAFF),  # leads to the job
+    J + "submit/": Row(see="MR"),
+    J + "submit/<str:name>/": Row(see="MR", change="MR", post={"a": "1"}, where={"name": "kinds.add"}),
+    J + "submit/<str:name>/table/": Row(see="MR", post={"text": "a\n1"}, where={"name": "kinds.add"}),
+    J + "submit/<str:name>/rows/<str:argument>/": Row(see="R", where={"name": "kinds.greets", "argument": "user"}),
+    J + "bulk/": Row(see="AR", change="AR", post=lambda s: {"action": "cancel", "ids": [s["jobs.job"]]}),
+    J + "<uuid:job_id>/cancel/": Row(change="AR"),
+    J + "<uuid:job_id>/retry/": Row(change="AR", where=ENDED),
+    J + "<uuid:job_id>/run-now/": Row(change="AR"),
+    J + "<uuid:job_id>/snooze/": Row(change="AR", post={"until": "2036-01-02T03:04"}),
+    J + "<uuid:job_id>/change-priority/": Row(change="AR", post={"priority": "1"}),
+    J + "<uuid:job_id>/change-queue/": Row(change="AR", post={"queue": "other"}),
+    J + "<uuid:job_id>/delete/": Row(change="AR", where=ENDED),
+    J + "<uuid:job_id>/live/": Row(see=VIEWERS),
+    J + "<uuid:job_id>/log/": Row(see=VIEWERS),
+    J + "<uuid:job_id>/json/<str:column>/": Row(see=VIEWERS, where={"column": "arguments"}),
+    # Messages that nobody could use. One is not sent again here: it would lie about in RabbitMQ.
+    "admin/jobs/deadmessage/<int:message_id>/replay/": Row(act="AR", where={"message_id": "{jobs.deadmessage}"}),
+    "admin/jobs/deadmessage/<path:object_id>/delete/": Row(see="ER", change="ER", post={"post": "yes"}),
+    "admin/jobs/deadmessage/": Row(see=VIEWERS, change="ER", post=chosen("delete_chosen", "jobs.deadmessage")),
+    "admin/jobs/drift/<path:object_id>/change/": Row(),
+    "admin/jobs/drift/<path:object_id>/history/": Row(),
+    # Queues.
+    Q + "live/": Row(see=VIEWERS),
+    Q + "<str:name>/live/": Row(see=VIEWERS, where={"name": "default"}),
+    Q + "<path:object_id>/change/": Row(see=VIEWERS, where={"object_id": "default"}),
+    Q + "<path:object_id>/history/": Row(see=STAFF, where={"object_id": "default"}),  # leads to the queue
+    Q + "<str:name>/pause/": Row(change="AR", where={"name": "other"}),
+    Q + "<str:name>/drain/": Row(change="AR", where={"name": "other"}),
+    Q + "<str:name>/resume/": Row(change="AR", where={"name": "default"}),
+}
+
+
+#: What takes no forms, and so needs no token: nothing there changes anything.
+NO_FORMS = ("", "health/live", "health/ready")
+
+
+def standard_rows() -> Iterator[tuple[str, Row]]:
+    """What holds of any table in the admin that has no rows of its own above: it is there to be looked at."""
+    for model in admin.site._registry:
+        meta = model._meta
+        base = f"admin/{meta.app_label}/{meta.model_name}/"
+        edits = meta.app_label == "auth"
+        writers, own = "R" if edits else "", {"object_id": f"{{{meta.label_lower}}}"}
+        yield base, Row(see=VIEWERS)
+        yield base + "add/", Row(see=writers)
+        yield base + "<path:object_id>/change/", Row(see=VIEWERS, where=own)
+        yield base + "<path:object_id>/delete/", Row(see=writers, change=writers, where=own, post={"post": "yes"})
+        yield base + "<path:object_id>/history/", Row(see=VIEWERS, where=own)
+        yield base + "<path:object_id>/", Row(see=STAFF, where=own)
+
+
+MATRIX: dict[str, Row] = {**dict(standard_rows()), **ROWS}
