@@ -117,7 +117,7 @@ class Contestant:
         self.values["memory_pss_dispatcher"] = sum(helper.pss())
 
     def _idle(self, seconds: float) -> None:
-        """Worker and helper with nothing to do."""
+        """Worker and helper with nothing to do, for so long: what they cost meanwhile is the measure."""
         names = ("worker", "dispatcher")[: len(self.running)]
         before, said = [Meter.of(program) for program in self.running], self._transactions()
         time.sleep(seconds)

@@ -8,7 +8,7 @@ where the last batch was committed, and two runs at once cannot do a batch twice
 import datetime as dt
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import router, transaction
 from django.db.models import F, Q, QuerySet
@@ -31,8 +31,6 @@ from apps.jobs.submit import submit
 BATCH, AHEAD = 500, 20_000
 #: How the audit log calls what a bulk action was done to.
 TARGET = "jobs that match"
-
-ActionName = Literal["cancel", "retry", "run now", "snooze", "change priority", "change queue", "delete"]
 
 
 class Action(NamedTuple):

@@ -35,8 +35,6 @@ MOVES: dict[State, frozenset[State]] = {
 
 #: The job is over; only a person's "retry" moves it again.
 FINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
-#: A worker may claim it.
-CLAIMABLE = frozenset({State.PENDING, State.QUEUED})
 #: Not begun: cancelling is one UPDATE.
 UNSTARTED = frozenset({State.WAITING, State.PENDING, State.QUEUED})
 

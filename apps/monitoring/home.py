@@ -26,7 +26,7 @@ from apps.monitoring import rates, troubles
 from apps.monitoring.charts import chart
 from apps.monitoring.stores import Health, healths
 
-HOUR, DAY = 3600, 86400
+HOUR = 3600
 #: Rows of each list.
 FAILURES, KINDS, WORKERS, RUNNING = 6, 12, 20, 4
 

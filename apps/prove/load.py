@@ -146,7 +146,7 @@ def through_the_web(port: int, dice: random.Random) -> int:
 
 
 def main(seed: str, rate: float, port: int) -> None:
-    """Submit about so many jobs a second."""
+    """Submit about so many jobs a second: it sleeps to keep that pace, and for a breath when a server is away."""
     django.setup()
     from django.db import Error, close_old_connections
 

@@ -12,7 +12,7 @@ from benchmarks.cases.bench import Bench
 from benchmarks.cases.figures import Figure
 
 JOBS, URGENT = 500_000, 20
-#: Seconds between two looks.
+#: Seconds between two looks: a sample of what RabbitMQ and the database hold.
 LOOK = 0.5
 #: Memory is compared between these shares of the backlog.
 FROM, TO = 0.1, 0.95

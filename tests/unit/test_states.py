@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from apps.jobs.api import Job
 from apps.jobs.models.job import new_id
-from apps.jobs.states import CLAIMABLE, EXCUSED, FINAL, MOVES, UNSTARTED, Outcome, State, sources
+from apps.jobs.states import EXCUSED, FINAL, MOVES, UNSTARTED, Outcome, State, sources
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "job_lifecycle.md"
 
@@ -20,7 +20,7 @@ def test_every_state_has_its_row_and_no_state_moves_to_itself() -> None:
 
 
 def test_the_groups_of_states_follow_from_the_moves() -> None:
-    assert sources(State.RUNNING) == CLAIMABLE
+    assert sources(State.RUNNING) == {State.PENDING, State.QUEUED}
     assert sources(State.CANCELLED) - {State.RUNNING} == UNSTARTED
     # Only a person's retry leaves a final state, and it leads to pending.
     assert {state for state in State if MOVES[state] == {State.PENDING}} == FINAL

@@ -1,6 +1,8 @@
 """The pages that submit jobs: all kinds, and the form of one kind."""
 
+import functools
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,14 +60,26 @@ def kinds(request: HttpRequest) -> HttpResponse:
     return _page(request, "admin/jobs/submit/kinds.html", context)
 
 
+def _of_a_kind(view: Callable[[HttpRequest, Kind], HttpResponse]) -> Callable[[HttpRequest, str], HttpResponse]:
+    """A page about the kind of this name, for those who may submit it."""
+
+    @functools.wraps(view)
+    def page(request: HttpRequest, name: str) -> HttpResponse:
+        _check_permission(request, name)
+        try:
+            kind = get_kind(name)
+        except UnknownKind as error:
+            context = {"title": "No such kind", "name": name, "error": error}
+            return _page(request, "admin/jobs/submit/unknown.html", context, 404)
+        return view(request, kind)
+
+    return page
+
+
 @require_http_methods(["GET", "POST"])
-def form(request: HttpRequest, name: str) -> HttpResponse:
+@_of_a_kind
+def form(request: HttpRequest, kind: Kind) -> HttpResponse:
     """The form of one kind; posted, it submits and leads to the job's page."""
-    _check_permission(request, name)
-    try:
-        kind = get_kind(name)
-    except UnknownKind as error:
-        return _page(request, "admin/jobs/submit/unknown.html", {"title": "No such kind", "name": name, "error": error}, 404)
     if request.method == "POST":
         filled = SubmitForm(kind, request.user, request.POST, request.FILES)
         earlier = _earlier(request, kind)
@@ -81,13 +95,9 @@ def form(request: HttpRequest, name: str) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-def table(request: HttpRequest, name: str) -> HttpResponse:
+@_of_a_kind
+def table(request: HttpRequest, kind: Kind) -> HttpResponse:
     """Many jobs of one kind from a CSV table: posted, it is checked and shown; posted again, with its id, it is submitted."""
-    _check_permission(request, name)
-    try:
-        kind = get_kind(name)
-    except UnknownKind as error:
-        return _page(request, "admin/jobs/submit/unknown.html", {"title": "No such kind", "name": name, "error": error}, 404)
     posted = request.method == "POST"
     filled = TableForm(kind, request.user, request.POST if posted else None, request.FILES if posted else None)
     context: dict[str, Any] = {"title": f"Submit many: {kind.name}", "kind": _facts(kind), "form": filled}

@@ -19,7 +19,8 @@ from apps.jobs.models import Job, LogLine
 from apps.jobs.states import FINAL, State
 from apps.jobs.wording import relative
 
-#: Seconds between two looks, and until it is said why a job does not begin.
+#: Seconds between two looks at the database, which has the last word and is all that the command needs; and until it is said
+#: why a job does not begin.
 INTERVAL, PATIENCE = 0.4, 3.0
 #: Log lines in one look.
 LINES = 1_000

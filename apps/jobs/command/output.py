@@ -4,9 +4,8 @@ Results go to standard output; what is said on the way goes to standard error wh
 """
 
 import json
-import sys
 from collections.abc import Iterable, Sequence
-from typing import IO, Any, cast
+from typing import Any
 
 from django.core.management.base import OutputWrapper
 from django.core.serializers.json import DjangoJSONEncoder
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from apps.jobs.console import console_on
 from apps.jobs.wording import plain
 
 #: Columns where there is no terminal to ask: nothing is cut, for programs read it.
@@ -38,9 +38,9 @@ class Output:
     def __init__(self, stdout: OutputWrapper, stderr: OutputWrapper, *, as_json: bool) -> None:
         self.as_json = as_json
         self._stdout = stdout
-        self.console = console_on(stdout)
+        self.console = console_on(stdout, WIDE)
         #: For what is said on the way.
-        self.remarks = console_on(stderr) if as_json else self.console
+        self.remarks = console_on(stderr, WIDE) if as_json else self.console
 
     def json(self, value: Any) -> None:
         """The result, as one JSON document; ASCII, so that no terminal is misled by what is in it."""
@@ -95,26 +95,3 @@ def cell(value: Any) -> Text:
 def write(console: Console, text: str) -> None:
     """A line as it is: logs and errors may hold what looks like markup, and worse."""
     console.print(Text(plain(text)), soft_wrap=True)
-
-
-class _Pieces:
-    """Lets rich write pieces to a command's stream, which by itself ends each of them with a newline."""
-
-    def __init__(self, stream: OutputWrapper) -> None:
-        self._stream = stream
-        self.encoding = sys.stdout.encoding or "utf-8"
-
-    def write(self, text: str) -> int:
-        self._stream.write(text.encode(self.encoding, "replace").decode(self.encoding), ending="")
-        return len(text)
-
-    def flush(self) -> None:
-        self._stream.flush()
-
-    def isatty(self) -> bool:
-        return self._stream.isatty()
-
-
-def console_on(stream: OutputWrapper) -> Console:
-    """A rich console that writes to a command's stream."""
-    return Console(file=cast(IO[str], _Pieces(stream)), width=None if stream.isatty() else WIDE, highlight=False)

@@ -7,7 +7,22 @@ from django.db import models
 from django.db.models.functions import Now
 
 
-class Rollup(models.Model):
+class _Span(models.Model):
+    """What was counted within a span of time, of one kind."""
+
+    #: When the span begins, in seconds since the epoch, and its length: 5 at first, later rolled into 60, 600, 3600.
+    at = models.BigIntegerField()
+    seconds = models.IntegerField()
+    kind = models.CharField(max_length=200)
+    #: The database session that wrote it, so that no two transactions ever wait for each other here; 0 when rolled.
+    writer = models.IntegerField()
+
+    class Meta:
+        abstract = True
+        default_permissions = ()
+
+
+class Rollup(_Span):
     """Of one span of time, one kind, queue and worker: how many runs ended so, and how long they took.
 
     A measure is what became of the job (``succeeded``, ``failed``, ``cancelled``; ``retried``: the run failed and there will be
@@ -17,23 +32,14 @@ class Rollup(models.Model):
     """
 
     pk = models.CompositePrimaryKey("at", "seconds", "kind", "queue", "worker", "writer", "measure", "bucket")
-    #: When the span begins, in seconds since the epoch, and its length: 5 at first, later rolled into 60, 600, 3600.
-    at = models.BigIntegerField()
-    seconds = models.IntegerField()
-    kind = models.CharField(max_length=200)
     queue = models.CharField(max_length=100)
     #: The worker that ran them; the zero UUID when none did, and in spans of 600 seconds and more.
     worker = models.UUIDField()
-    #: The database session that wrote it, so that no two transactions ever wait for each other here; 0 when rolled.
-    writer = models.IntegerField()
     measure = models.CharField(max_length=10)
     bucket = models.SmallIntegerField()
     count = models.BigIntegerField()
     #: The sum of the times, in seconds.
     total = models.FloatField()
-
-    class Meta:
-        default_permissions = ()
 
     def __str__(self) -> str:
         return f"{self.count} {self.measure} of {self.kind} from {self.at} for {self.seconds} s"
@@ -57,21 +63,14 @@ class ErrorGroup(models.Model):
         return f"{self.kind}: {self.message[:80]}"
 
 
-class ErrorCount(models.Model):
-    """How often the errors of a group happened within a span of time; the columns are those of :class:`Rollup`."""
+class ErrorCount(_Span):
+    """How often the errors of a group happened within a span of time."""
 
     pk = models.CompositePrimaryKey("at", "seconds", "kind", "signature", "writer")
-    at = models.BigIntegerField()
-    seconds = models.IntegerField()
-    kind = models.CharField(max_length=200)
     signature = models.CharField(max_length=16)
-    writer = models.IntegerField()
     #: Runs that failed so, and jobs that ended with it.
     runs = models.BigIntegerField()
     jobs = models.BigIntegerField()
-
-    class Meta:
-        default_permissions = ()
 
     def __str__(self) -> str:
         return f"{self.runs} runs of {self.kind} from {self.at} for {self.seconds} s"

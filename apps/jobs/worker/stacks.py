@@ -55,6 +55,7 @@ def ask(pid: int) -> str:
 
 
 def _read() -> str:
+    """What it writes. Polled for: a signal handler in C tells nobody when it has written, nor when that was all."""
     size, deadline, changed = 0, time.monotonic() + PATIENCE, 0.0
     while not size or time.monotonic() < changed + QUIET:
         now = os.fstat(_file.fileno()).st_size

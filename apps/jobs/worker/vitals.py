@@ -33,7 +33,7 @@ class Vitals(threading.Thread):
         self._slow_at = 0.0
 
     def run(self) -> None:
-        """Look, again and again."""
+        """Look, again and again, for as long as the process lives: memory that grows tells nobody."""
         while True:
             self.latest = self.look()
             time.sleep(self._interval)

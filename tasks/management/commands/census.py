@@ -5,19 +5,22 @@ import os
 import sys
 import time
 import uuid
-from typing import IO, Any, cast
+from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 from django.urls import NoReverseMatch, reverse
-from rich.console import Console
 
 from apps.jobs.api import Job, State
+from apps.jobs.console import console_on
 from tasks.census import Census, measure, report, submit_census
 from tasks.management.display import display_on, duration, write
 from tasks.management.following import Stalled, follow, timing
 from tasks.management.tables import print_report
 from tasks.source.listing import Listing, default_folders, list_sources
+
+#: Columns where there is no terminal to ask.
+WIDTH = 140
 
 
 class Command(BaseCommand):
@@ -51,7 +54,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Submit, watch, print."""
         self._json = bool(options["json"])
-        self._console = console_on(self.stderr if self._json else self.stdout)
+        self._console = console_on(self.stderr if self._json else self.stdout, WIDTH)
         if not options["patience"] > 0:
             raise CommandError(f"--patience is {options['patience']:g}: it must be more than 0 seconds. Nothing was submitted.")
         census = None
@@ -164,26 +167,3 @@ def whereabouts(census: Census) -> str:
     except NoReverseMatch:
         place = "See"
     return f"{place} the report's job {census.report}; watch with `manage.py census --follow {census.batch}`."
-
-
-class _Pieces:
-    """Lets rich write pieces to a command's stream, which by itself ends each of them with a newline."""
-
-    def __init__(self, stream: OutputWrapper) -> None:
-        self._stream = stream
-        self.encoding = sys.stdout.encoding or "utf-8"
-
-    def write(self, text: str) -> int:
-        self._stream.write(text.encode(self.encoding, "replace").decode(self.encoding), ending="")
-        return len(text)
-
-    def flush(self) -> None:
-        self._stream.flush()
-
-    def isatty(self) -> bool:
-        return self._stream.isatty()
-
-
-def console_on(stream: OutputWrapper) -> Console:
-    """A rich console that writes to a command's stream; 140 columns wide where there is no terminal to ask."""
-    return Console(file=cast(IO[str], _Pieces(stream)), width=None if stream.isatty() else 140)
