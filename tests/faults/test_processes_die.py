@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from django.db import connection
 
 from apps.jobs.api import Attempt, Job, State, submit, submit_many
 from apps.jobs.models import Worker
@@ -25,13 +26,22 @@ def pool_process_of(worker: Process) -> psutil.Process:
     return worker.children()[0]
 
 
+def forgotten_by_postgresql(name: str) -> None:
+    """Wait until a process that was killed (its ``PGAPPNAME``) has no session left: what it had sent may be committed yet."""
+    sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
+    with connection.cursor() as cursor:
+        wait_until(lambda: cursor.execute(sessions, [name]).fetchone() == (0,), what=f"no session of {name} is left")
+
+
 def test_a_killed_worker_loses_nothing_and_only_running_jobs_run_twice(bare: Stack, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     bare.dispatcher()
-    first = bare.worker("first")
+    first = bare.worker("first", PGAPPNAME="first")
     ids = submit_many(kinds.sleeps, [{"seconds": 0.15, "mark": str(mark)} for _ in range(60)])
     wait_until(lambda: mark.exists() and len(runs(mark)) >= 10)
     first.kill()
+    if connection.vendor == "postgresql":
+        forgotten_by_postgresql("first")
     running = set(Job.objects.filter(state=State.RUNNING).values_list("pk", flat=True))
     bare.worker("second")
     all_ended()
@@ -53,7 +63,7 @@ def test_a_killed_pool_process_reruns_only_what_it_ran(bare: Stack, tmp_path: Pa
     # Short jobs, so that many are claimed ahead; then one long one that is killed.
     submit_many(kinds.noop, [{"n": n} for n in range(300)])
     wait_until(lambda: Job.objects.filter(state=State.SUCCEEDED).count() == 300)
-    victim = submit(kinds.sleeps, {"seconds": 1.0, "mark": str(mark)})
+    victim = submit(kinds.sleeps, {"seconds": 3.0, "mark": str(mark)})
     ids = submit_many(kinds.noop, [{"n": n} for n in range(200)])
     wait_until(lambda: mark.exists())
     pool_process_of(worker).kill()
@@ -89,7 +99,7 @@ def test_a_process_killed_among_hundreds_claimed_ahead_reruns_one_job_and_loses_
 def test_sigterm_waits_for_short_jobs_and_hands_long_ones_back_uncounted(bare: Stack, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     bare.dispatcher()
-    worker = bare.worker("leaving", processes=2, FURROW_SHUTDOWN_GRACE="1.5")
+    worker = bare.worker("leaving", processes=2, FURROW_SHUTDOWN_GRACE="4")
     short = submit(kinds.sleeps, {"seconds": 0.8, "mark": str(mark)})
     long = submit(kinds.sleeps, {"seconds": 30, "mark": str(mark)})
     wait_until(lambda: mark.exists() and len(runs(mark)) == 2)

@@ -9,7 +9,8 @@ from django.db import OperationalError, connection, transaction
 
 from apps.jobs.api import Attempt, Job, State, submit, submit_many
 from apps.jobs.broker import Publisher
-from apps.jobs.models import Drift, Leader
+from apps.jobs.models import Drift, Leader, Worker
+from apps.jobs.workers import Action, ask
 from tests import kinds, services
 from tests.stack import Stack, all_ended, wait_until
 
@@ -64,6 +65,34 @@ def test_a_job_that_runs_while_the_broker_goes_away_is_recorded_at_once(bare: St
     wait_until(mark.exists)
     services.broker.stop()
     wait_until(lambda: Job.objects.get(pk=job.pk).state == State.SUCCEEDED, seconds=15)
+
+
+@pytest.mark.engine
+def test_a_worker_leaves_in_order_while_the_broker_hangs(bare: Stack, tmp_path: Path) -> None:
+    """It waits for no answer of RabbitMQ: its running job gets its grace, and is handed back."""
+    bare.dispatcher()
+    worker = bare.worker(FURROW_SHUTDOWN_GRACE="1")
+    mark = tmp_path / "mark"
+    job = submit(kinds.sleeps, {"seconds": 60, "mark": str(mark)})
+    wait_until(mark.exists)
+    services.broker.freeze()
+    assert worker.stop() == 0
+    job.refresh_from_db()
+    assert (job.state, job.excused, job.attempts.get().outcome) == (State.PENDING, 1, "interrupted")
+
+
+@pytest.mark.engine
+def test_a_job_that_ends_while_the_broker_hangs_is_recorded(bare: Stack, tmp_path: Path) -> None:
+    """Also when the worker is in the middle of asking RabbitMQ for something: to send no more of a queue."""
+    bare.dispatcher()
+    bare.worker()
+    mark = tmp_path / "mark"
+    job = submit(kinds.sleeps, {"seconds": 3, "mark": str(mark)})
+    wait_until(mark.exists)
+    services.broker.freeze()
+    assert ask(Worker.objects.get(stopped_at=None).pk, Action.PAUSE, subject="default")
+    wait_until(lambda: Job.objects.get(pk=job.pk).state == State.SUCCEEDED)
+    assert job.attempts.get().outcome == "succeeded"
 
 
 def test_connections_are_cut_while_a_job_runs(bare: Stack, tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ class JobConsumer(Consumer):
         """For events: fire and forget. Waiting for a confirm of each would hold up the event loop."""
         connection = self.app.connection_for_write(url=url, heartbeat=heartbeat)
         connection.transport_options = {**connection.transport_options, "confirm_publish": False}
+        if connection.get_transport_cls() is pyamqp.Transport:
+            connection.get_transport_cls = lambda: JobTransport
         return self.ensure_connected(connection)
 
     def ensure_connected(self, conn: Any) -> Any:

@@ -67,7 +67,7 @@ class JobWorker(bootsteps.StartStopStep):
         self.crew.on_room = self._claim_more
         self.errands = Errands(worker, self.crew, self.intake)
         pool = worker.pool
-        self.vitals = Vitals(conf().worker_lease / RENEWALS, lambda: [child.pid for child in pool._pool._pool], self._runs)
+        self.vitals = Vitals(conf().worker_lease / RENEWALS, lambda: _pids(pool), self._runs)
 
     def _claim_more(self) -> None:
         self.partitions.pump()
@@ -141,6 +141,11 @@ class JobWorker(bootsteps.StartStopStep):
     def _runs(self) -> dict[int, tuple[str, str, float]]:
         running = self.crew.running.copy()  # at once: another thread changes it
         return {pid: (run.job.id, run.job.kind, run.began) for pid, run in running.items()}
+
+
+def _pids(pool: Any) -> list[int]:
+    """The pool processes; none when the pool has ended."""
+    return [child.pid for child in pool._pool._pool] if pool._pool is not None else []
 
 
 def _release() -> str:

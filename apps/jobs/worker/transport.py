@@ -7,8 +7,10 @@ other methods, ordinary tasks, a message that was delivered before (RabbitMQ add
 """
 
 import re
+import socket
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from amqp.exceptions import RecoverableConnectionError
@@ -18,6 +20,9 @@ from apps.jobs.broker import EXCHANGE
 
 #: Bytes in one read, and reads in one go before the event loop gets its turn.
 CHUNK, CHUNKS = 64 * 1024, 4
+#: Seconds of silence, while an answer of RabbitMQ is waited for, after which the connection counts as lost. The event loop
+#: stands still meanwhile, and py-amqp alone would wait for ever.
+ANSWER = 5.0
 
 # AMQP 0-9-1, section 2.3.5: type (1: method, 2: header), channel, size of the payload; the payload; the octet 0xCE.
 _FRAME = struct.Struct(">BHI")
@@ -35,9 +40,34 @@ _ID = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 Accept = Callable[[Any, int, str, str], None]
 
 
+class JobConnection(pyamqp.Connection):
+    """Waits for answers with an end, and once: who asks for more over a connection that was silent is told at once."""
+
+    def connect(self, callback: Callable[[], None] | None = None) -> Any:
+        """Connect."""
+        connected = super().connect(callback)
+        self.transport.sock.settimeout(ANSWER)
+        return connected
+
+    def drain_events(self, timeout: float | None = None) -> Any:
+        """Read a frame.
+
+        Raises:
+            TimeoutError: there was none in time; without a ``timeout`` of the caller's the connection is cut then.
+        """
+        try:
+            return super().drain_events(timeout)
+        except TimeoutError:
+            if timeout is None:
+                with suppress(OSError):
+                    self.transport.sock.shutdown(socket.SHUT_RDWR)
+            raise
+
+
 class JobTransport(pyamqp.Transport):
     """kombu's transport for RabbitMQ, with another way of reading; set on the connection that the worker consumes from."""
 
+    Connection = JobConnection
     #: Without it all messages go the ordinary way.
     accept: Accept | None = None
 
