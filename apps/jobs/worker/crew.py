@@ -63,7 +63,6 @@ class Crew:
         ledger.anything_running = lambda: bool(self.running)
         ledger.on_stop_requests = self._on_stop_requests
         ledger.on_owned = self._on_owned
-        ledger.on_handed_over = self.take_over
         self._unknown: set[str] = set()
         #: Called when there is room for more.
         self.on_room: Callable[[], None] = lambda: None
@@ -96,10 +95,6 @@ class Crew:
 
     def take_over(self, jobs: list[Claimed]) -> None:
         """The same for jobs to which the keys of others were handed over: in lines, one a key."""
-        if self.stopping:
-            for job in jobs:
-                self.hand_back(job, "the worker stopped before it began")
-            return
         self.events.received(jobs)
         self.assigned.add(list(line) for _, line in itertools.groupby(jobs, lambda job: job.line))
 

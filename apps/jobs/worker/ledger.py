@@ -220,7 +220,7 @@ class Ledger(threading.Thread):
             self._limited.pop(id, None)
         self._limited |= {id: claimed.kind for id, claimed in won.items() if claimed.limited}
         handed = [won.pop(id) for id in [id for id, claimed in won.items() if claimed.line]]
-        if handed:
+        if group.hand_over:
             self._call_soon(self.on_handed_over, handed)
         if limited:
             wake()  # slots were given back, and others may go on

@@ -92,7 +92,8 @@ class JobWorker(bootsteps.StartStopStep):
     def _end(self, grace: float) -> None:
         self.intake.closed = self.partitions.closed = True
         deadline = time.monotonic() + 5
-        while (self.intake.claiming or self.partitions.claiming) and self.ledger.is_alive() and time.monotonic() < deadline:
+        under_way = (self.intake, self.partitions, self.take_over)
+        while any(one.claiming for one in under_way) and self.ledger.is_alive() and time.monotonic() < deadline:
             self.deliver()
             self.ledger.join(0.02)
         self.deliver()

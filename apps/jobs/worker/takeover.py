@@ -11,7 +11,7 @@ from typing import Any
 
 from apps.jobs.conf import conf
 from apps.jobs.kinds import all_kinds
-from apps.jobs.statements import HandOver
+from apps.jobs.statements import Claimed, HandOver
 from apps.jobs.worker.crew import Crew
 from apps.jobs.worker.errands import job_queues
 from apps.jobs.worker.intake import Intake
@@ -26,24 +26,33 @@ class TakeOver:
         self._room = 0.0
         self._queues: Sequence[str] = ()
         self._kinds: Sequence[str] = ()
-        crew.ledger.take_over = self.offer
+        #: Something was offered, and what came of it is not known here yet.
+        self.claiming = False
+        crew.ledger.take_over, crew.ledger.on_handed_over = self.offer, self._take
 
     def look(self) -> None:
         """Once reports were read. A message that waits here is of a job that comes before."""
-        if not self._crew.ledger.has_limited:
+        crew, others = self._crew, conf().partitioned.keys() | conf().queue_limits.keys()
+        if not crew.ledger.has_limited:
             return
         if not self._kinds:  # a transactional job settles itself, while its line may have to move on
             self._kinds = [kind.name for kind in all_kinds() if not kind.transactional]
-        crew = self._crew
-        free = not (crew.stopping or crew.blocked or self._intake.waiting) and crew.ledger.lease.is_held()
+        free = not (crew.blocked or self._intake.waiting) and crew.ledger.lease.is_held()
         self._room = crew.room() if free else 0.0
-        self._queues = [name for name in job_queues(self._worker) if name not in crew.paused and name not in conf().partitioned]
+        self._queues = [name for name in job_queues(self._worker) if name not in crew.paused and name not in others]
 
     def offer(self, kinds: Sequence[str]) -> HandOver | None:
         """To whom the keys of these runs (their kinds) may pass; ``None``: to nobody here."""
         cost = max(map(self._crew.pace.cost, kinds))
         room = int(self._room / cost)
-        if room < 1:
+        self.claiming = room > 0 and not self._intake.closed
+        if not self.claiming:
             return None
         keys = min(len(kinds), room)
-        return HandOver(keys, max(1, min(room // keys, int(AHEAD / cost))), self._queues, self._kinds)
+        jobs = max(1, min(room // keys, int(AHEAD / cost)))
+        self._room -= keys * jobs * cost  # until the next look
+        return HandOver(keys, jobs, self._queues, self._kinds)
+
+    def _take(self, jobs: list[Claimed]) -> None:
+        self.claiming = False
+        self._crew.take_over(jobs)
