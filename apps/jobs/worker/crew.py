@@ -22,6 +22,7 @@ from apps.jobs.worker.events import Events
 from apps.jobs.worker.leaving import serve
 from apps.jobs.worker.ledger import Ledger
 from apps.jobs.worker.lock_renewals import LockRenewals
+from apps.jobs.worker.owned import Owned
 from apps.jobs.worker.pace import Pace
 from apps.jobs.worker.running import Running
 
@@ -62,8 +63,7 @@ class Crew:
         self.ended = self.failed = 0
         ledger.anything_running = lambda: bool(self.running)
         ledger.on_stop_requests = self._on_stop_requests
-        ledger.on_owned = self._on_owned
-        self._unknown: set[str] = set()
+        ledger.on_owned = Owned(self.assigned, self.running, ledger.disown).compare
         #: Called when there is room for more.
         self.on_room: Callable[[], None] = lambda: None
 
@@ -234,15 +234,6 @@ class Crew:
             self._blocked_since = self._blocked_since or now
         if self.blocked and self.assigned:
             self._return_unbegun("every process of its worker was busy")
-
-    def _on_owned(self, ids: list[str]) -> None:
-        """What the database says this worker runs. Jobs that it does not know of at two heartbeats in a row go back: the
-        answer to their claim, or the commit that settled them, was lost in a crash or a failover of the database."""
-        unknown = set(ids) - {job.id for job in self.assigned} - {running.job.id for running in self.running.values()}
-        if lost := unknown & self._unknown:
-            logger.warning("%d jobs are this worker's by the database, but it does not run them; handed back.", len(lost))
-            self.ledger.disown(sorted(lost))
-        self._unknown = unknown - lost
 
     def _on_stop_requests(self, ids: list[str]) -> None:
         """Somebody cancelled these jobs: ask those that run to stop."""

@@ -2,14 +2,17 @@
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import amqp
+from django.db import Error
 
+from apps.jobs import statements
 from apps.jobs.broker import EXCHANGE
-from apps.jobs.statements import Dead
+from apps.jobs.statements import Dead, Group
 from apps.jobs.storable import clean
+from apps.jobs.worker.lease import Lease
 
 logger = logging.getLogger(__name__)
 
@@ -80,3 +83,21 @@ def of_no_job(node: str, id: str, kind: str) -> Dead:
     """A well-formed message whose job is not in the table."""
     properties = json.dumps({"message_id": id, "type": clean(kind), "delivery_mode": 2})
     return Dead(f"There is no job {id}: it was deleted, or never committed.", node[:255], EXCHANGE.name, "", properties, b"", 0)
+
+
+def keep_unknown(connection: Any, lease: Lease, jobs: Mapping[str, str]) -> None:
+    """Of the jobs (kind by id) that could not be claimed most were cancelled or claimed before; those that are in no table are
+    kept.
+
+    Raises:
+        Error: of the database; then the messages are gone, and the log says so.
+    """
+    sql = statements.on(connection)
+    try:
+        if unknown := sql.unknown(connection, jobs):
+            logger.error("Messages of %d jobs that do not exist are kept; one is %s.", len(unknown), min(unknown))
+            dead = [of_no_job(lease.node, id, jobs[id]) for id in sorted(unknown)]
+            sql.write(connection, lease.worker, Group(dead=dead))
+    except Error as error:
+        logger.error("Whether %d messages name jobs could not be looked up, and they are gone: %s", len(jobs), error)
+        raise

@@ -19,7 +19,7 @@ from apps.jobs import statements
 from apps.jobs.conf import conf
 from apps.jobs.statements import WITH_RATE, Answer, Asked, Claimed, Dead, Group, HandOver, LogRecord, Progress, Settlement
 from apps.jobs.worker.batch import Batch, ClaimCallback, is_away, latest, unstorable
-from apps.jobs.worker.dead import of_no_job
+from apps.jobs.worker.dead import keep_unknown
 from apps.jobs.worker.lease import Lease
 from apps.jobs.worker.link import Link
 from apps.locks.wakeup import wake
@@ -45,7 +45,7 @@ class Ledger(threading.Thread):
         self._stopping = False
         self._link = Link()
         #: Of the jobs claimed and not settled those that have limits: kind by id.
-        self._limited: dict[str, str] = {}
+        self.limited: dict[str, str] = {}
         #: When the event loop last showed that it lives (monotonic seconds): without it the lease is not renewed.
         self.loop_alive_at = time.monotonic()
 
@@ -130,11 +130,6 @@ class Ledger(threading.Thread):
         self._call_soon(function)
 
     @property
-    def has_limited(self) -> bool:
-        """Jobs with limits are claimed and not settled."""
-        return bool(self._limited)
-
-    @property
     def backlog(self) -> int:
         """How much waits to be written: entries, one more for every ``LARGE`` characters."""
         return self._next.weight + self._writing
@@ -203,7 +198,7 @@ class Ledger(threading.Thread):
         sql = statements.on(connection)
         if batch.answers:
             sql.answer(connection, batch.answers)
-        limited = [end.id for end in batch.settlements if end.id in self._limited] if self._limited else []
+        limited = [end.id for end in batch.settlements if end.id in self.limited] if self.limited else []
         group = Group(
             disowned=batch.disowned,
             progress=list(batch.progress.values()),
@@ -212,13 +207,13 @@ class Ledger(threading.Thread):
             dead=[message for message, _ in batch.dead],
             claims={id: kind for jobs, _ in batch.claims for id, kind in jobs.items()},
             limited=limited,
-            hand_over=self.take_over([self._limited[id] for id in limited]) if limited else None,
+            hand_over=self.take_over([self.limited[id] for id in limited]) if limited else None,
             begun=batch.begun,
         )
         won = {claimed.id: claimed for claimed in sql.write(connection, self.lease.worker, group)}
         for id in limited:
-            self._limited.pop(id, None)
-        self._limited |= {id: claimed.kind for id, claimed in won.items() if claimed.limited}
+            self.limited.pop(id, None)
+        self.limited |= {id: claimed.kind for id, claimed in won.items() if claimed.limited}
         handed = [won.pop(id) for id in [id for id, claimed in won.items() if claimed.line]]
         if group.hand_over:
             self._call_soon(self.on_handed_over, handed)
@@ -227,25 +222,16 @@ class Ledger(threading.Thread):
         claims, batch.claims = batch.claims, []
         dead, batch.dead = batch.dead, []
         if len(won) < len(group.claims):
-            self._keep_unknown(connection, {id: kind for id, kind in group.claims.items() if id not in won})
+            try:
+                keep_unknown(connection, self.lease, {id: kind for id, kind in group.claims.items() if id not in won})
+            except Error:
+                self._link.forget()
         for jobs, callback in claims:
             # Of two messages of one job one gets it.
             self._call_soon(callback, [won.pop(id) for id in jobs if id in won])
         for _, kept in dead:
             self._call_soon(kept)
         self._answer(batch)
-
-    def _keep_unknown(self, connection: Any, jobs: Mapping[str, str]) -> None:
-        """Of the jobs that could not be claimed most were cancelled or claimed before; those that are in no table are noted."""
-        sql, node = statements.on(connection), self.lease.node
-        try:
-            if unknown := sql.unknown(connection, jobs):
-                logger.error("Messages of %d jobs that do not exist are kept; one is %s.", len(unknown), min(unknown))
-                dead = [of_no_job(node, id, jobs[id]) for id in sorted(unknown)]
-                sql.write(connection, self.lease.worker, Group(dead=dead))
-        except Error as error:
-            logger.error("Whether %d messages name jobs could not be looked up, and they are gone: %s", len(jobs), error)
-            self._link.forget()
 
     def _answer(self, batch: Batch) -> None:
         questions, batch.questions = batch.questions, []

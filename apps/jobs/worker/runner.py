@@ -15,13 +15,11 @@ import os
 import signal
 import time
 import traceback
-import uuid
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 import pydantic_core
-from billiard import current_process
 from billiard.pool import EX_RECYCLE
 from django.db import connection, connections, transaction
 
@@ -37,58 +35,12 @@ from apps.jobs.states import Outcome, State
 from apps.jobs.storable import clean, has_nul
 from apps.jobs.worker import channel, lock_keeper, stacks
 from apps.jobs.worker.capture import JobLogHandler, cut
+from apps.jobs.worker.current import Run
 
 #: A drain ends after this long (seconds), to let ordinary Celery tasks have the process.
 TURN = 1.0
-#: Progress reports closer together than this (seconds) are merged into the later one.
-PROGRESS_INTERVAL = 0.1
 #: How long a job of an unknown kind waits before it is offered again, in seconds: so long, longer each time, at most so long.
 UNKNOWN_KIND_DELAY, UNKNOWN_KIND_LONGEST = 15.0, 600.0
-
-
-class Run:
-    """One run of a job; what ``current_job`` speaks to."""
-
-    def __init__(self, id: str, kind: str, attempt: int, excused: int, max_attempts: int) -> None:
-        self.id, self.kind, self.attempt = uuid.UUID(id), kind, attempt
-        self.failures, self.max_attempts = attempt - excused, max_attempts
-        self._text_id, self._lines, self._progress_at, self._complete = id, 0, 0.0, False
-        self.told = False  # that it shall stop
-
-    def progress(self, fraction: float, note: str) -> None:
-        """Report progress, at most ten times a second."""
-        self.check()
-        now = time.monotonic()
-        if now - self._progress_at >= PROGRESS_INTERVAL or (fraction == 1 and not self._complete):
-            self._progress_at, self._complete = now, fraction == 1
-            channel.reports.send(("progress", self._text_id, self.attempt, fraction, clean(note)))
-
-    def log(self, level: int, logger: str, message: str) -> None:
-        """Report a log line; beyond the limit of an attempt one line says that the rest is cut."""
-        self.check()
-        self._lines += 1
-        limit = conf().max_log_lines
-        if self._lines <= limit:
-            text = cut(clean(str(message)), conf().max_log_line)
-        elif self._lines == limit + 1:
-            text, level = f"[cut here: an attempt keeps {limit:,} log lines (FURROW['MAX_LOG_LINES'])]", logging.WARNING
-        else:
-            return
-        channel.reports.send(("log", self._text_id, self.attempt, time.time(), level, logger[:200], text))
-
-    def check(self) -> None:
-        """Stop here if somebody cancelled the job.
-
-        Raises:
-            Cancelled: once.
-        """
-        if not self.told and channel.stop_requests.asked(_process_index()) == self.id.bytes:
-            self.told = True
-            raise Cancelled("somebody cancelled the job")
-
-
-def _process_index() -> int:
-    return int(getattr(current_process(), "index", 0))
 
 
 class _Interruptions:

@@ -33,7 +33,7 @@ class TakeOver:
     def look(self) -> None:
         """Once reports were read. A message that waits here is of a job that comes before."""
         crew, others = self._crew, conf().partitioned.keys() | conf().queue_limits.keys()
-        if not crew.ledger.has_limited:
+        if not crew.ledger.limited:
             return
         if not self._kinds:  # a transactional job settles itself, while its line may have to move on
             self._kinds = [kind.name for kind in all_kinds() if not kind.transactional]

@@ -12,8 +12,6 @@ from apps.jobs.statements.postgresql.holds import (
     slots,
     sweep,
     take,
-    take_turns,
-    tenants,
     watched,
 )
 from apps.jobs.statements.postgresql.link import prepare
@@ -21,6 +19,7 @@ from apps.jobs.statements.postgresql.partitions import partition_keys, unended, 
 from apps.jobs.statements.postgresql.rollups import count_cancelled, roll
 from apps.jobs.statements.postgresql.runs import claim, disown, settle, unknown, write
 from apps.jobs.statements.postgresql.submit import forget_keys, insert_jobs, insert_unique, keepers, replace
+from apps.jobs.statements.postgresql.turns import take_turns, tenants
 from apps.jobs.statements.postgresql.workers import answer, asked, owned, register_worker, renew, stop_requests, stop_worker
 
 __all__ = [

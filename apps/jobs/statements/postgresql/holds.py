@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
-from apps.jobs.statements import Candidate, HandOver, RuleColumns, Slot
+from apps.jobs.statements import Candidate, RuleColumns, Slot
 from apps.jobs.statements.postgresql.link import Statement, columns, plain, raw, texts
 
 _BUSY = "(h.free_at IS NULL OR h.free_at > clock_timestamp())"
@@ -130,9 +130,6 @@ def set_rules(connection: Connection, rows: Sequence[RuleColumns]) -> None:
         )
 
 
-# A job that goes back to pending waits on for the key whose line it stood in, unless it has the key's slot itself.
-LEFT_IN_LINE = "CASE WHEN held <> '' AND EXISTS (SELECT FROM jobs_hold h WHERE h.job = j.id) THEN '' ELSE held END"
-
 # Of jobs whose run the statement settles (``moved``). The slot of a key that was handed over to a line passes to the next one
 # of the line. Otherwise: a rate's slots stay taken for their period, by nobody; a job that is handed back keeps what it has;
 # one that is tried again keeps its place in the order.
@@ -154,50 +151,6 @@ FREED = """
   UPDATE jobs_hold h SET job = NULL, free_at = coalesce(h.free_at, clock_timestamp() + h.period * interval '1 second')
   FROM freed WHERE h.key = freed.key AND h.slot = freed.slot AND freed.free AND freed.period IS NOT NULL
 )"""
-
-_NEXT_IN_LINE = """
-UPDATE jobs_hold h SET job = heir.id FROM jobs_hold mine, LATERAL (
-  SELECT id FROM jobs_job WHERE state = 'running' AND held = mine.key AND held <> '' ORDER BY priority, run_at, id LIMIT 1
-) AS heir WHERE mine.job = ANY(%s::uuid[]) AND h.key = mine.key AND h.slot = mine.slot"""
-
-
-def passing_on(ids: Collection[str]) -> Statement:
-    """What these jobs hold for a line passes to the next one of the line."""
-    return _NEXT_IN_LINE, (plain(ids),)
-
-
-# A statement of its own, as the next one. The first of a line takes the slot; a job that began to want it meanwhile may have
-# been faster. A key whose next job is not for this worker, or has other limits as well, goes back.
-_HAND_OVER = """
-WITH free AS MATERIALIZED (
-  SELECT DISTINCT l->>'key' AS key FROM jobs_job, jsonb_array_elements(limits) AS l
-  WHERE id = ANY(%s::uuid[]) AND limits IS NOT NULL AND l->>'slots' = '1' AND NOT l ?| '{ordered,period}'
-    AND NOT EXISTS (SELECT FROM jobs_hold h WHERE h.key = l->>'key')
-  LIMIT %s
-), line AS (
-  SELECT free.key, next.id, row_number() OVER place AS place, bool_and(next.fit) OVER place AS fit
-  FROM free, LATERAL (
-    SELECT id, priority, run_at, jsonb_array_length(limits) = 1 AND NOT limits->0 ? 'conflict'
-      AND kind = ANY(%s::text[]) AND queue = ANY(%s::text[]) AND (expires_at IS NULL OR expires_at > clock_timestamp())
-      AND queue <> ALL (ARRAY(SELECT name FROM jobs_queue WHERE paused_at IS NOT NULL AND NOT draining)) AS fit
-    FROM jobs_job WHERE state = 'pending' AND held = free.key AND held <> '' AND run_at <= statement_timestamp()
-    ORDER BY priority, run_at, id LIMIT %s FOR UPDATE SKIP LOCKED
-  ) AS next WINDOW place AS (PARTITION BY free.key ORDER BY next.priority, next.run_at, next.id)
-), taken AS (
-  INSERT INTO jobs_hold (key, slot, job, ordered) SELECT key, 0, id, false FROM line WHERE place = 1 AND fit
-  ON CONFLICT DO NOTHING RETURNING key
-)
-UPDATE jobs_job j SET state = 'running', attempt = attempt + 1, worker = %s, started_at = clock_timestamp(),
-  progress = NULL, progress_note = '', error = '', held = CASE WHEN line.place = 1 THEN '' ELSE j.held END
-FROM line JOIN taken USING (key) WHERE line.fit AND j.id = line.id AND j.state || '' = 'pending'
-RETURNING line.place, j.id::text, kind, arguments::text, attempt, excused, max_attempts, 1, line.key"""
-
-
-def handing_over(ids: Collection[str], worker: uuid.UUID, to: HandOver) -> Statement:
-    """Claim for this worker the next jobs that wait for the lock keys of these jobs, whose runs have been settled: of each key
-    a line. They come in no order; each with its key and its place."""
-    return _HAND_OVER, (plain(ids), to.keys, texts(to.kinds), texts(to.queues), to.jobs, worker)
-
 
 # A statement of its own, after the slots were given back: only so it sees jobs that began to wait meanwhile (see ``watched``).
 _RELEASE_FOR = f"""
@@ -288,44 +241,5 @@ def sweep(connection: Connection) -> int:
                  FROM idle WHERE h.key = idle.key AND h.slot = idle.slot AND h.period IS NOT NULL
                )
                DELETE FROM jobs_hold h USING idle WHERE h.key = idle.key AND h.slot = idle.slot AND h.period IS NULL"""
-        )
-        return int(cursor.rowcount)
-
-
-def tenants(connection: Connection, queue: str, after: str, limit: int) -> list[str]:
-    """Tenants (fair keys) with due jobs that wait for their turn, in their order, from behind one on."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """WITH RECURSIVE jumps(key, n) AS (
-                 (SELECT fair_key, 1 FROM jobs_job WHERE state = 'pending' AND held = 'fair' AND queue = %(queue)s
-                  AND fair_key > %(after)s ORDER BY fair_key LIMIT 1)
-                 UNION ALL
-                 SELECT (SELECT fair_key FROM jobs_job WHERE state = 'pending' AND held = 'fair' AND queue = %(queue)s
-                         AND fair_key > jumps.key ORDER BY fair_key LIMIT 1), n + 1
-                 FROM jumps WHERE jumps.key IS NOT NULL AND n < %(limit)s
-               )
-               SELECT key FROM jumps WHERE key IS NOT NULL AND EXISTS (
-                 SELECT FROM generate_series(0, 9) AS level, LATERAL (
-                   SELECT FROM jobs_job WHERE state = 'pending' AND held = 'fair' AND queue = %(queue)s AND fair_key = key
-                     AND priority = level AND run_at <= statement_timestamp() LIMIT 1) AS due)""",
-            {"queue": queue, "after": after, "limit": limit},
-        )
-        return [row[0] for row in cursor]
-
-
-def take_turns(connection: Connection, queue: str, shares: Mapping[str, int]) -> int:
-    """Let go so many due jobs of each tenant, best priority first; returns how many."""
-    with raw(connection) as cursor:
-        cursor.execute(
-            """UPDATE jobs_job j SET held = '' FROM (
-                 SELECT due.id FROM unnest(%s::text[], %s::int[]) AS given(key, share), LATERAL (
-                   SELECT found.id FROM generate_series(0, 9) AS level, LATERAL (
-                     SELECT id, priority, run_at FROM jobs_job WHERE state = 'pending' AND held = 'fair' AND queue = %s
-                       AND fair_key = given.key AND priority = level AND run_at <= statement_timestamp()
-                     ORDER BY run_at, id LIMIT given.share
-                   ) AS found ORDER BY found.priority, found.run_at, found.id LIMIT given.share
-                 ) AS due
-               ) AS next WHERE j.id = next.id AND j.state || '' = 'pending' AND j.held || '' = 'fair'""",
-            (texts(shares), plain(shares.values()), queue),
         )
         return int(cursor.rowcount)

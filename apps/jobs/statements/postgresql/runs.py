@@ -7,7 +7,8 @@ from collections.abc import Collection, Sequence
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from apps.jobs.statements import Claimed, Dead, Group, Settlement
-from apps.jobs.statements.postgresql.holds import FREED, LEFT_IN_LINE, beginning, handing_over, passing_on, releasing
+from apps.jobs.statements.postgresql.holds import FREED, beginning, releasing
+from apps.jobs.statements.postgresql.lines import LEFT_IN_LINE, handing_over, passing_on
 from apps.jobs.statements.postgresql.link import Statement, columns, in_one_go, plain, raw, texts
 from apps.jobs.statements.postgresql.rollups import COUNTED, ERRORS_COUNTED, NAMED
 

@@ -17,8 +17,6 @@ from apps.jobs.statements.sqlite.holds import (
     slots,
     sweep,
     take,
-    take_turns,
-    tenants,
     watched,
 )
 from apps.jobs.statements.sqlite.link import prepare
@@ -26,6 +24,7 @@ from apps.jobs.statements.sqlite.partitions import partition_keys, unended, work
 from apps.jobs.statements.sqlite.rollups import count_cancelled, roll
 from apps.jobs.statements.sqlite.runs import claim, disown, settle, unknown, write
 from apps.jobs.statements.sqlite.submit import forget_keys, insert_jobs, insert_unique, keepers, replace
+from apps.jobs.statements.sqlite.turns import take_turns, tenants
 from apps.jobs.statements.sqlite.workers import answer, asked, owned, register_worker, renew, stop_requests, stop_worker
 
 __all__ = [

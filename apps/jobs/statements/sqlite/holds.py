@@ -1,7 +1,6 @@
 """Who holds which slot of a limit, on SQLite. One row at a time; nobody else writes meanwhile."""
 
 import datetime as dt
-import itertools
 import json
 import time
 import uuid
@@ -10,7 +9,8 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
-from apps.jobs.statements import Candidate, Claimed, HandOver, RuleColumns, Settlement, Slot
+from apps.jobs.statements import Candidate, RuleColumns, Settlement, Slot
+from apps.jobs.statements.sqlite.lines import HandingOver, pass_on, taken
 from apps.jobs.statements.sqlite.times import bare, now, seconds, text
 from apps.jobs.states import Outcome, State
 
@@ -55,15 +55,15 @@ def seconds_until_candidate(connection: Connection, queue: str) -> float | None:
 
 def slots(connection: Connection, keys: Collection[str]) -> list[Slot]:
     """The slots of these keys that are taken. A rate's that are free again are deleted."""
-    taken: list[Slot] = []
+    busy: list[Slot] = []
     with connection.cursor() as cursor:
         for key in keys:
             cursor.execute("DELETE FROM jobs_hold WHERE key = %s AND free_at <= %s", (key, now()))
             cursor.execute("SELECT slot, job, free_at || '', period FROM jobs_hold WHERE key = %s", (key,))
             for slot, job, free_at, period in cursor.fetchall():
                 free_in = None if free_at is None else seconds(free_at) - time.time()
-                taken.append(Slot(key, slot, uuid.UUID(job) if job else None, free_in, period))
-    return taken
+                busy.append(Slot(key, slot, uuid.UUID(job) if job else None, free_in, period))
+    return busy
 
 
 def heads(connection: Connection, order_keys: Collection[str]) -> dict[str, uuid.UUID]:
@@ -128,50 +128,6 @@ def begin_rates(cursor: Any, begun: Sequence[tuple[str, int, float]]) -> None:
             cursor.execute("UPDATE jobs_hold SET free_at = %s WHERE key = %s AND slot = %s", (text(at + period), key, slot))
 
 
-#: A job that goes back to pending waits on for the key whose line it stood in, unless it has the key's slot itself.
-LEFT_IN_LINE = "CASE WHEN EXISTS (SELECT 1 FROM jobs_hold h WHERE h.job = jobs_job.id) THEN '' ELSE held END"
-
-
-class HandingOver:
-    """What is handed over to a worker while its runs are settled."""
-
-    def __init__(self, worker: uuid.UUID, to: HandOver) -> None:
-        self.worker, self.to = worker, to
-        self.claimed: list[Claimed] = []
-        self._keys = 0
-
-    def next(self, cursor: Any, key: str) -> bool:
-        """Claim a line of the jobs that wait for this lock key; ``False`` when it goes back."""
-        if self._keys >= self.to.keys or _taken(cursor, key):
-            return False
-        line = self._line(cursor, key)
-        for place, (id, *fields) in enumerate(line):
-            cursor.execute(
-                """UPDATE jobs_job SET state = 'running', attempt = attempt + 1, worker = %s, started_at = %s, progress = NULL,
-                          progress_note = '', error = '', held = %s WHERE id = %s RETURNING attempt""",
-                (self.worker.hex, now(), key if place else "", id),
-            )
-            kind, arguments, excused, max_attempts = fields
-            (attempt,) = cursor.fetchone()
-            self.claimed.append(Claimed(str(uuid.UUID(id)), kind, arguments, attempt, excused, max_attempts, 1, key))
-        if line:
-            cursor.execute("INSERT INTO jobs_hold (key, slot, job, ordered) VALUES (%s, 0, %s, %s)", (key, line[0][0], False))
-            self._keys += 1
-        return bool(line)
-
-    def _line(self, cursor: Any, key: str) -> list[Any]:
-        cursor.execute(
-            """SELECT id, kind, arguments, excused, max_attempts, queue, json_array_length(limits) = 1
-                 AND json_extract(limits, '$[0].conflict') IS NULL AND (expires_at IS NULL OR expires_at > %s)
-                 AND queue NOT IN (SELECT name FROM jobs_queue WHERE paused_at IS NOT NULL AND NOT draining)
-               FROM jobs_job WHERE state = 'pending' AND held = %s AND run_at <= %s ORDER BY priority, run_at, id LIMIT %s""",
-            (now(), key, now(), self.to.jobs),
-        )
-        found = cursor.fetchall()
-        fits = [fit and kind in self.to.kinds and queue in self.to.queues for _, kind, *_, queue, fit in found]
-        return [row[:5] for row, _ in itertools.takewhile(lambda pair: pair[1], zip(found, fits, strict=True))]
-
-
 def give_back(cursor: Any, given: Settlement, state: str, limits: str, handing: HandingOver | None) -> None:
     """A run of a job with limits was settled. The slot of a key that was handed over to a line passes to the next one of the
     line. Otherwise what it held is free, and those that wait for it go on. A rate's slots stay taken for their period, by
@@ -188,21 +144,6 @@ def give_back(cursor: Any, given: Settlement, state: str, limits: str, handing: 
             _let_go(cursor, entry["key"], entry["slots"], 1)
 
 
-def pass_on(cursor: Any, key: str, slot: int) -> bool:
-    """The slot passes to the next one of the line that stands for this key; ``False`` when there is none."""
-    cursor.execute(
-        "SELECT id FROM jobs_job WHERE state = 'running' AND held = %s ORDER BY priority, run_at, id LIMIT 1", (key,)
-    )
-    if heir := cursor.fetchone():
-        cursor.execute("UPDATE jobs_hold SET job = %s WHERE key = %s AND slot = %s", (heir[0], key, slot))
-    return bool(heir)
-
-
-def _taken(cursor: Any, key: str) -> int:
-    cursor.execute("SELECT count(*) FROM jobs_hold WHERE key = %s AND (free_at IS NULL OR free_at > %s)", (key, now()))
-    return int(cursor.fetchone()[0])
-
-
 def _free(cursor: Any, key: str, slot: int, period: float | None, free_at: str | None) -> None:
     if period is None:
         cursor.execute("DELETE FROM jobs_hold WHERE key = %s AND slot = %s", (key, slot))
@@ -215,7 +156,7 @@ def _free(cursor: Any, key: str, slot: int, period: float | None, free_at: str |
 
 def _let_go(cursor: Any, key: str, slots: int, most: int) -> int:
     """Let go those that wait for this key, as many as there are free slots."""
-    free = min(most, slots - _taken(cursor, key))
+    free = min(most, slots - taken(cursor, key))
     if free <= 0:
         return 0
     if head := _head(cursor, key):
@@ -258,29 +199,3 @@ def sweep(connection: Connection) -> int:
         for slot in idle:
             _free(cursor, *slot)
     return len(idle)
-
-
-def tenants(connection: Connection, queue: str, after: str, limit: int) -> list[str]:
-    """Tenants (fair keys) with due jobs that wait for their turn, in their order, from behind one on."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """SELECT DISTINCT fair_key FROM jobs_job WHERE state = 'pending' AND held = 'fair' AND queue = %s AND fair_key > %s
-               AND run_at <= %s ORDER BY fair_key LIMIT %s""",
-            (queue, after, now(), limit),
-        )
-        return [row[0] for row in cursor.fetchall()]
-
-
-def take_turns(connection: Connection, queue: str, shares: Mapping[str, int]) -> int:
-    """Let go so many due jobs of each tenant, best priority first; returns how many."""
-    released = 0
-    with connection.cursor() as cursor:
-        for key, share in shares.items():
-            cursor.execute(
-                """UPDATE jobs_job SET held = '' WHERE id IN (
-                     SELECT id FROM jobs_job WHERE state = 'pending' AND held = 'fair' AND queue = %s AND fair_key = %s
-                       AND run_at <= %s ORDER BY priority, run_at, id LIMIT %s)""",
-                (queue, key, now(), share),
-            )
-            released += cursor.rowcount
-    return released

@@ -8,7 +8,8 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from apps.jobs.statements import Claimed, Dead, Group, LogRecord, Progress, Settlement
-from apps.jobs.statements.sqlite.holds import LEFT_IN_LINE, HandingOver, begin_rates, give_back, pass_on
+from apps.jobs.statements.sqlite.holds import begin_rates, give_back
+from apps.jobs.statements.sqlite.lines import LEFT_IN_LINE, HandingOver, pass_on
 from apps.jobs.statements.sqlite.rollups import Settled, count
 from apps.jobs.statements.sqlite.times import bare as _hex
 from apps.jobs.statements.sqlite.times import now as _now

@@ -1,0 +1,46 @@
+"""Tenants that share a queue take turns."""
+
+from collections.abc import Mapping
+
+from django.db.backends.base.base import BaseDatabaseWrapper as Connection
+
+from apps.jobs.statements.postgresql.link import plain, raw, texts
+
+
+def tenants(connection: Connection, queue: str, after: str, limit: int) -> list[str]:
+    """Tenants (fair keys) with due jobs that wait for their turn, in their order, from behind one on."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """WITH RECURSIVE jumps(key, n) AS (
+                 (SELECT fair_key, 1 FROM jobs_job WHERE state = 'pending' AND held = 'fair' AND queue = %(queue)s
+                  AND fair_key > %(after)s ORDER BY fair_key LIMIT 1)
+                 UNION ALL
+                 SELECT (SELECT fair_key FROM jobs_job WHERE state = 'pending' AND held = 'fair' AND queue = %(queue)s
+                         AND fair_key > jumps.key ORDER BY fair_key LIMIT 1), n + 1
+                 FROM jumps WHERE jumps.key IS NOT NULL AND n < %(limit)s
+               )
+               SELECT key FROM jumps WHERE key IS NOT NULL AND EXISTS (
+                 SELECT FROM generate_series(0, 9) AS level, LATERAL (
+                   SELECT FROM jobs_job WHERE state = 'pending' AND held = 'fair' AND queue = %(queue)s AND fair_key = key
+                     AND priority = level AND run_at <= statement_timestamp() LIMIT 1) AS due)""",
+            {"queue": queue, "after": after, "limit": limit},
+        )
+        return [row[0] for row in cursor]
+
+
+def take_turns(connection: Connection, queue: str, shares: Mapping[str, int]) -> int:
+    """Let go so many due jobs of each tenant, best priority first; returns how many."""
+    with raw(connection) as cursor:
+        cursor.execute(
+            """UPDATE jobs_job j SET held = '' FROM (
+                 SELECT due.id FROM unnest(%s::text[], %s::int[]) AS given(key, share), LATERAL (
+                   SELECT found.id FROM generate_series(0, 9) AS level, LATERAL (
+                     SELECT id, priority, run_at FROM jobs_job WHERE state = 'pending' AND held = 'fair' AND queue = %s
+                       AND fair_key = given.key AND priority = level AND run_at <= statement_timestamp()
+                     ORDER BY run_at, id LIMIT given.share
+                   ) AS found ORDER BY found.priority, found.run_at, found.id LIMIT given.share
+                 ) AS due
+               ) AS next WHERE j.id = next.id AND j.state || '' = 'pending' AND j.held || '' = 'fair'""",
+            (texts(shares), plain(shares.values()), queue),
+        )
+        return int(cursor.rowcount)

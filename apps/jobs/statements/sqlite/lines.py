@@ -1,0 +1,67 @@
+"""Lines: jobs that wait for a lock's key, which passes to them when the run before is settled; on SQLite."""
+
+import itertools
+import uuid
+from typing import Any
+
+from apps.jobs.statements import Claimed, HandOver
+from apps.jobs.statements.sqlite.times import now
+
+#: A job that goes back to pending waits on for the key whose line it stood in, unless it has the key's slot itself.
+LEFT_IN_LINE = "CASE WHEN EXISTS (SELECT 1 FROM jobs_hold h WHERE h.job = jobs_job.id) THEN '' ELSE held END"
+
+
+class HandingOver:
+    """What is handed over to a worker while its runs are settled."""
+
+    def __init__(self, worker: uuid.UUID, to: HandOver) -> None:
+        self.worker, self.to = worker, to
+        self.claimed: list[Claimed] = []
+        self._keys = 0
+
+    def next(self, cursor: Any, key: str) -> bool:
+        """Claim a line of the jobs that wait for this lock key; ``False`` when it goes back."""
+        if self._keys >= self.to.keys or taken(cursor, key):
+            return False
+        line = self._line(cursor, key)
+        for place, (id, *fields) in enumerate(line):
+            cursor.execute(
+                """UPDATE jobs_job SET state = 'running', attempt = attempt + 1, worker = %s, started_at = %s, progress = NULL,
+                          progress_note = '', error = '', held = %s WHERE id = %s RETURNING attempt""",
+                (self.worker.hex, now(), key if place else "", id),
+            )
+            kind, arguments, excused, max_attempts = fields
+            (attempt,) = cursor.fetchone()
+            self.claimed.append(Claimed(str(uuid.UUID(id)), kind, arguments, attempt, excused, max_attempts, 1, key))
+        if line:
+            cursor.execute("INSERT INTO jobs_hold (key, slot, job, ordered) VALUES (%s, 0, %s, %s)", (key, line[0][0], False))
+            self._keys += 1
+        return bool(line)
+
+    def _line(self, cursor: Any, key: str) -> list[Any]:
+        cursor.execute(
+            """SELECT id, kind, arguments, excused, max_attempts, queue, json_array_length(limits) = 1
+                 AND json_extract(limits, '$[0].conflict') IS NULL AND (expires_at IS NULL OR expires_at > %s)
+                 AND queue NOT IN (SELECT name FROM jobs_queue WHERE paused_at IS NOT NULL AND NOT draining)
+               FROM jobs_job WHERE state = 'pending' AND held = %s AND run_at <= %s ORDER BY priority, run_at, id LIMIT %s""",
+            (now(), key, now(), self.to.jobs),
+        )
+        found = cursor.fetchall()
+        fits = [fit and kind in self.to.kinds and queue in self.to.queues for _, kind, *_, queue, fit in found]
+        return [row[:5] for row, _ in itertools.takewhile(lambda pair: pair[1], zip(found, fits, strict=True))]
+
+
+def pass_on(cursor: Any, key: str, slot: int) -> bool:
+    """The slot passes to the next one of the line that stands for this key; ``False`` when there is none."""
+    cursor.execute(
+        "SELECT id FROM jobs_job WHERE state = 'running' AND held = %s ORDER BY priority, run_at, id LIMIT 1", (key,)
+    )
+    if heir := cursor.fetchone():
+        cursor.execute("UPDATE jobs_hold SET job = %s WHERE key = %s AND slot = %s", (heir[0], key, slot))
+    return bool(heir)
+
+
+def taken(cursor: Any, key: str) -> int:
+    """How many slots of this key are taken."""
+    cursor.execute("SELECT count(*) FROM jobs_hold WHERE key = %s AND (free_at IS NULL OR free_at > %s)", (key, now()))
+    return int(cursor.fetchone()[0])

@@ -1,0 +1,33 @@
+"""Tenants that share a queue take turns, on SQLite."""
+
+from collections.abc import Mapping
+
+from django.db.backends.base.base import BaseDatabaseWrapper as Connection
+
+from apps.jobs.statements.sqlite.times import now
+
+
+def tenants(connection: Connection, queue: str, after: str, limit: int) -> list[str]:
+    """Tenants (fair keys) with due jobs that wait for their turn, in their order, from behind one on."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT DISTINCT fair_key FROM jobs_job WHERE state = 'pending' AND held = 'fair' AND queue = %s AND fair_key > %s
+               AND run_at <= %s ORDER BY fair_key LIMIT %s""",
+            (queue, after, now(), limit),
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def take_turns(connection: Connection, queue: str, shares: Mapping[str, int]) -> int:
+    """Let go so many due jobs of each tenant, best priority first; returns how many."""
+    released = 0
+    with connection.cursor() as cursor:
+        for key, share in shares.items():
+            cursor.execute(
+                """UPDATE jobs_job SET held = '' WHERE id IN (
+                     SELECT id FROM jobs_job WHERE state = 'pending' AND held = 'fair' AND queue = %s AND fair_key = %s
+                       AND run_at <= %s ORDER BY priority, run_at, id LIMIT %s)""",
+                (queue, key, now(), share),
+            )
+            released += cursor.rowcount
+    return released
