@@ -24,7 +24,7 @@ TO = HandOver(keys=10, jobs=3, queues=["default"], kinds=["kinds.add"])
 def settle(*ends: Settlement, to: HandOver | None = TO) -> list[Claimed]:
     """Settled in one group commit; returns to whom keys were handed over."""
     group = Group(settlements=ends, limited=[end.id for end in ends], hand_over=to)
-    claimed: list[Claimed] = statements.on(connection).write(connection, WORKER, group)
+    claimed: list[Claimed] = statements.on(connection).write(connection, WORKER, group).claimed
     return claimed
 
 
@@ -150,7 +150,7 @@ def test_who_wanted_the_key_meanwhile_and_got_it_keeps_it() -> None:
     Job.objects.filter(pk=second.pk).update(held=LOCK.key)
     assert admit() == [newer]
     group = Group(settlements=[over(first)], limited=ids(first), hand_over=TO)
-    assert not statements.on(connection).write(connection, WORKER, group)
+    assert not statements.on(connection).write(connection, WORKER, group).claimed
     assert holder() == newer
 
 

@@ -131,8 +131,16 @@ class Group(NamedTuple):
     dead: Sequence[Dead] = ()
     claims: Mapping[str, str] = MappingProxyType({})  #: jobs that it wants: the kind that the message said, by id
     limited: Collection[str] = ()  #: of the jobs that are settled those that have limits
+    in_line: Collection[str] = ()  #: of those the ones that free no key: others of their line come after them
     hand_over: HandOver | None = None  #: ``None``: their keys go back, and the dispatcher says who is next
     begun: Sequence[tuple[str, int, float]] = ()  #: runs with a rate that began: id, attempt, seconds since the epoch
+
+
+class Written(NamedTuple):
+    """What came of a group."""
+
+    claimed: list[Claimed]  #: lines first, each in its order
+    let_go: int  #: jobs that had waited for keys and are the dispatcher's now
 
 
 #: Where a job stands among the pending ones of its queue and priority: its ``run_at`` and id.

@@ -21,6 +21,7 @@ from apps.jobs.statements import WITH_RATE, Answer, Asked, Claimed, Dead, Group,
 from apps.jobs.worker.batch import Batch, ClaimCallback, is_away, latest, unstorable
 from apps.jobs.worker.dead import keep_unknown
 from apps.jobs.worker.lease import Lease
+from apps.jobs.worker.limited import Limited
 from apps.jobs.worker.link import Link
 from apps.locks.wakeup import wake
 
@@ -44,8 +45,7 @@ class Ledger(threading.Thread):
         self._writing = 0
         self._stopping = False
         self._link = Link()
-        #: Of the jobs claimed and not settled those that have limits: kind by id.
-        self.limited: dict[str, str] = {}
+        self.limited = Limited()
         #: When the event loop last showed that it lives (monotonic seconds): without it the lease is not renewed.
         self.loop_alive_at = time.monotonic()
 
@@ -198,7 +198,7 @@ class Ledger(threading.Thread):
         sql = statements.on(connection)
         if batch.answers:
             sql.answer(connection, batch.answers)
-        limited = [end.id for end in batch.settlements if end.id in self.limited] if self.limited else []
+        limited, in_line = self.limited.ending(batch.settlements) if self.limited else ([], [])
         group = Group(
             disowned=batch.disowned,
             progress=list(batch.progress.values()),
@@ -207,18 +207,19 @@ class Ledger(threading.Thread):
             dead=[message for message, _ in batch.dead],
             claims={id: kind for jobs, _ in batch.claims for id, kind in jobs.items()},
             limited=limited,
-            hand_over=self.take_over([self.limited[id] for id in limited]) if limited else None,
+            in_line=in_line,
+            hand_over=self.take_over(self.limited.kinds(limited)) if len(in_line) < len(limited) else None,
             begun=batch.begun,
         )
-        won = {claimed.id: claimed for claimed in sql.write(connection, self.lease.worker, group)}
-        for id in limited:
-            self.limited.pop(id, None)
-        self.limited |= {id: claimed.kind for id, claimed in won.items() if claimed.limited}
+        written = sql.write(connection, self.lease.worker, group)
+        won = {claimed.id: claimed for claimed in written.claimed}
+        self.limited.settled(limited)
+        self.limited.claimed(won.values())
         handed = [won.pop(id) for id in [id for id, claimed in won.items() if claimed.line]]
         if group.hand_over:
             self._call_soon(self.on_handed_over, handed)
-        if limited:
-            wake()  # slots were given back, and others may go on
+        if written.let_go:
+            wake()
         claims, batch.claims = batch.claims, []
         dead, batch.dead = batch.dead, []
         if len(won) < len(group.claims):

@@ -14,12 +14,13 @@ Statement = tuple[str, Sequence[Any]]
 def prepare(connection: Connection) -> None:
     """Pin the plans of a connection that only looks rows up by key: on a table that grew since its last ANALYZE the planner
     prefers a hash join over a sequential scan, and a prepared statement keeps that plan."""
+    connection.connection.prepare_threshold = 5  # Django turns prepared statements off
     with connection.cursor() as cursor:
         cursor.execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off")
 
 
 def in_one_go(
-    connection: Connection, given: Sequence[Statement], *, durable: bool = True
+    connection: Connection, given: Iterable[Statement], *, durable: bool = True
 ) -> "list[psycopg.Cursor[tuple[Any, ...]]]":
     """Run these in the caller's transaction or one of their own, in libpq's pipeline mode: all is sent, then all is read."""
     connection.ensure_connection()
@@ -30,7 +31,7 @@ def in_one_go(
             link.execute("BEGIN")
         if own and not durable:
             link.execute("SET LOCAL synchronous_commit = off")
-        answers = [link.execute(text, parameters, prepare=True) for text, parameters in given]
+        answers = [psycopg.Cursor(link).execute(text, parameters, prepare=True) for text, parameters in given]
         if own:
             link.execute("COMMIT")
     return answers

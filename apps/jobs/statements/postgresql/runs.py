@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
-from apps.jobs.statements import Claimed, Dead, Group, Settlement
+from apps.jobs.statements import Claimed, Dead, Group, Settlement, Written
 from apps.jobs.statements.postgresql.holds import FREED, beginning, releasing
 from apps.jobs.statements.postgresql.lines import LEFT_IN_LINE, handing_over, passing_on
 from apps.jobs.statements.postgresql.link import Statement, columns, in_one_go, plain, raw, texts
@@ -146,35 +146,37 @@ def unknown(connection: Connection, ids: Collection[str]) -> set[str]:
         return {row[0] for row in cursor.fetchall()}
 
 
-def write(connection: Connection, worker: uuid.UUID, group: Group) -> list[Claimed]:
-    """A worker's group commit: all of it in one transaction and one round trip; returns what could be claimed.
+def write(connection: Connection, worker: uuid.UUID, group: Group) -> Written:
+    """A worker's group commit: all of it in one transaction and one round trip.
 
     A claim alone does not wait for the disk: a lost one is claimed again, and the stale run is fenced off. After an error the
     connection must be dropped."""
-    given: list[Statement] = []
+    given: dict[str, Statement] = {}
+    freeing = set(group.limited).difference(group.in_line)
     if group.disowned:
-        given += _disowning(worker, group.disowned)
+        given["disown"], given["pass on"] = _disowning(worker, group.disowned)
     if group.begun:  # before the runs are settled: afterwards they hold nothing any more
         now = time.time()
-        given.append(beginning([(id, attempt, max(0.0, now - at)) for id, attempt, at in group.begun]))
+        given["begin"] = beginning([(id, attempt, max(0.0, now - at)) for id, attempt, at in group.begun])
     if group.progress:  # before the runs are settled: afterwards they are not running any more
-        given.append((_PROGRESS, columns(group.progress)))
-    handed: list[Claimed] = []
-    at = 0
+        given["progress"] = _PROGRESS, columns(group.progress)
     if group.settlements:
-        given.append(_settling(group.settlements, limited=bool(group.limited)))
-        if group.limited and group.hand_over:
-            at = len(given)
-            given.append(handing_over(group.limited, worker, group.hand_over))
-        if group.limited:
-            given.append(releasing(group.limited))
+        given["settle"] = _settling(group.settlements, limited=bool(group.limited))
+        if freeing and group.hand_over:
+            given["hand over"] = handing_over(freeing, worker, group.hand_over)
+        if freeing:
+            given["let go"] = releasing(freeing)
     if group.logs:
-        given.append((_LOG, columns(group.logs)))
+        given["log"] = _LOG, columns(group.logs)
     if group.dead:
-        given.append(_keeping(group.dead))
-    if group.claims:  # last, so that its answer is the last
-        given.append(_claiming(worker, group.claims))
-    answers = in_one_go(connection, given, durable=bool(group.settlements or group.dead))
-    if at:
-        handed = [Claimed._make(fields) for _, *fields in sorted(answers[at].fetchall(), key=lambda row: (row[-1], row[0]))]
-    return [*handed, *map(Claimed._make, answers[-1].fetchall())] if group.claims else handed
+        given["keep"] = _keeping(group.dead)
+    if group.claims:
+        given["claim"] = _claiming(worker, group.claims)
+    answers = dict(
+        zip(given, in_one_go(connection, given.values(), durable=bool(group.settlements or group.dead)), strict=True)
+    )
+    lines = answers["hand over"].fetchall() if "hand over" in answers else []
+    claimed = [Claimed._make(fields) for _, *fields in sorted(lines, key=lambda row: (row[-1], row[0]))]
+    if "claim" in answers:
+        claimed += map(Claimed._make, answers["claim"].fetchall())
+    return Written(claimed, answers["let go"].rowcount if "let go" in answers else 0)

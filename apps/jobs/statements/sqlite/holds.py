@@ -141,7 +141,9 @@ def give_back(cursor: Any, given: Settlement, state: str, limits: str, handing: 
     for entry in json.loads(limits):
         lock = entry["slots"] == 1 and not entry.keys() & {"ordered", "period"}
         if not (lock and handing and handing.next(cursor, entry["key"])):
-            _let_go(cursor, entry["key"], entry["slots"], 1)
+            let_go = _let_go(cursor, entry["key"], entry["slots"], 1)
+            if handing:
+                handing.let_go += let_go
 
 
 def _free(cursor: Any, key: str, slot: int, period: float | None, free_at: str | None) -> None:

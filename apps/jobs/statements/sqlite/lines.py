@@ -14,16 +14,17 @@ LEFT_IN_LINE = "CASE WHEN EXISTS (SELECT 1 FROM jobs_hold h WHERE h.job = jobs_j
 class HandingOver:
     """What is handed over to a worker while its runs are settled."""
 
-    def __init__(self, worker: uuid.UUID, to: HandOver) -> None:
+    def __init__(self, worker: uuid.UUID, to: HandOver | None) -> None:
         self.worker, self.to = worker, to
         self.claimed: list[Claimed] = []
+        self.let_go = 0  # to the dispatcher
         self._keys = 0
 
     def next(self, cursor: Any, key: str) -> bool:
         """Claim a line of the jobs that wait for this lock key; ``False`` when it goes back."""
-        if self._keys >= self.to.keys or taken(cursor, key):
+        if self.to is None or self._keys >= self.to.keys or taken(cursor, key):
             return False
-        line = self._line(cursor, key)
+        line = self._line(cursor, key, self.to)
         for place, (id, *fields) in enumerate(line):
             cursor.execute(
                 """UPDATE jobs_job SET state = 'running', attempt = attempt + 1, worker = %s, started_at = %s, progress = NULL,
@@ -38,16 +39,16 @@ class HandingOver:
             self._keys += 1
         return bool(line)
 
-    def _line(self, cursor: Any, key: str) -> list[Any]:
+    def _line(self, cursor: Any, key: str, to: HandOver) -> list[Any]:
         cursor.execute(
             """SELECT id, kind, arguments, excused, max_attempts, queue, json_array_length(limits) = 1
                  AND json_extract(limits, '$[0].conflict') IS NULL AND (expires_at IS NULL OR expires_at > %s)
                  AND queue NOT IN (SELECT name FROM jobs_queue WHERE paused_at IS NOT NULL AND NOT draining)
                FROM jobs_job WHERE state = 'pending' AND held = %s AND run_at <= %s ORDER BY priority, run_at, id LIMIT %s""",
-            (now(), key, now(), self.to.jobs),
+            (now(), key, now(), to.jobs),
         )
         found = cursor.fetchall()
-        fits = [fit and kind in self.to.kinds and queue in self.to.queues for _, kind, *_, queue, fit in found]
+        fits = [fit and kind in to.kinds and queue in to.queues for _, kind, *_, queue, fit in found]
         return [row[:5] for row, _ in itertools.takewhile(lambda pair: pair[1], zip(found, fits, strict=True))]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
-from apps.jobs.statements import Claimed, Dead, Group, LogRecord, Progress, Settlement
+from apps.jobs.statements import Claimed, Dead, Group, LogRecord, Progress, Settlement, Written
 from apps.jobs.statements.sqlite.holds import begin_rates, give_back
 from apps.jobs.statements.sqlite.lines import LEFT_IN_LINE, HandingOver, pass_on
 from apps.jobs.statements.sqlite.rollups import Settled, count
@@ -18,11 +18,11 @@ from apps.jobs.statements.sqlite.times import text as _text
 from apps.jobs.states import EXCUSED, Outcome, State
 
 
-def write(connection: Connection, worker: uuid.UUID, group: Group) -> list[Claimed]:
-    """A worker's group commit: all of it in one transaction; returns what could be claimed. No commit waits for the disk, under
+def write(connection: Connection, worker: uuid.UUID, group: Group) -> Written:
+    """A worker's group commit: all of it in one transaction. No commit waits for the disk, under
     WAL with synchronous=NORMAL. After an error the connection must be dropped."""
     own = not connection.in_atomic_block
-    handing = HandingOver(worker, group.hand_over) if group.hand_over else None
+    handing = HandingOver(worker, group.hand_over)
     with connection.cursor() as cursor:
         if own:
             cursor.execute("BEGIN IMMEDIATE")
@@ -35,7 +35,7 @@ def write(connection: Connection, worker: uuid.UUID, group: Group) -> list[Claim
         claimed = claim(connection, worker, group.claims)
         if own:
             cursor.execute("COMMIT")
-    return claimed if handing is None else [*handing.claimed, *claimed]
+    return Written([*handing.claimed, *claimed], handing.let_go)
 
 
 def claim(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> list[Claimed]:
