@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from apps.jobs.api import Job, State, submit, submit_many
+from apps.jobs.api import Attempt, Job, State, submit, submit_many
 from apps.jobs.models import Hold
 from tests import kinds
 from tests.faults.test_limits_under_faults import cut_off
@@ -68,5 +68,6 @@ def test_a_worker_that_is_stopped_leaves_its_lines(bare: Stack, tmp_path: Path) 
     worker.stop()
     bare.worker("two")
     all_ended(seconds=60)
-    assert [job for job in Job.objects.all() if (job.state, job.counted_attempts) != (State.SUCCEEDED, 1)] == []
+    counted = [job.pk for job in Job.objects.all() if (job.state, job.counted_attempts) != (State.SUCCEEDED, 1)]
+    assert list(Attempt.objects.filter(job__in=counted).values_list("job", "number", "outcome", "error", "pid")) == []
     never_together(read(path), "account:", cut_off())

@@ -91,7 +91,7 @@ def test_jobs_of_a_key_run_one_at_a_time_and_in_order_also_over_retries(bare: St
     assert {(part.messages, part.active) for part in parts} == {(0, True)}
     # Who waits in a line is told for whom.
     first, second = (
-        submit(kinds.keyed, {"key": "k", "n": n, "mark": str(mark), "seconds": 2.5}, queue="orders") for n in (0, 1)
+        submit(kinds.keyed, {"key": "k", "n": n, "mark": str(mark), "seconds": 60}, queue="orders") for n in (0, 1)
     )
     wait_until(
         lambda: {*Job.objects.filter(pk__in=[first.pk, second.pk]).values_list("state", flat=True)} == {"running", "queued"}
@@ -106,6 +106,8 @@ def test_jobs_of_a_key_run_one_at_a_time_and_in_order_also_over_retries(bare: St
         return {part.name: (part.holder.node, part.in_hands) for part in found if part.holder}
 
     wait_until(lambda: told() in [{part: (node, 2)} for part, node in active().items()], what="its worker tells what it has")
+    for job in (second, first):
+        cancel(job.pk)
     two.stop()
     wait_until(lambda: set(active().values()) == {"one@test"})
     later = submit(kinds.keyed, {"key": None, "n": 1, "mark": str(mark)}, queue="orders")

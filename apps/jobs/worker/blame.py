@@ -28,7 +28,7 @@ def settle_death(job: Claimed, pid: int, exitcode: int | None, doom: Outcome | N
     ``doom`` says why this worker killed the process itself; ``None`` when it did not.
     """
     if doom is Outcome.INTERRUPTED:
-        reason = "the worker stopped before it was done"
+        reason = "its process was stopped before it was done"
         return Settlement(job.id, job.attempt, State.PENDING, Outcome.INTERRUPTED, pid, delay=0.0, error=reason)
     if doom is Outcome.CANCELLED:
         reason = "cancelled: it did not stop when asked, and its process was killed"

@@ -128,10 +128,11 @@ class Crew:
         what, *rest = packet
         if what == "next":
             pid, ended, begun, at = rest
+            before = self.running.get(pid)
             if ended is not None:
                 self._on_ended(pid, ended)
-            if begun is not None:
-                self._on_begun(pid, begun, at)
+            if begun is not None:  # perhaps after its process was killed for the one before
+                self._on_begun(pid, begun, at, Outcome.INTERRUPTED if before is not None and before.doom else None)
         elif what == "left":
             for id in rest:
                 if job := self.assigned.left(id):
@@ -143,7 +144,7 @@ class Crew:
             id, *fields = rest
             self.ledger.progress(Progress(id, *fields))
 
-    def _on_begun(self, pid: int, id: str, at: float) -> None:
+    def _on_begun(self, pid: int, id: str, at: float, doom: Outcome | None) -> None:
         job = self.assigned.begun(id, pid)
         if job is None:
             return  # handed back meanwhile: what it does is stale, and its end will be fenced off
@@ -152,7 +153,7 @@ class Crew:
         except UnknownKind:
             timeout = None
         now = time.monotonic()
-        self.running[pid] = Running(job, pid, now, now + timeout if timeout else float("inf"), self.events.hostname)
+        self.running[pid] = Running(job, pid, now, now + timeout if timeout else float("inf"), self.events.hostname, doom)
         self.events.started(job, at)
         if job.limited:
             self.ledger.begun(job, at)
