@@ -38,16 +38,16 @@ def job(number: int) -> Claimed:
 
 def test_as_many_processes_drain_as_there_are_jobs_for(pool: Pool) -> None:
     assigned = Assignments(SimpleNamespace(pool=pool))
-    assigned.add([job(1)])
+    assigned.add([[job(1)]])
     assert len(pool.orders) == 1
-    assigned.add([job(2), job(3), job(4)])
+    assigned.add([[job(2)], [job(3)], [job(4)]])
     assert len(pool.orders) == 2
 
 
 def test_a_drain_that_the_pool_forgot_is_ordered_again(pool: Pool) -> None:
     """As when the broker's connection is lost between the order and its acceptance."""
     assigned = Assignments(SimpleNamespace(pool=pool))
-    assigned.add([job(n) for n in range(4)])
+    assigned.add([job(n)] for n in range(4))
     pool.orders[0]["accept_callback"](4711, 0.0)
     assigned.pool_forgot()
     assert assigned.draining == {4711}
@@ -57,13 +57,37 @@ def test_a_drain_that_the_pool_forgot_is_ordered_again(pool: Pool) -> None:
 
 def test_what_is_in_hand_is_neither_in_the_channel_nor_begun(pool: Pool) -> None:
     assigned = Assignments(SimpleNamespace(pool=pool))
-    assigned.add([job(n) for n in range(4)])
+    assigned.add([job(n)] for n in range(4))
     taken = [channel.assignments.receive() for _ in range(2)]  # by pool processes
     assert taken[0] is not None
-    assigned.begun(taken[0][0])
+    assigned.begun(taken[0][0][0], 4711)
     untaken = assigned.take_back()
-    assert {claimed.id for claimed in untaken} == {job(2).id, job(3).id}
+    assert untaken == [(job(2),), (job(3),)]
     assert assigned.in_hand() == {job(1)}
     assigned.add(untaken)
     assert assigned.give_up([job(1)]) == [job(1)]
     assert set(assigned) == {job(2), job(3)}
+
+
+def test_a_line_goes_to_one_process_whole_and_comes_back_whole(pool: Pool) -> None:
+    assigned = Assignments(SimpleNamespace(pool=pool))
+    assigned.add([[job(n) for n in range(3)], [job(3)]])
+    assert len(assigned) == 4
+    assert set(assigned) == {job(n) for n in range(4)}
+    assert assigned.take_back() == [(job(0), job(1), job(2)), (job(3),)]
+    assert not assigned
+
+
+def test_the_rest_of_a_line_is_its_process_s(pool: Pool) -> None:
+    assigned = Assignments(SimpleNamespace(pool=pool))
+    assigned.add([[job(n) for n in range(4)]])
+    channel.assignments.receive()
+    assert assigned.in_hand() == {job(n) for n in range(4)}  # nobody has said that it begins
+    assigned.begun(job(0).id, 4711)
+    assert assigned.in_hand() == set()
+    assigned.begun(job(1).id, 4711)
+    assert assigned.rest(4711) == [job(2), job(3)]
+    assert assigned.left(job(3).id) == job(3)
+    assert assigned.process_gone(4712) == []
+    assert assigned.process_gone(4711) == [job(2)]
+    assert not assigned
