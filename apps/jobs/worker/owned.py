@@ -18,7 +18,8 @@ class Owned:
 
     def compare(self, ids: list[str]) -> None:
         """Jobs that this worker does not know of at two heartbeats in a row go back: the answer to their claim, or the commit
-        that settled them, was lost in a crash or a failover of the database."""
+        that settled them, was lost in a crash or a failover of the database. (These answers may be old, when the event loop was
+        held up; so the ledger settles what has ended before it gives anything back.)"""
         unknown = set(ids) - {job.id for job in self._assigned} - {running.job.id for running in self._running.values()}
         if lost := unknown & self._unknown:
             logger.warning("%d jobs are this worker's by the database, but it does not run them; handed back.", len(lost))

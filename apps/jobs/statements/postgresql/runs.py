@@ -153,8 +153,6 @@ def write(connection: Connection, worker: uuid.UUID, group: Group) -> Written:
     connection must be dropped."""
     given: dict[str, Statement] = {}
     freeing = set(group.limited).difference(group.in_line)
-    if group.disowned:
-        given["disown"], given["pass on"] = _disowning(worker, group.disowned)
     if group.begun:  # before the runs are settled: afterwards they hold nothing any more
         now = time.time()
         given["begin"] = beginning([(id, attempt, max(0.0, now - at)) for id, attempt, at in group.begun])
@@ -166,6 +164,8 @@ def write(connection: Connection, worker: uuid.UUID, group: Group) -> Written:
             given["hand over"] = handing_over(freeing, worker, group.hand_over)
         if freeing:
             given["let go"] = releasing(freeing)
+    if group.disowned:  # after what ended was settled: the answer that named it may be older than its end
+        given["disown"], given["pass on"] = _disowning(worker, group.disowned)
     if group.logs:
         given["log"] = _LOG, columns(group.logs)
     if group.dead:

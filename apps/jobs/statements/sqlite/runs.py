@@ -26,10 +26,10 @@ def write(connection: Connection, worker: uuid.UUID, group: Group) -> Written:
     with connection.cursor() as cursor:
         if own:
             cursor.execute("BEGIN IMMEDIATE")
-        disown(connection, worker, group.disowned)
         begin_rates(cursor, group.begun)
         _progress(cursor, group.progress)  # before the runs are settled: afterwards they are not running any more
         settle(connection, group.settlements, handing)
+        disown(connection, worker, group.disowned)  # only now: the answer that named it may be older than its end
         _log(cursor, group.logs)
         _keep_dead(cursor, group.dead)
         claimed = claim(connection, worker, group.claims)
