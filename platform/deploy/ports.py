@@ -4,8 +4,11 @@ import socket
 import zlib
 from pathlib import Path
 
+from deploy import processes
 from deploy.errors import NoFreePort
 
+#: A killed process may hold its port for so long (seconds): until the last of its threads is gone.
+LINGERING = 2.0
 _SEARCHED = 300
 _SPREAD = 600
 
@@ -31,8 +34,8 @@ def spread(first: int, folder: Path) -> int:
 
 
 def choose(first: int, remembered: int | None = None) -> int:
-    """The remembered port if it is still free, else the first free one from `first` upwards."""
-    if remembered is not None and is_free(remembered):
+    """The remembered port if it is free, or soon will be, else the first free one from `first` upwards."""
+    if remembered is not None and processes.until(lambda: is_free(remembered), LINGERING):
         return remembered
     for port in range(first, first + _SEARCHED):
         if is_free(port):
