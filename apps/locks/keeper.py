@@ -82,7 +82,6 @@ class Keeper:
         """From now on keep its lease."""
         with self.mutex:
             self.holdings.append(holding)
-        if not self._busy.is_set():
             self._busy.set()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="furrow-locks", daemon=True)

@@ -58,9 +58,12 @@ class Vitals(threading.Thread):
         try:
             process = psutil.Process(pid)
             own = _pss(process) if slow else self._own[pid]
-            return {"pid": pid, "since": round(process.create_time(), 1), "rss": process.memory_info().rss, "pss": own}
+            rss = process.memory_info().rss
         except psutil.Error:
             return None  # it has ended
+        if not rss:
+            return None  # it has ended, and is not buried yet
+        return {"pid": pid, "since": round(process.create_time(), 1), "rss": rss, "pss": own}
 
 
 def _pss(process: psutil.Process) -> int | None:
