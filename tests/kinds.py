@@ -442,3 +442,16 @@ def counts_under_a_lock(name: str, mark: str) -> None:
             if current_job.attempt > 1:
                 return
             time.sleep(0.005)
+
+
+@job(retry=QUICK)
+def freezes_in_a_transaction(name: str, mark: str) -> None:
+    """Count a row up; at the first attempt stop itself and its worker before that is committed."""
+    from tests.lock_rows import Row
+
+    with transaction.atomic():
+        Row.objects.filter(pk=name).update(value=F("value") + 1)
+        append(mark, "has written")
+        if current_job.attempt == 1:
+            os.kill(os.getppid(), signal.SIGSTOP)
+            os.kill(os.getpid(), signal.SIGSTOP)

@@ -11,6 +11,7 @@ from apps.jobs.models import Worker, WorkerRequest
 from apps.jobs.models.job import new_id
 from apps.jobs.statements import Answer, Asked, Report
 from tests.rows import HOUR, WORKER
+from tests.stack import wait_until
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("nobody_runs")]
 
@@ -19,6 +20,7 @@ DESCRIPTION = {
     "node": "w@host",
     "host": "host",
     "version": "1",
+    "session": "0123abcd",
     "pid": 1,
     "processes": 2,
     "queues": ["default"],
@@ -71,3 +73,19 @@ def test_a_lost_lease_is_not_renewed(sql: Any, change: dict[str, Any]) -> None:
     before = Worker.objects.filter(pk=worker).values().get()
     assert not sql.renew(connection, worker, 60)
     assert Worker.objects.filter(pk=worker).values().get() == before
+
+
+def test_sessions_are_ended_by_name(sql: Any) -> None:
+    ours, theirs = connection.copy(), connection.copy()
+    try:
+        for link, name in ((ours, "0123abcd"), (theirs, "4567cdef")):
+            sql.name_session(link, name)
+        ended = sql.end_sessions(connection, ["0123abcd", "89abcdef"])
+        assert ended == (1 if connection.vendor == "postgresql" else 0)
+        assert sql.end_sessions(connection, ["89abcdef"]) == 0
+        assert theirs.is_usable()
+        if ended:
+            wait_until(lambda: not ours.is_usable(), what="its session has ended")
+    finally:
+        ours.close()
+        theirs.close()

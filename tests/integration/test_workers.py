@@ -44,7 +44,7 @@ def test_a_worker_tells_of_its_processes_their_memory_and_what_they_run(stack: S
     job = sleeping(tmp_path / "mark")
 
     def told() -> bool:  # an earlier test may just have killed a process: soon it is buried, and there is another one
-        main, *pool = living().vitals.get("processes", [{}])
+        _, *pool = living().vitals.get("processes", [{}])
         children = {process.pid for process in psutil.Process(worker.pid).children()}
         return {process["pid"] for process in pool} == children and any(p.get("job") == str(job.pk) for p in pool)
 

@@ -5,9 +5,9 @@ import socket
 import time
 
 from django.db import connection
-from uuid_utils.compat import uuid4
+from django.db.models.functions import Now
 
-from apps.jobs import statements
+from apps.jobs import sessions, statements
 from apps.jobs.conf import conf
 from apps.jobs.models import Leader
 
@@ -19,7 +19,8 @@ class Leadership:
     """This process's claim to lead. ``term`` guards its writes: a leader that slept through its lease can change nothing."""
 
     def __init__(self) -> None:
-        self.holder = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+        self.session = sessions.new_name()
+        self.holder = f"{socket.gethostname()}:{os.getpid()}:{self.session}"
         self.term: int | None = None
         self._next = 0.0
 
@@ -27,9 +28,16 @@ class Leadership:
         """Take, keep or lack the lease; asks the database three times in its length."""
         now = time.monotonic()
         if now >= self._next:
+            if self.term is None:
+                self._end_sessions_of_the_last()
             self.term = statements.on(connection).lead(connection, ROLE, self.holder, conf().leader_lease)
             self._next = now + conf().leader_lease / RENEWALS
         return self.term is not None
+
+    def _end_sessions_of_the_last(self) -> None:
+        """Frozen in the middle of a transaction it would keep the lease's row locked."""
+        over = Leader.objects.filter(role=ROLE, lease_until__lt=Now()).exclude(holder=self.holder)
+        sessions.end(holder.rpartition(":")[2] for holder in over.values_list("holder", flat=True))
 
     def doubt(self) -> None:
         """Something went wrong: ask again before the next step."""
@@ -41,7 +49,5 @@ class Leadership:
 
     def resign(self) -> None:
         """Let another lead at once."""
-        from django.db.models.functions import Now
-
         Leader.objects.filter(role=ROLE, holder=self.holder).update(lease_until=Now())
         self.term = None

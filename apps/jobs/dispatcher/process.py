@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import Error, ProgrammingError, connection
 from django.utils import timezone
 
+from apps.jobs import sessions
 from apps.jobs.broker import Publisher
 from apps.jobs.conf import conf
 from apps.jobs.dispatcher.admission import Admission
@@ -30,6 +31,8 @@ from apps.locks.wakeup import Waiter
 
 logger = logging.getLogger(__name__)
 
+#: The part of the lease that a statement waits for a lock of others: who waits longer could not renew it in time.
+PATIENCE = 0.3
 #: Seconds between tries while a store is away.
 RETRY = 1.0
 #: A duty that is slow gets one part in so many of the time; but the rescue must not miss half a lease.
@@ -57,8 +60,9 @@ class Dispatcher:
         self._pauses = Pauses()
         reconcile = Reconcile(self._publisher, self._dispatches)
         holds = Holds(self.leadership)
-        self._duties: list[Duty] = [Rescue(), Expire(), reconcile, self._pauses, holds, Strays(), Prune(), Roll(), Sweep()]
-        self._next: dict[int, float] = {}
+        self._rescue = Rescue()
+        self._duties: list[Duty] = [Expire(), reconcile, self._pauses, holds, Strays(), Prune(), Roll(), Sweep()]
+        self._next: dict[Duty, float] = {}
         self._waiter = Waiter()
         self._stopping = threading.Event()
         self._trouble: str | None = None  # not said yet
@@ -74,6 +78,8 @@ class Dispatcher:
     def run(self) -> None:
         """Until stopped. A store that is away is named in the log and waited for."""
         leading: bool | None = None
+        sessions.give_name(self.leadership.session, patience=conf().leader_lease * PATIENCE)
+        connection.close()
         while not self._stopping.is_set():
             try:
                 if (holds := self.leadership.hold()) != leading:
@@ -89,7 +95,7 @@ class Dispatcher:
     def _step(self) -> float:
         """One round; returns how long to wait before the next (seconds, 0: there is more to do)."""
         sent, trouble = 0, ""
-        for work in (self._dispatch_all, self._do_duties):
+        for work in (self._rescue_first, self._dispatch_all, self._do_duties):
             try:
                 sent += work()
             except BrokerError as error:
@@ -123,15 +129,24 @@ class Dispatcher:
         self._unserved.pop(dispatch.queue, None)
         return sent
 
-    def _do_duties(self) -> int:
-        """Those whose time it is. What one of them puts back to pending is dispatched in the next round."""
-        for number, duty in enumerate(self._duties):
-            now = time.monotonic()
-            if now >= self._next.get(number, 0.0):
-                duty.run_once()
-                took = time.monotonic() - now
-                self._next[number] = now + max(duty.interval, min(took * SHARE, conf().worker_lease / 2))
+    def _rescue_first(self) -> int:
+        """Before all else: it frees what the rest may have to wait for, and what it takes back is dispatched at once."""
+        self._do(self._rescue)
         return 0
+
+    def _do_duties(self) -> int:
+        """What one of them puts back to pending is dispatched in the next round."""
+        for duty in self._duties:
+            self._do(duty)
+        return 0
+
+    def _do(self, duty: Duty) -> None:
+        """Do it, if it is time."""
+        now = time.monotonic()
+        if now >= self._next.get(duty, 0.0):
+            duty.run_once()
+            took = time.monotonic() - now
+            self._next[duty] = now + max(duty.interval, min(took * SHARE, conf().worker_lease / 2))
 
     def _seconds_idle(self) -> float:
         """Until the next scheduled job is due, at most a poll interval. While the window is full: a while that grows."""

@@ -7,7 +7,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
-from apps.jobs import locks, statements
+from apps.jobs import locks, sessions, statements
 from apps.jobs.conf import conf
 from apps.jobs.drift import note
 from apps.jobs.errors import FurrowError, UnknownKind
@@ -45,8 +45,10 @@ class Rescue:
         self._last = now
         if now < self._grace_until:
             return 0
-        lost = Worker.objects.filter(stopped_at__isnull=True, lease_until__lt=Now()).update(stopped_at=Now(), lost=True)
-        if lost:
+        over = Worker.objects.filter(stopped_at__isnull=True, lease_until__lt=Now())
+        if names := list(over.values_list("session", flat=True)):
+            sessions.end(names)
+            lost = over.update(stopped_at=Now(), lost=True)
             logger.warning("%d workers did not renew their lease and are taken for dead.", lost)
         return self._take_back()
 

@@ -18,6 +18,8 @@ class Worker(models.Model):
     #: Where it runs, and of which release: Furrow's, Celery's and Python's.
     host = models.CharField(max_length=255, blank=True, default="", db_default="")
     version = models.CharField(max_length=100, blank=True, default="", db_default="")
+    #: The name of its sessions at the database: :mod:`apps.jobs.sessions`.
+    session = models.CharField(max_length=8, blank=True, default="", db_default="")
     #: Told with each heartbeat: the queues it was asked not to consume, its processes (:mod:`apps.jobs.worker.vitals`), how
     #: many messages of each partition it has (``lines``), how many runs have ended here so far, and how many of them not well.
     paused = models.JSONField(default=list, db_default=[])

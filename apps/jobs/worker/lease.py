@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from apps.jobs import statements
+from apps.jobs import sessions, statements
 from apps.jobs.conf import conf
 from apps.jobs.models.job import new_id
 from apps.jobs.statements import Report
@@ -29,6 +29,8 @@ class Lease:
     def __init__(self, node: str, describe: Callable[[], dict[str, Any]], report: Callable[[], Report] = Report) -> None:
         self.node = node
         self.worker: uuid.UUID = new_id()
+        #: Stays the same in a new life: it is the process's.
+        self.session = sessions.new_name()
         self._describe = describe
         self._report = report
         self._registered = False
@@ -61,7 +63,7 @@ class Lease:
             logger.error("%s lost its lease; what it ran belongs to others now.", self.node)
             self._registered, self.worker, self.lost = False, new_id(), self.lost + 1
         if not self._registered:
-            description = {"node": self.node, "pid": os.getpid(), **self._describe()}
+            description = {"node": self.node, "pid": os.getpid(), "session": self.session, **self._describe()}
             sql.register_worker(connection, self.worker, length, description, report)
             self._registered = True
         self._ends = asked + length

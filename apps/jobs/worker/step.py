@@ -16,6 +16,7 @@ from celery.worker import state as celery_state
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
+from apps.jobs import sessions
 from apps.jobs.conf import conf
 from apps.jobs.kinds import all_kinds
 from apps.jobs.statements import Report
@@ -58,6 +59,7 @@ class JobWorker(bootsteps.StartStopStep):
         connections.close_all()
         self._mail: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
         lease = Lease(worker.hostname, lambda: self._describe(worker), self._report)
+        sessions.give_name(lease.session)
         self.ledger = Ledger(lease, self.post)
         self.events = Events(worker.hostname)
         self.crew = Crew(worker, self.ledger, self.events)

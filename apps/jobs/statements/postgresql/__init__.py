@@ -18,6 +18,7 @@ from apps.jobs.statements.postgresql.link import prepare
 from apps.jobs.statements.postgresql.partitions import partition_keys, unended, workers_of
 from apps.jobs.statements.postgresql.rollups import count_cancelled, roll
 from apps.jobs.statements.postgresql.runs import claim, disown, settle, unknown, write
+from apps.jobs.statements.postgresql.sessions import end_sessions, name_session
 from apps.jobs.statements.postgresql.submit import forget_keys, insert_jobs, insert_unique, keepers, replace
 from apps.jobs.statements.postgresql.turns import take_turns, tenants
 from apps.jobs.statements.postgresql.workers import answer, asked, owned, register_worker, renew, stop_requests, stop_worker
@@ -30,6 +31,7 @@ __all__ = [
     "count_cancelled",
     "disown",
     "due",
+    "end_sessions",
     "forget_keys",
     "heads",
     "insert_jobs",
@@ -38,6 +40,7 @@ __all__ = [
     "lead",
     "leads",
     "mark_queued",
+    "name_session",
     "owned",
     "park",
     "partition_keys",

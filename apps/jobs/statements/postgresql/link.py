@@ -11,12 +11,14 @@ from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 Statement = tuple[str, Sequence[Any]]
 
 
-def prepare(connection: Connection) -> None:
+def prepare(connection: Connection, patience: float) -> None:
     """Pin the plans of a connection that only looks rows up by key: on a table that grew since its last ANALYZE the planner
-    prefers a hash join over a sequential scan, and a prepared statement keeps that plan."""
+    prefers a hash join over a sequential scan, and a prepared statement keeps that plan. ``patience``: seconds after which a
+    statement gives up on a lock."""
     connection.connection.prepare_threshold = 5  # Django turns prepared statements off
     with connection.cursor() as cursor:
         cursor.execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off")
+        cursor.execute(f"SET lock_timeout = {int(patience * 1000)}")
 
 
 def in_one_go(

@@ -23,6 +23,7 @@ from apps.jobs.statements.sqlite.link import prepare
 from apps.jobs.statements.sqlite.partitions import partition_keys, unended, workers_of
 from apps.jobs.statements.sqlite.rollups import count_cancelled, roll
 from apps.jobs.statements.sqlite.runs import claim, disown, settle, unknown, write
+from apps.jobs.statements.sqlite.sessions import end_sessions, name_session
 from apps.jobs.statements.sqlite.submit import forget_keys, insert_jobs, insert_unique, keepers, replace
 from apps.jobs.statements.sqlite.turns import take_turns, tenants
 from apps.jobs.statements.sqlite.workers import answer, asked, owned, register_worker, renew, stop_requests, stop_worker
@@ -35,6 +36,7 @@ __all__ = [
     "count_cancelled",
     "disown",
     "due",
+    "end_sessions",
     "forget_keys",
     "heads",
     "insert_jobs",
@@ -43,6 +45,7 @@ __all__ = [
     "lead",
     "leads",
     "mark_queued",
+    "name_session",
     "owned",
     "park",
     "partition_keys",

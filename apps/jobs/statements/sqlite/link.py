@@ -3,5 +3,5 @@
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 
-def prepare(connection: Connection) -> None:
+def prepare(connection: Connection, patience: float) -> None:
     """Nothing to prepare."""

@@ -47,15 +47,16 @@ def stop_requests(connection: Connection, worker: uuid.UUID) -> list[str]:
 def register_worker(
     connection: Connection, worker: uuid.UUID, lease: float, description: dict[str, Any], report: Report = _NOTHING
 ) -> None:
-    """Insert the row of a worker's new life: node, host, pid, version, processes, queues, kinds."""
+    """Insert the row of a worker's new life: node, host, pid, version, session, processes, queues, kinds."""
     given = description
     with connection.cursor() as cursor:
         cursor.execute(
-            """INSERT INTO jobs_worker (id, node, host, pid, version, processes, queues, kinds, vitals, paused, ended, failed,
-                                        lease_until, lost)
-               VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 0)""",
+            """INSERT INTO jobs_worker (id, node, host, pid, version, session, processes, queues, kinds, vitals, paused, ended,
+                                        failed, lease_until, lost)
+               VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 0)""",
             (
-                *(worker.hex, given["node"], given["host"], given["pid"], given["version"], given["processes"]),
+                *(worker.hex, given["node"], given["host"], given["pid"], given["version"], given["session"]),
+                given["processes"],
                 *(json.dumps(given["queues"]), json.dumps(given["kinds"]), *report, _text(time.time() + lease)),
             ),
         )

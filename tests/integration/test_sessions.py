@@ -1,0 +1,48 @@
+"""Names of database sessions, and who may end them; what they are good for is in tests/faults/test_processes_freeze.py."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.db import connection
+
+from apps.jobs import sessions, statements
+
+pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no sessions")
+
+
+@pytest.fixture
+def weak_role(live_db: None) -> Iterator[str]:
+    """A role that may end nobody's sessions."""
+    with connection.cursor() as cursor:
+        cursor.execute("DROP ROLE IF EXISTS weak; CREATE ROLE weak")
+    yield "weak"
+    with connection.cursor() as cursor:
+        cursor.execute("RESET ROLE; DROP ROLE weak")
+
+
+@pytest.mark.usefixtures("live_db")
+@pytest.mark.parametrize("given", ["", "celery", "x" * 63])
+def test_the_name_is_appended_to_what_the_session_is_called(given: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('application_name', %s, false)", [given])
+        statements.on(connection).name_session(connection, "0123abcd", 1.5)
+        cursor.execute("SELECT current_setting('application_name'), current_setting('lock_timeout')")
+        name, patience = cursor.fetchone()
+    connection.close()
+    assert name == f"{given[:47]} furrow-0123abcd".strip()
+    assert patience == "1500ms"
+
+
+def test_a_role_that_may_not_end_them_is_told_what_it_lacks(weak_role: str, caplog: pytest.LogCaptureFixture) -> None:
+    other = connection.copy()
+    try:
+        statements.on(other).name_session(other, "0123abcd")
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET ROLE {weak_role}")
+        sessions.end(["0123abcd"])
+        assert "GRANT pg_signal_backend" in caplog.text
+        assert other.is_usable()
+        sessions.end(["0123abcd"])  # on a connection of its own role again
+        assert "1 sessions of a dead process were ended" in caplog.text
+    finally:
+        other.close()
