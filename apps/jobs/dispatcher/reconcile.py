@@ -50,15 +50,17 @@ class Reconcile:
         held = stale.filter(queued_at__lt=now - dt.timedelta(seconds=SETTLED)).count()
         if not held:
             return 0, 0
-        # Messages in the queue, and those that living workers have in their lines or may have in their buffers.
+        # Messages in the queue, and those that living workers have in their lines. Of those in their buffers they do not say the
+        # queue: they only lessen the count of drift, which people are shown.
         in_queue = self._publisher.depth(queue) + self._in_lines(queue)
-        age = SETTLED if in_queue == 0 and not self._consumed(queue) else conf().resend_after
+        age = SETTLED if in_queue == 0 and not self._consumers(queue) else conf().resend_after
         if in_queue >= held:
             return 0, 0
         back = stale.filter(queued_at__lt=now - dt.timedelta(seconds=age)).update(state=State.PENDING, queued_at=None)
         if back:
             logger.warning("%d queued jobs of %s had no message any more; they are sent again.", back, queue)
-        return held - in_queue, back
+        in_buffers = sum(worker.vitals.get("waiting", 0) for worker in self._consumers(queue))
+        return max(back, held - in_queue - in_buffers), back
 
     def _in_lines(self, queue: str) -> int:
         """Messages that workers told they have of a queue with partitions, where a job waits for those before it."""
@@ -69,6 +71,5 @@ class Reconcile:
         running = Job.objects.filter(queue=queue, state=State.RUNNING).count()
         return max(0, sum(in_lines(worker, parted.parts) for worker in living) - running)
 
-    def _consumed(self, queue: str) -> bool:
-        living = Worker.objects.filter(stopped_at__isnull=True).values_list("queues", flat=True)
-        return any(queue in queues for queues in living)
+    def _consumers(self, queue: str) -> list[Worker]:
+        return [worker for worker in Worker.objects.filter(stopped_at__isnull=True) if queue in worker.queues]

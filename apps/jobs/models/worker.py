@@ -21,7 +21,8 @@ class Worker(models.Model):
     #: The name of its sessions at the database: :mod:`apps.jobs.sessions`.
     session = models.CharField(max_length=8, blank=True, default="", db_default="")
     #: Told with each heartbeat: the queues it was asked not to consume, its processes (:mod:`apps.jobs.worker.vitals`), how
-    #: many messages of each partition it has (``lines``), how many runs have ended here so far, and how many of them not well.
+    #: many messages wait there for a process (``waiting``) and of each partition (``lines``), how many runs have ended here so
+    #: far, and how many of them not well.
     paused = models.JSONField(default=list, db_default=[])
     vitals = models.JSONField(default=dict, db_default={})
     ended = models.BigIntegerField(default=0, db_default=0)

@@ -134,9 +134,9 @@ class Intake:
             _return(self._buffer.pop())
 
     @property
-    def waiting(self) -> bool:
-        """Messages wait for room."""
-        return bool(self._buffer)
+    def waiting(self) -> int:
+        """Messages that wait for room."""
+        return len(self._buffer)
 
     @property
     def claiming(self) -> bool:

@@ -136,9 +136,9 @@ class JobWorker(bootsteps.StartStopStep):
         }
 
     def _report(self) -> Report:
-        vitals, crew = self.vitals.latest, self.crew
+        crew, vitals = self.crew, {**self.vitals.latest, "waiting": self.intake.waiting}
         if conf().partitioned:
-            vitals = {**vitals, "lines": self.partitions.standing()}
+            vitals["lines"] = self.partitions.standing()
         return Report(json.dumps(vitals), json.dumps(sorted(crew.paused)), crew.ended, crew.failed)
 
     def _runs(self) -> dict[int, tuple[str, str, float]]:
