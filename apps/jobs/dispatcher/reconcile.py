@@ -50,8 +50,8 @@ class Reconcile:
         held = stale.filter(queued_at__lt=now - dt.timedelta(seconds=SETTLED)).count()
         if not held:
             return 0, 0
-        # Messages in the queue, and those that living workers have in their lines. Of those in their buffers they do not say the
-        # queue: they only lessen the count of drift, which people are shown.
+        # Messages in the queue, and those that living workers have in their lines. Of those in their buffers they do not say
+        # the queue: they only lessen the count of drift, which people are shown.
         in_queue = self._publisher.depth(queue) + self._in_lines(queue)
         age = SETTLED if in_queue == 0 and not self._consumers(queue) else conf().resend_after
         if in_queue >= held:

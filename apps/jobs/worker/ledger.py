@@ -188,7 +188,10 @@ class Ledger(threading.Thread):
     def _write(self, batch: Batch) -> None:
         connection = self._link.open()
         if self._renews():
+            lost = self.lease.lost
             self.lease.renew(connection)
+            if self.lease.lost != lost:
+                self.limited = Limited()
             self._call_soon(self.on_owned, statements.on(connection).owned(connection, self.lease.worker))
         if self._looks():
             self._look_at = time.monotonic() + LOOK
@@ -213,7 +216,7 @@ class Ledger(threading.Thread):
         )
         written = sql.write(connection, self.lease.worker, group)
         won = {claimed.id: claimed for claimed in written.claimed}
-        self.limited.settled(limited)
+        self.limited.settled([*limited, *batch.disowned])
         self.limited.claimed(won.values())
         handed = [won.pop(id) for id in [id for id, claimed in won.items() if claimed.line]]
         if group.hand_over:
