@@ -19,7 +19,7 @@ PYTHON = sys.executable
 CELERY = [PYTHON, "-m", "celery", "-A", "config"]
 
 
-def wait_until(condition: Callable[[], object], *, seconds: float = 30, what: str = "") -> None:
+def wait_until(condition: Callable[[], object], *, seconds: float = 60, what: str = "") -> None:
     """Poll until the condition holds.
 
     Raises:
@@ -31,7 +31,7 @@ def wait_until(condition: Callable[[], object], *, seconds: float = 30, what: st
         time.sleep(0.02)
 
 
-def all_ended(seconds: float = 60) -> None:
+def all_ended(seconds: float = 120) -> None:
     """Wait until no job is left that has not ended.
 
     Raises:
@@ -119,7 +119,7 @@ class Stack:
         options = ["-c", str(processes), "-n", f"{name}@test", "--without-gossip", "--without-mingle", "-l", "info"]
         process = self.start(name, [*CELERY, "worker", *options], **extra)
         if ready:
-            wait_until(lambda: f"{name}@test ready" in process.text, seconds=60, what=f"{name} ready; log: {process.log}")
+            wait_until(lambda: f"{name}@test ready" in process.text, what=f"{name} ready; log: {process.log}")
         return process
 
     def web(self) -> Process:

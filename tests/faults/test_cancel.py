@@ -24,7 +24,7 @@ def test_a_running_job_stops(stack: Stack, tmp_path: Path, how: str, error: str)
     job = submit(kinds.stubborn, {"seconds": 100, "how": how, "mark": str(mark)})
     wait_until(lambda: mark.exists() and Job.objects.get(pk=job.pk).state == State.RUNNING)
     assert cancel(job.pk)
-    wait_until(lambda: Job.objects.get(pk=job.pk).state in FINAL, seconds=30)
+    wait_until(lambda: Job.objects.get(pk=job.pk).state in FINAL)
     ended = Job.objects.get(pk=job.pk)
     assert (ended.state, ended.attempts.get().outcome) == (State.CANCELLED, "cancelled")
     assert error in ended.error
@@ -63,7 +63,7 @@ def test_a_cancellation_survives_its_worker(bare: Stack, tmp_path: Path, end: st
         assert cancel(job.pk)
         assert worker.stop() == 0
     bare.worker("second")
-    wait_until(lambda: Job.objects.get(pk=job.pk).state in FINAL, seconds=60)
+    wait_until(lambda: Job.objects.get(pk=job.pk).state in FINAL)
     assert Job.objects.get(pk=job.pk).state == State.CANCELLED
     assert submit_and_wait() == 2
     assert len(mark.read_text().splitlines()) == 1, "it began again"
@@ -83,4 +83,4 @@ def test_flowers_terminate_cancels_the_job(stack: Stack, tmp_path: Path) -> None
     job = submit(kinds.stubborn, {"seconds": 100, "how": "checks", "mark": str(mark)})
     wait_until(lambda: mark.exists() and Job.objects.get(pk=job.pk).state == State.RUNNING)
     app.control.revoke(str(job.pk), terminate=True)
-    wait_until(lambda: Job.objects.get(pk=job.pk).state == State.CANCELLED, seconds=20)
+    wait_until(lambda: Job.objects.get(pk=job.pk).state == State.CANCELLED)

@@ -26,7 +26,7 @@ def test_a_flood_of_logs_and_progress_is_bounded_and_others_go_on(bare: Stack) -
     worker = bare.worker(processes=2)
     before = memory(worker)
     flood = submit(kinds.floods, {"lines": 60_000, "width": 20_000, "for_seconds": 3.0})
-    wait_until(lambda: LogLine.objects.filter(job=flood.pk).exists(), seconds=60)
+    wait_until(lambda: LogLine.objects.filter(job=flood.pk).exists())
     others = submit_many(kinds.add, [{"a": n} for n in range(300)])
     done = Job.objects.filter(pk__in=others, state=State.SUCCEEDED)
     wait_until(lambda: done.count() == 300, seconds=120, what="the others ended")
@@ -54,7 +54,7 @@ def test_while_the_database_hangs_a_flood_does_not_fill_memory(bare: Stack) -> N
     services.postgres.freeze()
     try:
         sizes = [memory(worker)]
-        wait_until(lambda: sizes.append(memory(worker)) or (len(sizes) > 50 and sizes[-1] == sizes[-40]), seconds=60)
+        wait_until(lambda: sizes.append(memory(worker)) or (len(sizes) > 50 and sizes[-1] == sizes[-40]))
         assert sizes[-1] - before < MEMORY
     finally:
         services.postgres.thaw()

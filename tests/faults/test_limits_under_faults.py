@@ -33,7 +33,7 @@ def test_kills_and_an_empty_redis_while_keys_are_held(bare: Stack, tmp_path: Pat
     ]
 
     def done(number: int) -> None:
-        wait_until(lambda: Job.objects.filter(state=State.SUCCEEDED).count() >= number, seconds=60, what=f"{number} ended")
+        wait_until(lambda: Job.objects.filter(state=State.SUCCEEDED).count() >= number, what=f"{number} ended")
 
     done(20)
     worker.kill()
@@ -43,7 +43,7 @@ def test_kills_and_an_empty_redis_while_keys_are_held(bare: Stack, tmp_path: Pat
     first.kill()
     done(100)
     bare.processes[3].children()[0].kill()
-    all_ended(seconds=120)
+    all_ended()
     assert Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == len(ids)
     history, died = read(path), cut_off()
     never_together(history, "account:", died)

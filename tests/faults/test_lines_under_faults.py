@@ -30,12 +30,12 @@ def test_pool_processes_and_a_worker_are_killed_in_the_middle_of_lines(bare: Sta
     worker = bare.worker("one")
     ids = submit_many(kinds.locked, [{"account": n % 2, "path": path, "seconds": 0.005} for n in range(800)])
     for number in (100, 200, 300):
-        wait_until(lambda enough=number: succeeded() >= enough, seconds=60, what=f"{number} ended")
+        wait_until(lambda enough=number: succeeded() >= enough, what=f"{number} ended")
         worker.children()[0].kill()
-    wait_until(lambda: succeeded() >= 400, seconds=60, what="400 ended")
+    wait_until(lambda: succeeded() >= 400, what="400 ended")
     worker.kill()
     bare.worker("two")
-    all_ended(seconds=120)
+    all_ended()
     assert Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == len(ids)
     assert handed_over() > 100
     never_together(read(path), "account:", cut_off())
@@ -51,7 +51,7 @@ def test_the_rest_of_a_line_that_takes_longer_than_thought_goes_back(bare: Stack
     wait_until(lambda: succeeded() >= 50, what="it knows how long they take")
     slow = submit(kinds.locked, {"account": 1, "path": path, "seconds": 2.0}, priority=1)
     submit_many(kinds.locked, [{"account": 1, "path": path, "seconds": 0.001} for _ in range(50)])
-    all_ended(seconds=60)
+    all_ended()
     assert set(Job.objects.values_list("state", flat=True)) == {State.SUCCEEDED}
     assert Job.objects.get(pk=slow.pk).attempt == 1
     never_together(read(path), "account:", cut_off())
@@ -64,10 +64,10 @@ def test_a_worker_that_is_stopped_leaves_its_lines(bare: Stack, tmp_path: Path) 
     bare.dispatcher()
     worker = bare.worker("one")
     submit_many(kinds.locked, [{"account": n % 2, "path": path, "seconds": 0.01} for n in range(300)])
-    wait_until(lambda: succeeded() >= 60, seconds=60, what="60 ended")
+    wait_until(lambda: succeeded() >= 60, what="60 ended")
     worker.stop()
     bare.worker("two")
-    all_ended(seconds=60)
+    all_ended()
     counted = [job.pk for job in Job.objects.all() if (job.state, job.counted_attempts) != (State.SUCCEEDED, 1)]
     assert list(Attempt.objects.filter(job__in=counted).values_list("job", "number", "outcome", "error", "pid")) == []
     never_together(read(path), "account:", cut_off())

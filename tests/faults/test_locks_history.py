@@ -69,7 +69,7 @@ class Clients:
             self.living[victim].send_signal(signal.SIGCONT)
         self.frozen.add(victim)
         since = said[-1]["at"]
-        wait_until(lambda: self.last(name)["at"] > since + 1.2 * LEASE, seconds=60, what=f"others go on without {victim}")
+        wait_until(lambda: self.last(name)["at"] > since + 1.2 * LEASE, what=f"others go on without {victim}")
         self.living[victim].send_signal(signal.SIGCONT)
 
     def events(self) -> list[Event]:
@@ -83,7 +83,7 @@ class Clients:
     def goes_on(self, times: int = 10) -> None:
         """Wait until so many more were held."""
         before = self.held()
-        wait_until(lambda: self.held() >= before + times, seconds=60, what="clients go on")
+        wait_until(lambda: self.held() >= before + times, what="clients go on")
 
     def last(self, name: str) -> Event:
         """The last note of somebody who holds this."""
@@ -148,7 +148,7 @@ def frozen_redis(redis: Redis, clients: Clients) -> None:
     """Freeze Redis until a client has lost what it held."""
     before = sum(e["what"] == "stopped" for e in clients.events())
     redis.freeze()
-    wait_until(lambda: sum(e["what"] == "stopped" for e in clients.events()) > before, seconds=60, what="somebody lost a lock")
+    wait_until(lambda: sum(e["what"] == "stopped" for e in clients.events()) > before, what="somebody lost a lock")
     redis.thaw()
 
 
@@ -195,7 +195,7 @@ def test_a_lease_that_nobody_renews_is_found_out(own_redis: Redis, tmp_path: Pat
     clients = Clients(tmp_path, own_redis, "unrenewed")
     clients.start(3)
     try:
-        wait_until(lambda: violations(clients), seconds=60, what="the mistake is found")
+        wait_until(lambda: violations(clients), what="the mistake is found")
     finally:
         clients.stop()
     assert any("held at once" in text for text in violations(clients))

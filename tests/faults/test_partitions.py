@@ -51,7 +51,7 @@ def test_the_order_of_each_key_is_kept_whatever_is_killed_or_frozen(bare: Stack,
         os.killpg(frozen.popen.pid, signal.SIGSTOP)
         wait_until(lambda: Worker.objects.filter(node=node, lost=True).exists())
         os.killpg(frozen.popen.pid, signal.SIGCONT)
-    all_ended(seconds=90)
+    all_ended()
     assert Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == len(ids)
     wait_until(lambda: Worker.objects.get(pk=life.pk).lost, what="the killed worker is lost, also if it ran nothing just then")
     # What a frozen process still does when it wakes is stale: the database has taken its jobs from it.

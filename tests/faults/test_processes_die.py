@@ -128,7 +128,7 @@ def test_a_killed_dispatcher_is_followed_by_the_one_that_stands_by(bare: Stack) 
     bare.worker()
     submit_many(kinds.add, [{"a": n} for n in range(500)])
     leader.kill()
-    wait_until(lambda: "leads" in standby.text, seconds=20)
+    wait_until(lambda: "leads" in standby.text)
     later = submit(kinds.add, {"a": 1})
     all_ended()
     assert Job.objects.filter(state=State.SUCCEEDED, attempt=1).count() == 501
@@ -149,7 +149,7 @@ def test_a_process_dies_between_two_jobs_with_the_next_one_in_its_hand(bare: Sta
     once = tmp_path / "once"
     bare.worker(processes=1, FURROW_MODULES="tasks,tests.kinds,tests.dies_in_hand", FURROW_TEST_ONCE=str(once))
     ids = submit_many(kinds.noop, [{"n": n} for n in range(200)])
-    all_ended(seconds=60)
+    all_ended()
     assert once.exists()
     assert Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == 200
     assert Attempt.objects.filter(outcome="crashed").count() == 1
@@ -166,7 +166,7 @@ def test_sigkill_of_a_process_that_holds_a_job_it_has_not_begun(bare: Stack) -> 
         wait_until(lambda threshold=threshold: Job.objects.filter(state=State.SUCCEEDED).count() >= threshold)
         for process in worker.children():
             process.kill()
-    all_ended(seconds=90)
+    all_ended()
     assert Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == 4000
     counts = Counter(Attempt.objects.values_list("outcome", flat=True))
     assert counts["succeeded"] == 4000

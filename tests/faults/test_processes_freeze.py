@@ -32,7 +32,7 @@ def test_a_frozen_worker_is_fenced_off(bare: Stack, tmp_path: Path) -> None:
     wait_until(lambda: Job.objects.get(pk=job.pk).state == State.RUNNING and mark.exists())
     frozen.send(signal.SIGSTOP)  # the pool process goes on, and ends its run
     bare.worker("other")
-    wait_until(lambda: Job.objects.get(pk=job.pk).state == State.SUCCEEDED, seconds=60)
+    wait_until(lambda: Job.objects.get(pk=job.pk).state == State.SUCCEEDED)
     other = Job.objects.get(pk=job.pk)
     frozen.send(signal.SIGCONT)
     wait_until(lambda: "lost its lease" in frozen.text)
@@ -51,7 +51,7 @@ def test_a_frozen_leader_that_wakes_up_stands_by(bare: Stack) -> None:
     term = Leader.objects.get(role="dispatcher").term
     first.send(signal.SIGSTOP)
     second = bare.dispatcher("two")
-    wait_until(lambda: "leads" in second.text, seconds=20)
+    wait_until(lambda: "leads" in second.text)
     assert Leader.objects.get(role="dispatcher").term == term + 1
     bare.worker()
     ids = submit_many(kinds.add, [{"a": n} for n in range(200)])

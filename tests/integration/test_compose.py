@@ -193,7 +193,7 @@ def test_the_commands_and_health_checks_work(process: Processes) -> None:
         assert not process.is_healthy(name), name
         process.start(name)
     for name in ("web", "dispatcher", "worker", "flower"):
-        wait_until(lambda name=name: process.is_healthy(name), seconds=60, what=f"{name} is healthy")
+        wait_until(lambda name=name: process.is_healthy(name), what=f"{name} is healthy")
 
     process.stack.stop()
     for name in ("web", "dispatcher", "worker", "flower"):

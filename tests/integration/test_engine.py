@@ -178,7 +178,7 @@ def test_rolled_back_submit_leaves_no_job(stack: Stack) -> None:
 
 def test_submit_many_runs_them_all_once(stack: Stack) -> None:
     ids = submit_many(kinds.add, ({"a": n, "b": 0} for n in range(1000)), batch=uuid.uuid4())
-    wait_until(lambda: Job.objects.filter(state=State.SUCCEEDED).count() == 1000, seconds=60)
+    wait_until(lambda: Job.objects.filter(state=State.SUCCEEDED).count() == 1000)
     results = dict(Job.objects.values_list("pk", "result"))
     assert [results[id] for id in ids] == list(range(1000))
     assert set(Job.objects.values_list("attempt", flat=True)) == {1}

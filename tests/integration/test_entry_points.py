@@ -210,16 +210,16 @@ def test_pytest_as_a_module_and_as_a_script() -> None:
 # --- stores that are away when a process starts -------------------------------------------------------------------------------
 
 
-def said(process: Process, *texts: str, seconds: float = 30) -> None:
+def said(process: Process, *texts: str) -> None:
     """Wait until the process has said all of this."""
     for text in texts:
-        wait_until(lambda text=text: text in process.text, seconds=seconds, what=f"{text!r} in {process.log}")  # type: ignore[misc]
+        wait_until(lambda text=text: text in process.text, what=f"{text!r} in {process.log}")  # type: ignore[misc]
     assert process.popen.poll() is None, process.text[-2000:]
 
 
 def ended(job: Job) -> None:
     """Wait until the job has succeeded."""
-    wait_until(lambda: Job.objects.get(pk=job.pk).state == State.SUCCEEDED, seconds=60, what="the job succeeded")
+    wait_until(lambda: Job.objects.get(pk=job.pk).state == State.SUCCEEDED, what="the job succeeded")
 
 
 def test_started_without_rabbitmq_they_say_so_and_come_up_when_it_does(bare: Stack) -> None:
@@ -230,8 +230,8 @@ def test_started_without_rabbitmq_they_say_so_and_come_up_when_it_does(bare: Sta
     said(worker, "Cannot connect to amqp://")
     assert services.broker.password not in dispatcher.text + worker.text
     services.broker.start()
-    said(dispatcher, "RabbitMQ is back", seconds=60)
-    said(worker, "worker@test ready", seconds=60)
+    said(dispatcher, "RabbitMQ is back")
+    said(worker, "worker@test ready")
     ended(job)
 
 

@@ -18,7 +18,7 @@ def test_short_jobs_do_not_wait_behind_a_long_one_while_another_worker_is_free(b
     long = submit(kinds.sleeps, {"seconds": 170})
     wait_until(lambda: Job.objects.get(pk=long.pk).state == State.RUNNING)
     short = submit_many(kinds.noop, [{"n": n} for n in range(300)])
-    wait_until(lambda: Job.objects.filter(pk__in=short, state=State.SUCCEEDED).count() == 300, seconds=60)
+    wait_until(lambda: Job.objects.filter(pk__in=short, state=State.SUCCEEDED).count() == 300)
     assert Job.objects.get(pk=long.pk).state == State.RUNNING
 
 
@@ -40,7 +40,7 @@ def test_jobs_claimed_ahead_of_one_that_turns_out_long_go_to_another_process(bar
     submit_many(kinds.sleeps, [{"seconds": 0} for _ in range(200)])
     wait_until(lambda: Job.objects.filter(state=State.SUCCEEDED).count() == 200)
     ids = submit_many(kinds.sleeps, [{"seconds": 170 if n == 5 else 0} for n in range(300)])
-    wait_until(lambda: Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == 299, seconds=60)
+    wait_until(lambda: Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == 299)
     assert Job.objects.get(pk=ids[5]).state == State.RUNNING
 
 
@@ -50,7 +50,7 @@ def test_a_worker_that_joins_gets_its_share_of_what_the_first_has_not_begun(bare
     ids = submit_many(kinds.sleeps, [{"seconds": 0.05} for _ in range(300)])
     wait_until(lambda: Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() >= 20)
     bare.worker("two", processes=1)
-    wait_until(lambda: Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == 300, seconds=60)
+    wait_until(lambda: Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == 300)
     shares = Counter(Job.objects.filter(pk__in=ids).values_list("worker", flat=True))
     assert len(shares) == 2
     assert min(shares.values()) >= 30

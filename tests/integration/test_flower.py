@@ -37,7 +37,7 @@ def door(stack: Stack, settings: object) -> Iterator[Stack]:
         except OSError:
             return False
 
-    wait_until(answers, seconds=60, what="Flower answers")
+    wait_until(answers, what="Flower answers")
     yield stack
     User.objects.filter(username="somebody").delete()
 

@@ -64,7 +64,7 @@ def test_jobs_of_a_key_run_one_at_a_time_and_in_order_also_over_retries(bare: St
         for n in range(600)
     ]
     submit_many(kinds.keyed, rows, queue="orders")
-    all_ended(seconds=90)
+    all_ended()
     of_keys = read(mark)
     assert len(of_keys) == 20
     for key, events in of_keys.items():
@@ -125,7 +125,7 @@ def test_a_job_with_limits_that_another_program_inserted_stands_in_no_line(bare:
     for n, fails_until in ((0, 2), (1, 0), (2, 0)):
         given = {"key": "k", "n": n, "path": mark, "fails_until": fails_until}
         Job.objects.create(kind="kinds.keyed_and_locked", queue="orders", arguments=given)
-    all_ended(seconds=60)
+    all_ended()
     assert set(Job.objects.values_list("state", flat=True)) == {"succeeded"}
     history.never_together(events := history.read(mark), "key:")
     assert len(events) == 2 * 4

@@ -152,7 +152,7 @@ def test_the_sums_are_what_happened_though_a_worker_is_killed(bare: Stack) -> No
     wait_until(lambda: Job.objects.filter(kind="kinds.sleeps", state=State.RUNNING).exists(), what="a long one runs")
     killed.kill()
     bare.worker("heir", FURROW_WORKER_LEASE="3")
-    all_ended(seconds=90)
+    all_ended()
     told, happened = counts(), Counter(Attempt.objects.values_list("outcome", flat=True))
     assert sum(told.values()) - told[WAIT] == Attempt.objects.count()
     assert told["succeeded"] == happened[Outcome.SUCCEEDED] == 1504

@@ -20,10 +20,10 @@ def living(node: str = "worker@test") -> Worker:
     return Worker.objects.filter(node=node, stopped_at__isnull=True).latest("started_at")
 
 
-def answered(request: WorkerRequest | None, *, seconds: float = 30) -> WorkerRequest:
+def answered(request: WorkerRequest | None) -> WorkerRequest:
     """The request, once the worker has said something."""
     assert request is not None
-    wait_until(lambda: WorkerRequest.objects.get(pk=request.pk).answered_at, seconds=seconds, what=f"{request} is answered")
+    wait_until(lambda: WorkerRequest.objects.get(pk=request.pk).answered_at, what=f"{request} is answered")
     return WorkerRequest.objects.get(pk=request.pk)
 
 
