@@ -28,12 +28,15 @@ logger = logging.getLogger(__name__)
 
 #: Topic, because Celery's delayed delivery for quorum queues wants it.
 EXCHANGE = Exchange("furrow", type="topic", durable=True)
-#: Seconds without any answer after which a connection is given up.
-TIMEOUT = 10.0
+#: Seconds without any answer after which a connection is given up: less than half of a lease, so that the dispatcher leads and
+#: rescues also while RabbitMQ hangs.
+TIMEOUT = 5.0
+#: Seconds after a failure in which no new connection is tried: what else the dispatcher does in that round need not wait.
+QUIET = 0.5
 #: Seconds between two looks whether all partitions of a queue are there.
 LOOK = 30.0
 #: So many times in a row without an answer to a declaration, and a queue is taken to be stuck.
-STUCK_AFTER = 2
+STUCK_AFTER = 4
 
 
 def explain_url(url: str) -> str:
@@ -88,6 +91,7 @@ class Publisher:
             },
         )
         self._channel: Any = None
+        self._failed: tuple[float, str] = 0.0, ""  # when (monotonic seconds), and what it was
         self._declared: set[str] = set()
         self._rings: dict[str, float] = {}  # of queues with partitions: when to look at it again
         self._sent = 0
@@ -176,8 +180,7 @@ class Publisher:
         headers = {name: value for name, value in known.pop("application_headers", {}).items() if not name.startswith("x-")}
         message = amqp.Message(body, **known, application_headers=headers) if headers else amqp.Message(body, **known)
         try:
-            channel = self._connection.channel()
-            channel.confirm_select()
+            channel = self._connect()
             returned: list[Any] = []
             channel.events["basic_return"].add(lambda *reason: returned.append(reason[0]))
             channel.basic_publish_confirm(message, exchange, routing_key, mandatory=True)
@@ -205,23 +208,34 @@ class Publisher:
             yield
         except (amqp.AMQPError, OperationalError, OSError) as error:
             self.close()
-            raise BrokerError(f"{self._connection.as_uri()}: {error or type(error).__name__}") from error
+            self._failed = time.monotonic(), f"{self._connection.as_uri()}: {error or type(error).__name__}"
+            raise BrokerError(self._failed[1]) from error
         except NoPartitions:
             self.close()
             raise
 
     def _open(self, queue: str) -> Any:
         if self._channel is None:
-            self._channel = channel = self._connection.channel()
+            self._channel = channel = self._connect()
             self._sent = 0
             self._unconfirmed.clear()
-            channel.confirm_select()
             channel.events["basic_ack"].add(self._on_ack)
             channel.events["basic_nack"].add(self._on_nack)
             channel.events["basic_return"].add(self._on_return)
         if queue not in self._declared:
             self._declare(queue)
         return self._channel
+
+    def _connect(self) -> Any:
+        """A channel with confirms, of a new connection. Each host is tried once: ``Connection.channel`` would pause, and
+        try all of them again."""
+        at, reason = self._failed
+        if time.monotonic() < at + QUIET:
+            raise BrokerError(reason)
+        self._connection.ensure_connection(max_retries=max(0, len(self._connection.alt) - 1))
+        channel = self._connection.channel()
+        channel.confirm_select()
+        return channel
 
     def _declare(self, queue: str) -> None:
         """A quorum queue that was declared just before its node was killed can come back without a leader, for good: the broker
@@ -242,12 +256,11 @@ class Publisher:
         del self._stuck[queue.name]
 
     def _wait(self) -> None:
-        deadline = time.monotonic() + TIMEOUT
-        while self._unconfirmed:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError(f"no publisher confirm within {TIMEOUT:g} s (a resource alarm?)")
-            self._connection.drain_events(timeout=left)
+        try:
+            while self._unconfirmed:
+                self._connection.drain_events(timeout=TIMEOUT)
+        except TimeoutError:
+            raise TimeoutError(f"no publisher confirm within {TIMEOUT:g} s (a resource alarm?)") from None
 
     def _on_ack(self, tag: int, multiple: bool) -> None:
         self._unconfirmed -= self._meant(tag, multiple)
