@@ -27,11 +27,12 @@ Jobs = uuid.UUID | Iterable[uuid.UUID] | QuerySet[Job]
 
 def cancel(jobs: Jobs, *, reason: str = "cancelled by request") -> int:
     """Cancel: what has not begun never begins; what runs is asked to stop. What had ended is left alone."""
-    rows = _rows(jobs)
     with transaction.atomic(using=router.db_for_write(Job), savepoint=False):
-        cancelled = end_unstarted(rows.filter(state__in=UNSTARTED), reason)
-    running = rows.filter(state=State.RUNNING)
-    return cancelled + running.update(cancel_requested_at=Coalesce("cancel_requested_at", Now()))
+        # All of them are locked at once: one that began, or goes back to pending, between two statements would be in neither.
+        found = list(_rows(jobs).exclude(state__in=FINAL).select_for_update().values_list("pk", "state"))
+        running = Job.objects.filter(pk__in=[id for id, state in found if state == State.RUNNING])
+        asked = running.update(cancel_requested_at=Coalesce("cancel_requested_at", Now()))
+        return asked + end_unstarted(Job.objects.filter(pk__in=[id for id, state in found if state != State.RUNNING]), reason)
 
 
 def end_unstarted(unstarted: QuerySet[Job], reason: str) -> int:

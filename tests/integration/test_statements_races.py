@@ -59,6 +59,13 @@ def test_cancel_against_claim() -> None:
             assert job.state == State.CANCELLED
 
 
+def test_cancel_against_the_end_of_a_run_that_shall_be_tried_again() -> None:
+    for _ in range(50):
+        job = make(State.RUNNING)
+        together(partial(cancel, job.pk), partial(settle, job, State.PENDING, Outcome.FAILED, delay=0.0, error="once more"))
+        assert state_of(job) == State.CANCELLED
+
+
 def test_of_two_that_want_to_lead_one_does() -> None:
     for _ in range(5):
         Leader.objects.all().delete()
