@@ -16,7 +16,7 @@ from apps.jobs.blockers import blocker
 from apps.jobs.dispatcher.admission import Admission
 from apps.jobs.explain import Situation, why
 from apps.jobs.limits import Limit, from_json, row, to_json
-from apps.jobs.models import Hold, Job, Leader
+from apps.jobs.models import Hold, Job, Leader, Rollup
 from apps.jobs.models.job import new_id
 from apps.jobs.statements import Group, Settlement
 from apps.jobs.states import Outcome, State
@@ -246,12 +246,18 @@ def test_many_keys_are_released_at_once(sql: Any) -> None:
 # --- conflicts ----------------------------------------------------------------------------------------------------------------
 
 
+def counted_cancelled() -> int:
+    """How many cancelled jobs the pages' figures have."""
+    return sum(Rollup.objects.filter(measure="cancelled").values_list("count", flat=True))
+
+
 def test_the_new_one_is_dropped() -> None:
     limit = LOCK._replace(conflict="drop")
     first, second = limited(limit), limited(limit)
     assert admit() == [first]
     second.refresh_from_db()
     assert (second.state, second.error) == (State.CANCELLED, "dropped: lock:a was taken when it was due")
+    assert counted_cancelled() == 1
 
 
 def test_the_newest_replaces_the_one_that_runs_and_those_that_wait() -> None:
@@ -268,8 +274,21 @@ def test_the_newest_replaces_the_one_that_runs_and_those_that_wait() -> None:
     assert first.cancel_requested_at is not None
     assert (second.state, third.state, third.held) == (State.CANCELLED, State.PENDING, "lock:a")
     assert f"replaced by job {third.pk}" in second.error
+    assert counted_cancelled() == 1
     end(first, State.CANCELLED, Outcome.CANCELLED)
     assert admit() == [third]
+
+
+def test_the_newest_replaces_one_that_has_the_key_and_has_not_begun() -> None:
+    limit = LOCK._replace(conflict="cancel")
+    first = limited(limit)
+    assert admit() == [first]
+    Job.objects.filter(pk=first.pk).update(state=State.QUEUED, queued_at=timezone.now())
+    second = limited(limit)
+    assert admit() == []
+    first.refresh_from_db()
+    assert (first.state, first.error) == (State.CANCELLED, f"replaced by job {second.pk}, which also needs lock:a")
+    assert counted_cancelled() == 1
 
 
 # --- turns --------------------------------------------------------------------------------------------------------------------

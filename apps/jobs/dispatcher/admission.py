@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models.functions import Coalesce, Now
 
 from apps.jobs import statements
+from apps.jobs.actions import cancel, end_unstarted
 from apps.jobs.limits import Limit
 from apps.jobs.models import Hold, Job
 from apps.jobs.statements import Candidate, Slot
@@ -144,25 +144,22 @@ class Admission:
 
     def _drop(self, verdicts: _Verdicts) -> None:
         for key in set(verdicts.dropped.values()):
-            ids = [id for id, its in verdicts.dropped.items() if its == key]
-            error = f"dropped: {key} was taken when it was due"
-            Job.objects.filter(pk__in=ids, state=State.PENDING).update(state=State.CANCELLED, finished_at=Now(), error=error)
+            _cancel_pending(
+                [id for id, its in verdicts.dropped.items() if its == key], f"dropped: {key} was taken when it was due"
+            )
 
     def _replace(self, verdicts: _Verdicts) -> None:
         """The newest goes: older ones that wait are cancelled, the one that runs for the longest is asked to stop."""
         for key, newest in verdicts.replaced.items():
-            error = f"replaced by job {newest}, which also needs {key}"
-            for id in [id for id, its in verdicts.parked.items() if its == key and id < newest]:
+            reason = f"replaced by job {newest}, which also needs {key}"
+            older = [id for id, its in verdicts.parked.items() if its == key and id < newest]
+            for id in older:
                 del verdicts.parked[id]
-                Job.objects.filter(pk=id, state=State.PENDING).update(state=State.CANCELLED, finished_at=Now(), error=error)
-            older = Job.objects.filter(state=State.PENDING, held=key, pk__lt=newest)
-            older.update(state=State.CANCELLED, finished_at=Now(), error=error)
+            waiting = Job.objects.filter(state=State.PENDING, held=key, pk__lt=newest).values_list("pk", flat=True)
+            _cancel_pending([*older, *waiting], reason)
             holders = Job.objects.filter(pk__in=_holders(key), pk__lt=newest).order_by("pk").values_list("pk", flat=True)
             for holder in holders[:1]:
-                unstarted = Job.objects.filter(pk=holder, state__in=[State.PENDING, State.QUEUED])
-                if not unstarted.update(state=State.CANCELLED, finished_at=Now(), error=error):
-                    running = Job.objects.filter(pk=holder, state=State.RUNNING)
-                    running.update(cancel_requested_at=Coalesce("cancel_requested_at", Now()))
+                cancel(holder, reason=reason)
 
     def open_rates(self, term: int) -> int:
         """Let go jobs that wait for a rate whose next start is allowed by now; returns how many."""
@@ -192,6 +189,10 @@ def _parkable(sql: Any, verdicts: _Verdicts) -> dict[uuid.UUID, str]:
     looked_at = set(parked.values()) - board.free_in.keys()
     watched = sql.watched(connection, looked_at) if looked_at else {}
     return {id: key for id, key in parked.items() if key in board.free_in or watched.get(key, 0) >= len(board.taken[key])}
+
+
+def _cancel_pending(ids: Sequence[uuid.UUID], reason: str) -> None:
+    end_unstarted(Job.objects.filter(pk__in=ids, state=State.PENDING), reason)
 
 
 def _holders(key: str) -> list[uuid.UUID]:
