@@ -50,9 +50,13 @@ class Rescue:
             sessions.end(names)
             lost = over.update(stopped_at=Now(), lost=True)
             logger.warning("%d workers did not renew their lease and are taken for dead.", lost)
-        return self._take_back()
+        back = taken = self._take_back()
+        while taken == BATCH:
+            back += (taken := self._take_back())
+        return back
 
     def _take_back(self) -> int:
+        """A batch, so that no transaction is long."""
         living = Worker.objects.filter(pk=OuterRef("worker"), stopped_at__isnull=True)
         orphans = list(Job.objects.filter(~Exists(living), state=State.RUNNING).defer("arguments", "result")[:BATCH])
         if not orphans:
