@@ -55,9 +55,9 @@ class Lease:
         """It is still ours, and will be for ``margin`` seconds."""
         return time.monotonic() + margin < self._ends
 
-    def renew(self, connection: Any) -> None:
-        """Renew it, or begin a new life when it is gone."""
-        length, asked = conf().worker_lease, time.monotonic()
+    def renew(self, connection: Any) -> bool:
+        """Renew it, or begin a new life when it is gone; ``False``: nothing of before is ours any more."""
+        length, asked, lost = conf().worker_lease, time.monotonic(), self.lost
         sql, report = statements.on(connection), self._report()
         if self._registered and not sql.renew(connection, self.worker, length, report):
             logger.error("%s lost its lease; what it ran belongs to others now.", self.node)
@@ -68,6 +68,7 @@ class Lease:
             self._registered = True
         self._ends = asked + length
         self._next = asked + length / RENEWALS
+        return lost == self.lost
 
     def give_back(self, connection: Any) -> None:
         """The worker ends in order."""

@@ -188,9 +188,7 @@ class Ledger(threading.Thread):
     def _write(self, batch: Batch) -> None:
         connection = self._link.open()
         if self._renews():
-            lost = self.lease.lost
-            self.lease.renew(connection)
-            if self.lease.lost != lost:
+            if not self.lease.renew(connection):
                 self.limited = Limited()
             self._call_soon(self.on_owned, statements.on(connection).owned(connection, self.lease.worker))
         if self._looks():
