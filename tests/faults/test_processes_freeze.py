@@ -21,7 +21,7 @@ from tests.lock_rows import Row
 from tests.stack import Stack, all_ended, database_url, wait_until
 
 #: Leases, so that nobody waits for long.
-SHORT = {"FURROW_WORKER_LEASE": "5", "FURROW_LEADER_LEASE": "5"}
+SHORT = {"FURROW_WORKER_LEASE": "10", "FURROW_LEADER_LEASE": "6"}
 
 
 def test_a_frozen_worker_is_fenced_off(bare: Stack, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_worker_that_waits_for_a_lock_keeps_its_lease(bare: Stack, tmp_path: P
         link.execute("SELECT 1 FROM jobs_job WHERE state = 'running' FOR UPDATE")
         wait_until(lambda: worker.text.count("lock timeout") > 0)
         before = life_of("worker").heartbeat_at
-        wait_until(lambda: (life_of("worker").heartbeat_at - before).total_seconds() > 7)
+        wait_until(lambda: (life_of("worker").heartbeat_at - before).total_seconds() > 12)
     all_ended()
     assert list(job.attempts.values_list("outcome", flat=True)) == ["succeeded"]
     assert not life_of("worker").lost
