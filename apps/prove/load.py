@@ -43,7 +43,8 @@ class Transaction:
         try:
             with transaction.atomic():
                 self.intend(work(self))
-                if self.way == "rolled back":
+                # Django rolls back, and says nothing, when a savepoint could not be rolled back: its connection was cut.
+                if self.way == "rolled back" or transaction.get_rollback():
                     raise RollBack
                 at_the_end = True
         except (Error, RollBack) as error:
