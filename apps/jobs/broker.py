@@ -208,8 +208,10 @@ class Publisher:
             yield
         except (amqp.AMQPError, OperationalError, OSError) as error:
             self.close()
-            self._failed = time.monotonic(), f"{self._connection.as_uri()}: {error or type(error).__name__}"
-            raise BrokerError(self._failed[1]) from error
+            reason = f"{self._connection.as_uri()}: {error or type(error).__name__}"
+            if not isinstance(error, amqp.ChannelError):  # RabbitMQ answered: a queue is gone, or is not as declared
+                self._failed = time.monotonic(), reason
+            raise BrokerError(reason) from error
         except NoPartitions:
             self.close()
             raise
