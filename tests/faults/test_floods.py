@@ -64,3 +64,25 @@ def test_while_the_database_hangs_a_flood_does_not_fill_memory(bare: Stack) -> N
     wait_until(lambda: ended.count() == len(ids), seconds=90)
     assert memory(worker) - before < MEMORY
     assert LogLine.objects.count() == 9_000 * len(ids)
+
+
+@pytest.mark.skipif(services.ON_SQLITE, reason="PostgreSQL's triggers")
+def test_a_flood_into_a_slow_database_costs_no_lease(bare: Stack) -> None:
+    """All that waits at one time would take it longer than a lease."""
+    bare.dispatcher(FURROW_WORKER_LEASE="10")
+    worker = bare.worker(processes=1, FURROW_WORKER_LEASE="10")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+               $$ BEGIN PERFORM pg_sleep(0.004); RETURN NEW; END $$;
+               CREATE TRIGGER slow BEFORE INSERT ON jobs_logline FOR EACH ROW EXECUTE FUNCTION slow()"""
+        )
+    try:
+        flood = submit(kinds.floods, {"lines": 5_000, "width": 7_000})
+        all_ended()
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP TRIGGER slow ON jobs_logline; DROP FUNCTION slow()")
+    assert list(flood.attempts.values_list("outcome", flat=True)) == ["succeeded"]
+    assert LogLine.objects.filter(job=flood.pk).count() == 5_000
+    assert "lost its lease" not in worker.text

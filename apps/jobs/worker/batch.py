@@ -12,6 +12,8 @@ from apps.jobs.states import Outcome, State
 ClaimCallback = Callable[[list[Claimed]], None]
 #: Characters of results, tracebacks and log lines that count as one entry more of what waits.
 LARGE = 4_000
+#: Characters of log lines in one transaction: the lease must be renewed in between, also where the disk is slow.
+PIECE = 2_000_000
 
 
 class Batch:
@@ -47,6 +49,15 @@ class Batch:
             single = Batch()
             single.dead = [kept]
             yield single
+
+    def piece(self) -> list[LogRecord]:
+        """The first log lines, while there are more than should be written at once; none otherwise."""
+        size = 0
+        for number, record in enumerate(self.logs if self.characters > PIECE else ()):
+            size += len(record.message)
+            if size > PIECE:
+                return self.logs[: number + 1]
+        return []
 
     def __len__(self) -> int:
         """Entries."""

@@ -187,16 +187,14 @@ class Ledger(threading.Thread):
 
     def _write(self, batch: Batch) -> None:
         connection = self._link.open()
-        if self._renews():
-            if not self.lease.renew(connection):
-                self.limited = Limited()
-            self._call_soon(self.on_owned, statements.on(connection).owned(connection, self.lease.worker))
-        if self._looks():
-            self._look_at = time.monotonic() + LOOK
-            self._look(connection)
+        self._renew_and_look(connection)
         if not len(batch):
             return
         sql = statements.on(connection)
+        while piece := batch.piece():
+            sql.write(connection, self.lease.worker, Group(logs=piece))
+            del batch.logs[: len(piece)]
+            self._renew_and_look(connection)
         if batch.answers:
             sql.answer(connection, batch.answers)
         limited, in_line = self.limited.ending(batch.settlements) if self.limited else ([], [])
@@ -246,8 +244,15 @@ class Ledger(threading.Thread):
                 answer = None
             self._call_soon(callback, answer)
 
-    def _look(self, connection: Any) -> None:
-        """See what people ask."""
+    def _renew_and_look(self, connection: Any) -> None:
+        """If it is time: renew the lease, and see what people ask."""
+        if self._renews():
+            if not self.lease.renew(connection):
+                self.limited = Limited()
+            self._call_soon(self.on_owned, statements.on(connection).owned(connection, self.lease.worker))
+        if not self._looks():
+            return
+        self._look_at = time.monotonic() + LOOK
         sql, worker = statements.on(connection), self.lease.worker
         if self.anything_running() and (ids := sql.stop_requests(connection, worker)):
             self._call_soon(self.on_stop_requests, ids)
