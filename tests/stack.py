@@ -1,5 +1,6 @@
 """Furrow's own processes for the tests: real ones, started and killed like in production, on the test database."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -79,15 +80,18 @@ class Process:
             os.killpg(self.popen.pid, signal.SIGKILL)
         self.popen.wait(10)
 
-    def stop(self, seconds: float = 30) -> int:
-        """SIGTERM, and wait; its exit code."""
+    def stop(self, seconds: float = 60) -> int:
+        """SIGTERM, and wait; its exit code. What does not end says where its threads are (``PYTHONFAULTHANDLER``)."""
         if self.popen.poll() is None:
             self.popen.send_signal(signal.SIGTERM)
         try:
             return self.popen.wait(seconds)
         except subprocess.TimeoutExpired:
+            self.popen.send_signal(signal.SIGABRT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.popen.wait(5)
             self.kill()
-            raise AssertionError(f"{self.name} did not end within {seconds} s of SIGTERM:\n{self.text[-3000:]}") from None
+            raise AssertionError(f"{self.name} did not end within {seconds} s of SIGTERM:\n{self.text[-6000:]}") from None
 
 
 class Stack:
@@ -102,7 +106,14 @@ class Stack:
 
     def environ(self, **extra: str) -> dict[str, str]:
         """The environment of the processes: the test database, the test servers."""
-        return {**os.environ, "DATABASE_URL": database_url(), "PYTHONUNBUFFERED": "1", processes.MARK: MARK, **extra}
+        return {
+            **os.environ,
+            "DATABASE_URL": database_url(),
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONFAULTHANDLER": "1",
+            processes.MARK: MARK,
+            **extra,
+        }
 
     def start(self, name: str, command: list[str], **extra: str) -> Process:
         """Start a process; it is stopped with the stack."""
