@@ -50,6 +50,12 @@ class Batch:
             single.dead = [kept]
             yield single
 
+    def refuse(self) -> list[Callable[[Any], Any]]:
+        """Claim and ask nothing; returns who is to be told."""
+        refused: list[Callable[[Any], Any]] = [callback for _, callback in (*self.claims, *self.questions)]
+        self.claims, self.questions = [], []
+        return refused
+
     def piece(self) -> list[LogRecord]:
         """The first log lines, while there are more than should be written at once; none otherwise."""
         size = 0

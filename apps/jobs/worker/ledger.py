@@ -164,7 +164,8 @@ class Ledger(threading.Thread):
                     write(batch)
                 batch, failures, self._writing = Batch(), 0, 0
             except Error as error:
-                self._refuse_claims(batch)
+                for callback in batch.refuse():
+                    self._call_soon(callback, None)
                 self._link.forget()
                 if is_away(error):
                     if not failures:
@@ -281,12 +282,6 @@ class Ledger(threading.Thread):
     def _looks(self) -> bool:
         """Time to look what people ask."""
         return time.monotonic() >= self._look_at
-
-    def _refuse_claims(self, batch: Batch) -> None:
-        refused = [callback for _, callback in (*batch.claims, *batch.questions)]
-        batch.claims, batch.questions = [], []
-        for callback in refused:
-            self._call_soon(callback, None)
 
     def _pause(self, seconds: float) -> None:
         with self._wake:
