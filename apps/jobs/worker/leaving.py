@@ -9,11 +9,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+#: Seconds for which the hub sleeps at most while nothing happens: by itself up to ten, whatever the time that is left.
+TICK = 0.25
+
 
 def serve(crew: "Crew", worker: Any, seconds: float) -> None:
     """Drive the hub, for reports and for the pool's own results, until nothing runs or the time is over."""
     deadline = time.monotonic() + seconds
-    loop = worker.hub.create_loop()
+    loop, ticking = worker.hub.create_loop(), worker.hub.call_repeatedly(TICK, int)
     while (crew.running or crew.assigned.busy) and time.monotonic() < deadline:
         try:
             next(loop)
@@ -22,6 +25,7 @@ def serve(crew: "Crew", worker: Any, seconds: float) -> None:
             loop = worker.hub.create_loop()
             crew.read()
         _look_for_deaths(crew, worker.pool._pool)
+    ticking.cancel()
 
 
 def _look_for_deaths(crew: "Crew", pool: Any) -> None:
