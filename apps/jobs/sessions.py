@@ -17,6 +17,9 @@ from apps.jobs import statements
 
 logger = logging.getLogger(__name__)
 
+#: The part of its lease that a process's own statements wait for a lock of others: who waits longer could not renew it in time.
+PATIENCE = 0.3
+
 
 def new_name() -> str:
     """For the sessions of one process and of its children: eight hexadecimal digits."""

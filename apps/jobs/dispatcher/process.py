@@ -31,8 +31,6 @@ from apps.locks.wakeup import Waiter
 
 logger = logging.getLogger(__name__)
 
-#: The part of the lease that a statement waits for a lock of others: who waits longer could not renew it in time.
-PATIENCE = 0.3
 #: Seconds between tries while a store is away.
 RETRY = 1.0
 #: A duty that is slow gets one part in so many of the time; but the rescue must not miss half a lease.
@@ -78,7 +76,7 @@ class Dispatcher:
     def run(self) -> None:
         """Until stopped. A store that is away is named in the log and waited for."""
         leading: bool | None = None
-        sessions.give_name(self.leadership.session, patience=conf().leader_lease * PATIENCE)
+        sessions.give_name(self.leadership.session, patience=conf().leader_lease * sessions.PATIENCE)
         connection.close()
         while not self._stopping.is_set():
             try:

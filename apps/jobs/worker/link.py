@@ -7,13 +7,10 @@ from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, Error, connections
 
-from apps.jobs import statements
+from apps.jobs import sessions, statements
 from apps.jobs.conf import conf
 
 logger = logging.getLogger(__name__)
-
-#: The part of the lease that a statement waits for a lock of others: who waits longer could not renew it in time.
-PATIENCE = 1 / 3
 
 
 class Link:
@@ -32,7 +29,7 @@ class Link:
         connection = self._connection
         if connection.connection is None:
             connection.ensure_connection()
-            statements.on(connection).prepare(connection, conf().worker_lease * PATIENCE)
+            statements.on(connection).prepare(connection, conf().worker_lease * sessions.PATIENCE)
         return connection
 
     def forget(self) -> None:
