@@ -158,11 +158,13 @@ def keyed(key: str | None, n: int, mark: str, seconds: float = 0.0, fails_until:
 
 
 @job
-def sleeps(seconds: float, mark: str = "") -> str:
-    """Sleep, and say in a file when it began."""
+def sleeps(seconds: float, mark: str = "", until: str = "") -> str:
+    """Sleep, then until somebody makes a file of this name if one is given; and say in a file when it began."""
     if mark:
         append(mark, "began")
     time.sleep(seconds)
+    while until and not os.path.exists(until):
+        time.sleep(0.02)
     if mark:
         append(mark, "ended")
     return "slept"

@@ -1,5 +1,7 @@
 """The first page and the errors page, as a person watches them: they keep themselves true."""
 
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -11,14 +13,15 @@ from tests.stack import Stack, all_ended
 pytestmark = pytest.mark.browser
 
 
-def test_the_first_page_shows_a_job_when_it_runs_and_when_it_ended(admin: Page, stack: Stack) -> None:
+def test_the_first_page_shows_a_job_when_it_runs_and_when_it_ended(admin: Page, stack: Stack, tmp_path: Path) -> None:
     admin.goto(f"{stack.web_url}/admin/")
     succeeded = admin.locator(".fw-count.fw-succeeded b")
     expect(succeeded).to_have_text("0")
     expect(admin.locator(".fw-chart")).to_have_count(2)
     top = admin.locator(".fw-chart").first.bounding_box()
-    job = submit(kinds.sleeps, {"seconds": 3.0})
+    job = submit(kinds.sleeps, {"seconds": 0, "until": str(seen := tmp_path / "seen")})
     expect(admin.locator(".fw-running a", has_text="kinds.sleeps")).to_be_visible(timeout=PATIENCE)
+    seen.touch()
     expect(succeeded).to_have_text("1", timeout=PATIENCE)
     expect(admin.locator(".fw-kinds-table")).to_contain_text("kinds.sleeps")
     expect(admin.locator(".fw-running a", has_text="kinds.sleeps")).to_have_count(0, timeout=PATIENCE)

@@ -35,11 +35,12 @@ def test_a_running_job_stops(stack: Stack, tmp_path: Path, how: str, error: str)
 
 def test_a_cancelled_run_that_ends_first_keeps_its_result(stack: Stack, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
-    job = submit(kinds.stubborn, {"seconds": 0.5, "how": "sleeps", "mark": str(mark)})
+    job = submit(kinds.sleeps, {"seconds": 0, "mark": str(mark), "until": str(goes_on := tmp_path / "goes on")})
     wait_until(mark.exists)
     assert cancel(job.pk)
+    goes_on.touch()
     wait_until(lambda: Job.objects.get(pk=job.pk).state in FINAL)
-    assert Job.objects.get(pk=job.pk).result == "done"
+    assert Job.objects.get(pk=job.pk).result == "slept"
 
 
 def test_a_cancelled_job_is_not_tried_again(stack: Stack) -> None:

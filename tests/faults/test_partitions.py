@@ -45,6 +45,7 @@ def test_the_order_of_each_key_is_kept_whatever_is_killed_or_frozen(bare: Stack,
     services.broker.kill()
     services.broker.start()
     wait_until(lambda: ended(450), seconds=100)
+    wait_until(active, what="RabbitMQ has its consumers again: the jobs may have been in the workers' hands")
     node = next(iter(active().values()))
     frozen = workers[node.partition("@")[0]]
     if not services.ON_SQLITE:  # whoever is frozen with its write lock in hand stops everybody

@@ -63,10 +63,11 @@ def test_a_killed_pool_process_reruns_only_what_it_ran(bare: Stack, tmp_path: Pa
     # Short jobs, so that many are claimed ahead; then one long one that is killed.
     submit_many(kinds.noop, [{"n": n} for n in range(300)])
     wait_until(lambda: Job.objects.filter(state=State.SUCCEEDED).count() == 300)
-    victim = submit(kinds.sleeps, {"seconds": 3.0, "mark": str(mark)})
+    victim = submit(kinds.sleeps, {"seconds": 0, "mark": str(mark), "until": str(killed := tmp_path / "killed")})
     ids = submit_many(kinds.noop, [{"n": n} for n in range(200)])
     wait_until(lambda: mark.exists())
     pool_process_of(worker).kill()
+    killed.touch()
     all_ended()
     assert set(Job.objects.filter(pk__in=ids).values_list("state", "attempt")) == {("succeeded", 1)}
     assert list(victim.attempts.order_by("number").values_list("outcome", flat=True)) == ["crashed", "succeeded"]
@@ -104,7 +105,7 @@ def test_sigterm_waits_for_short_jobs_and_hands_long_ones_back_uncounted(bare: S
     long = submit(kinds.sleeps, {"seconds": 30, "mark": str(mark)})
     wait_until(lambda: mark.exists() and len(runs(mark)) == 2)
     rest = submit_many(kinds.add, [{"a": n} for n in range(30)])
-    assert worker.stop(seconds=20) == 0
+    assert worker.stop() == 0
     short.refresh_from_db()
     long.refresh_from_db()
     assert (short.state, short.attempt) == (State.SUCCEEDED, 1)
@@ -136,11 +137,11 @@ def test_a_killed_dispatcher_is_followed_by_the_one_that_stands_by(bare: Stack) 
 
 
 def test_a_dispatcher_that_ends_in_order_lets_the_next_lead_at_once(bare: Stack) -> None:
-    first = bare.dispatcher("one")
+    first = bare.dispatcher("one", FURROW_LEADER_LEASE="3600")
     wait_until(lambda: "leads" in first.text)
     assert first.stop() == 0
     second = bare.dispatcher("two")
-    wait_until(lambda: "leads" in second.text, seconds=10)
+    wait_until(lambda: "leads" in second.text)
 
 
 def test_a_process_dies_between_two_jobs_with_the_next_one_in_its_hand(bare: Stack, tmp_path: Path) -> None:

@@ -28,9 +28,10 @@ def test_a_frozen_worker_is_fenced_off(bare: Stack, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     bare.dispatcher()
     frozen = bare.worker("frozen", processes=1)
-    job = submit(kinds.sleeps, {"seconds": 2, "mark": str(mark)})
+    job = submit(kinds.sleeps, {"seconds": 0, "mark": str(mark), "until": str(goes_on := tmp_path / "goes on")})
     wait_until(lambda: Job.objects.get(pk=job.pk).state == State.RUNNING and mark.exists())
-    frozen.send(signal.SIGSTOP)  # the pool process goes on, and ends its run
+    frozen.send(signal.SIGSTOP)
+    goes_on.touch()  # the pool process ends its run
     bare.worker("other")
     wait_until(lambda: Job.objects.get(pk=job.pk).state == State.SUCCEEDED)
     other = Job.objects.get(pk=job.pk)
@@ -108,7 +109,7 @@ def test_a_worker_frozen_in_its_own_transaction_holds_nobody_up(bare: Stack, tmp
     bare.dispatcher(**SHORT)
     frozen = bare.worker("frozen", processes=1, **SHORT)
     mark = tmp_path / "mark"
-    submit(kinds.sleeps, {"seconds": 1, "mark": str(mark)})
+    submit(kinds.sleeps, {"seconds": 0, "mark": str(mark), "until": str(goes_on := tmp_path / "goes on")})
     wait_until(mark.exists)
     worker = life_of("frozen")
     with in_a_transaction(
@@ -117,6 +118,7 @@ def test_a_worker_frozen_in_its_own_transaction_holds_nobody_up(bare: Stack, tmp
         f"SELECT 1 FROM jobs_worker WHERE id = '{worker.pk}' FOR UPDATE",
     ):
         os.killpg(frozen.popen.pid, signal.SIGSTOP)
+        goes_on.touch()
         bare.worker("other", **SHORT)
         all_ended()
     job = Job.objects.get()
@@ -141,10 +143,11 @@ def test_a_worker_that_waits_for_a_lock_keeps_its_lease(bare: Stack, tmp_path: P
     bare.dispatcher(**SHORT)
     worker = bare.worker(processes=1, **SHORT)
     mark = tmp_path / "mark"
-    job = submit(kinds.sleeps, {"seconds": 0.5, "mark": str(mark)})
+    job = submit(kinds.sleeps, {"seconds": 0, "mark": str(mark), "until": str(goes_on := tmp_path / "goes on")})
     wait_until(mark.exists)
     with psycopg.connect(database_url()) as link:
         link.execute("SELECT 1 FROM jobs_job WHERE state = 'running' FOR UPDATE")
+        goes_on.touch()
         wait_until(lambda: worker.text.count("lock timeout") > 0)
         before = life_of("worker").heartbeat_at
         wait_until(lambda: (life_of("worker").heartbeat_at - before).total_seconds() > 12)

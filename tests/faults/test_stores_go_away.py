@@ -266,7 +266,7 @@ def test_a_frozen_database_stops_the_worker_before_its_lease_ends(bare: Stack) -
     pool = worker.children()[0]
     connection.close()
     services.postgres.freeze()
-    wait_until(lambda: not pool.is_running() or pool.status() == "zombie", seconds=20, what="the job's process was stopped")
+    wait_until(lambda: not pool.is_running() or pool.status() == "zombie", what="the job's process was stopped")
     assert "lease is lost" in worker.text
     services.postgres.thaw()
     wait_until(lambda: job.attempts.count() >= 1)

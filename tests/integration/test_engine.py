@@ -151,9 +151,12 @@ def test_run_at_is_kept_and_cancelled_jobs_never_run(stack: Stack, tmp_path: Pat
     assert not Path(mark).exists()
 
 
-def test_a_job_that_expires_before_it_begins_is_cancelled(stack: Stack) -> None:
-    blockers = [submit(kinds.sleeps, {"seconds": 1.5}) for _ in range(2)]
+def test_a_job_that_expires_before_it_begins_is_cancelled(stack: Stack, tmp_path: Path) -> None:
+    goes_on = tmp_path / "goes on"
+    blockers = [submit(kinds.sleeps, {"seconds": 0, "until": str(goes_on)}) for _ in range(2)]
     late = submit(kinds.add, {"a": 1}, expires=0.3, priority=9)
+    wait_until(lambda: Job.objects.filter(pk=late.pk, expires_at__lt=timezone.now()).exists())
+    goes_on.touch()
     job = ended(late)
     assert (job.state, job.attempt) == (State.CANCELLED, 0)
     assert "expired" in job.error
@@ -215,11 +218,11 @@ def test_a_kind_that_the_worker_does_not_know_goes_back_with_the_reason(stack: S
 
 def test_celery_spelling_and_result_backend(stack: Stack) -> None:
     result = kinds.add.delay(3, b=4)
-    assert result.get(timeout=20) == 7
+    assert result.get(timeout=60) == 7
     assert (result.state, result.successful()) == ("SUCCESS", True)
     failed = kinds.fails_with.apply_async(kwargs={"error": "KeyError"}, countdown=0.1, priority=0)
     with pytest.raises(JobFailed, match="KeyError"):
-        failed.get(timeout=20)
+        failed.get(timeout=60)
     assert failed.state == "FAILURE"
     assert "KeyError" in failed.traceback
     assert Job.objects.get(pk=failed.id).priority == 0
@@ -229,7 +232,7 @@ def test_sending_a_task_by_name_submits_a_job(stack: Stack) -> None:
     from config.celery import app
 
     result = app.send_task("kinds.add", kwargs={"a": 20}, countdown=0.1)
-    assert result.get(timeout=20) == 21
+    assert result.get(timeout=60) == 21
     assert Job.objects.get(pk=result.id).state == State.SUCCEEDED
     with pytest.raises(ArgumentError, match="a: input should be a valid integer"):
         app.send_task("kinds.add", ["many"])
@@ -254,6 +257,6 @@ def test_ordinary_celery_tasks_run_beside_jobs_and_keep_their_results(stack: Sta
 
     jobs = [submit(kinds.add, {"a": n}) for n in range(10)]
     results = [kinds.ordinary.delay(n) for n in range(10)]
-    assert [result.get(timeout=30) for result in results] == [n * 2 for n in range(10)]
+    assert [result.get(timeout=60) for result in results] == [n * 2 for n in range(10)]
     assert TaskResult.objects.get(task_id=results[0].id).status == "SUCCESS"
     assert all(ended(job).state == State.SUCCEEDED for job in jobs)

@@ -4,6 +4,7 @@ import datetime as dt
 import time
 import uuid
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -141,16 +142,17 @@ def test_what_comes_late_is_added_to_what_was_rolled() -> None:
 
 
 @pytest.mark.timeout(240)
-def test_the_sums_are_what_happened_though_a_worker_is_killed(bare: Stack) -> None:
+def test_the_sums_are_what_happened_though_a_worker_is_killed(bare: Stack, tmp_path: Path) -> None:
     """Every recorded attempt is counted once: of two workers, one of which is killed amid its work, and of the rescue."""
     bare.dispatcher(FURROW_WORKER_LEASE="3")
     killed = bare.worker("killed", FURROW_WORKER_LEASE="3")
     submit_many(kinds.noop, [{"n": n} for n in range(1500)])
     submit_many(kinds.fails, [{"message": f"no {n}"} for n in range(40)])
-    submit_many(kinds.sleeps, [{"seconds": 1.0} for _ in range(4)])
+    submit_many(kinds.sleeps, [{"seconds": 0, "until": str(gone := tmp_path / "gone")} for _ in range(4)])
     wait_until(lambda: Attempt.objects.count() > 100, what="it works")
     wait_until(lambda: Job.objects.filter(kind="kinds.sleeps", state=State.RUNNING).exists(), what="a long one runs")
     killed.kill()
+    gone.touch()
     bare.worker("heir", FURROW_WORKER_LEASE="3")
     all_ended()
     told, happened = counts(), Counter(Attempt.objects.values_list("outcome", flat=True))

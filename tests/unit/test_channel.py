@@ -86,7 +86,7 @@ def test_offer_says_when_it_is_full_and_nothing_is_lost(channel: Channel, size: 
     assert sent > 3
     assert not channel.offer((sent, "x" * size))
     assert channel.receive() == (0, "x" * size)
-    wait_until(lambda: channel.offer((sent, "x" * size)), seconds=1)
+    wait_until(lambda: channel.offer((sent, "x" * size)))
     assert [packet[0] for packet in received(channel)] == list(range(1, sent + 1))
 
 
@@ -185,7 +185,7 @@ def test_a_request_to_stop_is_seen_by_the_process_it_is_for(children: list[int])
     pid = os.fork()
     if pid == 0:
         try:
-            wait_until(lambda: requests.asked(1) == job.bytes, seconds=20)
+            wait_until(lambda: requests.asked(1) == job.bytes)
             reports.send((requests.asked(0) == other.bytes, requests.asked(2)))
         finally:
             os._exit(0)
