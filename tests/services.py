@@ -64,5 +64,5 @@ os.environ.update(
     FURROW_LEADER_LEASE="4",
     FURROW_SHUTDOWN_GRACE="5",
     FURROW_RESEND_AFTER="6",
-    FURROW_LOCK_LEASE="3",
+    FURROW_LOCK_LEASE="6",
 )

@@ -19,8 +19,9 @@ SHORT, LONG = 600, 12
 @pytest.mark.timeout(400)
 def test_a_rolling_restart_under_load_fails_loses_and_counts_nothing(bare: Stack, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
+    environ = {"FURROW_SHUTDOWN_GRACE": "1", "FURROW_WORKER_LEASE": "30"}  # nobody dies here
     dispatchers = [bare.dispatcher("dispatcher-1"), bare.dispatcher("dispatcher-2")]
-    workers = {name: bare.worker(name, FURROW_SHUTDOWN_GRACE="1") for name in ("one", "two")}
+    workers = {name: bare.worker(name, **environ) for name in ("one", "two")}
     ids = submit_many(kinds.sleeps, [{"seconds": 0.02, "mark": str(mark)} for _ in range(SHORT)])
     ids += submit_many(kinds.sleeps, [{"seconds": 2.5, "mark": str(mark)} for _ in range(LONG)])  # longer than the grace
 
@@ -34,7 +35,7 @@ def test_a_rolling_restart_under_load_fails_loses_and_counts_nothing(bare: Stack
     some_more()
     for name, number in itertools.product(workers, ("a", "b")):
         assert workers[name].stop() == 0
-        workers[name] = bare.worker(f"{name}-{number}", FURROW_SHUTDOWN_GRACE="1")
+        workers[name] = bare.worker(f"{name}-{number}", **environ)
         some_more()
     for number, dispatcher in enumerate(dispatchers):
         assert dispatcher.stop() == 0

@@ -12,6 +12,7 @@ from django.db import connection
 from apps.jobs.api import Job, State, submit
 from apps.locks import client
 from apps.locks.api import NotAcquired, lock
+from apps.locks.conf import times
 from apps.locks.keys import key
 from tests import kinds
 from tests.lock_rows import Row
@@ -47,11 +48,11 @@ def test_what_becomes_of_the_locks_of_jobs(bare: Stack, tmp_path: Path) -> None:
     mark = tmp_path / "killed"
     job = begun("killed", mark)
     at = time.monotonic()
-    wait_until(lambda: time.monotonic() > at + 3.5, what="a lease is over")
+    wait_until(lambda: time.monotonic() > at + times().lease, what="a lease is over")
     with pytest.raises(NotAcquired):
         lock("killed", timeout=0).acquire()
     holder(worker).kill()
-    with lock("killed", timeout=30) as held:
+    with lock("killed", timeout=60) as held:
         assert [held.token] > tokens(mark)
     all_ended()
     assert list(job.attempts.order_by("number").values_list("outcome", flat=True)) == ["crashed", "succeeded"]
@@ -77,7 +78,7 @@ def test_what_becomes_of_the_locks_of_jobs(bare: Stack, tmp_path: Path) -> None:
     # Forgotten: a job that has ended holds nothing.
     begun("forgotten", tmp_path / "forgotten", "forgets")
     all_ended()
-    with lock("forgotten", timeout=20):
+    with lock("forgotten", timeout=60):
         assert Job.objects.filter(state=State.SUCCEEDED).count() == 4
 
 
@@ -89,7 +90,7 @@ def test_the_locks_of_a_worker_that_dies(bare: Stack, tmp_path: Path) -> None:
     worker = bare.worker("first", processes=1)
     begun("orphan", mark)
     worker.send(signal.SIGKILL)
-    with lock("orphan", timeout=30) as held:
+    with lock("orphan", timeout=60) as held:
         assert held.token > tokens(mark)[0]
     worker.kill()
     bare.worker("second", processes=1)

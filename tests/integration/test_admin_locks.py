@@ -55,7 +55,7 @@ def test_who_holds_and_who_waits(viewer: Client) -> None:
     as_if_by(f"job:{job.pk}:2", "of a job <b>")
     as_if_by(f"job:{uuid.uuid4()}:1", "of no job")
     with semaphore("gpu", 4), lock("mine"):
-        thread = threading.Thread(target=lambda: lock("mine", timeout=20).__enter__())
+        thread = threading.Thread(target=lambda: lock("mine", timeout=60).__enter__())
         thread.start()
         wait_until(lambda: client.client().exists(key("line", "lock:mine")))
         page = viewer.get(PAGE).content.decode()
@@ -108,7 +108,7 @@ def test_breaking_a_lock(viewer: Client) -> None:
     assert lost.is_set()
     entry = AuditEntry.objects.latest("pk")
     assert (entry.who, entry.action, entry.target, entry.detail) == ("looks", "break", "lock stuck", f"token {held.token}")
-    with lock("stuck", timeout=20):
+    with lock("stuck", timeout=60):
         pass
 
 

@@ -82,13 +82,13 @@ def test_a_claim_that_waits_for_a_cancel_sees_what_was_committed() -> None:
         with transaction.atomic():
             done = cancel(job.pk)
             locked.set()
-            go.wait(10)
+            go.wait(60)
         return done
 
     def claim_meanwhile() -> list[uuid.UUID]:
-        locked.wait(10)
+        locked.wait(60)
         if connection.vendor == "postgresql":
-            threading.Thread(target=lambda: (wait_until(lambda: _somebody_waits(), seconds=10), go.set())).start()
+            threading.Thread(target=lambda: (wait_until(lambda: _somebody_waits()), go.set())).start()
         else:
             go.set()
         return claim(job)
