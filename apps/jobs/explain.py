@@ -42,6 +42,7 @@ class Situation:
 
     dispatcher_leads: bool = True
     dispatcher_trouble: str = ""
+    troubled_since: dt.datetime | None = None
     #: Living workers that consume its queue, and how many of them know its kind.
     consumers: int = 1
     knowing: int = 1
@@ -76,7 +77,8 @@ def situation(job: Job, now: dt.datetime) -> Situation:
     last = Attempt.objects.filter(job=job.pk).order_by("-number").values_list("outcome", flat=True).first()
     return Situation(
         dispatcher_leads=leader is not None,
-        dispatcher_trouble=leader.trouble if leader else "",
+        dispatcher_trouble=leader.trouble.rstrip(".") if leader else "",
+        troubled_since=leader.troubled_since if leader else None,
         consumers=len(consumers),
         knowing=sum(not worker.kinds or job.kind in worker.kinds for worker in consumers),
         asked_not=len(of_queue) - len(consumers),
@@ -224,7 +226,9 @@ def _dispatcher(job: Job, around: Situation) -> Reason | None:
     if not around.dispatcher_leads:
         return Reason("Due, but no dispatcher is running; due", job.run_at, "Start one: manage.py dispatcher", stuck=True)
     if around.dispatcher_trouble:
-        return Reason(f"Due, but the dispatcher has trouble: {around.dispatcher_trouble}; due", job.run_at, stuck=True)
+        return Reason(
+            f"Due, but the dispatcher has trouble: {around.dispatcher_trouble}; since", around.troubled_since, stuck=True
+        )
     return None
 
 
@@ -232,7 +236,7 @@ def _broker(job: Job, around: Situation) -> Reason | None:
     """Of a job that RabbitMQ has."""
     if not around.dispatcher_trouble.startswith(BROKER_AWAY):
         return None
-    return Reason(f"It was sent, and nobody gets it: {around.dispatcher_trouble.rstrip('.')}; sent", job.queued_at, stuck=True)
+    return Reason(f"It was sent, and nobody gets it: {around.dispatcher_trouble}; since", around.troubled_since, stuck=True)
 
 
 def _behind(around: Situation) -> Reason | None:

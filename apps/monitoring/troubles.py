@@ -36,7 +36,10 @@ def of_leader(leader: Leader | None, now: dt.datetime) -> list[Trouble]:
         since = leader.lease_until if leader else None
         text = "No dispatcher is running: due jobs wait in the database" + (", since" if since else "")
         return [Trouble(text, since, "Start one:", "manage.py dispatcher")]
-    return [Trouble(f"The dispatcher has trouble. {leader.trouble}", remedy="It goes on by itself.")] if leader.trouble else []
+    if not leader.trouble:
+        return []
+    text = f"The dispatcher has trouble. {leader.trouble.rstrip('.')}, since"
+    return [Trouble(text, leader.troubled_since, remedy="It goes on by itself.")]
 
 
 def of_stores(healths: list[Health]) -> list[Trouble]:

@@ -1,5 +1,6 @@
 """RabbitMQ, Redis and PostgreSQL are stopped, killed and frozen while jobs are submitted and run."""
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,11 +39,15 @@ def test_a_commit_with_the_broker_stopped_leaves_a_pending_job_that_runs_when_it
     job = submit(kinds.add, {"a": 1})
     wait_until(lambda: "RabbitMQ is away" in trouble(), what="the dispatcher says so")
     assert services.broker.password not in trouble()
+    since = Leader.objects.get(role="dispatcher").troubled_since
+    assert since is not None
+    assert job.created_at - dt.timedelta(seconds=60) < since <= timezone.now()
     assert Job.objects.get(pk=job.pk).state == State.PENDING
     services.broker.start()
     all_ended()
     assert Job.objects.get(pk=job.pk).result == 2
     wait_until(lambda: trouble() == "")
+    assert Leader.objects.get(role="dispatcher").troubled_since is None
 
 
 def test_the_broker_is_killed_under_load(bare: Stack, tmp_path: Path) -> None:

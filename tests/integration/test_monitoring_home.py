@@ -55,14 +55,14 @@ def test_when_all_is_well_it_says_so_and_shows_what_happened(admin_client: Clien
 
 
 def test_what_is_wrong_is_said_in_words_with_the_remedy(admin_client: Client) -> None:
-    everything_runs(trouble="RabbitMQ is away: connection refused")
+    everything_runs(trouble="RabbitMQ is away: connection refused.", troubled_since=timezone.now() - HOUR)
     Worker.objects.update(queues=["mail"])
     note("queued_without_message", 3)
     DeadMessage.objects.create(reason="no job")
     make(State.PENDING)
     text = page(admin_client)
     for part in (
-        "RabbitMQ is away: connection refused",
+        "RabbitMQ is away: connection refused, since 1 h ago.",
         "No living worker consumes queue default, and it has 1 due",
         "celery -A config worker -Q default",
         "Drift: Jobs that are queued",

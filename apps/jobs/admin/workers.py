@@ -129,11 +129,11 @@ class LeaderAdmin(ReadOnlyAdmin):
 
     empty_title = "No dispatcher has ever run"
     empty_text = "Start one: manage.py dispatcher"
-    list_display = ("role", "holder", "term", "leads", "trouble")
+    list_display = ("role", "holder", "term", "leads", "trouble", "since")
     ordering = ("role",)
     search_fields = ()
-    fields = ("role", "holder", "term", "leads", "lease", "trouble")
-    readonly_fields = ("leads", "lease")
+    fields = ("role", "holder", "term", "leads", "lease", "trouble", "since")
+    readonly_fields = ("leads", "lease", "since")
 
     @display(description="leads")
     def leads(self, leader: Leader) -> SafeString:
@@ -142,3 +142,7 @@ class LeaderAdmin(ReadOnlyAdmin):
     @display(description="lease until")
     def lease(self, leader: Leader) -> str:
         return wording.moment(leader.lease_until)
+
+    @display(description="since")
+    def since(self, leader: Leader) -> str:
+        return wording.moment(leader.troubled_since)

@@ -5,7 +5,7 @@ import socket
 import time
 
 from django.db import connection
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 from apps.jobs import sessions, statements
 from apps.jobs.conf import conf
@@ -45,7 +45,8 @@ class Leadership:
 
     def say(self, trouble: str) -> None:
         """Tell people what holds the dispatcher up; empty when nothing does."""
-        Leader.objects.filter(role=ROLE, holder=self.holder).update(trouble=trouble)
+        since = Coalesce("troubled_since", Now()) if trouble else None
+        Leader.objects.filter(role=ROLE, holder=self.holder).update(trouble=trouble, troubled_since=since)
 
     def resign(self) -> None:
         """Let another lead at once."""

@@ -1,6 +1,5 @@
 """The dispatcher process: lead, then dispatch until nothing is due, wait for a wake-up, and look after the rest in between."""
 
-import datetime as dt
 import logging
 import threading
 import time
@@ -8,7 +7,6 @@ from typing import Protocol
 
 from django.conf import settings
 from django.db import Error, ProgrammingError, connection
-from django.utils import timezone
 
 from apps.jobs import sessions
 from apps.jobs.broker import Publisher
@@ -64,7 +62,6 @@ class Dispatcher:
         self._waiter = Waiter()
         self._stopping = threading.Event()
         self._trouble: str | None = None  # not said yet
-        self._away: dt.datetime | None = None  # since when RabbitMQ is
         self._fruitless = 0
         #: Queues that cannot be served: until when, and why.
         self._unserved: dict[str, tuple[float, str]] = {}
@@ -97,12 +94,10 @@ class Dispatcher:
             try:
                 sent += work()
             except BrokerError as error:
-                self._away = self._away or timezone.now()
-                trouble = f"{BROKER_AWAY} since {self._away:%Y-%m-%d %H:%M} UTC: {error}"
+                trouble = f"{BROKER_AWAY}: {error}"
         self._say(trouble or "; ".join(reason for _, reason in self._unserved.values()))
         if trouble:
             return RETRY
-        self._away = None
         self._fruitless = 0 if sent else self._fruitless + 1
         return 0.0 if sent else self._seconds_idle()
 

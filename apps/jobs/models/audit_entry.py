@@ -44,7 +44,7 @@ class AuditEntry(models.Model):
     class Meta:
         ordering = ["-id"]
         verbose_name = "audit entry"
-        verbose_name_plural = "audit entries"
+        verbose_name_plural = "audit log"
         indexes = [models.Index(fields=["job"], name="audit_job", condition=models.Q(job__isnull=False))]
 
     def __str__(self) -> str:

@@ -13,8 +13,9 @@ class Leader(models.Model):
     holder = models.CharField(max_length=255)
     term = models.BigIntegerField(default=0)
     lease_until = models.DateTimeField()
-    #: What the leader says of itself in one line, for people ("cannot reach RabbitMQ since …"); empty when all is well.
+    #: What the leader says of itself in one line, for people ("RabbitMQ is away: …"); empty when all is well.
     trouble = models.TextField(blank=True, default="")
+    troubled_since = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         verbose_name = "leader"

@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 
 from apps.jobs.api import all_kinds
 from apps.jobs.models import Leader, Worker
+from apps.jobs.wording import exact
 from apps.monitoring.stores import rabbitmq, redis
 
 #: Seconds that a worker has to answer.
@@ -56,7 +57,9 @@ def dispatcher() -> str:
     if leader is None:
         raise CommandError("No dispatcher leads: none is running, or none reaches the database.")
     if leader.trouble:
-        raise CommandError(f"The dispatcher {leader.holder} leads, but: {leader.trouble}")
+        raise CommandError(
+            f"The dispatcher {leader.holder} leads, but: {leader.trouble.rstrip('.')} (since {exact(leader.troubled_since)})"
+        )
     return f"The dispatcher {leader.holder} leads (term {leader.term})."
 
 
