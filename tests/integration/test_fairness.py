@@ -51,8 +51,8 @@ def test_a_worker_that_joins_gets_its_share_of_what_the_first_has_not_begun(bare
     bare.worker("one", processes=1)
     joined = tmp_path / "joined"
     ids = submit_many(kinds.sleeps, [{"seconds": 0.05} for _ in range(60)])
-    ids += submit_many(kinds.sleeps, [{"seconds": 0.05, "until": str(joined)} for _ in range(240)])
     wait_until(lambda: Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() >= 20)
+    ids += submit_many(kinds.sleeps, [{"seconds": 0.05, "until": str(joined)} for _ in range(240)])
     bare.worker("two", processes=1)
     joined.touch()
     wait_until(lambda: Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == 300)

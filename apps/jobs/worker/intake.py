@@ -130,8 +130,10 @@ class Intake:
         tasks.consume()
 
     def _return_all_but(self, kept: int) -> None:
-        while len(self._buffer) > kept:
-            _return(self._buffer.pop())
+        """What came last goes back, in the order in which it came: RabbitMQ gives it out again as it is returned."""
+        returned = [self._buffer.pop() for _ in range(len(self._buffer) - kept)]
+        for arrived in reversed(returned):
+            _return(arrived)
 
     @property
     def waiting(self) -> int:
