@@ -185,7 +185,7 @@ class Publisher:
             channel.events["basic_return"].add(lambda *reason: returned.append(reason[0]))
             channel.basic_publish_confirm(message, exchange, routing_key, mandatory=True)
         except (amqp.AMQPError, OperationalError, OSError) as error:
-            raise BrokerError(f"{self._connection.as_uri()}: {error or type(error).__name__}") from error
+            raise BrokerError(self._reason(error)) from error
         finally:
             self.close()
         if returned:
@@ -208,13 +208,18 @@ class Publisher:
             yield
         except (amqp.AMQPError, OperationalError, OSError) as error:
             self.close()
-            reason = f"{self._connection.as_uri()}: {error or type(error).__name__}"
+            reason = self._reason(error)
             if not isinstance(error, amqp.ChannelError):  # RabbitMQ answered: a queue is gone, or is not as declared
                 self._failed = time.monotonic(), reason
             raise BrokerError(reason) from error
         except NoPartitions:
             self.close()
             raise
+
+    def _reason(self, error: Exception) -> str:
+        """Without the password."""
+        said = "it does not answer in time" if isinstance(error.__cause__ or error, TimeoutError) else str(error)
+        return f"{self._connection.as_uri()}: {said or type(error).__name__}"
 
     def _open(self, queue: str) -> Any:
         if self._channel is None:

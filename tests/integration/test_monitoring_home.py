@@ -49,7 +49,7 @@ def test_when_all_is_well_it_says_so_and_shows_what_happened(admin_client: Clien
     assert "; no due job waits" in text
     assert "<b>3</b> <span>succeeded</span>" in text
     assert "3 succeeded</title>" in text
-    assert re.search(r'kind=kinds.noop"[^>]*>kinds.noop</a></th> <td[^>]*>3</td>', text)
+    assert re.search(r'kind=kinds.noop"[^>]*>kinds.<wbr>noop</a></th> <td[^>]*>3</td>', text)
     assert "1 running · 2 processes" in text
     assert ">kinds.sleeps</a>" in text
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import logging
+import re
 from typing import Any
 
 from django import template
@@ -9,7 +10,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import escape, format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from apps.jobs import wording
 from apps.jobs.explain import Reason
@@ -31,6 +32,12 @@ register.filter("error_line", wording.error_line)
 def number(value: int) -> str:
     """A number with separators between thousands."""
     return f"{value:,}"
+
+
+@register.filter
+def dotted(name: str) -> SafeString:
+    """A dotted name, which may go on in the next line after a dot or an underscore."""
+    return mark_safe(re.sub(r"([._])", r"\1<wbr>", escape(name)))  # noqa: S308 - escaped
 
 
 @register.filter
