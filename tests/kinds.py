@@ -270,8 +270,9 @@ def append(path: str, line: str) -> None:
 
 
 @shared_task
-def ordinary(n: int) -> int:
+def ordinary(n: int, seconds: float = 0.0) -> int:
     """Not a job: a plain Celery task in the same project."""
+    time.sleep(seconds)
     return n * 2
 
 

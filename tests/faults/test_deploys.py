@@ -8,6 +8,7 @@ import pytest
 
 from apps.jobs.api import Attempt, Job, State, submit, submit_many
 from apps.jobs.models import Worker
+from apps.jobs.worker.leaving import LINGER
 from tests import kinds
 from tests.stack import Stack, all_ended, wait_until
 
@@ -53,6 +54,30 @@ def test_a_rolling_restart_under_load_fails_loses_and_counts_nothing(bare: Stack
     began = Counter(line.split()[0] for line in mark.read_text().splitlines() if line.endswith("began"))
     handed_back = Counter(map(str, Attempt.objects.filter(outcome="interrupted").values_list("job", flat=True)))
     assert all(times <= 1 + handed_back[id] for id, times in began.items())
+
+
+@pytest.mark.parametrize("where", ["start", "end"])
+def test_a_worker_whose_processes_are_stuck_ends(bare: Stack, where: str) -> None:
+    bare.dispatcher()
+    worker = bare.worker(FURROW_MODULES="tasks,tests.kinds,tests.stuck", FURROW_TEST_STUCK=where, FURROW_SHUTDOWN_GRACE="1")
+    ids = submit_many(kinds.add, [{"a": n} for n in range(40)])
+    if where == "end":
+        all_ended()
+    assert worker.stop() == 0
+    assert "runs nothing and does not end: it is killed" in worker.text
+    bare.worker("next")
+    all_ended()
+    assert Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == len(ids)
+    assert all(job.counted_attempts == 1 for job in Job.objects.only("attempt", "excused"))
+
+
+def test_a_worker_that_leaves_waits_for_celerys_own_tasks(bare: Stack) -> None:
+    """As Celery does, and longer than for processes that run nothing."""
+    worker = bare.worker()
+    result = kinds.ordinary.delay(4, seconds=LINGER + 3)
+    wait_until(lambda: "received" in worker.text, what="it has the task")
+    assert worker.stop() == 0
+    assert result.get(timeout=60) == 8
 
 
 def test_old_and_new_workers_run_side_by_side(bare: Stack) -> None:

@@ -1,8 +1,13 @@
 """The end of a worker: Celery's loop has ended, and what still runs is listened to from here."""
 
 import logging
+import threading
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
+
+import psutil
+from celery.worker import state as celery_state
 
 if TYPE_CHECKING:
     from apps.jobs.worker.crew import Crew
@@ -11,6 +16,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds for which the hub sleeps at most while nothing happens: by itself up to ten, whatever the time that is left.
 TICK = 0.25
+#: Seconds that pool processes get to end once nothing runs in them.
+LINGER = 5.0
 
 
 def serve(crew: "Crew", worker: Any, seconds: float) -> None:
@@ -26,6 +33,31 @@ def serve(crew: "Crew", worker: Any, seconds: float) -> None:
             crew.read()
         _look_for_deaths(crew, worker.pool._pool)
     ticking.cancel()
+
+
+def see_out(pids: Iterable[int]) -> None:
+    """From now on, in a thread: kill pool processes that do not end though nothing runs in them, stuck in what is done at the
+    start or the end of a process, say. Celery would wait for them for ever. For its own tasks it still does."""
+    processes = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
+    threading.Thread(target=_see_out, args=(processes,), name="furrow-leaving", daemon=True).start()
+
+
+def _see_out(processes: list[psutil.Process]) -> None:
+    deadline = time.monotonic() + LINGER
+    while time.monotonic() < deadline:
+        time.sleep(TICK)
+        if celery_state.reserved_requests:  # tasks of Celery's own, until they have ended
+            deadline = time.monotonic() + LINGER
+    for process in filter(_lives, processes):
+        logger.error("Pool process %d runs nothing and does not end: it is killed.", process.pid)
+        process.kill()
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _look_for_deaths(crew: "Crew", pool: Any) -> None:

@@ -26,6 +26,7 @@ from apps.jobs.worker.errands import Errands, job_queues
 from apps.jobs.worker.events import Events
 from apps.jobs.worker.intake import Intake
 from apps.jobs.worker.lease import RENEWALS, Lease
+from apps.jobs.worker.leaving import see_out
 from apps.jobs.worker.ledger import Ledger
 from apps.jobs.worker.partitions import Partitions
 from apps.jobs.worker.takeover import TakeOver
@@ -103,6 +104,7 @@ class JobWorker(bootsteps.StartStopStep):
         self.crew.locks.stop()
         if not self.ledger.stop(timeout=5):
             logger.error("The database is away: the ends of some runs could not be recorded; these jobs will run again.")
+        see_out(_pids(self.worker.pool))
 
     def post(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Call a function in the event loop's thread, in the order of posting. From any thread."""

@@ -1,0 +1,15 @@
+"""Loaded by ``FURROW_MODULES`` into a worker: its pool processes get stuck at their start or end (``FURROW_TEST_STUCK``)."""
+
+import os
+import time
+from typing import Any
+
+from celery import signals
+
+
+def _wait(**_: Any) -> None:
+    time.sleep(600)
+
+
+signal = {"start": signals.worker_process_init, "end": signals.worker_process_shutdown}[os.environ["FURROW_TEST_STUCK"]]
+signal.connect(_wait)
