@@ -42,9 +42,11 @@ def run(job: Job) -> Any:
         _run.reset(token)
 
 
-def failed(count: int, **options: Any) -> list[uuid.UUID]:
+def failed(count: int, ago: float = 1.0, **options: Any) -> list[uuid.UUID]:
+    """Jobs that failed so many seconds ago: clearly, for SQLite's clock has milliseconds only."""
     ids = submit_many(kinds.noop, [{"n": n} for n in range(count)], **options)
-    Job.objects.filter(pk__in=ids).update(state=State.FAILED, finished_at=timezone.now(), attempt=5, started_at=timezone.now())
+    then = timezone.now() - dt.timedelta(seconds=ago)
+    Job.objects.filter(pk__in=ids).update(state=State.FAILED, finished_at=then, attempt=5, started_at=then)
     return ids
 
 
@@ -55,7 +57,7 @@ def test_everything_that_matched_is_done_once(monkeypatch: pytest.MonkeyPatch) -
     ids = failed(60)
     other = submit(kinds.add, {"a": 1})
     job = bulk.start("retry", {"state": "failed", "kind": "kinds.noop"}, by="ann", origin="command line")
-    late = failed(1)
+    late = failed(1, ago=-60)
     real, calls = bulk.perform, []
 
     def dies_once(*args: Any) -> int:
@@ -158,7 +160,7 @@ def test_it_does_what_its_user_may_and_no_more() -> None:
     user = User.objects.create(username="ann", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=["view_job", "act_on_job"]))
     mine, guarded = failed(1), submit(kinds.guarded)
-    Job.objects.filter(pk=guarded.pk).update(state=State.FAILED, finished_at=timezone.now())
+    Job.objects.filter(pk=guarded.pk).update(state=State.FAILED, finished_at=Job.objects.get(pk=mine[0]).finished_at)
     job = bulk.start("retry", {"state": "failed"}, by=user, origin="admin")
     assert run(job) == {"changed": 1, "left alone": 0}
     assert Job.objects.get(pk=mine[0]).state == State.PENDING

@@ -144,8 +144,8 @@ def test_what_comes_late_is_added_to_what_was_rolled() -> None:
 @pytest.mark.timeout(240)
 def test_the_sums_are_what_happened_though_a_worker_is_killed(bare: Stack, tmp_path: Path) -> None:
     """Every recorded attempt is counted once: of two workers, one of which is killed amid its work, and of the rescue."""
-    bare.dispatcher(FURROW_WORKER_LEASE="3")
-    killed = bare.worker("killed", FURROW_WORKER_LEASE="3")
+    bare.dispatcher()
+    killed = bare.worker("killed")
     submit_many(kinds.noop, [{"n": n} for n in range(1500)])
     submit_many(kinds.fails, [{"message": f"no {n}"} for n in range(40)])
     submit_many(kinds.sleeps, [{"seconds": 0, "until": str(gone := tmp_path / "gone")} for _ in range(4)])
@@ -153,7 +153,7 @@ def test_the_sums_are_what_happened_though_a_worker_is_killed(bare: Stack, tmp_p
     wait_until(lambda: Job.objects.filter(kind="kinds.sleeps", state=State.RUNNING).exists(), what="a long one runs")
     killed.kill()
     gone.touch()
-    bare.worker("heir", FURROW_WORKER_LEASE="3")
+    bare.worker("heir")
     all_ended()
     told, happened = counts(), Counter(Attempt.objects.values_list("outcome", flat=True))
     assert sum(told.values()) - told[WAIT] == Attempt.objects.count()
