@@ -270,8 +270,10 @@ def append(path: str, line: str) -> None:
 
 
 @shared_task
-def ordinary(n: int, seconds: float = 0.0) -> int:
-    """Not a job: a plain Celery task in the same project."""
+def ordinary(n: int, seconds: float = 0.0, mark: str = "") -> int:
+    """Not a job: a plain Celery task in the same project. It makes a file when it begins."""
+    if mark:
+        Path(mark).touch()
     time.sleep(seconds)
     return n * 2
 

@@ -71,11 +71,11 @@ def test_a_worker_whose_processes_are_stuck_ends(bare: Stack, where: str) -> Non
     assert all(job.counted_attempts == 1 for job in Job.objects.only("attempt", "excused"))
 
 
-def test_a_worker_that_leaves_waits_for_celerys_own_tasks(bare: Stack) -> None:
+def test_a_worker_that_leaves_waits_for_celerys_own_tasks(bare: Stack, tmp_path: Path) -> None:
     """As Celery does, and longer than for processes that run nothing."""
     worker = bare.worker()
-    result = kinds.ordinary.delay(4, seconds=LINGER + 3)
-    wait_until(lambda: "received" in worker.text, what="it has the task")
+    result = kinds.ordinary.delay(4, seconds=LINGER + 3, mark=str(mark := tmp_path / "mark"))
+    wait_until(mark.exists)
     assert worker.stop() == 0
     assert result.get(timeout=60) == 8
 
