@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -38,7 +39,10 @@ def serve(crew: "Crew", worker: Any, seconds: float) -> None:
 def see_out(pids: Iterable[int]) -> None:
     """From now on, in a thread: kill pool processes that do not end though nothing runs in them, stuck in what is done at the
     start or the end of a process, say. Celery would wait for them for ever. For its own tasks it still does."""
-    processes = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
+    processes = []
+    for pid in pids:
+        with suppress(psutil.NoSuchProcess):
+            processes.append(psutil.Process(pid))
     threading.Thread(target=_see_out, args=(processes,), name="furrow-leaving", daemon=True).start()
 
 
@@ -48,16 +52,11 @@ def _see_out(processes: list[psutil.Process]) -> None:
         time.sleep(TICK)
         if celery_state.reserved_requests:  # tasks of Celery's own, until they have ended
             deadline = time.monotonic() + LINGER
-    for process in filter(_lives, processes):
-        logger.error("Pool process %d runs nothing and does not end: it is killed.", process.pid)
-        process.kill()
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):  # a process that has the pid of another by now counts as none
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                logger.error("Pool process %d runs nothing and does not end: it is killed.", process.pid)
+                process.kill()
 
 
 def _look_for_deaths(crew: "Crew", pool: Any) -> None:
