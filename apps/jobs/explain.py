@@ -77,7 +77,7 @@ def situation(job: Job, now: dt.datetime) -> Situation:
     last = Attempt.objects.filter(job=job.pk).order_by("-number").values_list("outcome", flat=True).first()
     return Situation(
         dispatcher_leads=leader is not None,
-        dispatcher_trouble=leader.trouble.rstrip(".") if leader else "",
+        dispatcher_trouble=leader.trouble if leader else "",
         troubled_since=leader.troubled_since if leader else None,
         consumers=len(consumers),
         knowing=sum(not worker.kinds or job.kind in worker.kinds for worker in consumers),

@@ -38,7 +38,7 @@ def of_leader(leader: Leader | None, now: dt.datetime) -> list[Trouble]:
         return [Trouble(text, since, "Start one:", "manage.py dispatcher")]
     if not leader.trouble:
         return []
-    text = f"The dispatcher has trouble. {leader.trouble.rstrip('.')}, since"
+    text = f"The dispatcher has trouble. {leader.trouble}, since"
     return [Trouble(text, leader.troubled_since, remedy="It goes on by itself.")]
 
 

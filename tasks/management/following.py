@@ -129,7 +129,7 @@ def obstacles(job: Job, around: Situation) -> list[str]:
     if not around.dispatcher_leads:
         found.append("No dispatcher leads: start one with `manage.py dispatcher`.")
     if around.dispatcher_trouble:
-        found.append(f"The dispatcher says: {around.dispatcher_trouble.rstrip('.')}.")
+        found.append(f"The dispatcher says: {around.dispatcher_trouble}.")
     if not around.consumers:
         found.append(f"No living worker consumes the queue {job.queue!r}: start one with `celery -A config worker`.")
     elif not around.knowing:

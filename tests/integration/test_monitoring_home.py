@@ -55,7 +55,7 @@ def test_when_all_is_well_it_says_so_and_shows_what_happened(admin_client: Clien
 
 
 def test_what_is_wrong_is_said_in_words_with_the_remedy(admin_client: Client) -> None:
-    everything_runs(trouble="RabbitMQ is away: connection refused.", troubled_since=timezone.now() - HOUR)
+    everything_runs(trouble="RabbitMQ is away: connection refused", troubled_since=timezone.now() - HOUR)
     Worker.objects.update(queues=["mail"])
     note("queued_without_message", 3)
     DeadMessage.objects.create(reason="no job")

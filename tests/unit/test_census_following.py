@@ -127,7 +127,7 @@ def test_pace() -> None:
     [
         (Situation(), []),
         (Situation(dispatcher_leads=False), ["No dispatcher leads"]),
-        (Situation(dispatcher_trouble="RabbitMQ is away: refused."), ["The dispatcher says: RabbitMQ is away: refused."]),
+        (Situation(dispatcher_trouble="RabbitMQ is away: refused"), ["The dispatcher says: RabbitMQ is away: refused."]),
         (Situation(consumers=0, knowing=0), ["No living worker consumes the queue 'default'"]),
         (Situation(knowing=0), ["No living worker of the queue 'default' knows census.measure"]),
         (Situation(dispatcher_leads=False, consumers=0), ["No dispatcher leads", "No living worker"]),

@@ -44,9 +44,9 @@ class Leadership:
         self._next = 0.0
 
     def say(self, trouble: str) -> None:
-        """Tell people what holds the dispatcher up; empty when nothing does."""
+        """Tell people what holds the dispatcher up, without a full stop: the pages say since when. Empty when nothing does."""
         since = Coalesce("troubled_since", Now()) if trouble else None
-        Leader.objects.filter(role=ROLE, holder=self.holder).update(trouble=trouble, troubled_since=since)
+        Leader.objects.filter(role=ROLE, holder=self.holder).update(trouble=trouble.rstrip("."), troubled_since=since)
 
     def resign(self) -> None:
         """Let another lead at once."""

@@ -10,6 +10,6 @@ class Migration(migrations.Migration):
         migrations.AddField("leader", "troubled_since", models.DateTimeField(blank=True, null=True)),
         migrations.AlterModelOptions(
             "auditentry",
-            {"ordering": ["-id"], "verbose_name": "audit entry", "verbose_name_plural": "audit log"},
+            {"ordering": ["-id"], "verbose_name": "audit log entry", "verbose_name_plural": "audit log entries"},
         ),
     ]

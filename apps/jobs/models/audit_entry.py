@@ -43,9 +43,9 @@ class AuditEntry(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        verbose_name = "audit entry"
-        verbose_name_plural = "audit log"
+        verbose_name = "audit log entry"
+        verbose_name_plural = "audit log entries"
         indexes = [models.Index(fields=["job"], name="audit_job", condition=models.Q(job__isnull=False))]
 
     def __str__(self) -> str:
-        return f"audit entry {self.pk}"
+        return f"audit log entry {self.pk}"

@@ -49,7 +49,7 @@ def see_out(pids: Iterable[int]) -> None:
 def _see_out(processes: list[psutil.Process]) -> None:
     deadline = time.monotonic() + LINGER
     while time.monotonic() < deadline:
-        time.sleep(TICK)
+        time.sleep(TICK)  # waiting for the processes would reap them: that is for Celery to do
         if celery_state.reserved_requests:  # tasks of Celery's own, until they have ended
             deadline = time.monotonic() + LINGER
     for process in processes:

@@ -58,7 +58,7 @@ def dispatcher() -> str:
         raise CommandError("No dispatcher leads: none is running, or none reaches the database.")
     if leader.trouble:
         raise CommandError(
-            f"The dispatcher {leader.holder} leads, but: {leader.trouble.rstrip('.')} (since {exact(leader.troubled_since)})"
+            f"The dispatcher {leader.holder} leads, but: {leader.trouble} (since {exact(leader.troubled_since)})"
         )
     return f"The dispatcher {leader.holder} leads (term {leader.term})."
 
