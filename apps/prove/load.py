@@ -20,6 +20,19 @@ from apps.prove.records import Record
 #: Seconds of jobs that may wait before the submitters pause: what is left over has to be run at the end.
 BACKLOG = 20.0
 
+#: How a submitter may submit, and how often of a hundred times.
+WAYS = {
+    "many": 45,
+    "mixed": 19,
+    "each kind": 1,
+    "savepoint": 8,
+    "rolled back": 8,
+    "submit": 6,
+    "delay": 6,
+    "apply_async": 6,
+    "cancelled": 1,
+}
+
 journal = Record("submits")
 
 
@@ -75,8 +88,8 @@ class Transaction:
         journal.write(tx=self.name, did="intent", way=self.way, ids=ids, void=self.void)
 
 
-def submit_something(dice: random.Random, size: int) -> int:
-    """Submit, in one of the ways; returns about how many jobs."""
+def submit_something(dice: random.Random, size: int, way: str = "") -> int:
+    """Submit, in this way or in one that the dice choose; returns about how many jobs."""
     from django.db import transaction
 
     from apps.jobs.api import Kind, cancel, submit, submit_many
@@ -95,14 +108,11 @@ def submit_something(dice: random.Random, size: int) -> int:
         (kinds.alone, {"key": dice.randrange(20), "milliseconds": dice.uniform(1, 50)}),
     ]
     weights = [50.0, 15.0, 0.5, 6.0, 2.0, 2.0, 4.0, 10.0, 10.0, 5.0]
-    way = dice.choices(
-        ["many", "mixed", "savepoint", "rolled back", "submit", "delay", "apply_async", "cancelled"],
-        [45, 20, 8, 8, 6, 6, 6, 1],
-    )[0]
+    way = way or dice.choices(list(WAYS), list(WAYS.values()))[0]
     tx = Transaction(way)
 
-    def one() -> str:
-        kind, arguments = dice.choices(menu, weights)[0]
+    def one(dish: tuple[Kind, dict[str, Any]] | None = None) -> str:
+        kind, arguments = dish or dice.choices(menu, weights)[0]
         # Some overtake everything: recovery is measured by them, not by how much has piled up.
         return submit(kind, arguments, priority=dice.choice([0, 3, 4, 5, 6, 7])).pk.hex
 
@@ -122,6 +132,8 @@ def submit_something(dice: random.Random, size: int) -> int:
         tx.run(many if dice.random() < 0.7 or way == "many" else lambda tx: [one()])
     elif way == "mixed":
         tx.run(lambda tx: [one() for _ in range(dice.randint(1, 12))])
+    elif way == "each kind":
+        tx.run(lambda tx: [one(dish) for dish in menu])
     elif way == "savepoint":
         tx.run(savepoint)
     elif way == "delay":
@@ -147,7 +159,7 @@ def through_the_web(port: int, dice: random.Random) -> int:
 
 
 def main(seed: str, rate: float, port: int) -> None:
-    """Submit about so many jobs a second: it sleeps to keep that pace, and for a breath when a server is away."""
+    """Submit about so many jobs a second, at first once in each way. It sleeps to keep that pace, and when a server is away."""
     django.setup()
     from django.db import Error, close_old_connections
 
@@ -156,6 +168,7 @@ def main(seed: str, rate: float, port: int) -> None:
     dice = random.Random(f"{seed}:{os.getpid()}")  # noqa: S311 - no secret
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda *_: stopping.append(1))
+    at_first = list(WAYS)
     ahead, looked = time.monotonic(), 0.0
     while not stopping:
         try:
@@ -165,7 +178,10 @@ def main(seed: str, rate: float, port: int) -> None:
                 if Job.objects.filter(state__in=["pending", "queued"]).count() > BACKLOG * rate:
                     time.sleep(1.0)
                     continue
-            done = through_the_web(port, dice) if dice.random() < 0.1 else submit_something(dice, 200)
+            if not at_first and dice.random() < 0.1:
+                done = through_the_web(port, dice)
+            else:
+                done = submit_something(dice, 200, at_first.pop() if at_first else "")
         except Error:
             time.sleep(0.2)
             continue
