@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,6 +87,22 @@ def test_a_worker_leaves_in_order_while_the_broker_hangs(bare: Stack, tmp_path: 
     assert worker.stop() == 0
     job.refresh_from_db()
     assert (job.state, job.excused, job.attempts.get().outcome) == (State.PENDING, 1, "interrupted")
+
+
+def test_a_worker_leaves_when_its_last_job_has_ended_while_the_broker_is_away(bare: Stack, tmp_path: Path) -> None:
+    """It hears of that end, and of its idle processes: it does not sit out its grace."""
+    bare.dispatcher()
+    worker = bare.worker(FURROW_SHUTDOWN_GRACE="600")
+    mark, goes_on = tmp_path / "mark", tmp_path / "goes on"
+    job = submit(kinds.sleeps, {"seconds": 0, "mark": str(mark), "until": str(goes_on)})
+    wait_until(mark.exists)
+    services.broker.stop()
+    wait_until(lambda: "Connection to broker lost" in worker.text)
+    worker.send(signal.SIGTERM)
+    wait_until(lambda: "Warm shutdown" in worker.text)
+    goes_on.touch()
+    assert worker.stop() == 0
+    assert job.attempts.get().outcome == "succeeded"
 
 
 @pytest.mark.engine

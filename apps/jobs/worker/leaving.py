@@ -21,6 +21,11 @@ TICK = 0.25
 LINGER = 5.0
 
 
+def told_to_end() -> bool:
+    """The worker has been told to end, warm or cold."""
+    return celery_state.should_stop is not None or celery_state.should_terminate is not None
+
+
 def serve(crew: "Crew", worker: Any, seconds: float) -> None:
     """Drive the hub, for reports and for the pool's own results, until nothing runs or the time is over."""
     deadline = time.monotonic() + seconds

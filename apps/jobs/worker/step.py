@@ -12,7 +12,6 @@ from typing import Any
 
 from celery import VERSION_BANNER as CELERY_VERSION
 from celery import bootsteps
-from celery.worker import state as celery_state
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
@@ -21,12 +20,13 @@ from apps.jobs.conf import conf
 from apps.jobs.kinds import all_kinds
 from apps.jobs.statements import Report
 from apps.jobs.worker import channel, stacks
+from apps.jobs.worker.consumer import watch_the_dying
 from apps.jobs.worker.crew import Crew
 from apps.jobs.worker.errands import Errands, job_queues
 from apps.jobs.worker.events import Events
 from apps.jobs.worker.intake import Intake
 from apps.jobs.worker.lease import RENEWALS, Lease
-from apps.jobs.worker.leaving import see_out
+from apps.jobs.worker.leaving import see_out, told_to_end
 from apps.jobs.worker.ledger import Ledger
 from apps.jobs.worker.partitions import Partitions
 from apps.jobs.worker.takeover import TakeOver
@@ -100,11 +100,21 @@ class JobWorker(bootsteps.StartStopStep):
             self.deliver()
             self.ledger.join(0.02)
         self.deliver()
+        self._listen()
         self.crew.stop(grace)
         self.crew.locks.stop()
         if not self.ledger.stop(timeout=5):
             logger.error("The database is away: the ends of some runs could not be recorded; these jobs will run again.")
         see_out(_pids(self.worker.pool))
+
+    def _listen(self) -> None:
+        """Have the hub watch the pool processes. Celery ends that when the broker is lost, until the next connection: now there
+        is none."""
+        pool, hub = self.worker.pool, self.worker.hub
+        if channel.reports.fileno() not in hub.readers:
+            watch_the_dying(pool._pool)
+            pool.register_with_event_loop(hub)
+            hub.add_reader(channel.reports, self.crew.read_reports)
 
     def post(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Call a function in the event loop's thread, in the order of posting. From any thread."""
@@ -169,7 +179,7 @@ class JobReports(bootsteps.StartStopStep):
 
     def stop(self, consumer: Any) -> None:
         """At every reconnect, and at the end: then before running jobs get their grace."""
-        if celery_state.should_stop is not None or celery_state.should_terminate is not None:
+        if told_to_end():
             consumer.controller.jobs.partitions.leave()
 
     def register_with_event_loop(self, consumer: Any, hub: Any) -> None:

@@ -9,6 +9,7 @@ other methods, ordinary tasks, a message that was delivered before (RabbitMQ add
 import re
 import socket
 import struct
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -17,12 +18,17 @@ from amqp.exceptions import RecoverableConnectionError
 from kombu.transport import pyamqp
 
 from apps.jobs.broker import EXCHANGE
+from apps.jobs.worker.leaving import told_to_end
 
 #: Bytes in one read, and reads in one go before the event loop gets its turn.
 CHUNK, CHUNKS = 64 * 1024, 4
 #: Seconds of silence, while an answer of RabbitMQ is waited for, after which the connection counts as lost. The event loop
 #: stands still meanwhile, and py-amqp alone would wait for ever.
 ANSWER = 5.0
+#: The same for a worker that has been told to end.
+LAST_ANSWER = 1.0
+#: Seconds after which one that waits for an answer looks whether it has been told to.
+SLICE = 0.25
 
 # AMQP 0-9-1, section 2.3.5: type (1: method, 2: header), channel, size of the payload; the payload; the octet 0xCE.
 _FRAME = struct.Struct(">BHI")
@@ -55,13 +61,21 @@ class JobConnection(pyamqp.Connection):
         Raises:
             TimeoutError: there was none in time; without a ``timeout`` of the caller's the connection is cut then.
         """
-        try:
-            return super().drain_events(timeout)
-        except TimeoutError:
-            if timeout is None:
-                with suppress(OSError):
-                    self.transport.sock.shutdown(socket.SHUT_RDWR)
-            raise
+        silent_since = time.monotonic()
+        while True:
+            patience = ANSWER if timeout is None else timeout
+            if told_to_end():
+                patience = min(patience, LAST_ANSWER)
+            left = silent_since + patience - time.monotonic()
+            try:
+                return super().drain_events(max(0.0, min(left, SLICE)))
+            except TimeoutError:
+                if left > SLICE:
+                    continue
+                if timeout is None:
+                    with suppress(OSError):
+                        self.transport.sock.shutdown(socket.SHUT_RDWR)
+                raise
 
 
 class JobTransport(pyamqp.Transport):
