@@ -1,6 +1,7 @@
 """Deploys: everything is restarted, one after the other, under load; old code and new code run side by side."""
 
 import itertools
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -65,6 +66,31 @@ def test_a_worker_whose_processes_are_stuck_ends(bare: Stack, where: str) -> Non
         all_ended()
     assert worker.stop() == 0
     assert "runs nothing and does not end: it is killed" in worker.text
+    bare.worker("next")
+    all_ended()
+    assert Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == len(ids)
+    assert all(job.counted_attempts == 1 for job in Job.objects.only("attempt", "excused"))
+
+
+@pytest.mark.parametrize("asked", [[signal.SIGQUIT], [signal.SIGTERM, signal.SIGQUIT], [signal.SIGINT, signal.SIGINT]])
+def test_a_cold_shutdown_hands_back_at_once(bare: Stack, tmp_path: Path, asked: list[signal.Signals]) -> None:
+    """Also what has begun: it does not wait for the grace."""
+    mark, goes_on = tmp_path / "mark", tmp_path / "goes on"
+    bare.dispatcher()
+    worker = bare.worker(FURROW_SHUTDOWN_GRACE="600")
+    long = submit(kinds.sleeps, {"seconds": 0, "mark": str(mark), "until": str(goes_on)})
+    wait_until(mark.exists)
+    ids = [long.pk, *submit_many(kinds.sleeps, [{"seconds": 0.02} for _ in range(400)])]
+    wait_until(Job.objects.filter(state=State.SUCCEEDED).exists)
+    for number in asked:
+        worker.send(number)
+        wait_until(lambda: "shutdown (MainProcess)" in worker.text)
+    worker.popen.wait(60)
+    assert "Traceback" not in worker.text
+    long.refresh_from_db()
+    assert (long.excused, long.attempts.get().outcome) == (1, "interrupted")
+    assert not Job.objects.filter(state=State.RUNNING).exists()
+    goes_on.touch()
     bare.worker("next")
     all_ended()
     assert Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == len(ids)

@@ -52,6 +52,8 @@ class Assignments:
 
     def hand_out(self) -> None:
         """Fill the channel, and have it drained."""
+        if self.closed:
+            return
         while self._ready:
             line = self._ready[0]
             if not channel.assignments.offer(tuple(map(tuple, line))):
@@ -61,7 +63,7 @@ class Assignments:
             if len(line) > 1:
                 self._behind[line[0].id] = line[1:]
         wanted = min(int(self._worker.pool.num_processes) - len(self._drains), len(self._handed))
-        for _ in range(0 if self.closed else wanted):
+        for _ in range(wanted):
             self._start_drain()
 
     def visit_all(self) -> None:

@@ -53,6 +53,12 @@ class JobConsumer(Consumer):
         conn.ensure_connection = connect_and_serve
         return super().ensure_connected(conn)
 
+    def cancel_active_requests(self) -> None:
+        """A cold shutdown: asked for by the signal's handler, which then waits for the pool. So all processes are killed here;
+        what becomes of their jobs is settled when the worker's steps end: the handler may have interrupted anything."""
+        super().cancel_active_requests()
+        self.controller.jobs.crew.quit()
+
     def on_close(self) -> None:
         """The connection is gone. Celery flushes the pool."""
         super().on_close()

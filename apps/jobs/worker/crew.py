@@ -7,6 +7,7 @@ What was not taken can be taken back. When a process dies, the job it had report
 
 import itertools
 import logging
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -72,7 +73,7 @@ class Crew:
     @property
     def processes(self) -> int:
         """Pool processes."""
-        return int(self._worker.pool.num_processes)
+        return int(self._worker.pool.num_processes) if self._worker.pool._pool is not None else 0
 
     def prefetch(self) -> int:
         """Messages to hold."""
@@ -288,11 +289,22 @@ class Crew:
         self.read()
         self._return_unbegun("the worker stopped before it began")
         serve(self, self._worker, grace)
+        self.read()
         for running in list(self.running.values()):
             running.kill(running.doom or Outcome.INTERRUPTED)
         serve(self, self._worker, 5.0)
+        if self._worker.pool._pool is None:  # see quit()
+            for pid in list(self.running):
+                self.on_process_gone(pid, None)
         for job in self.assigned.give_up():
             self.hand_back(job, "the worker stopped before it began")
+
+    def quit(self) -> None:
+        """Kill all pool processes, and settle nothing: a signal's handler calls this, in the middle of anything."""
+        self.stopping = self.assigned.closed = True
+        pool = self._worker.pool
+        for process in list(pool._pool._pool) if pool._pool is not None else ():
+            pool.terminate_job(process.pid, signal.SIGKILL)
 
     def _return_unbegun(self, reason: str) -> None:
         for line in self.assigned.take_back():

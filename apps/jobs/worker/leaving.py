@@ -27,17 +27,19 @@ def told_to_end() -> bool:
 
 
 def serve(crew: "Crew", worker: Any, seconds: float) -> None:
-    """Drive the hub, for reports and for the pool's own results, until nothing runs or the time is over."""
+    """Drive the hub, for reports and for the pool's own results, until nothing runs, the time is over, or a cold shutdown has
+    ended the pool."""
     deadline = time.monotonic() + seconds
     loop, ticking = worker.hub.create_loop(), worker.hub.call_repeatedly(TICK, int)
-    while (crew.running or crew.assigned.busy) and time.monotonic() < deadline:
+    while worker.pool._pool is not None and (crew.running or crew.assigned.busy) and time.monotonic() < deadline:
         try:
             next(loop)
         except Exception as error:
             logger.debug("while stopping: %r", error)
             loop = worker.hub.create_loop()
             crew.read()
-        _look_for_deaths(crew, worker.pool._pool)
+        if worker.pool._pool is not None:
+            _look_for_deaths(crew, worker.pool._pool)
     ticking.cancel()
 
 

@@ -6,7 +6,8 @@ import signal
 import time
 import uuid
 from dataclasses import dataclass
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 from celery.worker import state as celery_state
 
@@ -36,6 +37,10 @@ class Running:
     cancelled: float = 0.0  #: monotonic seconds of when it was asked to stop; 0: it was not
     interrupted: bool = False
     eventer: Any = None  #: Celery sets it on every active request when the broker's connection is made anew
+
+    #: What Celery asks of a request before it ends its process: this one it leaves to us.
+    task: ClassVar[Any] = SimpleNamespace(acks_late=True)
+    acknowledged: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         celery_state.requests[self.job.id] = self

@@ -111,7 +111,7 @@ class JobWorker(bootsteps.StartStopStep):
         """Have the hub watch the pool processes. Celery ends that when the broker is lost, until the next connection: now there
         is none."""
         pool, hub = self.worker.pool, self.worker.hub
-        if channel.reports.fileno() not in hub.readers:
+        if pool._pool is not None and channel.reports.fileno() not in hub.readers:
             watch_the_dying(pool._pool)
             pool.register_with_event_loop(hub)
             hub.add_reader(channel.reports, self.crew.read_reports)
@@ -134,7 +134,8 @@ class JobWorker(bootsteps.StartStopStep):
 
         def on_process_down(process: Any) -> None:
             inner(process)
-            self.crew.on_process_gone(process.pid, process.exitcode)
+            if not self.crew.stopping:  # then they are looked after on the way out; see leaving.py
+                self.crew.on_process_gone(process.pid, process.exitcode)
 
         pool.on_process_down = on_process_down
 
