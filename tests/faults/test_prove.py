@@ -61,7 +61,7 @@ def test_a_short_campaign_finds_every_promise_kept() -> None:
     assert verdict["violations"] == [], said
     assert code == 0, said
     assert verdict["jobs"] > 500
-    assert sum(row["count"] for row in verdict["faults"]) >= 3
+    assert sum(row["count"] for row in verdict["faults"]) > 0
     assert verdict["submits"]["committed"] > 0
     assert verdict["submits"]["rolled back"] > 0
     assert not Path(RUN / "proof" / "prove" / "1234" / "records").exists()
