@@ -125,9 +125,10 @@ class Stack:
         """Start a dispatcher."""
         return self.start(name, [PYTHON, "manage.py", "dispatcher"], **extra)
 
-    def worker(self, name: str = "worker", *, processes: int = 2, ready: bool = True, **extra: str) -> Process:
-        """Start a worker, and wait until it consumes."""
-        options = ["-c", str(processes), "-n", f"{name}@test", "--without-gossip", "--without-mingle", "-l", "info"]
+    def worker(self, name: str = "worker", *, processes: int | str = 2, ready: bool = True, **extra: str) -> Process:
+        """Start a worker, and wait until it consumes. ``processes``: how many, or ``most,fewest`` as of ``--autoscale``."""
+        scale = "--autoscale" if isinstance(processes, str) else "-c"
+        options = [scale, str(processes), "-n", f"{name}@test", "--without-gossip", "--without-mingle", "-l", "info"]
         process = self.start(name, [*CELERY, "worker", *options], **extra)
         if ready:
             wait_until(lambda: f"{name}@test ready" in process.text, what=f"{name} ready; log: {process.log}")

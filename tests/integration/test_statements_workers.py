@@ -22,7 +22,6 @@ DESCRIPTION = {
     "version": "1",
     "session": "0123abcd",
     "pid": 1,
-    "processes": 2,
     "queues": ["default"],
     "kinds": ["kinds.add"],
 }
@@ -31,15 +30,15 @@ DESCRIPTION = {
 def test_a_workers_life(sql: Any) -> None:
     worker = new_id()
     assert not sql.renew(connection, worker, 60)
-    sql.register_worker(connection, worker, 60, DESCRIPTION)
+    sql.register_worker(connection, worker, 60, DESCRIPTION, Report(processes=2))
     row = Worker.objects.get(pk=worker)
     assert (row.node, row.pid, row.processes, row.queues, row.kinds) == ("w@host", 1, 2, ["default"], ["kinds.add"])
     assert (row.host, row.version, row.vitals, row.paused, row.ended) == ("host", "1", {}, [], 0)
     assert (row.stopped_at, row.lost) == (None, False)
-    assert sql.renew(connection, worker, 120, Report('{"at": 1}', '["default"]', 5, 2))
+    assert sql.renew(connection, worker, 120, Report('{"at": 1}', '["default"]', 5, 2, 3))
     row.refresh_from_db()
     assert dt.timedelta(seconds=100) < row.lease_until - timezone.now() <= dt.timedelta(seconds=121)
-    assert (row.vitals, row.paused, row.ended, row.failed) == ({"at": 1}, ["default"], 5, 2)
+    assert (row.vitals, row.paused, row.ended, row.failed, row.processes) == ({"at": 1}, ["default"], 5, 2, 3)
     sql.stop_worker(connection, worker, Report(ended=6, failed=3))
     assert not sql.renew(connection, worker, 60)
     row.refresh_from_db()

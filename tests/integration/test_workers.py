@@ -117,6 +117,24 @@ def test_pool_processes_are_replaced_when_their_job_has_ended(bare: Stack, tmp_p
     assert "WorkerLostError" not in worker.text
 
 
+def test_a_worker_has_as_many_processes_as_there_is_work_for(bare: Stack, tmp_path: Path) -> None:
+    bare.dispatcher()
+    worker = bare.worker(processes="4,1", AUTOSCALE_KEEPALIVE="1")
+    row = Worker.objects.filter(node="worker@test", stopped_at=None)
+    assert len(worker.children()) == 1
+    goes_on = tmp_path / "goes on"
+    first = submit(kinds.sleeps, {"seconds": 0, "until": str(goes_on)})
+    wait_until(lambda: len(worker.children()) == 2, what="one is free, to hear of more")
+    ids = [first.pk, *submit_many(kinds.sleeps, [{"seconds": 0, "until": str(goes_on)} for _ in range(9)])]
+    wait_until(lambda: Job.objects.filter(state=State.RUNNING).count() == 4, what="as many as it may have run")
+    wait_until(lambda: row.get().processes == 4, what="the admin is told")
+    goes_on.touch()
+    wait_until(lambda: len(worker.children()) == 1, what="the idle ones went")
+    ids += submit_many(kinds.add, [{"a": n} for n in range(300)])
+    all_ended()
+    assert Job.objects.filter(pk__in=ids, state=State.SUCCEEDED, attempt=1).count() == 310
+
+
 def test_a_worker_is_shut_down_while_the_broker_is_away(bare: Stack, tmp_path: Path) -> None:
     bare.dispatcher()
     worker = bare.worker()

@@ -93,6 +93,7 @@ class Report(NamedTuple):
     paused: str = "[]"  #: JSON: names of the queues that it was asked not to consume
     ended: int = 0  #: runs that ended here, in this life
     failed: int = 0  #: those of them that did not end well
+    processes: int = 0  #: pool processes
 
 
 class Asked(NamedTuple):

@@ -41,6 +41,11 @@ class Assignments:
         return {pid for pid in self._drains.values() if pid}
 
     @property
+    def starting(self) -> bool:
+        """A process was told to drain the channel, and has not said that it does."""
+        return 0 in self._drains.values()
+
+    @property
     def busy(self) -> bool:
         """Something is on its way to a process, or in one."""
         return bool(self._handed or self._drains)

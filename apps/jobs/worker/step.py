@@ -143,7 +143,6 @@ class JobWorker(bootsteps.StartStopStep):
         return {
             "host": socket.gethostname(),
             "version": _release(),
-            "processes": worker.concurrency,
             "queues": job_queues(worker),
             "kinds": [kind.name for kind in all_kinds()],
         }
@@ -152,7 +151,7 @@ class JobWorker(bootsteps.StartStopStep):
         crew, vitals = self.crew, {**self.vitals.latest, "waiting": self.intake.waiting}
         if conf().partitioned:
             vitals["lines"] = self.partitions.standing()
-        return Report(json.dumps(vitals), json.dumps(sorted(crew.paused)), crew.ended, crew.failed)
+        return Report(json.dumps(vitals), json.dumps(sorted(crew.paused)), crew.ended, crew.failed, crew.processes)
 
     def _runs(self) -> dict[int, tuple[str, str, float]]:
         running = self.crew.running.copy()  # at once: another thread changes it
@@ -192,6 +191,8 @@ class JobReports(bootsteps.StartStopStep):
         hub.call_soon(jobs.intake.look, consumer)
         hub.call_repeatedly(TICK, jobs.intake.look, consumer)
         hub.call_repeatedly(1.0, jobs.intake.pump)
+        if consumer.controller.autoscaler is not None:
+            hub.call_repeatedly(1.0, consumer.controller.autoscaler.maybe_scale)
         if conf().partitioned:
             hub.call_soon(jobs.partitions.look, consumer)
             hub.call_repeatedly(TICK, jobs.partitions.look, consumer)

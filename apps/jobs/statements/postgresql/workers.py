@@ -18,7 +18,7 @@ def renew(connection: Connection, worker: uuid.UUID, lease: float, report: Repor
         cursor.execute(
             """UPDATE jobs_worker SET heartbeat_at = clock_timestamp(),
                       lease_until = clock_timestamp() + %s * interval '1 second',
-                      vitals = %s, paused = %s, ended = %s, failed = %s
+                      vitals = %s, paused = %s, ended = %s, failed = %s, processes = %s
                WHERE id = %s AND stopped_at IS NULL AND lease_until > clock_timestamp()""",
             [lease, *report, worker],
         )
@@ -45,13 +45,13 @@ def stop_requests(connection: Connection, worker: uuid.UUID) -> list[str]:
 def register_worker(
     connection: Connection, worker: uuid.UUID, lease: float, description: dict[str, Any], report: Report = _NOTHING
 ) -> None:
-    """Insert the row of a worker's new life: node, host, pid, version, session, processes, queues, kinds."""
+    """Insert the row of a worker's new life: node, host, pid, version, session, queues, kinds."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """INSERT INTO jobs_worker (id, node, host, pid, version, session, processes, queues, kinds, vitals, paused, ended,
-                                        failed, lease_until, lost)
-               VALUES (%(id)s, %(node)s, %(host)s, %(pid)s, %(version)s, %(session)s, %(processes)s, %(queues)s,
-                       %(kinds)s, %(vitals)s, %(paused)s, %(ended)s, %(failed)s,
+            """INSERT INTO jobs_worker (id, node, host, pid, version, session, queues, kinds, vitals, paused, ended, failed,
+                                        processes, lease_until, lost)
+               VALUES (%(id)s, %(node)s, %(host)s, %(pid)s, %(version)s, %(session)s, %(queues)s, %(kinds)s, %(vitals)s,
+                       %(paused)s, %(ended)s, %(failed)s, %(processes)s,
                        clock_timestamp() + %(lease)s * interval '1 second', false)""",
             {**_json_lists(description), **report._asdict(), "id": worker, "lease": lease},
         )

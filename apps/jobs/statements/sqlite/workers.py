@@ -21,7 +21,8 @@ def renew(connection: Connection, worker: uuid.UUID, lease: float, report: Repor
     now = _now()
     with connection.cursor() as cursor:
         cursor.execute(
-            """UPDATE jobs_worker SET heartbeat_at = %s, lease_until = %s, vitals = %s, paused = %s, ended = %s, failed = %s
+            """UPDATE jobs_worker SET heartbeat_at = %s, lease_until = %s, vitals = %s, paused = %s, ended = %s, failed = %s,
+                      processes = %s
                WHERE id = %s AND stopped_at IS NULL AND lease_until > %s""",
             (now, _text(time.time() + lease), *report, worker.hex, now),
         )
@@ -47,16 +48,15 @@ def stop_requests(connection: Connection, worker: uuid.UUID) -> list[str]:
 def register_worker(
     connection: Connection, worker: uuid.UUID, lease: float, description: dict[str, Any], report: Report = _NOTHING
 ) -> None:
-    """Insert the row of a worker's new life: node, host, pid, version, session, processes, queues, kinds."""
+    """Insert the row of a worker's new life: node, host, pid, version, session, queues, kinds."""
     given = description
     with connection.cursor() as cursor:
         cursor.execute(
-            """INSERT INTO jobs_worker (id, node, host, pid, version, session, processes, queues, kinds, vitals, paused, ended,
-                                        failed, lease_until, lost)
+            """INSERT INTO jobs_worker (id, node, host, pid, version, session, queues, kinds, vitals, paused, ended, failed,
+                                        processes, lease_until, lost)
                VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 0)""",
             (
                 *(worker.hex, given["node"], given["host"], given["pid"], given["version"], given["session"]),
-                given["processes"],
                 *(json.dumps(given["queues"]), json.dumps(given["kinds"]), *report, _text(time.time() + lease)),
             ),
         )

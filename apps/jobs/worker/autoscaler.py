@@ -1,0 +1,34 @@
+"""``celery worker --autoscale MAX,MIN``: as many pool processes as there is work for."""
+
+from typing import Any
+
+from celery.worker.autoscale import Autoscaler
+
+
+class JobAutoscaler(Autoscaler):
+    """Celery's, which counts tasks, counts jobs as well. Set as ``worker_autoscaler``."""
+
+    @property
+    def jobs(self) -> int:
+        """Those that are here, and while some run one more: a worker whose processes are all busy takes no messages, and would
+        not hear that there is more to do."""
+        engine = self.worker.jobs
+        here = len(engine.crew.running) + len(engine.crew.assigned)
+        here = max(here, sum(engine.partitions.standing().values())) + engine.intake.waiting
+        return here + 1 if here else 0
+
+    @property
+    def qty(self) -> int:
+        """What there is to do."""
+        return int(super().qty) + self.jobs
+
+    def maybe_scale(self, req: Any = None) -> None:
+        """Look whether there should be more processes, or fewer: idle ones go half a minute after a job had to wait."""
+        engine = self.worker.jobs
+        if engine.crew.assigned or engine.intake.waiting:
+            self.on_task_received(None)
+        super().maybe_scale(req)
+
+    def scale_down(self, n: int) -> Any:
+        """End processes that run nothing. Whoever was just told to begin looks idle to Celery: not now, then."""
+        return None if self.worker.jobs.crew.assigned.starting else super().scale_down(n)
