@@ -10,6 +10,7 @@ from kombu.transport import pyamqp
 
 from apps.jobs.broker import EXCHANGE
 from apps.jobs.worker.dead import Kept
+from apps.jobs.worker.leaving import kill_all
 from apps.jobs.worker.transport import JobTransport
 
 logger = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ class JobConsumer(Consumer):
         """A cold shutdown: asked for by the signal's handler, which then waits for the pool. So all processes are killed here;
         what becomes of their jobs is settled when the worker's steps end: the handler may have interrupted anything."""
         super().cancel_active_requests()
-        self.controller.jobs.crew.quit()
+        kill_all(self.controller.jobs.crew, self.pool)
 
     def on_close(self) -> None:
         """The connection is gone. Celery flushes the pool."""

@@ -7,7 +7,6 @@ What was not taken can be taken back. When a process dies, the job it had report
 
 import itertools
 import logging
-import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +19,6 @@ from apps.jobs.worker import channel
 from apps.jobs.worker.assignments import Assignments
 from apps.jobs.worker.blame import settle_death
 from apps.jobs.worker.events import Events
-from apps.jobs.worker.leaving import serve
 from apps.jobs.worker.ledger import Ledger
 from apps.jobs.worker.lock_renewals import LockRenewals
 from apps.jobs.worker.owned import Owned
@@ -235,7 +233,7 @@ class Crew:
         else:
             self._blocked_since = self._blocked_since or now
         if self.blocked and self.assigned:
-            self._return_unbegun("every process of its worker was busy")
+            self.return_unbegun("every process of its worker was busy")
 
     def _on_stop_requests(self, ids: list[str]) -> None:
         """Somebody cancelled these jobs: ask those that run to stop."""
@@ -278,35 +276,8 @@ class Crew:
         delay = None if job.limited else 0.0
         self.ledger.settle(Settlement(job.id, job.attempt, State.PENDING, Outcome.INTERRUPTED, delay=delay, error=reason))
 
-    # --- the end ------------------------------------------------------------------------------------------------------------
-
-    def stop(self, grace: float) -> None:
-        """Hand back what has not begun, wait up to ``grace`` seconds for what has, and interrupt the rest.
-
-        Celery's loop has ended by now and the pool takes nothing new; the hub is driven from here until all is told.
-        """
-        self.stopping = self.assigned.closed = True
-        self.read()
-        self._return_unbegun("the worker stopped before it began")
-        serve(self, self._worker, grace)
-        self.read()
-        for running in list(self.running.values()):
-            running.kill(running.doom or Outcome.INTERRUPTED)
-        serve(self, self._worker, 5.0)
-        if self._worker.pool._pool is None:  # see quit()
-            for pid in list(self.running):
-                self.on_process_gone(pid, None)
-        for job in self.assigned.give_up():
-            self.hand_back(job, "the worker stopped before it began")
-
-    def quit(self) -> None:
-        """Kill all pool processes, and settle nothing: a signal's handler calls this, in the middle of anything."""
-        self.stopping = self.assigned.closed = True
-        pool = self._worker.pool
-        for process in list(pool._pool._pool) if pool._pool is not None else ():
-            pool.terminate_job(process.pid, signal.SIGKILL)
-
-    def _return_unbegun(self, reason: str) -> None:
+    def return_unbegun(self, reason: str) -> None:
+        """Hand back what no process has taken."""
         for line in self.assigned.take_back():
             for job in line:
                 self.hand_back(job, reason)

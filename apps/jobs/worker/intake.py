@@ -17,6 +17,7 @@ from apps.jobs.conf import conf
 from apps.jobs.statements import Claimed
 from apps.jobs.worker.crew import Crew
 from apps.jobs.worker.dead import DeadMessages
+from apps.jobs.worker.leaving import STOPPED
 from apps.jobs.worker.lines import Arrived
 
 logger = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ class Intake:
         self._acknowledge(batch)
         if self.closed:
             for job in claimed:
-                self.crew.hand_back(job, "the worker stopped before it began")
+                self.crew.hand_back(job, STOPPED)
             return
         self.crew.take_on(claimed)
         self.pump()

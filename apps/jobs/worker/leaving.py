@@ -1,17 +1,18 @@
 """The end of a worker: Celery's loop has ended, and what still runs is listened to from here."""
 
 import logging
+import signal
 import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
 from celery.worker import state as celery_state
 
-if TYPE_CHECKING:
-    from apps.jobs.worker.crew import Crew
+from apps.jobs.states import Outcome
+from apps.jobs.worker.crew import Crew
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +20,8 @@ logger = logging.getLogger(__name__)
 TICK = 0.25
 #: Seconds that pool processes get to end once nothing runs in them.
 LINGER = 5.0
+#: Why a job goes back.
+STOPPED = "the worker stopped before it began"
 
 
 def told_to_end() -> bool:
@@ -26,7 +29,34 @@ def told_to_end() -> bool:
     return celery_state.should_stop is not None or celery_state.should_terminate is not None
 
 
-def serve(crew: "Crew", worker: Any, seconds: float) -> None:
+def leave(crew: Crew, worker: Any, grace: float) -> None:
+    """Hand back what has not begun, wait up to ``grace`` seconds for what has, and interrupt the rest.
+
+    The pool takes nothing new by now; the hub is driven from here until all is told.
+    """
+    crew.stopping = crew.assigned.closed = True
+    crew.read()
+    crew.return_unbegun(STOPPED)
+    _serve(crew, worker, grace)
+    crew.read()
+    for running in list(crew.running.values()):
+        running.kill(running.doom or Outcome.INTERRUPTED)
+    _serve(crew, worker, LINGER)
+    if worker.pool._pool is None:  # see kill_all
+        for pid in list(crew.running):
+            crew.on_process_gone(pid, None)
+    for job in crew.assigned.give_up():
+        crew.hand_back(job, STOPPED)
+
+
+def kill_all(crew: Crew, pool: Any) -> None:
+    """Kill all pool processes, and settle nothing: a signal's handler calls this, in the middle of anything."""
+    crew.stopping = crew.assigned.closed = True
+    for process in list(pool._pool._pool) if pool._pool is not None else ():
+        pool.terminate_job(process.pid, signal.SIGKILL)
+
+
+def _serve(crew: Crew, worker: Any, seconds: float) -> None:
     """Drive the hub, for reports and for the pool's own results, until nothing runs, the time is over, or a cold shutdown has
     ended the pool."""
     deadline = time.monotonic() + seconds
@@ -66,7 +96,7 @@ def _see_out(processes: list[psutil.Process]) -> None:
                 process.kill()
 
 
-def _look_for_deaths(crew: "Crew", pool: Any) -> None:
+def _look_for_deaths(crew: Crew, pool: Any) -> None:
     """A closed pool tells nobody that a process ended."""
     exitcodes = {process.pid: process.exitcode for process in pool._pool}
     for pid in crew.assigned.draining | set(crew.running):

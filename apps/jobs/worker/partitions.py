@@ -27,6 +27,7 @@ from apps.jobs.partitions import Queue, share_out
 from apps.jobs.statements import Claimed
 from apps.jobs.worker.crew import Crew
 from apps.jobs.worker.dead import DeadMessages
+from apps.jobs.worker.leaving import STOPPED
 from apps.jobs.worker.lines import Arrived, Lines
 
 logger = logging.getLogger(__name__)
@@ -181,7 +182,7 @@ class Partitions:
             return
         if self.closed:
             for job in claimed:
-                self.crew.hand_back(job, "the worker stopped before it began")
+                self.crew.hand_back(job, STOPPED)
             return
         self.crew.take_on(claimed)
         self._ask(ids - {job.id for job in claimed})

@@ -26,7 +26,7 @@ from apps.jobs.worker.errands import Errands, job_queues
 from apps.jobs.worker.events import Events
 from apps.jobs.worker.intake import Intake
 from apps.jobs.worker.lease import RENEWALS, Lease
-from apps.jobs.worker.leaving import see_out, told_to_end
+from apps.jobs.worker.leaving import leave, see_out, told_to_end
 from apps.jobs.worker.ledger import Ledger
 from apps.jobs.worker.partitions import Partitions
 from apps.jobs.worker.takeover import TakeOver
@@ -101,7 +101,7 @@ class JobWorker(bootsteps.StartStopStep):
             self.ledger.join(0.02)
         self.deliver()
         self._listen()
-        self.crew.stop(grace)
+        leave(self.crew, self.worker, grace)
         self.crew.locks.stop()
         if not self.ledger.stop(timeout=5):
             logger.error("The database is away: the ends of some runs could not be recorded; these jobs will run again.")
