@@ -56,6 +56,8 @@ class Crew:
         self._deaf = False  # reports are not read: the ledger is behind
         self._lost_leases = 0
         self.stopping = False
+        #: A cold shutdown has killed all pool processes.
+        self.killed = False
         #: Queues that this worker was asked not to consume.
         self.paused: set[str] = set()
         #: Runs that ended here, and those of them that did not end well.

@@ -42,7 +42,7 @@ def leave(crew: Crew, worker: Any, grace: float) -> None:
     for running in list(crew.running.values()):
         running.kill(running.doom or Outcome.INTERRUPTED)
     _serve(crew, worker, LINGER)
-    if worker.pool._pool is None:  # see kill_all
+    if crew.killed:
         for pid in list(crew.running):
             crew.on_process_gone(pid, None)
     for job in crew.assigned.give_up():
@@ -51,25 +51,24 @@ def leave(crew: Crew, worker: Any, grace: float) -> None:
 
 def kill_all(crew: Crew, pool: Any) -> None:
     """Kill all pool processes, and settle nothing: a signal's handler calls this, in the middle of anything."""
-    crew.stopping = crew.assigned.closed = True
+    crew.stopping = crew.assigned.closed = crew.killed = True
     for process in list(pool._pool._pool) if pool._pool is not None else ():
         pool.terminate_job(process.pid, signal.SIGKILL)
 
 
 def _serve(crew: Crew, worker: Any, seconds: float) -> None:
-    """Drive the hub, for reports and for the pool's own results, until nothing runs, the time is over, or a cold shutdown has
-    ended the pool."""
+    """Drive the hub, for reports and for the pool's own results, until nothing runs, the time is over, or all processes
+    are killed."""
     deadline = time.monotonic() + seconds
     loop, ticking = worker.hub.create_loop(), worker.hub.call_repeatedly(TICK, int)
-    while worker.pool._pool is not None and (crew.running or crew.assigned.busy) and time.monotonic() < deadline:
+    while not crew.killed and (crew.running or crew.assigned.busy) and time.monotonic() < deadline:
         try:
+            _look_for_deaths(crew, worker.pool._pool)
             next(loop)
         except Exception as error:
             logger.debug("while stopping: %r", error)
             loop = worker.hub.create_loop()
             crew.read()
-        if worker.pool._pool is not None:
-            _look_for_deaths(crew, worker.pool._pool)
     ticking.cancel()
 
 

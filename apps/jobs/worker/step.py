@@ -134,7 +134,7 @@ class JobWorker(bootsteps.StartStopStep):
 
         def on_process_down(process: Any) -> None:
             inner(process)
-            if not self.crew.stopping:  # then they are looked after on the way out; see leaving.py
+            if not self.crew.killed:  # in a signal's handler, then: see leaving.py
                 self.crew.on_process_gone(process.pid, process.exitcode)
 
         pool.on_process_down = on_process_down
