@@ -37,18 +37,18 @@ logs:  ## Follow the logs of all processes
 # $(call lane,name,database,marks,folder): pytest with servers of its own, in .run/test-NAME.
 lane = FURROW_TEST_RUN=.run/test-$(1) DATABASE=$(2) .venv/bin/python -m pytest -m "$(3)" $(or $(ARGS),$(4))
 beside = $(call lane,$(1),$(2),$(3),$(4)) > .run/test-$(1).log 2>&1 &
-BESIDE := engine-sqlite pages faults-stores faults faults-sqlite
+BESIDE := pages faults-stores faults faults-sqlite
 
 test: .venv/.development  ## Run all tests on PostgreSQL, and the engine's on SQLite as well
 	@mkdir -p .run; \
-	$(call beside,engine-sqlite,sqlite,engine and not faults) started="$$!"; \
-	$(call beside,pages,,not engine and not faults) started="$$started $$!"; \
+	$(call beside,pages,,not engine and not faults) started="$$!"; \
 	$(call beside,faults-stores,,faults and not engine,tests/faults) started="$$started $$!"; \
 	$(call beside,faults,,faults and engine,tests/faults) started="$$started $$!"; \
 	$(call beside,faults-sqlite,sqlite,faults and engine,tests/faults) started="$$started $$!"; \
 	trap 'kill $$started; exit 130' INT TERM; \
-	echo "The engine's tests on PostgreSQL; at the same time, shown afterwards: $(BESIDE:%=.run/test-%.log)."; \
+	echo "The engine's tests, on PostgreSQL and then on SQLite; at the same time, shown afterwards: $(BESIDE:%=.run/test-%.log)."; \
 	$(call lane,engine,,engine and not faults); codes="$$?"; \
+	$(call lane,engine-sqlite,sqlite,engine and not faults); codes="$$codes $$?"; \
 	for one in $$started; do wait $$one; codes="$$codes $$?"; done; \
 	for name in $(BESIDE); do echo "$$name:"; cat .run/test-$$name.log; done; \
 	[ "$$codes" != "5 5 5 5 5 5" ] && \

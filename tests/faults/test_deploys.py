@@ -6,11 +6,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
 from apps.jobs.api import Attempt, Job, State, submit, submit_many
 from apps.jobs.models import Worker
 from apps.jobs.worker.leaving import LINGER
-from tests import kinds
+from tests import kinds, services
 from tests.stack import Stack, all_ended, wait_until
 
 pytestmark = pytest.mark.engine
@@ -104,6 +105,22 @@ def test_a_worker_that_leaves_waits_for_celerys_own_tasks(bare: Stack, tmp_path:
     wait_until(mark.exists)
     assert worker.stop() == 0
     assert result.get(timeout=60) == 8
+
+
+@pytest.mark.skipif(services.ON_SQLITE, reason="a database server is frozen")
+@pytest.mark.parametrize("asked", [[signal.SIGTERM], [signal.SIGTERM, signal.SIGINT]])
+def test_a_dispatcher_ends_while_the_database_hangs(bare: Stack, asked: list[signal.Signals]) -> None:
+    dispatcher = bare.dispatcher()
+    wait_until(lambda: "This dispatcher leads" in dispatcher.text)
+    connection.close()
+    services.postgres.freeze()
+    try:
+        for number in asked:
+            dispatcher.send(number)
+        assert dispatcher.popen.wait(60) == 0
+    finally:
+        services.postgres.thaw()
+    assert "did not come to its end in order" in dispatcher.text
 
 
 def test_old_and_new_workers_run_side_by_side(bare: Stack) -> None:

@@ -67,7 +67,7 @@ class Dispatcher:
         self._unserved: dict[str, tuple[float, str]] = {}
 
     def stop(self) -> None:
-        """End after the current step; may be called from a signal handler."""
+        """End after the current step; called by another thread."""
         self._stopping.set()
 
     def run(self) -> None:

@@ -1,12 +1,21 @@
 """``manage.py dispatcher``: the process that hands due jobs to RabbitMQ."""
 
+import logging
+import os
 import signal
+import threading
 from typing import Any
 
 from django.core.checks import Tags
 from django.core.management.base import BaseCommand
 
 from apps.jobs.dispatcher.process import Dispatcher
+
+logger = logging.getLogger(__name__)
+
+#: Seconds to end in order, once asked to.
+PATIENCE = 10.0
+_ENDS = {signal.SIGTERM, signal.SIGINT}
 
 
 class Command(BaseCommand):
@@ -19,6 +28,23 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the dispatcher."""
         dispatcher = Dispatcher()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: dispatcher.stop())
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
+        threading.Thread(target=_listen, args=(dispatcher,), name="furrow-signals", daemon=True).start()
         dispatcher.run()
+
+
+def _listen(dispatcher: Dispatcher) -> None:
+    """Hear the signals, while the main thread waits for a database, perhaps one that hangs."""
+    signal.sigwait(_ENDS)
+    dispatcher.stop()
+    overdue = threading.Timer(PATIENCE, _give_up)
+    overdue.daemon = True
+    overdue.start()
+    signal.sigwait(_ENDS)
+    _give_up()
+
+
+def _give_up() -> None:
+    """End without order: nothing is lost by it."""
+    logger.warning("This dispatcher did not come to its end in order, and is ended; its lease, if it had one, ends by itself.")
+    os._exit(0)
