@@ -87,7 +87,7 @@ def test_a_cold_shutdown_hands_back_at_once(bare: Stack, tmp_path: Path, asked: 
         worker.send(number)
         wait_until(lambda: "shutdown (MainProcess)" in worker.text)
     worker.popen.wait(60)
-    assert "Traceback" not in worker.text
+    assert "Unrecoverable error" not in worker.text
     long.refresh_from_db()
     assert (long.excused, long.attempts.get().outcome) == (1, "interrupted")
     assert not Job.objects.filter(state=State.RUNNING).exists()

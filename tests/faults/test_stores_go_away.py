@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from django.db import OperationalError, connection, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from apps.jobs.api import Attempt, Job, State, submit, submit_many
@@ -61,8 +62,8 @@ def test_the_broker_is_killed_under_load(bare: Stack, tmp_path: Path) -> None:
     more = submit_many(kinds.add, [{"a": n} for n in range(100)])
     services.broker.start()
     all_ended()
-    assert Job.objects.filter(pk__in=[*ids, *more], state=State.SUCCEEDED, attempt=1).count() == 1600
-    assert Attempt.objects.count() == 1600
+    assert Job.objects.filter(pk__in=[*ids, *more], state=State.SUCCEEDED, attempt=F("excused") + 1).count() == 1600
+    assert Attempt.objects.filter(outcome="succeeded").count() == 1600
 
 
 def test_a_job_that_runs_while_the_broker_goes_away_is_recorded_at_once(bare: Stack, tmp_path: Path) -> None:
@@ -167,7 +168,7 @@ def test_lost_messages_are_found_and_sent_again(bare: Stack) -> None:
         channel.queue_delete("other")
     bare.worker()
     all_ended()
-    assert Job.objects.filter(pk__in=ids, state=State.SUCCEEDED, attempt=1).count() == 30
+    assert Job.objects.filter(pk__in=ids, state=State.SUCCEEDED, attempt=F("excused") + 1).count() == 30
     assert Drift.objects.get(name="queued_without_message").repaired >= 30
 
 

@@ -17,7 +17,7 @@ from apps.jobs.conf import conf
 from apps.jobs.statements import Claimed
 from apps.jobs.worker.crew import Crew
 from apps.jobs.worker.dead import DeadMessages
-from apps.jobs.worker.leaving import STOPPED
+from apps.jobs.worker.leaving import STOPPED, told_to_end
 from apps.jobs.worker.lines import Arrived
 
 logger = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ class Intake:
         processes do in a second; and none while every process runs something long. Messages returned would come straight back
         to a consumer with the old limit, so job queues are consumed anew."""
         tasks = consumer.task_consumer
-        if tasks is None or self.closed:
+        if tasks is None or self.closed or told_to_end():
             return
         wanted = self.crew.prefetch()
         if self.crew.blocked:

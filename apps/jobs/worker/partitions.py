@@ -27,7 +27,7 @@ from apps.jobs.partitions import Queue, share_out
 from apps.jobs.statements import Claimed
 from apps.jobs.worker.crew import Crew
 from apps.jobs.worker.dead import DeadMessages
-from apps.jobs.worker.leaving import STOPPED
+from apps.jobs.worker.leaving import STOPPED, told_to_end
 from apps.jobs.worker.lines import Arrived, Lines
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class Partitions:
     def look(self, consumer: Any) -> None:
         """Once in a while: consume the partitions of the queues that this worker consumes, and no others; try the waiting lines
         again; leave a partition to the worker that should have it."""
-        if not self._queues or self.closed:
+        if not self._queues or self.closed or told_to_end():
             return
         now = time.monotonic()
         if now >= self._others_at:

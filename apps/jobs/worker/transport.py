@@ -26,7 +26,7 @@ CHUNK, CHUNKS = 64 * 1024, 4
 #: stands still meanwhile, and py-amqp alone would wait for ever.
 ANSWER = 5.0
 #: The same for a worker that has been told to end.
-LAST_ANSWER = 1.0
+LAST_ANSWER = 2.0
 #: Seconds after which one that waits for an answer looks whether it has been told to.
 SLICE = 0.25
 
