@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 #: Seconds for which the hub sleeps at most while nothing happens: by itself up to ten, whatever the time that is left.
 TICK = 0.25
-#: Seconds that pool processes get to end once nothing runs in them.
+#: Seconds that pool processes get to end once they are killed, or once nothing runs in them.
 LINGER = 5.0
 #: Why a job goes back.
 STOPPED = "the worker stopped before it began"

@@ -37,14 +37,14 @@ def _listen(dispatcher: Dispatcher) -> None:
     """Hear the signals, while the main thread waits for a database, perhaps one that hangs."""
     signal.sigwait(_ENDS)
     dispatcher.stop()
-    overdue = threading.Timer(PATIENCE, _give_up)
+    overdue = threading.Timer(PATIENCE, _give_up, [f"did not end within {PATIENCE:g} s"])
     overdue.daemon = True
     overdue.start()
     signal.sigwait(_ENDS)
-    _give_up()
+    _give_up("was told to end again")
 
 
-def _give_up() -> None:
+def _give_up(why: str) -> None:
     """End without order: nothing is lost by it."""
-    logger.warning("This dispatcher did not come to its end in order, and is ended; its lease, if it had one, ends by itself.")
+    logger.warning("This dispatcher %s, and is ended; its lease, if it had one, ends by itself.", why)
     os._exit(0)
