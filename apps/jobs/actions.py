@@ -36,8 +36,9 @@ def cancel(jobs: Jobs, *, reason: str = "cancelled by request") -> int:
 
 
 def end_unstarted(unstarted: QuerySet[Job], reason: str) -> int:
-    """Cancel jobs that have not begun, and count that; in the caller's transaction, which keeps them locked."""
-    ids = list(unstarted.select_for_update().values_list("pk", flat=True))
+    """Cancel jobs that have not begun, and count that; in the caller's transaction, which keeps them locked. What another has
+    locked is left alone."""
+    ids = list(unstarted.select_for_update(skip_locked=True).values_list("pk", flat=True))
     if ids:
         Job.objects.filter(pk__in=ids).update(state=State.CANCELLED, finished_at=Now(), error=reason[:500])
         link = connections[router.db_for_write(Job)]

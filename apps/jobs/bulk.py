@@ -17,7 +17,7 @@ from django.utils import timezone
 from apps.jobs import actions
 from apps.jobs.audit import audit
 from apps.jobs.context import current_job
-from apps.jobs.errors import Abort, InputError, did_you_mean
+from apps.jobs.errors import Abort, InputError, Snooze, did_you_mean
 from apps.jobs.kinds import job
 from apps.jobs.models import AuditEntry, Job
 from apps.jobs.models.audit_entry import Origin
@@ -31,6 +31,20 @@ from apps.jobs.submit import submit
 BATCH, AHEAD = 500, 20_000
 #: How the audit log calls what a bulk action was done to.
 TARGET = "jobs that match"
+
+
+#: Seconds between the tries of what was locked; what still is after the last one is named in the result.
+TRIES = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0)
+#: Ids of locked jobs that are named, and that are kept for another try.
+NAMED, KEPT = 10, 20_000
+
+
+class Done(NamedTuple):
+    """What came of an action."""
+
+    changed: int
+    #: Jobs whose rows another transaction had locked.
+    locked: list[uuid.UUID]
 
 
 class Action(NamedTuple):
@@ -107,10 +121,18 @@ def check(action: str, options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value.isoformat() if isinstance(value, dt.datetime) else value}
 
 
-def perform(action: str, rows: QuerySet[Job] | list[uuid.UUID], options: Mapping[str, Any]) -> int:
-    """Do it to these jobs at once; returns to how many."""
+def perform(action: str, rows: QuerySet[Job] | list[uuid.UUID], options: Mapping[str, Any], **more: str) -> Done:
+    """Do it to these jobs at once, but for those whose rows are locked: they would hold up all others. ``more``: what else the
+    action takes, as ``reason``."""
     known = ACTIONS[action]
-    return known.do(rows, *([_python(known.option, options[known.option])] if known.option else []))
+    wanted = rows if isinstance(rows, QuerySet) else Job.objects.filter(pk__in=rows)
+    with transaction.atomic(using=router.db_for_write(Job), savepoint=False):
+        ids = list(wanted.order_by().values_list("pk", flat=True))
+        same = Job.objects.filter(pk__in=ids).order_by()
+        free = list(same.select_for_update(skip_locked=True).values_list("pk", flat=True))
+        there = free if len(free) == len(ids) else list(same.values_list("pk", flat=True))
+        arguments = [_python(known.option, options[known.option])] if known.option else []
+        return Done(known.do(wanted.filter(pk__in=free), *arguments, **more), sorted(set(there).difference(free)))
 
 
 def _python(name: str, value: Any) -> Any:
@@ -129,7 +151,7 @@ _WANTED = {"priority": "give a whole number from 0 to 9", "until": "write a time
 
 
 @job(name="furrow.bulk_action", permission=ACT, priority=2, retry=RetryPolicy(max_attempts=20))
-def bulk_action(action: str, criteria: dict[str, str], options: dict[str, Any]) -> dict[str, int]:
+def bulk_action(action: str, criteria: dict[str, str], options: dict[str, Any]) -> dict[str, Any]:
     """Do one thing to every job that matched when this was submitted. Start it from the list of jobs, which also writes down
     who wanted it.
 
@@ -153,7 +175,33 @@ def bulk_action(action: str, criteria: dict[str, str], options: dict[str, Any]) 
                 entry.refresh_from_db()
                 break
             current_job.progress(min(1.0, entry.count / max(total, 1)), f"{entry.count:,} of about {total:,}")
+    if locked := _try_locked(action, rows, options, entry):
+        done = {"changed": entry.count, "left alone": max(0, total - entry.count - len(locked))}
+        return {**done, "locked": len(locked), "some locked": locked[:NAMED]}
     return {"changed": entry.count, "left alone": max(0, total - entry.count)}
+
+
+def _try_locked(action: str, rows: QuerySet[Job], options: Mapping[str, Any], entry: AuditEntry) -> list[str]:
+    """Try again what was locked; returns what still is after the last try.
+
+    Raises:
+        Snooze: another try is to come.
+    """
+    with transaction.atomic(using=router.db_for_write(Job)):
+        mine = AuditEntry.objects.select_for_update().get(pk=entry.pk)
+        left, tries = mine.selection.pop("locked", []), mine.selection.pop("tries", 0)
+        done = perform(action, rows.filter(pk__in=left), options)
+        locked = list(map(str, done.locked))
+        if locked:
+            mine.selection |= {"locked": locked, "tries": tries + 1}
+        mine.count = entry.count = mine.count + done.changed
+        mine.save(update_fields=["count", "selection"])
+    if locked:
+        text = f"{len(locked):,} jobs are left: another transaction has their rows locked; one is {locked[0]}"
+        current_job.log("%s", text, level=30)
+        if tries < len(TRIES):
+            raise Snooze(TRIES[tries], text)
+    return locked
 
 
 def _rows(criteria: dict[str, str], action: str, entry: AuditEntry) -> QuerySet[Job]:
@@ -179,9 +227,11 @@ def _do_batch(action: str, rows: QuerySet[Job], ids: list[uuid.UUID], options: M
     """One batch, and that it was done, in one transaction; ``False``, and nothing done, when another run has gone further."""
     mine = AuditEntry.objects.filter(Q(reached=entry.reached) if entry.reached else Q(reached__isnull=True), pk=entry.pk)
     with transaction.atomic(using=router.db_for_write(Job)):
-        changed = perform(action, rows.filter(pk__in=ids), options)
-        if not mine.update(count=F("count") + changed, reached=ids[-1]):
+        done = perform(action, rows.filter(pk__in=ids), options)
+        locked = [*entry.selection.get("locked", []), *map(str, done.locked)][:KEPT]
+        selection = {**entry.selection, "locked": locked} if locked else entry.selection
+        if not mine.update(count=F("count") + done.changed, reached=ids[-1], selection=selection):
             transaction.set_rollback(True, using=router.db_for_write(Job))
             return False
-    entry.reached, entry.count = ids[-1], entry.count + changed
+    entry.reached, entry.count, entry.selection = ids[-1], entry.count + done.changed, selection
     return True

@@ -13,6 +13,7 @@ MEANINGS = {
     "queued_without_message": "Jobs that are queued, and RabbitMQ holds no message of theirs: sent again",
     "running_without_worker": "Jobs that run by the database, and their worker is gone: taken back",
     "limits_without_job": "Places of limits held by jobs that do not run: freed",
+    "rows_locked": "Due jobs whose rows another transaction has locked for seconds: sent when it ends",
     "locks_without_holder": "Locks held by jobs that do not run: freed at their lease's end",
 }
 

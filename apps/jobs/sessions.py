@@ -17,8 +17,15 @@ from apps.jobs import statements
 
 logger = logging.getLogger(__name__)
 
-#: The part of its lease that a process's own statements wait for a lock of others: who waits longer could not renew it in time.
+#: The part of its lease that the dispatcher's statements wait for a lock: who waits longer could not renew it in time.
 PATIENCE = 0.3
+#: SQLSTATE of ``lock_timeout``, of a deadlock and of a serialization failure.
+_CONTENDED = {"55P03", "40P01", "40001"}
+
+
+def contended(error: Error) -> bool:
+    """The database is there; another transaction was in the way of this one, which has changed nothing."""
+    return getattr(error.__cause__, "sqlstate", "") in _CONTENDED or "database is locked" in str(error)
 
 
 def new_name() -> str:

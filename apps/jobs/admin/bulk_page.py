@@ -62,7 +62,7 @@ def show(request: HttpRequest) -> HttpResponse:
 def _do_chosen(request: HttpRequest, action: str, ids: list[uuid.UUID], options: dict[str, Any]) -> HttpResponse:
     rows = _permitted(request, Job.objects.filter(pk__in=ids))
     with transaction.atomic(using=router.db_for_write(Job)):
-        changed = bulk.perform(action, rows, options)
+        changed, locked = bulk.perform(action, rows, options)
         if changed:
             detail = ", ".join(f"{name} {value}" for name, value in options.items())
             target = f"{len(ids):,} chosen jobs" if len(ids) > 1 else f"job {ids[0]}"
@@ -72,7 +72,13 @@ def _do_chosen(request: HttpRequest, action: str, ids: list[uuid.UUID], options:
             )  # fmt: skip
     if changed:
         messages.success(request, f"{changed:,} {_jobs(changed)}: {bulk.ACTIONS[action].future}.")
-    if left := len(ids) - changed:
+    if locked:
+        messages.warning(
+            request,
+            f"{len(locked):,} {_jobs(len(locked))} left: another transaction has the row locked; try again. Job {locked[0]} is "
+            "one; its page says who that is.",
+        )
+    if left := len(ids) - changed - len(locked):
         messages.warning(
             request, f"{left:,} {_jobs(left)} left alone: not in a state for this ({action}), or not yours to act on."
         )

@@ -17,7 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
-from apps.jobs import actions, bulk, wording
+from apps.jobs import bulk, wording
 from apps.jobs.admin.filters import LEVELS
 from apps.jobs.admin.job_body import JSON_COLUMNS, body, whole_text
 from apps.jobs.audit import audit
@@ -89,7 +89,8 @@ def act(request: HttpRequest, job_id: uuid.UUID, action: str) -> HttpResponse:
     options = {name: request.POST.get(name, "") for name in ("priority", "queue", "until")}
     try:
         options = bulk.check(action, _with_span(request, options))
-        changed = bulk.perform(action, [job.pk], options) if action != "cancel" else _cancel(request, job)
+        more = {"reason": f"cancelled by {request.user}"} if action == "cancel" else {}
+        changed, locked = bulk.perform(action, [job.pk], options, **more)
     except InputError as error:
         messages.error(request, f"Nothing was changed: {error}.")
         return _back(job)
@@ -97,14 +98,12 @@ def act(request: HttpRequest, job_id: uuid.UUID, action: str) -> HttpResponse:
         detail = ", ".join(f"{name} {value}" for name, value in options.items())
         audit(action, by=request.user, origin=Origin.ADMIN, target=f"job {job.kind}", job=job.pk, detail=detail)
         messages.success(request, _DONE[action] if job.state != State.RUNNING else "The job was asked to stop.")
+    elif locked:
+        messages.warning(request, "Nothing was changed: another transaction has the job's row locked. Try again when it ends.")
     else:
         messages.warning(request, f"{_NOT_DONE.get(action, 'Nothing was changed')} ({_state_now(job)}).")
     gone = changed and action == "delete"
     return HttpResponseRedirect(reverse("admin:jobs_job_changelist")) if gone else _back(job)
-
-
-def _cancel(request: HttpRequest, job: Job) -> int:
-    return actions.cancel(job.pk, reason=f"cancelled by {request.user}")
 
 
 def _with_span(request: HttpRequest, options: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.db import transaction
 
-from apps.jobs import actions, bulk, queues
+from apps.jobs import bulk, queues
 from apps.jobs.audit import audit
 from apps.jobs.command import choosing
 from apps.jobs.command.actor import Actor
@@ -76,20 +76,23 @@ def _on_ids(command: str, value: dict[str, Any], output: Output, actor: Actor, i
     rows = Job.objects.filter(pk__in=ids).exclude(kind__in=actor.forbidden_kinds())
     with transaction.atomic():
         allowed = list(rows.values_list("pk", flat=True))
-        if action == "cancel":
-            changed = actions.cancel(allowed, reason=f"cancelled by {actor.by}")
-        else:
-            changed = bulk.perform(action, allowed, value)
+        more = {"reason": f"cancelled by {actor.by}"} if action == "cancel" else {}
+        changed, locked = bulk.perform(action, allowed, value, **more)
         if changed:
             detail = ", ".join(f"{name} {text}" for name, text in value.items())
             one = ids[0] if len(ids) == 1 else None
             audit(action, by=actor.by, origin=Origin.COMMAND_LINE, job=one, ids=ids, count=changed, detail=detail)
-    left = len(set(ids)) - changed
+    left = len(set(ids)) - changed - len(locked)
     if output.as_json:
-        output.json({"action": command, "asked": len(set(ids)), "changed": changed, "left_alone": left})
+        told = {"locked": [str(id) for id in locked]} if locked else {}
+        output.json({"action": command, "asked": len(set(ids)), "changed": changed, "left_alone": left, **told})
     else:
         why = f"they {otherwise} or do not exist{', or you may not act on their kind' if actor.user else ''}"
         output.say(f"{command}: {changed:,} changed{f', {left:,} left alone: {why}' if left else ''}.")
+        if locked:
+            output.say(
+                f"{len(locked):,} left: another transaction has the row locked; try again when it ends. One is {locked[0]}."
+            )
     return 0 if changed else 1
 
 

@@ -4,7 +4,8 @@ Only the leading dispatcher takes slots, in one transaction a batch that holds i
 last word. Who gets none is *parked*: ``held`` names the key that it waits for, and it leaves the index of due jobs, so that a
 hundred thousand that wait for one key slow nothing. Whoever gives a slot of the key back lets the next one go, in the same
 transaction. A slot could come back between the look at it and the parking; so the looked-at rows are locked for that moment,
-and what could not be locked is being given back: these jobs are not parked but looked at again in the next round.
+and what could not be locked is being given back: these jobs are not parked but looked at again in the next round. So is a job
+whose own row somebody else has locked: it takes no slot from others.
 """
 
 import logging
@@ -97,15 +98,17 @@ class Admission:
 
     def admit(self, candidates: Sequence[Candidate], limits_of: Callable[[Candidate], list[Limit]], term: int) -> Jobs:
         """Take slots for these jobs, which are due, in their order; returns those that have all of theirs and may be sent."""
-        limits = {candidate.id: limits_of(candidate) for candidate in candidates}
         try:
             with transaction.atomic():
                 sql: Any = statements.on(connection)
                 if not candidates or not sql.leads(connection, term):
                     return []
+                free = sql.still_free(connection, [candidate.id for candidate in candidates])
+                candidates = [candidate for candidate in candidates if candidate.id in free]
+                limits = {candidate.id: limits_of(candidate) for candidate in candidates}
                 verdicts = self._judge(sql, candidates, limits)
                 sql.take(connection, verdicts.taking)
-                self._replace(verdicts)
+                self._replace(sql, verdicts)
                 self._drop(verdicts)
                 sql.park(connection, _parkable(sql, verdicts))
         except IntegrityError as error:
@@ -148,7 +151,7 @@ class Admission:
                 [id for id, its in verdicts.dropped.items() if its == key], f"dropped: {key} was taken when it was due"
             )
 
-    def _replace(self, verdicts: _Verdicts) -> None:
+    def _replace(self, sql: Any, verdicts: _Verdicts) -> None:
         """The newest goes: older ones that wait are cancelled, the one that runs for the longest is asked to stop."""
         for key, newest in verdicts.replaced.items():
             reason = f"replaced by job {newest}, which also needs {key}"
@@ -159,7 +162,7 @@ class Admission:
             _cancel_pending([*older, *waiting], reason)
             holders = Job.objects.filter(pk__in=_holders(key), pk__lt=newest).order_by("pk").values_list("pk", flat=True)
             for holder in holders[:1]:
-                cancel(holder, reason=reason)
+                cancel(Job.objects.filter(pk=holder).exclude(pk__in=sql.locked(connection, [holder])), reason=reason)
 
     def open_rates(self, term: int) -> int:
         """Let go jobs that wait for a rate whose next start is allowed by now; returns how many."""

@@ -19,6 +19,7 @@ from apps.jobs.conf import conf
 from apps.jobs.dispatcher.admission import Admission, Jobs
 from apps.jobs.dispatcher.bookmark import Bookmark
 from apps.jobs.dispatcher.limited import Limited
+from apps.jobs.dispatcher.locked_rows import LockedRows
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +39,9 @@ class Dispatch:
     """The dispatch of one queue. Its window (messages that RabbitMQ may hold) tunes itself: it doubles when the queue ran dry
     while jobs were due, and halves when messages wait longer than ``TARGET_WAIT``."""
 
-    def __init__(self, queue: str, publisher: Publisher, admission: Admission) -> None:
+    def __init__(self, queue: str, publisher: Publisher, admission: Admission, locked: LockedRows | None = None) -> None:
         self.queue = queue
+        self._locked = LockedRows() if locked is None else locked
         self._limited = Limited(queue, admission)
         self._parted = conf().partitioned.get(queue)
         # In a partition a job waits for the one before it with the same key, however many others there are.
@@ -62,7 +64,6 @@ class Dispatch:
             BrokerError: RabbitMQ could not be reached. What was not marked stays pending and is sent again.
             NoPartitions: RabbitMQ cannot serve this queue.
         """
-        sql = statements.on(connection)
         if self._parted is not None:
             self._publisher.prepare(self._parted)
         batch = min(max(BATCH, self.window // 2), LARGEST_BATCH)
@@ -72,12 +73,14 @@ class Dispatch:
         if self._room < enough:
             return 0
         limit = min(self._room, batch)
-        found = self._next(limit)
-        jobs = [*self._limited.due(limit, found.more_from, term), *self._limited.sort_out(found.jobs)]
+        found = self._next(limit + len(self._locked))
+        jobs = self._locked.without([*self._limited.due(limit, found.more_from, term), *self._limited.sort_out(found.jobs)])[
+            :limit
+        ]
         self._ran_dry = self._ran_dry and bool(jobs)
         confirmed = self._publisher.publish(self.queue, jobs, self._keys(jobs)) if jobs else []
         if confirmed:
-            sql.mark_queued(connection, confirmed, term)
+            self._locked.mark(confirmed, term)
             self._room -= len(confirmed)
         if time.monotonic() >= self._look_at:  # now that they are on their way
             self._look()

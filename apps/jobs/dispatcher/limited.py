@@ -61,9 +61,11 @@ class Limited:
         and it waits for the next round."""
         if jobs and (self._own or (self._ruled and any(kind in self._ruled for _, kind in jobs))):
             ruled = [id for id, kind in jobs if self._own or kind in self._ruled]
-            rows = [self._rules(job) for job in Job.objects.filter(pk__in=ruled)]
             with transaction.atomic():
-                statements.on(connection).set_rules(connection, rows)
+                # What is locked waits as it is.
+                rows = [self._rules(job) for job in Job.objects.filter(pk__in=ruled).select_for_update(skip_locked=True)]
+                if rows:
+                    statements.on(connection).set_rules(connection, rows)
             without = {*ruled}
             return [job for job in jobs if job[0] not in without]
         return jobs

@@ -16,6 +16,7 @@ from apps.jobs.dispatcher.dispatch import Dispatch
 from apps.jobs.dispatcher.expire import Expire
 from apps.jobs.dispatcher.holds import Holds
 from apps.jobs.dispatcher.leader import Leadership
+from apps.jobs.dispatcher.locked_rows import LockedRows
 from apps.jobs.dispatcher.pauses import Pauses
 from apps.jobs.dispatcher.prune import Prune
 from apps.jobs.dispatcher.reconcile import Reconcile
@@ -52,12 +53,13 @@ class Dispatcher:
         self.leadership = Leadership()
         self._publisher = Publisher(settings.BROKER_URL)
         self._admission = Admission()
-        self._dispatches = [Dispatch(queue, self._publisher, self._admission) for queue in conf().queues]
+        locked = LockedRows()
+        self._dispatches = [Dispatch(queue, self._publisher, self._admission, locked) for queue in conf().queues]
         self._pauses = Pauses()
         reconcile = Reconcile(self._publisher, self._dispatches)
         holds = Holds(self.leadership)
         self._rescue = Rescue()
-        self._duties: list[Duty] = [Expire(), reconcile, self._pauses, holds, Strays(), Prune(), Roll(), Sweep()]
+        self._duties: list[Duty] = [Expire(), reconcile, self._pauses, holds, locked, Strays(), Prune(), Roll(), Sweep()]
         self._next: dict[Duty, float] = {}
         self._waiter = Waiter()
         self._stopping = threading.Event()
@@ -162,7 +164,8 @@ class Dispatcher:
     def _database_is_away(self, error: Error) -> None:
         text = str(error).strip()
         lacking = isinstance(error, ProgrammingError) or "no such table" in text
-        logger.warning("The database %s (%s); trying again.", "lacks tables: manage.py migrate" if lacking else "is away", text)
+        what = "is held up by others' locks" if sessions.contended(error) else "is away"
+        logger.warning("The database %s (%s); trying again.", "lacks tables: manage.py migrate" if lacking else what, text)
         self.leadership.doubt()
         connection.close()
         self._stopping.wait(RETRY)

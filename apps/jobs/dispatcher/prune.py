@@ -2,8 +2,10 @@
 
 import datetime as dt
 import time
+from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from apps.jobs import statements
@@ -37,9 +39,9 @@ class Prune:
                 pruned += deleted
             pruned += deleted
         long_ago = timezone.now() - dt.timedelta(seconds=conf().keep_failed)
-        Worker.objects.filter(stopped_at__lt=long_ago).delete()
-        DeadMessage.objects.filter(received_at__lt=long_ago).delete()
-        WorkerRequest.objects.filter(asked_at__lt=long_ago).delete()
+        _delete(Worker.objects.filter(stopped_at__lt=long_ago))
+        _delete(DeadMessage.objects.filter(received_at__lt=long_ago))
+        _delete(WorkerRequest.objects.filter(asked_at__lt=long_ago))
         self.interval = BUSY if time.monotonic() >= end else IDLE
         return pruned
 
@@ -47,3 +49,11 @@ class Prune:
         with transaction.atomic():
             pruned: int = statements.on(connection).prune(connection, state, age, BATCH)
         return pruned
+
+
+def _delete(old: QuerySet[Any]) -> None:
+    """What somebody else has locked is deleted another time."""
+    with transaction.atomic():
+        ids = list(old.order_by().select_for_update(skip_locked=True).values_list("pk", flat=True))
+        if ids:
+            old.filter(pk__in=ids).delete()

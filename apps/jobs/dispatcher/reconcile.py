@@ -9,6 +9,7 @@ from django.utils import timezone
 from apps.jobs.broker import Publisher
 from apps.jobs.conf import conf
 from apps.jobs.dispatcher.dispatch import Dispatch
+from apps.jobs.dispatcher.pauses import put_back
 from apps.jobs.drift import note
 from apps.jobs.explain import living_workers
 from apps.jobs.figures import in_lines
@@ -56,7 +57,7 @@ class Reconcile:
         age = SETTLED if in_queue == 0 and not self._consumers(queue) else conf().resend_after
         if in_queue >= held:
             return 0, 0
-        back = stale.filter(queued_at__lt=now - dt.timedelta(seconds=age)).update(state=State.PENDING, queued_at=None)
+        back = put_back(stale.filter(queued_at__lt=now - dt.timedelta(seconds=age)))
         if back:
             logger.warning("%d queued jobs of %s had no message any more; they are sent again.", back, queue)
         in_buffers = sum(worker.vitals.get("waiting", 0) for worker in self._consumers(queue))

@@ -48,7 +48,9 @@ class Rescue:
         over = Worker.objects.filter(stopped_at__isnull=True, lease_until__lt=Now())
         if names := list(over.values_list("session", flat=True)):
             sessions.end(names)
-            lost = over.update(stopped_at=Now(), lost=True)
+            with transaction.atomic():
+                ids = list(over.select_for_update(skip_locked=True).values_list("pk", flat=True))
+                lost = over.filter(pk__in=ids).update(stopped_at=Now(), lost=True)
             logger.warning("%d workers did not renew their lease and are taken for dead.", lost)
         back = taken = self._take_back()
         while taken == BATCH:
@@ -58,12 +60,14 @@ class Rescue:
     def _take_back(self) -> int:
         """A batch, so that no transaction is long."""
         living = Worker.objects.filter(pk=OuterRef("worker"), stopped_at__isnull=True)
-        orphans = list(Job.objects.filter(~Exists(living), state=State.RUNNING).defer("arguments", "result")[:BATCH])
+        rows = Job.objects.filter(~Exists(living), state=State.RUNNING).defer("arguments", "result")
+        with transaction.atomic():
+            # What somebody else has locked is taken back when it is free.
+            orphans = list(rows.select_for_update(skip_locked=True, of=("self",))[:BATCH])
+            settled = statements.on(connection).settle(connection, [self._verdict(job) for job in orphans])
         if not orphans:
             note("running_without_worker", 0)
             return 0
-        with transaction.atomic():
-            settled = statements.on(connection).settle(connection, [self._verdict(job) for job in orphans])
         note("running_without_worker", len(orphans), len(settled))
         logger.warning("%d jobs of dead workers were taken back.", len(settled))
         locks.free((job.pk, job.attempt) for job in orphans)

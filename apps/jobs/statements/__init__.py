@@ -19,6 +19,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from apps.jobs.states import Outcome, State
 
+#: Seconds that a statement of many jobs waits for a row that is locked, before it is run again without that job.
+BRIEF = 0.1
+
 #: ``Claimed.limited`` of a job with a rate.
 WITH_RATE = 2
 
@@ -113,6 +116,16 @@ class Answer(NamedTuple):
     text: str
 
 
+class Locker(NamedTuple):
+    """A database session that has rows locked. What this role may not see of it is empty."""
+
+    name: str  #: its ``application_name``
+    user: str
+    pid: int
+    since: dt.datetime  #: when its transaction began
+    query: str  #: its statement, or the last one; may have values in it
+
+
 class HandOver(NamedTuple):
     """To whom the keys of lock limits may pass when runs end: to the next jobs that wait for them, at this worker."""
 
@@ -135,6 +148,7 @@ class Group(NamedTuple):
     in_line: Collection[str] = ()  #: of those the ones that free no key: others of their line come after them
     hand_over: HandOver | None = None  #: ``None``: their keys go back, and the dispatcher says who is next
     begun: Sequence[tuple[str, int, float]] = ()  #: runs with a rate that began: id, attempt, seconds since the epoch
+    unqueued: Sequence[str] = ()  #: jobs whose messages this worker dropped: pending again, if they are queued
 
 
 class Written(NamedTuple):

@@ -1,12 +1,12 @@
 """What the ledger writes in one go, and what becomes of what cannot be written."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from django.db import Error, InterfaceError, OperationalError
 
 from apps.jobs.signature import sign
-from apps.jobs.statements import Answer, Claimed, Dead, LogRecord, Progress, Settlement
+from apps.jobs.statements import Answer, Claimed, Dead, Group, HandOver, LogRecord, Progress, Settlement
 from apps.jobs.states import Outcome, State
 
 ClaimCallback = Callable[[list[Claimed]], None]
@@ -30,6 +30,54 @@ class Batch:
         self.characters = 0  # of results, tracebacks and log lines
         self.questions: list[tuple[Callable[[Any], Any], Callable[[Any], None]]] = []
         self.answers: list[Answer] = []
+        self.unqueued: set[str] = set()  # jobs whose rows were locked when they were to be claimed
+
+    @property
+    def jobs(self) -> set[str]:
+        """The jobs whose rows it writes."""
+        ended = {settlement.id for settlement in self.settlements}
+        return ended.union(self.progress, self.disowned, self.unqueued, *(jobs for jobs, _ in self.claims))
+
+    def put_off(self, locked: Collection[str]) -> "Batch":
+        """Leave out the jobs whose rows are locked; returns what is to be written of them later. Their claims are given up:
+        their messages go, and they become pending again. What this worker should disown it is told of again."""
+        later = Batch()
+        later.settlements = [settlement for settlement in self.settlements if settlement.id in locked]
+        later.progress = {id: report for id, report in self.progress.items() if id in locked}
+        claimed = {id for jobs, _ in self.claims for id in jobs}
+        later.unqueued = {id for id in locked if id in claimed or id in self.unqueued}
+        later.characters = sum(len(end.result or "") + len(end.traceback) for end in later.settlements)
+        self.settlements = [settlement for settlement in self.settlements if settlement.id not in locked]
+        self.progress = {id: report for id, report in self.progress.items() if id not in locked}
+        self.claims = [
+            ({id: kind for id, kind in jobs.items() if id not in locked}, callback) for jobs, callback in self.claims
+        ]
+        self.disowned = [id for id in self.disowned if id not in locked]
+        self.unqueued -= later.unqueued
+        return later
+
+    def add(self, other: "Batch") -> None:
+        """What was put off before. Progress that came later counts."""
+        self.settlements += other.settlements
+        self.progress = other.progress | self.progress
+        self.unqueued |= other.unqueued
+        self.characters += other.characters
+
+    def group(self, limited: Collection[str], in_line: Collection[str], hand_over: HandOver | None) -> Group:
+        """What is written in one transaction."""
+        return Group(
+            disowned=self.disowned,
+            progress=list(self.progress.values()),
+            settlements=latest(self.settlements),
+            logs=self.logs,
+            dead=[message for message, _ in self.dead],
+            claims={id: kind for jobs, _ in self.claims for id, kind in jobs.items()},
+            limited=limited,
+            in_line=in_line,
+            hand_over=hand_over,
+            begun=self.begun,
+            unqueued=list(self.unqueued),
+        )
 
     def split(self) -> "Iterator[Batch]":
         """A batch for each entry; claims are left out."""
@@ -68,7 +116,7 @@ class Batch:
     def __len__(self) -> int:
         """Entries."""
         waiting = len(self.settlements) + len(self.logs) + len(self.progress)
-        waiting += len(self.claims) + len(self.disowned) + len(self.begun) + len(self.dead)
+        waiting += len(self.claims) + len(self.disowned) + len(self.begun) + len(self.dead) + len(self.unqueued)
         return waiting + len(self.questions) + len(self.answers)
 
     @property

@@ -47,6 +47,10 @@ class Lease:
         """Renew it soon: there is news to report."""
         self._next = 0.0
 
+    def retry_in(self, seconds: float) -> None:
+        """It could not be renewed now."""
+        self._next = time.monotonic() + seconds
+
     def seconds_until_due(self) -> float:
         """Seconds until then."""
         return max(0.0, self._next - time.monotonic())

@@ -2,7 +2,8 @@
 
 A thread with a database connection of its own. Claims and ends of runs are written as a few set-based statements; then the
 claims' callbacks go back into Celery's event loop. While the database is away it keeps what ended and tries again; claims are
-answered with "nothing", so the worker takes no new work.
+answered with "nothing", so the worker takes no new work. A job whose row another transaction has locked waits alone
+(:mod:`apps.jobs.worker.put_off`): no statement waits for a lock for long.
 """
 
 import logging
@@ -17,18 +18,20 @@ from django.db import Error
 
 from apps.jobs import statements
 from apps.jobs.conf import conf
+from apps.jobs.sessions import contended
 from apps.jobs.statements import WITH_RATE, Answer, Asked, Claimed, Dead, Group, HandOver, LogRecord, Progress, Settlement
-from apps.jobs.worker.batch import Batch, ClaimCallback, is_away, latest, unstorable
+from apps.jobs.worker.batch import Batch, ClaimCallback, is_away, unstorable
 from apps.jobs.worker.dead import keep_unknown
 from apps.jobs.worker.lease import Lease
 from apps.jobs.worker.limited import Limited
 from apps.jobs.worker.link import Link
+from apps.jobs.worker.put_off import PutOff
 from apps.locks.wakeup import wake
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between tries while the database is away.
-RETRY = (0.2, 0.5, 1.0)
+#: Seconds between tries while the database is away; how often a batch that met a lock is tried again at once.
+RETRY, AT_ONCE = (0.2, 0.5, 1.0), 3
 #: Seconds between two looks for what people ask: to stop a running job, or something of the worker.
 LOOK = 1.0
 
@@ -46,6 +49,7 @@ class Ledger(threading.Thread):
         self._stopping = False
         self._link = Link()
         self.limited = Limited()
+        self.put_off = PutOff()
         #: When the event loop last showed that it lives (monotonic seconds): without it the lease is not renewed.
         self.loop_alive_at = time.monotonic()
 
@@ -132,7 +136,7 @@ class Ledger(threading.Thread):
     @property
     def backlog(self) -> int:
         """How much waits to be written: entries, one more for every ``LARGE`` characters."""
-        return self._next.weight + self._writing
+        return self._next.weight + self._writing + self.put_off.weight
 
     def stop(self, timeout: float) -> bool:
         """Write what waits, give the lease back and end; ``False`` when the database was not there in time (seconds)."""
@@ -155,21 +159,26 @@ class Ledger(threading.Thread):
 
     def _keep_writing(self) -> None:
         """Until stopped and empty: wait, take all that waits, write it."""
-        failures, write, batch = 0, self._write, Batch()
-        while not (self._stopping and not len(batch) and not len(self._next)):
+        failures, met, write, batch = 0, 0, self._write, Batch()
+        while not (self._stopping and not len(batch) and not len(self._next) and not len(self.put_off)):
             if not len(batch):
                 write, batch = self._write, self._take()
             try:
                 with self._link.busy:
-                    write(batch)
-                batch, failures, self._writing = Batch(), 0, 0
+                    write(batch, careful=met > 0)
+                batch, failures, met, self._writing = Batch(), 0, 0, 0
             except Error as error:
+                if contended(error) and met < AT_ONCE:
+                    met += 1
+                    self._link.forget()
+                    continue  # without the rows that are locked
                 for callback in batch.refuse():
                     self._call_soon(callback, None)
                 self._link.forget()
                 if is_away(error):
                     if not failures:
-                        logger.warning("The database is away (%s); %d entries wait.", str(error).strip(), len(batch))
+                        what = "is held up by others' locks" if contended(error) else "is away"
+                        logger.warning("The database %s (%s); %d entries wait.", what, str(error).strip(), len(batch))
                     self._pause(RETRY[min(failures, len(RETRY) - 1)])
                     failures += 1
                 elif write == self._write_one_by_one:
@@ -180,15 +189,21 @@ class Ledger(threading.Thread):
 
     def _take(self) -> Batch:
         with self._wake:
-            while not len(self._next) and not self._stopping and not self._renews() and not self._looks():
-                self._wake.wait(min(self.lease.seconds_until_due() or LOOK, LOOK))
+            while not (len(self._next) or self.put_off.due or self._renews() or self._looks()):
+                if self._stopping and not len(self.put_off):
+                    break
+                self._wake.wait(min(self.lease.seconds_until_due() or LOOK, LOOK, self.put_off.seconds_until_due))
             batch, self._next = self._next, Batch()
+            if self.put_off.due:
+                batch.add(self.put_off.take())
             self._writing = batch.weight
             return batch
 
-    def _write(self, batch: Batch) -> None:
+    def _write(self, batch: Batch, *, careful: bool = False) -> None:
+        """Write it. ``careful``: one of its rows was locked."""
         connection = self._link.open()
         self._renew_and_look(connection)
+        self.put_off.sort_out(connection, batch, all=careful)
         if not len(batch):
             return
         sql = statements.on(connection)
@@ -199,18 +214,8 @@ class Ledger(threading.Thread):
         if batch.answers:
             sql.answer(connection, batch.answers)
         limited, in_line = self.limited.ending(batch.settlements) if self.limited else ([], [])
-        group = Group(
-            disowned=batch.disowned,
-            progress=list(batch.progress.values()),
-            settlements=latest(batch.settlements),
-            logs=batch.logs,
-            dead=[message for message, _ in batch.dead],
-            claims={id: kind for jobs, _ in batch.claims for id, kind in jobs.items()},
-            limited=limited,
-            in_line=in_line,
-            hand_over=self.take_over(self.limited.kinds(limited)) if len(in_line) < len(limited) else None,
-            begun=batch.begun,
-        )
+        free = len(in_line) < len(limited)
+        group = batch.group(limited, in_line, self.take_over(self.limited.kinds(limited)) if free else None)
         written = sql.write(connection, self.lease.worker, group)
         won = {claimed.id: claimed for claimed in written.claimed}
         self.limited.settled([*limited, *batch.disowned])
@@ -227,44 +232,42 @@ class Ledger(threading.Thread):
                 keep_unknown(connection, self.lease, {id: kind for id, kind in group.claims.items() if id not in won})
             except Error:
                 self._link.forget()
-        for jobs, callback in claims:
-            # Of two messages of one job one gets it.
+        for jobs, callback in claims:  # of two messages of one job one gets it
             self._call_soon(callback, [won.pop(id) for id in jobs if id in won])
+        questions, batch.questions = batch.questions, []
         for _, kept in dead:
             self._call_soon(kept)
-        self._answer(batch)
-
-    def _answer(self, batch: Batch) -> None:
-        questions, batch.questions = batch.questions, []
         for question, callback in questions:
-            try:
-                answer = question(self._link.open())
-            except Error as error:  # what was written stays written
-                logger.warning("A question could not be answered: %s", str(error).strip())
-                self._link.forget()
-                answer = None
-            self._call_soon(callback, answer)
+            self._call_soon(callback, self._link.ask(question))
 
     def _renew_and_look(self, connection: Any) -> None:
-        """If it is time: renew the lease, and see what people ask."""
-        if self._renews():
-            if not self.lease.renew(connection):
-                self.limited = Limited()
-            self._call_soon(self.on_owned, statements.on(connection).owned(connection, self.lease.worker))
-        if not self._looks():
-            return
-        self._look_at = time.monotonic() + LOOK
+        """If it is time: renew the lease, and see what people ask. While one of these rows is locked all else goes on."""
+        try:
+            if self._renews():
+                if not self.lease.renew(connection):
+                    self.limited = Limited()
+                self._call_soon(self.on_owned, statements.on(connection).owned(connection, self.lease.worker))
+            if self._looks():
+                self._look_at = time.monotonic() + LOOK
+                self._look(connection)
+        except Error as error:
+            if not contended(error):
+                raise
+            logger.warning("The lease cannot be renewed, or requests not taken, now (%s).", str(error).strip())
+            self.lease.retry_in(LOOK)
+
+    def _look(self, connection: Any) -> None:
         sql, worker = statements.on(connection), self.lease.worker
         if self.anything_running() and (ids := sql.stop_requests(connection, worker)):
             self._call_soon(self.on_stop_requests, ids)
         if asked := sql.asked(connection, worker):
             self._call_soon(self.on_asked, asked)
 
-    def _write_one_by_one(self, batch: Batch) -> None:
+    def _write_one_by_one(self, batch: Batch, *, careful: bool = False) -> None:
         """A value that the database refuses must not take its neighbours with it: its own job fails with the reason."""
         for single in batch.split():
             try:
-                self._write(single)
+                self._write(single, careful=careful)
             except Error as error:
                 if is_away(error):
                     raise
@@ -275,12 +278,10 @@ class Ledger(threading.Thread):
                 else:
                     logger.error("Refused and lost: %s", [*single.logs, *single.progress.values(), *single.dead])
 
-    def _renews(self) -> bool:
-        """Time to renew the lease; not for an event loop that hangs."""
+    def _renews(self) -> bool:  # not for an event loop that hangs
         return self.lease.is_due() and time.monotonic() - self.loop_alive_at < 2 * conf().worker_lease
 
     def _looks(self) -> bool:
-        """Time to look what people ask."""
         return time.monotonic() >= self._look_at
 
     def _pause(self, seconds: float) -> None:

@@ -3,12 +3,12 @@
 import logging
 import os
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, Error, connections
 
-from apps.jobs import sessions, statements
-from apps.jobs.conf import conf
+from apps.jobs import statements
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +29,17 @@ class Link:
         connection = self._connection
         if connection.connection is None:
             connection.ensure_connection()
-            statements.on(connection).prepare(connection, conf().worker_lease * sessions.PATIENCE)
+            statements.on(connection).prepare(connection, statements.BRIEF)
         return connection
+
+    def ask(self, question: Callable[[Any], Any]) -> Any:
+        """Read something; ``None`` when the database does not answer. What was written before stays written."""
+        try:
+            return question(self.open())
+        except Error as error:
+            logger.warning("A question could not be answered: %s", str(error).strip())
+            self.forget()
+            return None
 
     def forget(self) -> None:
         """Drop it, also a broken one."""

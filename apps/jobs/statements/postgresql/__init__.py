@@ -10,11 +10,13 @@ from apps.jobs.statements.postgresql.holds import (
     seconds_until_candidate,
     set_rules,
     slots,
+    still_free,
     sweep,
     take,
     watched,
 )
 from apps.jobs.statements.postgresql.link import prepare
+from apps.jobs.statements.postgresql.locked import locked, locker, lockers
 from apps.jobs.statements.postgresql.partitions import partition_keys, unended, workers_of
 from apps.jobs.statements.postgresql.rollups import count_cancelled, roll
 from apps.jobs.statements.postgresql.runs import claim, disown, settle, unknown, write
@@ -39,6 +41,9 @@ __all__ = [
     "keepers",
     "lead",
     "leads",
+    "locked",
+    "locker",
+    "lockers",
     "mark_queued",
     "name_session",
     "owned",
@@ -56,6 +61,7 @@ __all__ = [
     "set_rules",
     "settle",
     "slots",
+    "still_free",
     "stop_requests",
     "stop_worker",
     "sweep",

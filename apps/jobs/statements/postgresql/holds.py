@@ -39,6 +39,18 @@ def candidates(connection: Connection, queue: str, limit: int) -> list[Candidate
         return [Candidate(id, kind, limits, (priority, run_at, id)) for id, kind, limits, priority, run_at in cursor]
 
 
+def still_free(connection: Connection, ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Those of these candidates that wait for no key yet and whose row nobody else has locked; they stay locked for this
+    transaction. What began to wait is not touched: whoever gives a slot back passes a locked row by."""
+    with raw(connection) as cursor:
+        cursor.execute(
+            """SELECT id FROM jobs_job WHERE id = ANY(%s::uuid[]) AND state || '' = 'pending' AND held || '' = ''
+               FOR NO KEY UPDATE SKIP LOCKED""",
+            (plain(ids),),
+        )
+        return {row[0] for row in cursor.fetchall()}
+
+
 def seconds_until_candidate(connection: Connection, queue: str) -> float | None:
     """Seconds until the next of these is due (0 or less: now); ``None`` when there is none."""
     with connection.cursor() as cursor:
@@ -59,7 +71,12 @@ def slots(connection: Connection, keys: Collection[str]) -> list[Slot]:
     """The slots of these keys that are taken. A rate's that are free again are deleted."""
     with raw(connection) as cursor:
         given = texts(sorted(keys))
-        cursor.execute("DELETE FROM jobs_hold WHERE key = ANY(%s::text[]) AND free_at <= clock_timestamp()", (given,))
+        cursor.execute(
+            """DELETE FROM jobs_hold WHERE ctid = ANY(ARRAY(
+                 SELECT ctid FROM jobs_hold WHERE key = ANY(%s::text[]) AND free_at <= clock_timestamp()
+                 FOR UPDATE SKIP LOCKED))""",
+            (given,),
+        )
         cursor.execute(
             """SELECT key, slot, job, extract(epoch FROM free_at - clock_timestamp())::float8, period
                FROM jobs_hold WHERE key = ANY(%s::text[])""",
@@ -106,7 +123,7 @@ def take(connection: Connection, rows: Sequence[tuple[str, int, uuid.UUID, float
 
 
 def park(connection: Connection, keys: Mapping[uuid.UUID, str]) -> None:
-    """These pending jobs wait for these keys.
+    """These pending jobs wait for these keys; one whose row is locked is looked at again.
 
     No join: the planner thinks that hardly any row is ``state || '' = 'pending'``, and would compare each row of the table with
     each given one (of 30,000 jobs that wait for one key that was 12 ms a job)."""
@@ -114,7 +131,8 @@ def park(connection: Connection, keys: Mapping[uuid.UUID, str]) -> None:
         with raw(connection) as cursor:
             cursor.execute(
                 """UPDATE jobs_job SET held = (%(keys)s::text[])[array_position(%(ids)s::uuid[], id)]
-                   WHERE id = ANY(%(ids)s::uuid[]) AND state || '' = 'pending' AND held || '' = ''""",
+                   WHERE id = ANY(ARRAY(SELECT id FROM jobs_job WHERE id = ANY(%(ids)s::uuid[]) FOR NO KEY UPDATE SKIP LOCKED))
+                     AND state || '' = 'pending' AND held || '' = ''""",
                 {"ids": plain(keys), "keys": texts(keys.values())},
             )
 
@@ -155,6 +173,10 @@ FREED = """
   FROM freed WHERE h.key = freed.key AND h.slot = freed.slot AND freed.free AND freed.period IS NOT NULL
 )"""
 
+# Those of ``next`` whose row nobody else has locked. The head of an order must be found first and locked then: with SKIP LOCKED
+# the second would be taken for it.
+_FREE = "ARRAY(SELECT id FROM jobs_job WHERE id = ANY(ARRAY(SELECT id FROM next)) FOR NO KEY UPDATE SKIP LOCKED)"
+
 # A statement of its own, after the slots were given back: only so it sees jobs that began to wait meanwhile (see ``watched``).
 _RELEASE_FOR = f"""
 WITH ended AS (
@@ -172,7 +194,7 @@ WITH ended AS (
   SELECT head.id FROM (SELECT DISTINCT order_key AS key FROM ended WHERE order_key IS NOT NULL) AS given,
     LATERAL ({_HEAD}) AS head WHERE head.held = given.key
 )
-UPDATE jobs_job j SET held = '' FROM next WHERE j.id = next.id AND j.state || '' = 'pending'"""
+UPDATE jobs_job j SET held = '' WHERE id = ANY({_FREE}) AND j.state || '' = 'pending'"""
 
 
 def releasing(ids: Collection[str]) -> Statement:
@@ -214,7 +236,7 @@ def release(connection: Connection, keys: Collection[str] | None = None) -> int:
                   UNION
                   SELECT head.id FROM free AS given, LATERAL ({_HEAD}) AS head WHERE head.held = given.key AND slots > 0
                 )
-                UPDATE jobs_job j SET held = '' FROM next WHERE j.id = next.id AND j.state || '' = 'pending'""",
+                UPDATE jobs_job j SET held = '' WHERE id = ANY({_FREE}) AND j.state || '' = 'pending'""",
             {"keys": None if keys is None else sorted(keys)},
         )
         return int(cursor.rowcount)
@@ -232,12 +254,16 @@ _WAITED_FOR = "SELECT key FROM jumps WHERE key IS NOT NULL AND key <> 'fair'"
 def sweep(connection: Connection) -> int:
     """Give back what ended, cancelled, expired, deleted or put off jobs still hold; returns how many slots."""
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM jobs_hold WHERE free_at <= clock_timestamp()")
+        cursor.execute(
+            """DELETE FROM jobs_hold WHERE ctid = ANY(ARRAY(
+                 SELECT ctid FROM jobs_hold WHERE free_at <= clock_timestamp() FOR UPDATE SKIP LOCKED))"""
+        )
         cursor.execute(
             """WITH idle AS (
                  SELECT h.key, h.slot, h.period FROM jobs_hold h LEFT JOIN jobs_job j ON j.id = h.job
                  WHERE h.job IS NOT NULL AND (j.id IS NULL OR j.state IN ('succeeded', 'failed', 'cancelled')
                    OR j.state = 'pending' AND j.run_at > clock_timestamp() + interval '2 seconds' AND NOT h.ordered)
+                 FOR UPDATE OF h SKIP LOCKED
                ), spent AS (
                  UPDATE jobs_hold h SET job = NULL,
                    free_at = coalesce(h.free_at, clock_timestamp() + h.period * interval '1 second')

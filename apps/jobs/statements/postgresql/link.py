@@ -7,6 +7,9 @@ from typing import Any
 import psycopg
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
+from apps.jobs.statements import BRIEF
+
+_BRIEF = f"{int(BRIEF * 1000)}ms"
 #: A statement's text and parameters.
 Statement = tuple[str, Sequence[Any]]
 
@@ -24,7 +27,9 @@ def prepare(connection: Connection, patience: float) -> None:
 def in_one_go(
     connection: Connection, given: Iterable[Statement], *, durable: bool = True
 ) -> "list[psycopg.Cursor[tuple[Any, ...]]]":
-    """Run these in the caller's transaction or one of their own, in libpq's pipeline mode: all is sent, then all is read."""
+    """Run these in the caller's transaction or one of their own, in libpq's pipeline mode: all is sent, then all is read.
+
+    What need not be durable waits for no lock for longer than ``BRIEF`` either."""
     connection.ensure_connection()
     link: psycopg.Connection[tuple[Any, ...]] = connection.connection
     with connection.wrap_database_errors, link.pipeline():
@@ -32,7 +37,7 @@ def in_one_go(
         if own:
             link.execute("BEGIN")
         if own and not durable:
-            link.execute("SET LOCAL synchronous_commit = off")
+            link.execute(f"SELECT set_config('synchronous_commit', 'off', true), set_config('lock_timeout', '{_BRIEF}', true)")
         answers = [psycopg.Cursor(link).execute(text, parameters, prepare=True) for text, parameters in given]
         if own:
             link.execute("COMMIT")

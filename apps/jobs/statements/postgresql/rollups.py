@@ -40,6 +40,10 @@ ERRORS_COUNTED = f"""{_INTO_ERRORS}
   {_ADD_ERRORS}"""
 
 
+# What somebody cancelled in a transaction that is still open is counted in a row that is locked: it is rolled later.
+_OLD = "ctid = ANY(ARRAY(SELECT ctid FROM {} WHERE seconds = %s AND at < %s FOR UPDATE SKIP LOCKED))"
+
+
 def count_cancelled(connection: Connection, ids: Collection[object]) -> None:
     """Count jobs that were cancelled before they began; in the transaction that does so."""
     with raw(connection) as cursor:
@@ -58,14 +62,14 @@ def roll(connection: Connection) -> int:
         key = f"{begin(grain)}, {grain.into}, kind"
         rolled += _moved(
             connection,
-            f"DELETE FROM jobs_rollup WHERE seconds = %s AND at < %s RETURNING {_KEY}, count, total",
+            f"DELETE FROM jobs_rollup WHERE {_OLD.format('jobs_rollup')} RETURNING {_KEY}, count, total",
             f"""{_INTO} SELECT {key}, queue, {worker}, 0, measure, bucket, sum(count), sum(total) FROM old
                 GROUP BY 1, 3, 4, 5, 7, 8 {_ADD}""",
             (grain.seconds, before(grain)),
         )
         rolled += _moved(
             connection,
-            f"DELETE FROM jobs_errorcount WHERE seconds = %s AND at < %s RETURNING {_ERROR_KEY}, runs, jobs",
+            f"DELETE FROM jobs_errorcount WHERE {_OLD.format('jobs_errorcount')} RETURNING {_ERROR_KEY}, runs, jobs",
             f"{_INTO_ERRORS} SELECT {key}, signature, 0, sum(runs), sum(jobs) FROM old GROUP BY 1, 3, 4 {_ADD_ERRORS}",
             (grain.seconds, before(grain)),
         )

@@ -113,6 +113,8 @@ def _settling(settlements: Sequence[Settlement], *, limited: bool) -> Statement:
     return _SETTLE[signed, limited], [*map(plain, columns[:8]), *map(texts, columns[8 : 12 + signed])]
 
 
+_UNQUEUE = "UPDATE jobs_job SET state = 'pending', queued_at = NULL WHERE id = ANY(%s::uuid[]) AND state || '' = 'queued'"
+
 _LOG = """
 INSERT INTO jobs_logline (job_id, attempt, at, level, logger, message)
 SELECT id, attempt, least(to_timestamp(at), clock_timestamp()), level, logger, message
@@ -166,6 +168,8 @@ def write(connection: Connection, worker: uuid.UUID, group: Group) -> Written:
             given["let go"] = releasing(freeing)
     if group.disowned:  # after what ended was settled: the answer that named it may be older than its end
         given["disown"], given["pass on"] = _disowning(worker, group.disowned)
+    if group.unqueued:
+        given["unqueue"] = _UNQUEUE, (plain(sorted(group.unqueued)),)
     if group.logs:
         given["log"] = _LOG, columns(group.logs)
     if group.dead:

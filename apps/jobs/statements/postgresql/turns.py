@@ -32,15 +32,17 @@ def take_turns(connection: Connection, queue: str, shares: Mapping[str, int]) ->
     """Let go so many due jobs of each tenant, best priority first; returns how many."""
     with raw(connection) as cursor:
         cursor.execute(
-            """UPDATE jobs_job j SET held = '' FROM (
+            """WITH due AS MATERIALIZED (
                  SELECT due.id FROM unnest(%s::text[], %s::int[]) AS given(key, share), LATERAL (
                    SELECT found.id FROM generate_series(0, 9) AS level, LATERAL (
                      SELECT id, priority, run_at FROM jobs_job WHERE state = 'pending' AND held = 'fair' AND queue = %s
                        AND fair_key = given.key AND priority = level AND run_at <= statement_timestamp()
-                     ORDER BY run_at, id LIMIT given.share
+                     ORDER BY run_at, id LIMIT given.share FOR NO KEY UPDATE SKIP LOCKED
                    ) AS found ORDER BY found.priority, found.run_at, found.id LIMIT given.share
                  ) AS due
-               ) AS next WHERE j.id = next.id AND j.state || '' = 'pending' AND j.held || '' = 'fair'""",
+               )
+               UPDATE jobs_job SET held = '' WHERE id = ANY(ARRAY(SELECT id FROM due))
+                 AND state || '' = 'pending' AND held || '' = 'fair'""",
             (texts(shares), plain(shares.values()), queue),
         )
         return int(cursor.rowcount)

@@ -15,11 +15,13 @@ from apps.jobs.statements.sqlite.holds import (
     seconds_until_candidate,
     set_rules,
     slots,
+    still_free,
     sweep,
     take,
     watched,
 )
 from apps.jobs.statements.sqlite.link import prepare
+from apps.jobs.statements.sqlite.locked import locked, locker, lockers
 from apps.jobs.statements.sqlite.partitions import partition_keys, unended, workers_of
 from apps.jobs.statements.sqlite.rollups import count_cancelled, roll
 from apps.jobs.statements.sqlite.runs import claim, disown, settle, unknown, write
@@ -44,6 +46,9 @@ __all__ = [
     "keepers",
     "lead",
     "leads",
+    "locked",
+    "locker",
+    "lockers",
     "mark_queued",
     "name_session",
     "owned",
@@ -61,6 +66,7 @@ __all__ = [
     "set_rules",
     "settle",
     "slots",
+    "still_free",
     "stop_requests",
     "stop_worker",
     "sweep",

@@ -41,6 +41,11 @@ def candidates(connection: Connection, queue: str, limit: int) -> list[Candidate
     return found
 
 
+def still_free(connection: Connection, ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """All of these candidates: who holds the file's lock sees what is true."""
+    return set(ids)
+
+
 def seconds_until_candidate(connection: Connection, queue: str) -> float | None:
     """Seconds until the next of these is due (0 or less: now); ``None`` when there is none."""
     with connection.cursor() as cursor:

@@ -30,6 +30,10 @@ def write(connection: Connection, worker: uuid.UUID, group: Group) -> Written:
         _progress(cursor, group.progress)  # before the runs are settled: afterwards they are not running any more
         settle(connection, group.settlements, handing)
         disown(connection, worker, group.disowned)  # only now: the answer that named it may be older than its end
+        cursor.executemany(
+            "UPDATE jobs_job SET state = 'pending', queued_at = NULL WHERE id = %s AND state = 'queued'",
+            [(_hex(id),) for id in group.unqueued],
+        )
         _log(cursor, group.logs)
         _keep_dead(cursor, group.dead)
         claimed = claim(connection, worker, group.claims)

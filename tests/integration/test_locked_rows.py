@@ -1,0 +1,254 @@
+"""A row that another transaction has locked: that job waits, and everything else goes on as if nothing were.
+
+On SQLite nobody locks rows: there a transaction that writes has the whole file.
+"""
+
+import datetime as dt
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+
+from apps.jobs import actions, bulk, statements
+from apps.jobs.dispatcher.admission import Admission
+from apps.jobs.dispatcher.expire import Expire
+from apps.jobs.dispatcher.locked_rows import LockedRows
+from apps.jobs.dispatcher.pauses import Pauses
+from apps.jobs.dispatcher.prune import Prune
+from apps.jobs.dispatcher.rescue import Rescue
+from apps.jobs.dispatcher.turns import Turns
+from apps.jobs.limits import Limit, from_json, row
+from apps.jobs.models import Hold, Job, Queue, Worker
+from apps.jobs.models.job import new_id
+from apps.jobs.states import State
+from apps.jobs.submit import submit
+from tests import kinds
+from tests.rows import HOUR, lead, make, state_of
+from tests.stack import Stack, database_url, wait_until
+
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("only_postgresql", "live_db")]
+
+
+@pytest.fixture(scope="module")
+def only_postgresql() -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite locks no rows")
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[psycopg.Connection[Any]]:
+    """A session of somebody else, whose transaction ends with the test at the latest."""
+    with psycopg.connect(database_url(), application_name="somebody") as link:
+        yield link
+        link.rollback()
+
+
+@pytest.fixture
+def impatient(committed: None) -> Iterator[None]:
+    """Who waits for a lock fails."""
+    Hold.objects.all().delete()
+    with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '300ms'")
+    yield
+    Hold.objects.all().delete()
+    connection.close()
+
+
+def lock(link: psycopg.Connection[Any], job: Job) -> None:
+    link.execute("SELECT 1 FROM jobs_job WHERE id = %s FOR UPDATE", [job.pk])
+
+
+def limited(limit: Limit, **columns: Any) -> Job:
+    its = row([limit], None)
+    return make(**{**its, "limits": json.loads(its["limits"]), **columns})
+
+
+# --- the dispatcher's statements ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_mark_leaves_out_what_is_locked(elsewhere: psycopg.Connection[Any]) -> None:
+    mine, other = make(), make()
+    lock(elsewhere, mine)
+    term, rows = lead(), LockedRows()
+    rows.mark([mine.pk, other.pk], term or 0)
+    assert (state_of(mine), state_of(other)) == (State.PENDING, State.QUEUED)
+    jobs = [(mine.pk, "a"), (other.pk, "a")]
+    assert rows.without(jobs) == jobs[1:]
+    elsewhere.rollback()
+    rows.met(())
+    assert rows.without(jobs) == jobs
+
+
+@pytest.mark.usefixtures("impatient")
+def test_expire_leaves_out_what_is_locked(elsewhere: psycopg.Connection[Any]) -> None:
+    late = timezone.now() - HOUR
+    mine, other = make(expires_at=late), make(State.QUEUED, expires_at=late)
+    lock(elsewhere, mine)
+    assert Expire().run_once() == 1
+    assert (state_of(mine), state_of(other)) == (State.PENDING, State.CANCELLED)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_pause_leaves_out_what_is_locked(elsewhere: psycopg.Connection[Any]) -> None:
+    mine, other = make(State.QUEUED), make(State.QUEUED)
+    Queue.objects.update_or_create(name="default", defaults={"paused_at": timezone.now(), "draining": False})
+    try:
+        lock(elsewhere, mine)
+        pauses = Pauses()
+        pauses.look()
+        assert pauses.run_once() == 1
+    finally:
+        Queue.objects.all().delete()
+    assert (state_of(mine), state_of(other)) == (State.QUEUED, State.PENDING)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_rescue_leaves_out_what_is_locked(elsewhere: psycopg.Connection[Any]) -> None:
+    long_ago = timezone.now() - HOUR
+    workers = [Worker.objects.create(node=f"w{n}@here", pid=1, processes=1, queues=[], lease_until=long_ago) for n in range(2)]
+    mine, other = (make(State.RUNNING, worker=worker.pk) for worker in workers)
+    lock(elsewhere, mine)
+    elsewhere.execute("SELECT 1 FROM jobs_worker WHERE node = 'w0@here' FOR UPDATE")
+    rescue = Rescue()
+    rescue._last = rescue._grace_until = float("inf")  # no outage before
+    rescue._grace_until = 0.0
+    rescue.run_once()
+    assert (state_of(mine), state_of(other)) == (State.RUNNING, State.PENDING)
+    elsewhere.rollback()
+    rescue._last = float("inf")
+    rescue.run_once()
+    assert state_of(mine) == State.PENDING
+
+
+@pytest.mark.usefixtures("impatient")
+def test_admission_gives_no_slot_to_what_is_locked(elsewhere: psycopg.Connection[Any]) -> None:
+    one = Limit("lock:a")
+    mine, other, third = limited(one), limited(one), limited(one)
+    lock(elsewhere, mine)
+    found = statements.on(connection).candidates(connection, "default", 100)
+    sent = Admission().admit(found, lambda candidate: from_json(candidate.limits), lead() or 0)
+    assert [id for id, _ in sent] == [other.pk]
+    assert list(Hold.objects.values_list("job", flat=True)) == [other.pk]
+    assert Job.objects.get(pk=third.pk).held == "lock:a"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_slots_pass_by_what_is_locked_and_an_order_does_not(elsewhere: psycopg.Connection[Any]) -> None:
+    sql, ordered = statements.on(connection), Limit("order:a", ordered=True)
+    first, second = limited(ordered, held="order:a"), limited(ordered, held="order:a")
+    free, taken = limited(Limit("lock:b"), held="lock:b"), limited(Limit("lock:c"), held="lock:c")
+    gone = new_id()
+    Hold.objects.create(key="lock:d", slot=0, job=gone)
+    Hold.objects.create(key="lock:e", slot=0, job=gone)
+    lock(elsewhere, first)
+    lock(elsewhere, taken)
+    elsewhere.execute("SELECT 1 FROM jobs_hold WHERE key = 'lock:d' FOR UPDATE")
+    with transaction.atomic():
+        assert sql.sweep(connection) == 1
+    with transaction.atomic():
+        assert sql.release(connection) == 1
+    held = {job: Job.objects.get(pk=job.pk).held for job in (first, second, free, taken)}
+    assert held == {first: "order:a", second: "order:a", free: "", taken: "lock:c"}
+
+
+@pytest.mark.usefixtures("impatient")
+def test_turns_pass_by_what_is_locked(elsewhere: psycopg.Connection[Any]) -> None:
+    mine, other = (make(limits=[], fair_key="a", held="fair") for _ in range(2))
+    lock(elsewhere, mine)
+    assert Turns("default").take(10, lead() or 0) == 1
+    assert [Job.objects.get(pk=job.pk).held for job in (mine, other)] == ["fair", ""]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_prune_leaves_out_what_is_locked(elsewhere: psycopg.Connection[Any]) -> None:
+    long_ago = timezone.now() - dt.timedelta(days=400)
+    workers = [
+        Worker.objects.create(node=f"w{n}@here", pid=1, processes=1, lease_until=long_ago, stopped_at=long_ago)
+        for n in range(2)
+    ]
+    mine, other = make(State.FAILED, finished_at=long_ago), make(State.FAILED, finished_at=long_ago)
+    lock(elsewhere, mine)
+    elsewhere.execute("SELECT 1 FROM jobs_worker WHERE id = %s FOR UPDATE", [workers[0].pk])
+    Prune().run_once()
+    assert list(Job.objects.filter(pk__in=[mine.pk, other.pk])) == [mine]
+    assert list(Worker.objects.filter(node__in=["w0@here", "w1@here"])) == workers[:1]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_rolling_leaves_out_what_is_locked(elsewhere: psycopg.Connection[Any]) -> None:
+    """Somebody cancels in a transaction that stays open: their count is locked."""
+    job = make()
+    actions.cancel(job.pk)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE jobs_rollup SET at = at - 7200")
+    elsewhere.execute("SELECT 1 FROM jobs_rollup FOR UPDATE")
+    assert statements.on(connection).roll(connection) == 0
+
+
+# --- what people do -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("impatient")
+def test_an_action_on_many_leaves_out_what_is_locked(elsewhere: psycopg.Connection[Any]) -> None:
+    jobs = [make(State.FAILED) for _ in range(3)]
+    lock(elsewhere, jobs[1])
+    done = bulk.perform("retry", [job.pk for job in jobs], {})
+    assert done == (2, [jobs[1].pk])
+    elsewhere.rollback()
+    assert bulk.perform("retry", [job.pk for job in jobs], {}) == (1, [])
+
+
+# --- who it is ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("committed")
+def test_who_has_a_row_locked_is_told(elsewhere: psycopg.Connection[Any]) -> None:
+    sql, job, other = statements.on(connection), make(), make()
+    lock(elsewhere, job)
+    found = sql.locker(connection, job.pk)
+    assert (found.name, found.pid) == ("somebody", elsewhere.info.backend_pid)
+    assert "jobs_job" in found.query
+    assert sql.locker(connection, other.pk) is None
+    assert [one.pid for one in sql.lockers(connection, 0)] == [elsewhere.info.backend_pid]
+    with psycopg.connect(database_url(), application_name="another") as another:
+        elsewhere.execute("SELECT 1 FROM jobs_job WHERE id = %s FOR SHARE", [other.pk])
+        another.execute("SELECT 1 FROM jobs_job WHERE id = %s FOR SHARE", [other.pk])
+        assert sql.locker(connection, other.pk).name in {"somebody", "another"}
+    elsewhere.rollback()
+    assert sql.locker(connection, job.pk) is None
+
+
+# --- a whole stack --------------------------------------------------------------------------------------------------------
+
+
+def test_a_locked_row_holds_up_its_own_job_only(stack: Stack, elsewhere: psycopg.Connection[Any], tmp_path: Path) -> None:
+    """One that is due, one that RabbitMQ has, one that runs: each waits for its row, and is done when that is free."""
+    before = {process.name: len(process.text) for process in stack.processes}
+    mark, goes_on = tmp_path / "mark", tmp_path / "goes on"
+    runs = submit(kinds.sleeps, {"seconds": 0, "mark": str(mark), "until": str(goes_on)})
+    wait_until(mark.exists)
+    due = submit(kinds.add, {"a": 1}, countdown=3600)
+    sent = submit(kinds.add, {"a": 1}, countdown=3600)
+    lock(elsewhere, due)
+    elsewhere.commit()
+    for job in (runs, due, sent):
+        lock(elsewhere, job)
+    # Their owner lets both become due, and the dispatcher has sent one of them, in a transaction that stays open.
+    elsewhere.execute("SAVEPOINT s")
+    goes_on.touch()
+    wait_until(lambda: "ended" in mark.read_text())
+    others = [submit(kinds.add, {"a": n}) for n in range(20)]
+    wait_until(lambda: all(state_of(job) == State.SUCCEEDED for job in others), seconds=20)
+    assert state_of(runs) == State.RUNNING
+    elsewhere.execute("UPDATE jobs_job SET run_at = now() WHERE id = ANY(%s)", [[due.pk, sent.pk]])
+    elsewhere.commit()
+    wait_until(lambda: all(state_of(job) == State.SUCCEEDED for job in (runs, due, sent)))
+    assert list(runs.attempts.values_list("outcome", flat=True)) == ["succeeded"]
+    for process in stack.processes:
+        assert "is away" not in process.text[before.get(process.name, 0) :]
