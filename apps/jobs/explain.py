@@ -11,13 +11,15 @@ from typing import Any, NamedTuple
 from django.db import connections
 from django.db.models import Q, QuerySet
 
+from apps.jobs import lockers
 from apps.jobs.blockers import Blocker, blocker
 from apps.jobs.conf import conf
 from apps.jobs.limits import FAIR_GATE, QUEUE
 from apps.jobs.models import Attempt, Job, Leader, Queue, Worker
 from apps.jobs.models.leader import BROKER_AWAY
+from apps.jobs.statements import Locker
 from apps.jobs.statements.bounded import TookTooLong, at_most
-from apps.jobs.states import Outcome, State
+from apps.jobs.states import FINAL, Outcome, State
 from apps.jobs.wording import span
 
 #: Jobs ahead are counted to this number, if that takes no longer (seconds).
@@ -61,6 +63,8 @@ class Situation:
     #: A job of the same key that runs, in a queue with partitions; and that key's argument.
     before: Job | None = None
     key: str = ""
+    #: The database session that has had its row locked for some time.
+    locker: Locker | None = None
 
 
 def living_workers(now: dt.datetime) -> QuerySet[Worker]:
@@ -87,6 +91,7 @@ def situation(job: Job, now: dt.datetime) -> Situation:
         ahead=_ahead(job, now),
         paused=Queue.objects.filter(name=job.queue, paused_at__isnull=False).first(),
         blocker=blocker(job),
+        locker=lockers.of_row(job.pk, now),
         **_line(job),
     )
 
@@ -102,6 +107,8 @@ def _line(job: Job) -> dict[str, Any]:
 
 def why(job: Job, around: Situation, now: dt.datetime) -> Reason | None:
     """Why this job has not ended; ``None`` when it has."""
+    if around.locker is not None and job.state not in FINAL:
+        return _locked(around.locker)
     match job.state:
         case State.WAITING:
             return Reason("Waits for other jobs to end.")
@@ -153,6 +160,16 @@ def _ahead(job: Job, now: dt.datetime) -> int | None:
             return min(COUNTED, sum(part[:COUNTED].count() for part in parts))
     except TookTooLong:
         return None
+
+
+def _locked(locker: Locker) -> Reason:
+    return Reason(
+        f"Its row is locked by {lockers.describe(locker)}: until that transaction ends nothing becomes of the job, the others "
+        "go on. It began",
+        locker.since,
+        f"End it, or: SELECT pg_terminate_backend({locker.pid})",
+        stuck=True,
+    )
 
 
 def _after(around: Situation, words: str) -> str:

@@ -17,6 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from apps.jobs import lockers
 from apps.jobs.admin import live
 from apps.jobs.explain import living_workers
 from apps.jobs.figures import COUNTED, QueueFigures, queue_figures
@@ -67,8 +68,11 @@ def _facts(request: HttpRequest) -> dict[str, Any]:
     if sees.jobs:
         facts |= _jobs(now, queues)
         facts["troubles"] += troubles.of_rates(facts["day"])
-    if sees.drift:
-        facts["troubles"] += troubles.of_drift(list(Drift.objects.filter(found__gt=0)))
+    drift = list(Drift.objects.filter(found__gt=0)) if sees.drift else []
+    facts["troubles"] += troubles.of_drift(drift)
+    if sees.drift or sees.workers:
+        told = workers if sees.workers else []
+        facts["troubles"] += troubles.of_locks(drift, told, lockers.of_any() if sees.leader else [])
     if sees.dead:
         facts["troubles"] += troubles.of_dead_messages(DeadMessage.objects.count())
     facts["troubles"] = sorted([*facts.pop("system_troubles", []), *facts["troubles"]], key=lambda trouble: not trouble.grave)

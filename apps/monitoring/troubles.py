@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from apps.jobs.drift import MEANINGS
 from apps.jobs.figures import QueueFigures
+from apps.jobs.lockers import describe
 from apps.jobs.models import Drift, Leader, Worker
+from apps.jobs.statements import Locker
 from apps.monitoring.rates import Point
 from apps.monitoring.stores import Health
 
@@ -127,8 +129,26 @@ def of_drift(rows: list[Drift]) -> list[Trouble]:
             grave=False,
         )
         for row in rows
-        if row.found
+        if row.found and row.name != "rows_locked"  # see of_locks
     ]
+
+
+def of_locks(drift: list[Drift], workers: list[Worker], lockers: list[Locker]) -> list[Trouble]:
+    """Rows that somebody has locked: jobs that the dispatcher cannot mark, runs that the workers cannot settle."""
+    due = sum(row.found for row in drift if row.name == "rows_locked")
+    here = sum(worker.vitals.get("locked", 0) for worker in workers)
+    if not due + here:
+        return []
+    several = due + here > 1
+    text = (
+        f"{due + here:,} {'jobs wait: their rows are' if several else 'job waits: its row is'} locked by another transaction."
+    )
+    if not lockers:
+        return [Trouble(text, remedy="All others go on.", grave=False)]
+    first = lockers[0]
+    text = f"{text} The oldest is that of {describe(first)}, which began"
+    command = f"SELECT pg_terminate_backend({first.pid})"
+    return [Trouble(text, first.since, "All others go on. End it, or:", command, grave=False)]
 
 
 def of_dead_messages(count: int) -> list[Trouble]:

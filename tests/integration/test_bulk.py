@@ -132,9 +132,9 @@ def test_each_action_changes_what_it_says_and_nothing_else(action: str, state: S
     Job.objects.filter(pk=job.pk).update(**given)
     options = {"priority": 3, "queue": "other", "until": "2030-01-02T03:04:05+00:00"}
     option = bulk.ACTIONS[action].option
-    changed = bulk.perform(action, [job.pk], {option: options[option]} if option else {})
+    changed = bulk.perform(action, [job.pk], {option: options[option]} if option else {}).changed
     assert changed == (state in bulk.ACTIONS[action].states)
-    assert bulk.perform(action, [uuid.uuid4()], {option: options[option]} if option else {}) == 0
+    assert bulk.perform(action, [uuid.uuid4()], {option: options[option]} if option else {}).changed == 0
     if action == "delete" and changed:
         assert not Job.objects.exists()
     elif not changed:

@@ -14,7 +14,8 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from apps.jobs import actions, bulk, statements
+from apps.jobs import actions, bulk, lockers, statements
+from apps.jobs.dispatcher import locked_rows
 from apps.jobs.dispatcher.admission import Admission
 from apps.jobs.dispatcher.expire import Expire
 from apps.jobs.dispatcher.locked_rows import LockedRows
@@ -22,12 +23,17 @@ from apps.jobs.dispatcher.pauses import Pauses
 from apps.jobs.dispatcher.prune import Prune
 from apps.jobs.dispatcher.rescue import Rescue
 from apps.jobs.dispatcher.turns import Turns
+from apps.jobs.errors import Snooze
+from apps.jobs.explain import situation, why
 from apps.jobs.limits import Limit, from_json, row
-from apps.jobs.models import Hold, Job, Queue, Worker
+from apps.jobs.models import AuditEntry, Drift, Hold, Job, Queue, Worker
 from apps.jobs.models.job import new_id
+from apps.jobs.statements import Locker
 from apps.jobs.states import State
 from apps.jobs.submit import submit
+from apps.monitoring import troubles
 from tests import kinds
+from tests.integration.test_bulk import run
 from tests.rows import HOUR, lead, make, state_of
 from tests.stack import Stack, database_url, wait_until
 
@@ -204,6 +210,22 @@ def test_an_action_on_many_leaves_out_what_is_locked(elsewhere: psycopg.Connecti
     assert bulk.perform("retry", [job.pk for job in jobs], {}) == (1, [])
 
 
+@pytest.mark.usefixtures("impatient")
+def test_a_bulk_action_tries_again_what_is_locked_and_names_it(elsewhere: psycopg.Connection[Any]) -> None:
+    jobs = [make(State.FAILED, kind="kinds.noop", finished_at=timezone.now() - HOUR) for _ in range(3)]
+    lock(elsewhere, jobs[1])
+    action = bulk.start("retry", {"kind": "kinds.noop"}, by="ann", origin="command line")
+    for _ in bulk.TRIES:
+        with pytest.raises(Snooze, match=str(jobs[1].pk)):
+            run(action)
+    assert run(action) == {"changed": 2, "left alone": 0, "locked": 1, "some locked": [str(jobs[1].pk)]}
+    entry = AuditEntry.objects.get(job=action.pk)
+    assert (entry.count, entry.selection["locked"]) == (2, [str(jobs[1].pk)])
+    elsewhere.rollback()
+    assert run(action) == {"changed": 3, "left alone": 0}
+    assert "locked" not in AuditEntry.objects.get(job=action.pk).selection
+
+
 # --- who it is ------------------------------------------------------------------------------------------------------------
 
 
@@ -224,31 +246,98 @@ def test_who_has_a_row_locked_is_told(elsewhere: psycopg.Connection[Any]) -> Non
     assert sql.locker(connection, job.pk) is None
 
 
+@pytest.mark.usefixtures("committed")
+def test_the_jobs_page_names_who_has_its_row_locked(
+    elsewhere: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lockers, "SOON", 0.0)
+    job = make()
+    elsewhere.execute("UPDATE jobs_job SET error = 'a secret 4711' WHERE id = %s", [job.pk])
+    now = timezone.now() + dt.timedelta(seconds=1)
+    reason = why(job, situation(job, now), now)
+    assert reason is not None
+    assert reason.stuck
+    assert f"the session “somebody” (pid {elsewhere.info.backend_pid}, user " in reason.text
+    assert "by “UPDATE jobs_job SET error = …" in reason.text
+    assert "4711" not in reason.text
+    assert f"pg_terminate_backend({elsewhere.info.backend_pid})" in reason.remedy
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("SELECT 1", "SELECT …"),
+        ("UPDATE t SET a = 'it''s', b = E'x\\'y', c = 0x1F WHERE id = '12", "UPDATE t SET a = …, b = E…, c = … WHERE id = …"),
+        ("SELECT $x$secret$x$, $$open", "SELECT …, …"),
+        ("<insufficient privilege>", ""),
+        ("SELECT " + "a, " * 100, "SELECT " + "a, " * 27 + "a…"),
+    ],
+)
+def test_a_statement_is_shown_without_its_values(query: str, shown: str) -> None:
+    assert lockers.short(query) == shown
+
+
+def test_home_names_who_has_rows_locked() -> None:
+    now = timezone.now()
+    drift = [Drift(name="rows_locked", found=2, looked_at=now)]
+    workers = [Worker(node="w", vitals={"locked": 1}), Worker(node="v", vitals={})]
+    (trouble,) = troubles.of_locks(drift, workers, [Locker("web", "shop", 17, now, "UPDATE t")])
+    assert trouble.text.startswith("3 jobs wait: their rows are locked by another transaction.")
+    assert "“web” (pid 17, user shop)" in trouble.text
+    assert (trouble.when, trouble.command) == (now, "SELECT pg_terminate_backend(17)")
+    assert troubles.of_locks([], workers[1:], []) == []
+    assert troubles.of_drift(drift) == []
+
+
+@pytest.mark.usefixtures("impatient")
+def test_the_dispatcher_writes_down_locks_that_last(
+    elsewhere: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locked_rows, "LASTING", 0.0)
+    job, rows = make(), LockedRows()
+    lock(elsewhere, job)
+    rows.met([job.pk])
+    assert rows.run_once() == 1
+    assert Drift.objects.get(name="rows_locked").found == 1
+    elsewhere.rollback()
+    assert rows.run_once() == 0
+    assert Drift.objects.get(name="rows_locked").found == 0
+
+
 # --- a whole stack --------------------------------------------------------------------------------------------------------
 
 
 def test_a_locked_row_holds_up_its_own_job_only(stack: Stack, elsewhere: psycopg.Connection[Any], tmp_path: Path) -> None:
-    """One that is due, one that RabbitMQ has, one that runs: each waits for its row, and is done when that is free."""
+    """One that becomes due, is sent and cannot be marked nor claimed, and one that runs and cannot be settled."""
     before = {process.name: len(process.text) for process in stack.processes}
     mark, goes_on = tmp_path / "mark", tmp_path / "goes on"
     runs = submit(kinds.sleeps, {"seconds": 0, "mark": str(mark), "until": str(goes_on)})
     wait_until(mark.exists)
-    due = submit(kinds.add, {"a": 1}, countdown=3600)
-    sent = submit(kinds.add, {"a": 1}, countdown=3600)
+    due = submit(kinds.add, {"a": 1}, countdown=1)
     lock(elsewhere, due)
-    elsewhere.commit()
-    for job in (runs, due, sent):
-        lock(elsewhere, job)
-    # Their owner lets both become due, and the dispatcher has sent one of them, in a transaction that stays open.
-    elsewhere.execute("SAVEPOINT s")
+    lock(elsewhere, runs)
     goes_on.touch()
     wait_until(lambda: "ended" in mark.read_text())
+    wait_until(lambda: Drift.objects.filter(name="rows_locked", found=1).exists(), what="the dispatcher tells of it")
     others = [submit(kinds.add, {"a": n}) for n in range(20)]
     wait_until(lambda: all(state_of(job) == State.SUCCEEDED for job in others), seconds=20)
-    assert state_of(runs) == State.RUNNING
-    elsewhere.execute("UPDATE jobs_job SET run_at = now() WHERE id = ANY(%s)", [[due.pk, sent.pk]])
-    elsewhere.commit()
-    wait_until(lambda: all(state_of(job) == State.SUCCEEDED for job in (runs, due, sent)))
-    assert list(runs.attempts.values_list("outcome", flat=True)) == ["succeeded"]
+    assert (state_of(due), state_of(runs)) == (State.PENDING, State.RUNNING)
+    elsewhere.rollback()
+    wait_until(lambda: all(state_of(job) == State.SUCCEEDED for job in (runs, due)))
+    for job in (runs, due):
+        assert list(job.attempts.values_list("outcome", flat=True)) == ["succeeded"]
     for process in stack.processes:
         assert "is away" not in process.text[before.get(process.name, 0) :]
+
+
+def test_a_job_whose_row_was_locked_when_it_was_to_be_claimed_is_sent_again(
+    stack: Stack, elsewhere: psycopg.Connection[Any]
+) -> None:
+    """Its message is gone by then."""
+    job = submit(kinds.add, {"a": 1}, countdown=1)
+    lock(elsewhere, job)
+    wait_until(lambda: Drift.objects.filter(name="rows_locked", found=1).exists())
+    elsewhere.execute("UPDATE jobs_job SET state = 'queued', queued_at = now() WHERE id = %s", [job.pk])
+    elsewhere.commit()
+    wait_until(lambda: state_of(job) == State.SUCCEEDED, seconds=40)
+    assert job.attempts.count() == 1

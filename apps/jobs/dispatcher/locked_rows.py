@@ -22,7 +22,7 @@ class LockedRows:
     def __init__(self) -> None:
         self._since: dict[uuid.UUID, float] = {}
         self._look_at = 0.0
-        self._told = 0
+        self._told: int | None = None  # nothing yet: another dispatcher's count may stand there
 
     def __len__(self) -> int:
         return len(self._since)
@@ -60,7 +60,7 @@ class LockedRows:
         if self._since:
             self.met(())
         lasting = sum(time.monotonic() - since > LASTING for since in self._since.values())
-        if lasting or self._told:
+        if lasting or self._told != 0:
             note("rows_locked", lasting)
         self._told = lasting
         return lasting

@@ -149,6 +149,8 @@ class JobWorker(bootsteps.StartStopStep):
 
     def _report(self) -> Report:
         crew, vitals = self.crew, {**self.vitals.latest, "waiting": self.intake.waiting}
+        if locked := len(self.ledger.put_off):
+            vitals["locked"] = locked
         if conf().partitioned:
             vitals["lines"] = self.partitions.standing()
         return Report(json.dumps(vitals), json.dumps(sorted(crew.paused)), crew.ended, crew.failed, crew.processes)
