@@ -43,7 +43,7 @@ class LockedRows:
         except Error as error:
             if not contended(error):
                 raise
-            connection.close()
+            connection.connection.rollback()
             self.met(ids)
             sql.mark_queued(connection, [id for id in ids if id not in self._since], term)
 

@@ -3,6 +3,8 @@
 import logging
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from django.conf import settings
@@ -105,8 +107,8 @@ class Dispatcher:
 
     def _dispatch_all(self) -> int:
         self._pauses.look()
-        self._admission.open_rates(self.leadership.term or 0)
-        return sum(map(self._dispatch, self._open()))
+        _past_locks(lambda: self._admission.open_rates(self.leadership.term or 0))
+        return sum(_past_locks(partial(self._dispatch, dispatch)) for dispatch in self._open())
 
     def _open(self) -> list[Dispatch]:
         """The dispatches of the queues that are not paused."""
@@ -139,7 +141,7 @@ class Dispatcher:
         """Do it, if it is time."""
         now = time.monotonic()
         if now >= self._next.get(duty, 0.0):
-            duty.run_once()
+            _past_locks(duty.run_once)
             took = time.monotonic() - now
             self._next[duty] = now + max(duty.interval, min(took * SHARE, conf().worker_lease / 2))
 
@@ -177,3 +179,16 @@ class Dispatcher:
             logger.warning("The lease could not be given back (%s); it ends by itself.", str(error).strip())
         self._waiter.close()
         self._publisher.close()
+
+
+def _past_locks(work: Callable[[], int]) -> int:
+    """One step of a round. Where a lock of others or a deadlock is in its way it is left for the next round, and the other
+    steps go on; returns 0 then."""
+    try:
+        return work()
+    except Error as error:
+        if not sessions.contended(error):
+            raise
+        logger.warning("Others' locks were in the way (%s); trying again.", str(error).strip())
+        connection.close()
+        return 0

@@ -20,7 +20,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from apps.jobs.states import Outcome, State
 
 #: Seconds that a statement of many jobs waits for a row that is locked, before it is run again without that job.
-BRIEF = 0.1
+BRIEF = 0.05
 
 #: ``Claimed.limited`` of a job with a rate.
 WITH_RATE = 2

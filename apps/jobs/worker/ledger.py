@@ -170,7 +170,7 @@ class Ledger(threading.Thread):
             except Error as error:
                 if contended(error) and met < AT_ONCE:
                     met += 1
-                    self._link.forget()
+                    self._link.roll_back()
                     continue  # without the rows that are locked
                 for callback in batch.refuse():
                     self._call_soon(callback, None)

@@ -41,6 +41,14 @@ class Link:
             self.forget()
             return None
 
+    def roll_back(self) -> None:
+        """End a transaction that failed; the connection is dropped if that fails too."""
+        try:
+            self._connection.connection.rollback()
+        except Exception as error:  # the driver's, which Django does not translate here
+            logger.debug("rolling back: %s", error)
+            self.forget()
+
     def forget(self) -> None:
         """Drop it, also a broken one."""
         try:
