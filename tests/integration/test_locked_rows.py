@@ -11,11 +11,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import connection, transaction
+from django.db import ProgrammingError, connection, transaction
 from django.utils import timezone
 
 from apps.jobs import actions, bulk, lockers, statements
-from apps.jobs.dispatcher import locked_rows
+from apps.jobs.dispatcher import locked_rows, process
 from apps.jobs.dispatcher.admission import Admission
 from apps.jobs.dispatcher.expire import Expire
 from apps.jobs.dispatcher.locked_rows import LockedRows
@@ -28,13 +28,15 @@ from apps.jobs.explain import situation, why
 from apps.jobs.limits import Limit, from_json, row
 from apps.jobs.models import AuditEntry, Drift, Hold, Job, Queue, Worker
 from apps.jobs.models.job import new_id
-from apps.jobs.statements import Locker
-from apps.jobs.states import State
+from apps.jobs.statements import Locker, Progress, Settlement
+from apps.jobs.states import Outcome, State
 from apps.jobs.submit import submit
+from apps.jobs.worker.batch import Batch
+from apps.jobs.worker.put_off import PutOff
 from apps.monitoring import troubles
 from tests import kinds
 from tests.integration.test_bulk import run
-from tests.rows import HOUR, lead, make, state_of
+from tests.rows import HOUR, WORKER, lead, make, state_of
 from tests.stack import Stack, database_url, wait_until
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("only_postgresql", "live_db")]
@@ -197,6 +199,49 @@ def test_rolling_leaves_out_what_is_locked(elsewhere: psycopg.Connection[Any]) -
     assert statements.on(connection).roll(connection) == 0
 
 
+@pytest.mark.usefixtures("impatient")
+def test_a_step_that_meets_a_lock_leaves_the_other_steps_of_a_round_alone(elsewhere: psycopg.Connection[Any]) -> None:
+    job = make()
+    lock(elsewhere, job)
+    assert process._past_locks(lambda: Job.objects.filter(pk=job.pk).update(priority=1)) == 0
+    elsewhere.rollback()
+    assert process._past_locks(lambda: Job.objects.filter(pk=job.pk).update(priority=1)) == 1
+    with pytest.raises(ProgrammingError):
+        process._past_locks(lambda: Job.objects.extra(where=["nonsense"]).count())
+
+
+# --- the worker's ledger --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("committed")
+def test_a_worker_puts_off_what_is_locked(elsewhere: psycopg.Connection[Any]) -> None:
+    """The end of a run is kept, the latest progress too; a claim is given up, and its job becomes pending again."""
+    ended, other, wanted, free = (make(State.RUNNING), make(State.RUNNING), make(State.QUEUED), make(State.QUEUED))
+    lock(elsewhere, ended)
+    lock(elsewhere, wanted)
+    batch, put_off, answers = Batch(), PutOff(), list[Any]()
+    ends = [Settlement(str(job.pk), 1, State.SUCCEEDED, Outcome.SUCCEEDED) for job in (ended, other)]
+    batch.settlements = list(ends)
+    batch.progress = {str(ended.pk): Progress(str(ended.pk), 1, 0.5, "half")}
+    batch.claims = [({str(wanted.pk): "a", str(free.pk): "a"}, answers.append)]
+    put_off.sort_out(connection, batch, all=True)
+    assert (batch.settlements, batch.progress) == ([ends[1]], {})
+    assert [jobs for jobs, _ in batch.claims] == [{str(free.pk): "a"}]
+    assert len(put_off) == 2
+    known = Batch()
+    known.claims = [({str(wanted.pk): "a"}, answers.append)]
+    put_off.sort_out(connection, known, all=False)
+    assert [jobs for jobs, _ in known.claims] == [{}], "known to be locked: no statement waits for it again"
+    elsewhere.rollback()
+    wait_until(lambda: put_off.due)
+    later = put_off.take()
+    put_off.sort_out(connection, later, all=False)
+    assert (later.settlements, list(later.progress), later.unqueued) == ([ends[0]], [str(ended.pk)], {str(wanted.pk)})
+    statements.on(connection).write(connection, WORKER, later.group([], [], None))
+    assert (state_of(ended), state_of(wanted)) == (State.SUCCEEDED, State.PENDING)
+    assert len(put_off) == 0
+
+
 # --- what people do -------------------------------------------------------------------------------------------------------
 
 
@@ -309,7 +354,7 @@ def test_the_dispatcher_writes_down_locks_that_last(
 
 def test_a_locked_row_holds_up_its_own_job_only(stack: Stack, elsewhere: psycopg.Connection[Any], tmp_path: Path) -> None:
     """One that becomes due, is sent and cannot be marked nor claimed, and one that runs and cannot be settled."""
-    before = {process.name: len(process.text) for process in stack.processes}
+    before = {each.name: len(each.text) for each in stack.processes}
     mark, goes_on = tmp_path / "mark", tmp_path / "goes on"
     runs = submit(kinds.sleeps, {"seconds": 0, "mark": str(mark), "until": str(goes_on)})
     wait_until(mark.exists)
@@ -326,8 +371,8 @@ def test_a_locked_row_holds_up_its_own_job_only(stack: Stack, elsewhere: psycopg
     wait_until(lambda: all(state_of(job) == State.SUCCEEDED for job in (runs, due)))
     for job in (runs, due):
         assert list(job.attempts.values_list("outcome", flat=True)) == ["succeeded"]
-    for process in stack.processes:
-        assert "is away" not in process.text[before.get(process.name, 0) :]
+    for each in stack.processes:
+        assert "is away" not in each.text[before.get(each.name, 0) :]
 
 
 def test_a_job_whose_row_was_locked_when_it_was_to_be_claimed_is_sent_again(
