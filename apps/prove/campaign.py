@@ -19,8 +19,8 @@ AWAY = (psycopg.Error, sqlite3.Error)
 PATIENCE = 60.0
 #: The second of two faults begins up to this long (seconds) after the first: before it, or while the stack recovers from it.
 STAGGER = 4.0
-#: So long (seconds) all jobs may take to end after everything was healed.
-DRAIN = 240.0
+#: So long (seconds), after everything was healed, none of the jobs that have not ended may end: then they are stuck.
+STUCK = 120.0
 
 
 class Campaign:
@@ -47,7 +47,7 @@ class Campaign:
         for client in self.stack.of("client"):
             client.stop(seconds=20)
         self._tell("The faults are over; waiting until every job has ended.")
-        self.drained = until(self._all_ended, DRAIN, 0.5)
+        self.drained = drained(self._left)
 
     def _happen(self, faults: list[Fault]) -> list[Happened]:
         happened = [Happened(len(self.happened) + n, fault.name) for n, fault in enumerate(faults, start=1)]
@@ -114,11 +114,26 @@ class Campaign:
         except OSError:
             return False
 
-    def _all_ended(self) -> bool:
+    def _left(self) -> int | None:
+        """How many jobs have not ended; ``None`` when the database does not answer."""
         try:
             left = self.stack.database.rows(
                 "SELECT count(*) FROM jobs_job WHERE state NOT IN ('succeeded', 'failed', 'cancelled')"
             )
         except AWAY:
+            return None
+        return int(left[0][0])
+
+
+def drained(left: Callable[[], int | None], stuck: float = STUCK, pause: float = 0.5) -> bool:
+    """Wait until no job is left, however long that takes, as long as they become fewer; ``False`` when for so many seconds
+    they did not."""
+    fewest: int | None = None
+    moved = time.monotonic()
+    while (now := left()) != 0:
+        if now is not None and (fewest is None or now < fewest):
+            fewest, moved = now, time.monotonic()
+        if time.monotonic() - moved > stuck:
             return False
-        return bool(left[0][0] == 0)
+        time.sleep(pause)
+    return True

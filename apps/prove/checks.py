@@ -1,18 +1,14 @@
 """The judgement: evidence in, violations out; pure. One function a promise."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from itertools import pairwise
+from collections.abc import Callable
 from typing import NamedTuple
 
 from apps.jobs.states import FINAL, MOVES
-from apps.prove.evidence import AttemptRow, Evidence, Run
-from apps.prove.faults.base import Happened
-
-#: Seconds after its end in which a fault may still have consequences: a lease, a round of rescue, a reconnect.
-AFTERMATH = 15.0
-#: Seconds by which the clock of a trigger may differ from a handler's: SQLite's counts milliseconds.
-BLUR = 0.05
+from apps.prove import relations, verdicts
+from apps.prove.blame import BLUR, Found
+from apps.prove.evidence import Evidence, JobRow
+from apps.prove.spec import SPECS
+from apps.prove.verdicts import explained
 
 
 class Violation(NamedTuple):
@@ -21,9 +17,6 @@ class Violation(NamedTuple):
     check: str
     job: str | None
     text: str
-
-
-Found = Iterator[tuple[str | None, str]]
 
 
 def lost(e: Evidence) -> Found:
@@ -103,7 +96,7 @@ def truthful(e: Evidence) -> Found:
             if row.outcome == "succeeded" and ("end" not in did or (did["end"].ended or 0) > row.finished + BLUR):
                 yield id, f"attempt {row.number} is recorded as succeeded, and its handler had not come to its end"
             # What surrounds a transactional handler, BEGIN and COMMIT, may fail without it.
-            itself = job.kind != "prove.transactional"
+            itself = job.kind not in SPECS or SPECS[job.kind].itself
             if itself and row.outcome in ("failed", "snoozed") and "raise" not in did:
                 yield id, f"attempt {row.number} is recorded as {row.outcome}, and its handler did not raise"
             if row.outcome == "succeeded" and job.kind == "prove.writes" and row.number not in e.writes.get(id, []):
@@ -119,24 +112,6 @@ def exactly_once(e: Evidence) -> Found:
                 yield id, f"it is {job.state}, and what its transactional handler wrote is there {times} times"
 
 
-def exclusive(e: Evidence) -> Found:
-    """Of the runs of one lock's key none begins before the one before it ended, but for the zombies that the campaign made."""
-    lines: defaultdict[str, list[tuple[str, Run]]] = defaultdict(list)
-    for id, runs in e.runs.items():
-        for run in runs:
-            if run.lock:
-                lines[run.lock].append((id, run))
-    for key, line in lines.items():
-        line.sort(key=lambda one: one[1].began)
-        for (first, before), (id, run) in pairwise(line):
-            if before.ended is not None and run.began < before.ended - BLUR and not culprits(e, before, _row(e, first, before)):
-                yield id, f"it began while job {first} had the lock {key}"
-
-
-def _row(e: Evidence, id: str, run: Run) -> AttemptRow | None:
-    return next((row for row in e.attempts.get(id, []) if row.number == run.attempt), None)
-
-
 def unexplained(e: Evidence) -> Found:
     """A second run means that the first raised, or that the campaign killed, stopped, froze or cut off who ran it."""
     for id, runs in e.runs.items():
@@ -148,10 +123,10 @@ def unexplained(e: Evidence) -> Found:
             settles = (
                 run.attempt == last and row is not None and row.outcome in ("succeeded", "failed", "cancelled", "timed out")
             )
-            raised = run.how == "raise" and row is not None and row.outcome in ("failed", "snoozed", "cancelled")
+            raised = run.how == "raise" and row is not None and row.outcome in ("failed", "snoozed", "cancelled", "timed out")
             ordinary = (settles or raised) and run.attempt not in seen
             seen.add(run.attempt)
-            if not ordinary and not culprits(e, run, row):
+            if not ordinary and not explained(e, id, e.jobs.get(id), run, row):
                 recorded = f"is recorded as {row.outcome}" if row else "is not recorded"
                 yield id, f"a run of attempt {run.attempt} {recorded}, and no fault hit who ran it"
 
@@ -176,19 +151,14 @@ def died(e: Evidence) -> Found:
             yield None, f"{end.program} (process {end.pid}) ended by itself, with code {end.code}"
 
 
-def culprits(e: Evidence, run: Run, row: AttemptRow | None) -> list[Happened]:
-    """The faults that hit this run's process, its worker, or everybody's database, before it was settled."""
-    pids = {run.pid, run.parent}
-    if row is not None and row.worker in e.workers:
-        pids.add(e.workers[row.worker][1])
-    until = max(run.ended or run.began, row.finished if row else 0.0)
-    return [
-        fault
-        for fault in e.faults
-        if fault.began <= until + BLUR
-        and run.began <= (fault.recovered or fault.healed) + AFTERMATH
-        and (fault.pids & pids or "postgres" in fault.servers)
-    ]
+def _of_known(check: Callable[[Evidence, list[tuple[str, JobRow]]], Found]) -> Callable[[Evidence], Found]:
+    """A check of the jobs whose kinds the judge knows."""
+
+    def found(e: Evidence) -> Found:
+        return check(e, [(id, job) for id, job in e.jobs.items() if job.kind in SPECS])
+
+    found.__doc__ = check.__doc__
+    return found
 
 
 #: Key of the report: what is checked.
@@ -200,7 +170,17 @@ CHECKS: dict[str, Callable[[Evidence], Found]] = {
     "settled_twice": settled_twice,
     "truthful": truthful,
     "exactly_once": exactly_once,
-    "exclusive": exclusive,
+    "policy": _of_known(verdicts.policy),
+    "cancellations": _of_known(verdicts.unasked),
+    "times": _of_known(verdicts.timely),
+    "results": _of_known(verdicts.results),
+    "log_lines": _of_known(verdicts.lines),
+    "causes": _of_known(verdicts.causes),
+    "surroundings": _of_known(verdicts.surroundings),
+    "exclusive": relations.exclusive,
+    "rates": relations.paced,
+    "order": relations.in_order,
+    "unique": relations.unique,
     "unexplained_duplicates": unexplained,
     "drift": drifted,
     "recovered": recovered,

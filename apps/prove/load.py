@@ -3,10 +3,12 @@ down what it was told: the ids before the commit (``intent``), and what came of 
 unknown).
 """
 
+import itertools
 import os
 import random
 import signal
 import sys
+import threading
 import time
 import urllib.request
 import uuid
@@ -19,21 +21,29 @@ from apps.prove.records import Record
 
 #: Seconds of jobs that may wait before the submitters pause: what is left over has to be run at the end.
 BACKLOG = 20.0
+#: So long (seconds) a submit may take between reading the clock and writing the row.
+LATE = 30.0
 
 #: How a submitter may submit, and how often of a hundred times.
 WAYS = {
-    "many": 45,
-    "mixed": 19,
+    "many": 40,
+    "mixed": 17,
     "each kind": 1,
     "savepoint": 8,
     "rolled back": 8,
     "submit": 6,
-    "delay": 6,
-    "apply_async": 6,
+    "delay": 5,
+    "apply_async": 5,
+    "upload": 1,
+    "unique": 3,
+    "refused": 1,
+    "scheduled": 2,
+    "expiring": 2,
     "cancelled": 1,
 }
 
 journal = Record("submits")
+_numbers = itertools.count(1)
 
 
 class RollBack(Exception):
@@ -41,16 +51,31 @@ class RollBack(Exception):
 
 
 class Transaction:
-    """One transaction of the caller: knows the ids it will leave behind, and those it will not."""
+    """One transaction of the caller: knows the ids it will leave behind, those it will not, and what was wanted of them."""
 
     def __init__(self, way: str) -> None:
         self.way = way
         self.name = uuid.uuid4().hex
         self.void: list[str] = []
+        self.jobs: list[tuple[Any, ...]] = []
+        self.asks: list[tuple[Any, ...]] = []
+
+    def want(
+        self,
+        id: str,
+        arguments: dict[str, Any],
+        run_at: float | None = None,
+        expires: tuple[float, float] | None = None,
+    ) -> str:
+        """A job that will have this id, unless it is rolled back."""
+        self.jobs.append((id, arguments, submitter(), run_at, expires))
+        return id
 
     def run(self, work: "Callable[[Transaction], list[str]]") -> None:
         """Submit in a transaction; ``work`` returns the ids."""
         from django.db import Error, connection, transaction
+
+        from apps.jobs.api import NotUnique
 
         at_the_end = False
         try:
@@ -60,7 +85,7 @@ class Transaction:
                 if self.way == "rolled back" or transaction.get_rollback():
                     raise RollBack
                 at_the_end = True
-        except (Error, RollBack) as error:
+        except (Error, RollBack, NotUnique) as error:
             if not at_the_end:  # the COMMIT was not sent
                 journal.write(tx=self.name, did="rolled back")
             if isinstance(error, Error):
@@ -68,56 +93,97 @@ class Transaction:
         else:
             journal.write(tx=self.name, did="committed")
 
-    def run_without(self, work: Callable[[uuid.UUID], Any]) -> None:
-        """Submit one job outside of a transaction, under an id chosen before."""
+    def run_without(
+        self,
+        work: Callable[[uuid.UUID], Any],
+        arguments: dict[str, Any],
+        run_at: float | None = None,
+        expires: tuple[float, float] | None = None,
+    ) -> uuid.UUID | None:
+        """Submit one job outside of a transaction, under an id chosen before; ``None``: nobody knows whether it is there."""
         from django.db import Error, connection
 
         from apps.jobs.models.job import new_id
 
         id = new_id()
-        self.intend([id.hex])
+        self.intend([self.want(id.hex, arguments, run_at, expires)])
         try:
             work(id)
         except Error:
             connection.close()
-        else:
-            journal.write(tx=self.name, did="committed")
+            return None
+        journal.write(tx=self.name, did="committed")
+        return id
 
     def intend(self, ids: list[str]) -> None:
         """Before the commit."""
-        journal.write(tx=self.name, did="intent", way=self.way, ids=ids, void=self.void)
+        journal.write(tx=self.name, did="intent", way=self.way, ids=ids, void=self.void, jobs=self.jobs, asks=self.asks)
+
+
+def submitter() -> str:
+    """Who submits, one after the other: this thread of this process."""
+    return f"{os.getpid()}.{threading.get_ident()}"
+
+
+def cancel_and_tell(id: uuid.UUID) -> None:
+    """Cancel a job, and write down that it was asked, and that it was done."""
+    from django.db import Error, connection
+
+    from apps.jobs.api import cancel
+
+    journal.write(did="cancel", job=id.hex)
+    try:
+        changed = cancel(id)
+    except Error:
+        connection.close()
+    else:
+        journal.write(did="cancelled", job=id.hex, changed=changed)
 
 
 def submit_something(dice: random.Random, size: int, way: str = "") -> int:
     """Submit, in this way or in one that the dice choose; returns about how many jobs."""
+    from django.core.files.base import ContentFile
     from django.db import transaction
 
-    from apps.jobs.api import Kind, cancel, submit, submit_many
+    from apps.jobs import uploads
+    from apps.jobs.api import Kind, submit, submit_many
+    from apps.jobs.models.job import new_id
     from apps.prove import kinds
 
-    menu: list[tuple[Kind, dict[str, Any]]] = [
-        (kinds.noop, {"n": dice.randrange(1000)}),
-        (kinds.brief, {"milliseconds": dice.uniform(1, 50)}),
-        (kinds.long, {"seconds": dice.uniform(1, 4)}),
-        (kinds.flaky, {}),
-        (kinds.fails, {}),
-        (kinds.aborts, {}),
-        (kinds.snoozes, {"times": dice.randint(1, 2)}),
-        (kinds.writes, {}),
-        (kinds.transactional, {}),
-        (kinds.alone, {"key": dice.randrange(20), "milliseconds": dice.uniform(1, 50)}),
+    me = submitter()
+    menu: list[tuple[float, Kind, dict[str, Any]]] = [
+        (50.0, kinds.noop, {"n": dice.randrange(1000)}),
+        (15.0, kinds.brief, {"milliseconds": dice.uniform(1, 50)}),
+        (0.5, kinds.long, {"seconds": dice.uniform(1, 4)}),
+        (6.0, kinds.flaky, {}),
+        (2.0, kinds.fails, {}),
+        (2.0, kinds.aborts, {}),
+        (4.0, kinds.snoozes, {"times": dice.randint(1, 2)}),
+        (3.0, kinds.logs, {"count": dice.randint(0, 40)}),
+        (10.0, kinds.writes, {}),
+        (10.0, kinds.transactional, {}),
+        (0.1, kinds.overdue, {}),
+        (0.1, kinds.dies, {"times": dice.randint(1, 3)}),
+        (2.0, kinds.secret, {"pin": f"{dice.getrandbits(64):x}"}),
+        (5.0, kinds.alone, {"key": dice.randrange(20), "milliseconds": dice.uniform(1, 50)}),
+        (3.0, kinds.few, {"key": dice.randrange(5), "milliseconds": dice.uniform(1, 50)}),
+        (0.5, kinds.paced, {"key": dice.randrange(4)}),
+        (2.0, kinds.ordered, {"key": f"{me}:{dice.randrange(8)}", "n": next(_numbers)}),
+        (4.0, kinds.lined, {"key": f"{me}:{dice.randrange(8)}", "n": next(_numbers)}),
+        (2.0, kinds.fair, {"tenant": dice.randrange(6)}),
     ]
-    weights = [50.0, 15.0, 0.5, 6.0, 2.0, 2.0, 4.0, 10.0, 10.0, 5.0]
     way = way or dice.choices(list(WAYS), list(WAYS.values()))[0]
     tx = Transaction(way)
 
-    def one(dish: tuple[Kind, dict[str, Any]] | None = None) -> str:
-        kind, arguments = dish or dice.choices(menu, weights)[0]
-        # Some overtake everything: recovery is measured by them, not by how much has piled up.
-        return submit(kind, arguments, priority=dice.choice([0, 3, 4, 5, 6, 7])).pk.hex
+    def one(dish: tuple[float, Kind, dict[str, Any]] | None = None) -> str:
+        _, kind, arguments = dish or dice.choices(menu, [weight for weight, _, _ in menu])[0]
+        # Some overtake everything: recovery is measured by them, not by how much has piled up. Lines need one priority.
+        priority = 5 if kind in (kinds.lined, kinds.ordered) else dice.choice([0, 3, 4, 5, 6, 7])
+        return tx.want(submit(kind, arguments, priority=priority).pk.hex, arguments)
 
     def many(tx: Transaction) -> list[str]:
-        return [id.hex for id in submit_many(kinds.noop, [{"n": n} for n in range(dice.randint(2, size))])]
+        rows = [{"n": n} for n in range(dice.randint(2, size))]
+        return [tx.want(id.hex, row) for id, row in zip(submit_many(kinds.noop, rows), rows, strict=True)]
 
     def savepoint(tx: Transaction) -> list[str]:
         ids = [one() for _ in range(dice.randint(1, 5))]
@@ -128,6 +194,17 @@ def submit_something(dice: random.Random, size: int, way: str = "") -> int:
         except RollBack:
             return ids
 
+    def keyed(kind: Kind) -> list[str]:
+        arguments = {"key": f"{me}:{dice.randrange(3)}", "n": next(_numbers)}
+        job = submit(kind, arguments, countdown=dice.choice([None, 0.5]))
+        tx.asks.append((f"{kind.name}:{arguments['key']}", job.pk.hex, arguments["n"], arguments))
+        return [] if job.existed else [tx.want(job.pk.hex, arguments)]
+
+    def upload(tx: Transaction) -> list[str]:
+        id = new_id()
+        name = uploads.save(id, ContentFile(dice.randbytes(dice.randrange(100_000))), "file")
+        return [tx.want(submit(kinds.reads, {"file": name}, id=id).pk.hex, {"file": name})]
+
     if way in ("many", "rolled back"):
         tx.run(many if dice.random() < 0.7 or way == "many" else lambda tx: [one()])
     elif way == "mixed":
@@ -136,14 +213,35 @@ def submit_something(dice: random.Random, size: int, way: str = "") -> int:
         tx.run(lambda tx: [one(dish) for dish in menu])
     elif way == "savepoint":
         tx.run(savepoint)
+    elif way == "upload":
+        tx.run(upload)
+    elif way == "unique":
+        tx.run(lambda tx: [id for kind in (kinds.once, kinds.lasting, kinds.debounced) for id in keyed(kind)])
+    elif way == "refused":
+        tx.run(lambda tx: keyed(kinds.only))
     elif way == "delay":
-        tx.run(lambda tx: [uuid.UUID(kinds.noop.delay(7).id).hex])
+        tx.run(lambda tx: [tx.want(uuid.UUID(kinds.noop.delay(7).id).hex, {"n": 7})])
     elif way == "submit":
-        tx.run_without(lambda id: submit(kinds.brief, {"milliseconds": 5}, id=id))
+        tx.run_without(lambda id: submit(kinds.brief, {"milliseconds": 5}, id=id), {"milliseconds": 5})
     elif way == "apply_async":
-        tx.run_without(lambda id: kinds.noop.apply_async((7,), task_id=str(id), countdown=dice.choice([None, 0.5, 3.0])))
+        later = dice.choice([None, 0.5, 3.0])
+        at = None if later is None else time.time() + later
+        tx.run_without(lambda id: kinds.noop.apply_async((7,), task_id=str(id), countdown=later), {"n": 7}, at)
+    elif way == "scheduled":
+        later = dice.uniform(1, 10)
+        tx.run_without(
+            lambda id: submit(kinds.noop, {"n": 1}, id=id, countdown=later, priority=0), {"n": 1}, time.time() + later
+        )
+    elif way == "expiring":
+        # Until its expiry is known for sure, it may be later by as long as the submit takes.
+        span, now = dice.choice([0.05, 1.0, 10.0]), time.time()
+        tx.run_without(lambda id: submit(kinds.flaky, id=id, expires=span), {}, None, (now + span, now + span + LATE))
     else:
-        tx.run_without(lambda id: (submit(kinds.long, {"seconds": 2}, id=id, countdown=dice.choice([0.0, 1.0])), cancel(id)))
+        seconds, later = dice.choice([0.5, 4.0]), dice.choice([0.0, 1.0])
+        work = lambda id: submit(kinds.long, {"seconds": seconds}, id=id, countdown=later, priority=0)  # noqa: E731
+        if (id := tx.run_without(work, {"seconds": seconds})) is not None:
+            time.sleep(dice.choice([0.0, 0.0, 1.0]))
+            cancel_and_tell(id)
     return size // 2 if way == "many" else 5
 
 

@@ -97,7 +97,10 @@ class Stack:
             "FURROW_RUN": str(self.folder),
             "DATABASE_URL": f"sqlite:///{quote(str(self.folder / 'db.sqlite3'))}",
             "FURROW_MODULES": ",".join([*conf().modules, "apps.prove.kinds", *self._modules]),
-            "FURROW_QUEUES": ",".join(str(conf().partitioned.get(queue, queue)) for queue in self.queues),
+            "FURROW_QUEUES": ",".join(
+                [*(str(conf().partitioned.get(queue, queue)) for queue in self.queues), "prove_lined:4:key"]
+            ),
+            "MEDIA_ROOT": str(self.folder / "media"),
             "PYTHONUNBUFFERED": "1",
             "SECRET_KEY": "only for a private stack that lives for minutes",
             "ALLOWED_HOSTS": "127.0.0.1",

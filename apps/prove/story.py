@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from apps.prove.checks import AFTERMATH
+from apps.prove.blame import AFTERMATH
 from apps.prove.evidence import Evidence
 
 
