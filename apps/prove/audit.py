@@ -4,7 +4,11 @@
 ``prove_write`` is the table that the campaign's handlers write to.
 """
 
-_WATCHED = "OLD.state <> NEW.state OR OLD.attempt <> NEW.attempt OR OLD.finished_at IS NOT NULL"
+# A job that has ended gives its unique key up when another wants it: that touches nothing else.
+_WATCHED = (
+    "OLD.state <> NEW.state OR OLD.attempt <> NEW.attempt "
+    "OR OLD.finished_at IS NOT NULL AND coalesce(OLD.unique_key, '') = coalesce(NEW.unique_key, '')"
+)
 
 POSTGRESQL = f"""
 CREATE TABLE prove_move (

@@ -135,8 +135,9 @@ def collect(stack: Stack, faults: Iterable[Happened], drift: Iterable[str]) -> E
     database, time = stack.database, stack.database.epoch
     columns = "id, kind, state, attempt, error, excused, CAST(result AS text)"
     for id, *job in database.rows(f"SELECT {columns} FROM jobs_job"):
-        result = job.pop()
-        found.jobs[id] = JobRow(*job, result and json.loads(result))
+        found.jobs[id] = JobRow(*job)
+        if (result := found.jobs[id].result) is not None:
+            found.jobs[id] = found.jobs[id]._replace(result=json.loads(result))
     for id, *attempt in database.rows(
         f"SELECT job_id, number, outcome, worker, pid, {time('started_at')}, {time('finished_at')}, error_type "
         "FROM jobs_attempt ORDER BY number"

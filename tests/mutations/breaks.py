@@ -1,0 +1,307 @@
+"""The breaks: in which file, which text (it occurs once) becomes which, and which tests notice."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Break(NamedTuple):
+    """A one-line break of the engine."""
+
+    name: str
+    file: str  #: below ``apps/jobs`` (or ``apps``, where it begins with ``/``)
+    old: str
+    new: str
+    tests: str  #: below ``tests``, separated by blanks, as pytest takes them
+
+    @property
+    def path(self) -> str:
+        """The file, below the root."""
+        return f"apps{self.file}" if self.file.startswith("/") else f"apps/jobs/{self.file}"
+
+
+PG = "statements/postgresql"
+RUNS, DISPATCH, HOLDS, SUBMIT, WORKERS, TURNS, LINES = (
+    f"{PG}/{name}.py" for name in ("runs", "dispatch", "holds", "submit", "workers", "turns", "lines")
+)
+T_RUNS = "integration/test_statements_runs.py"
+T_MOVES = "integration/test_statements_moves.py"
+T_DISPATCH = "integration/test_statements_dispatch.py"
+T_RACES = "integration/test_statements_races.py"
+T_WORKERS = "integration/test_statements_workers.py"
+T_HOLDS = "integration/test_holds.py"
+T_UNIQUE = "integration/test_unique.py"
+T_LINES = "integration/test_lines.py"
+T_RETRY = "unit/test_retry.py"
+T_RUNNER = "unit/test_runner_results.py"
+T_ASSIGNED = "unit/test_assignments.py"
+T_SUBMIT = "unit/test_submit.py"
+T_WAKE = "unit/test_submit_wakeup.py"
+T_RESCUE = "integration/test_rescue_verdicts.py"
+
+BREAKS = [
+    Break("a claim of any state", RUNS, "AND state IN ('pending', 'queued') AND run_at <=", "AND run_at <=", T_MOVES),
+    Break("a claim before its time", RUNS, "AND run_at <= clock_timestamp()\n", "\n", T_RUNS),
+    Break("a claim without its slots", RUNS, "h.key = l->>'key')) = 0)", "h.key = l->>'key')) >= 0)", T_HOLDS),
+    Break("a claim of a paused queue", RUNS, "paused_at IS NOT NULL AND NOT draining", "false", "integration/test_queues.py"),
+    Break("a claim that counts no attempt", RUNS, "'running', attempt = attempt + 1,", "'running', attempt = attempt,", T_RUNS),
+    Break(
+        "a settle without the fence",
+        RUNS,
+        "AND j.attempt = given.attempt AND j.state || '' = 'running'\n  RETURNING",
+        "AND j.state || '' = 'running'\n  RETURNING",
+        T_RUNS,
+    ),
+    Break(
+        "a settle of any state",
+        RUNS,
+        "j.attempt = given.attempt AND j.state || '' = 'running'\n  RETURNING",
+        "j.attempt = given.attempt\n  RETURNING",
+        T_MOVES,
+    ),
+    Break(
+        "a settle that drops the delay",
+        RUNS,
+        "given.delay * interval '1 second' END,",
+        "given.delay * interval '0' END,",
+        T_RUNS,
+    ),
+    Break("a settle that drops the result", RUNS, "result = given.result::jsonb,", "result = NULL,", T_RUNS),
+    Break(
+        "a cancel that a retry forgets",
+        RUNS,
+        "(given.state = 'pending' OR given.outcome IN ('lost', 'crashed'))",
+        "given.outcome IN ('lost', 'crashed')",
+        T_RUNS,
+    ),
+    Break("a snooze that counts", RUNS, "(given.outcome IN ('snoozed', 'interrupted'))::int", "0", T_RUNS),
+    Break("a retry that does not count", RUNS, "(given.outcome IN ('snoozed', 'interrupted'))::int", "1", T_RUNS),
+    Break(
+        "progress of a stale run",
+        RUNS,
+        "j.id = given.id AND j.attempt = given.attempt AND j.state || '' = 'running'\"\"\"",
+        'j.id = given.id"""',
+        T_RUNS,
+    ),
+    Break(
+        "a mark without the term",
+        DISPATCH,
+        "WHERE role = 'dispatcher') = %s",
+        "WHERE role = 'dispatcher') <= %s + 99",
+        T_DISPATCH,
+    ),
+    Break("a mark of any state", DISPATCH, "AND state || '' = 'pending' AND run_at <=", "AND run_at <=", T_MOVES),
+    Break(
+        "due without its time",
+        DISPATCH,
+        "> (since.run_at, since.id) AND run_at <= statement_timestamp()",
+        "> (since.run_at, since.id)",
+        T_DISPATCH,
+    ),
+    Break(
+        "due without its order",
+        DISPATCH,
+        "AND run_at <= statement_timestamp()\n                  ORDER BY run_at, id LIMIT %s",
+        "AND run_at <= statement_timestamp()\n                  ORDER BY id DESC LIMIT %s",
+        T_DISPATCH,
+    ),
+    Break("a term that never grows", DISPATCH, "l.lease_until < clock_timestamp())::int", "false)::int", T_DISPATCH),
+    Break(
+        "two that lead", DISPATCH, "WHERE l.holder = excluded.holder OR l.lease_until < clock_timestamp()\n", "\n", T_DISPATCH
+    ),
+    Break(
+        "pruning what has just ended",
+        DISPATCH,
+        "finished_at < statement_timestamp() - %s * interval '1 second'",
+        "finished_at < statement_timestamp() - %s * interval '0'",
+        T_DISPATCH,
+    ),
+    Break(
+        "attempts that outlive their job",
+        DISPATCH,
+        "DELETE FROM jobs_attempt WHERE job_id = ANY(ARRAY(SELECT id FROM old))",
+        "DELETE FROM jobs_attempt WHERE false AND job_id = ANY(ARRAY(SELECT id FROM old))",
+        T_DISPATCH,
+    ),
+    Break("a lost lease renewed", WORKERS, 'stopped_at IS NULL AND lease_until > clock_timestamp()"""', 'true"""', T_WORKERS),
+    Break(
+        "a request taken twice",
+        WORKERS,
+        "WHERE worker = %s AND taken_at IS NULL\n               RETURNING",
+        "WHERE worker = %s\n               RETURNING",
+        T_WORKERS,
+    ),
+    Break(
+        "slots without the term", HOLDS, 'AND term = %s FOR SHARE", [term])', 'AND term >= %s - 99 FOR SHARE", [term])', T_HOLDS
+    ),
+    Break("a hold not freed", HOLDS, "AND freed.free AND freed.period IS NULL AND freed.heir IS NULL", "AND false", T_HOLDS),
+    Break(
+        "a place in the order given up",
+        HOLDS,
+        "OR NOT (h.ordered OR moved.outcome = 'interrupted') AS free",
+        "OR true AS free",
+        T_HOLDS,
+    ),
+    Break(
+        "an end that lets nobody go",
+        HOLDS,
+        "UPDATE jobs_job j SET held = '' FROM next WHERE j.id = next.id AND j.state || '' = 'pending'\"\"\"\n\n\ndef releasing",
+        'SELECT 1 WHERE false"""\n\n\ndef releasing',
+        T_HOLDS,
+    ),
+    Break(
+        "a rate's slot free at once",
+        HOLDS,
+        "clock_timestamp() + (h.period - given.ago) * interval '1 second'",
+        "clock_timestamp()",
+        T_HOLDS,
+    ),
+    Break(
+        "a sweep that finds nothing",
+        HOLDS,
+        "WHERE h.job IS NOT NULL AND (j.id IS NULL OR",
+        "WHERE false AND (j.id IS NULL OR",
+        T_HOLDS,
+    ),
+    Break(
+        "an order by luck",
+        HOLDS,
+        "AND state IN ('pending', 'queued', 'running', 'waiting') ORDER BY id LIMIT 1",
+        "AND state IN ('pending', 'queued', 'running', 'waiting') ORDER BY id DESC LIMIT 1",
+        T_HOLDS,
+    ),
+    Break(
+        "turns without shares",
+        TURNS,
+        "ORDER BY found.priority, found.run_at, found.id LIMIT given.share",
+        "ORDER BY found.priority, found.run_at, found.id",
+        T_HOLDS,
+    ),
+    Break("a line that skips its second", LINES, "'{ordered,period}'", "'{period}'", T_LINES),
+    Break("a unique key that is never free", SUBMIT, "AND NOT ({_KEEPS})", "AND false", T_UNIQUE),
+    Break(
+        "a unique key that is always free",
+        SUBMIT,
+        "unique_key IS NOT NULL AND NOT ({_KEEPS})",
+        "unique_key IS NOT NULL",
+        T_UNIQUE,
+    ),
+    Break(
+        "a replacement after the start",
+        SUBMIT,
+        "AND attempt = 0 AND state IN ('waiting', 'pending', 'queued')\n                  RETURNING",
+        "RETURNING",
+        T_UNIQUE,
+    ),
+    Break("an attempt too many", "retry.py", "or failures >= limit", "or failures > limit", T_RETRY),
+    Break("an attempt too few", "retry.py", "or failures >= limit", "or failures >= limit - 1", T_RETRY),
+    Break(
+        "Abort tried again",
+        "retry.py",
+        "FINAL_ERRORS = (Abort, ArgumentError, ResultError)",
+        "FINAL_ERRORS = (ArgumentError, ResultError)",
+        T_RETRY,
+    ),
+    Break("a backoff that does not grow", "retry.py", "** (failures - 1))", "** 0)", T_RETRY),
+    Break("a cancel of what runs", "actions.py", "if state != State.RUNNING]), reason)", "]), reason)", T_MOVES),
+    Break(
+        "a running job not asked",
+        "actions.py",
+        "for id, state in found if state == State.RUNNING]",
+        "for id, state in found if state == State.WAITING]",
+        T_MOVES,
+    ),
+    Break(
+        "a retry by hand without an attempt",
+        "actions.py",
+        'F("attempt") - F("excused") + 1)',
+        'F("attempt") - F("excused"))',
+        T_MOVES,
+    ),
+    Break(
+        "an expiry of what runs",
+        "dispatcher/expire.py",
+        "state__in=[State.PENDING, State.QUEUED]",
+        "state__in=[State.PENDING, State.QUEUED, State.RUNNING]",
+        T_MOVES,
+    ),
+    Break(
+        "a snooze taken for a failure",
+        "worker/runner.py",
+        "(State.PENDING, Outcome.SNOOZED, error.seconds,",
+        "(State.PENDING, Outcome.FAILED, error.seconds,",
+        T_RUNNER,
+    ),
+    Break(
+        "a failure taken for a success",
+        "worker/runner.py",
+        "state = State.FAILED if delay is None else State.PENDING",
+        "state = State.SUCCEEDED if delay is None else State.PENDING",
+        T_RUNNER,
+    ),
+    Break(
+        "a cancelled run tried again",
+        "worker/runner.py",
+        "(State.CANCELLED, Outcome.CANCELLED, None,",
+        "(State.PENDING, Outcome.CANCELLED, 0.0,",
+        "faults/test_cancel.py::test_a_cancelled_job_is_not_tried_again",
+    ),
+    Break(
+        "a job that was left forgotten",
+        "worker/assignments.py",
+        "lost = self.give_up(self.rest(pid))",
+        "lost: list[Claimed] = []",
+        T_ASSIGNED,
+    ),
+    Break(
+        "a transaction settled by nobody",
+        "worker/runner.py",
+        "if not statements.on(connection).settle(connection, [settlement]):",
+        "if False:",
+        "integration/test_transactional.py",
+    ),
+    Break(
+        "a wake-up before the commit",
+        "submit.py",
+        "transaction.on_commit(wake, using=router.db_for_write(Job), robust=True)",
+        "wake()",
+        T_WAKE,
+    ),
+    Break("a wake-up lost", "/locks/wakeup.py", '_client.publish(CHANNEL, b"")', "_client.ping()", T_WAKE),
+    Break(
+        "a submit beside the transaction",
+        "submit.py",
+        "return connections[router.db_for_write(Job)]",
+        "return connections[router.db_for_write(Job)].copy()",
+        T_SUBMIT,
+    ),
+    Break(
+        "failed on the first death",
+        "dispatcher/rescue.py",
+        "State.FAILED if delay is None else State.PENDING",
+        "State.FAILED",
+        T_RESCUE,
+    ),
+    Break(
+        "a rescue without an end",
+        "dispatcher/rescue.py",
+        "State.FAILED if delay is None else State.PENDING",
+        "State.PENDING",
+        T_RESCUE,
+    ),
+    Break(
+        "a rescue of the living",
+        "dispatcher/rescue.py",
+        "~Exists(living), state=State.RUNNING",
+        "state=State.RUNNING",
+        T_RESCUE,
+    ),
+    Break(
+        "a rescue that forgets",
+        "dispatcher/rescue.py",
+        "statements.on(connection).settle(connection, [self._verdict(job) for job in orphans])",
+        "statements.on(connection).settle(connection, [])",
+        T_RESCUE,
+    ),
+]
