@@ -1,4 +1,4 @@
-"""What the rescue makes of jobs whose worker is gone: tried again while attempts are left, then failed; others are left alone."""
+"""What the rescue makes of jobs whose worker is gone: tried again while attempts are left, then failed."""
 
 import datetime as dt
 

@@ -146,8 +146,8 @@ BREAKS = [
     Break(
         "an end that lets nobody go",
         HOLDS,
-        "UPDATE jobs_job j SET held = '' FROM next WHERE j.id = next.id AND j.state || '' = 'pending'\"\"\"\n\n\ndef releasing",
-        'SELECT 1 WHERE false"""\n\n\ndef releasing',
+        "WHERE id = ANY(%s::uuid[]) AND limits IS NOT NULL\n), freed",
+        "WHERE id = ANY(%s::uuid[]) AND false\n), freed",
         T_HOLDS,
     ),
     Break(
