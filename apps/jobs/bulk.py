@@ -212,7 +212,7 @@ def _rows(criteria: dict[str, str], action: str, entry: AuditEntry) -> QuerySet[
     if (user is not None and not may_act(user)) or (user is None and entry.origin == Origin.ADMIN):
         raise Abort(f"{entry.who} may not act on jobs any more")
     then = own.created_at
-    rows = select(criteria).filter(
+    rows = select(criteria, asked_at=then).filter(
         Q(finished_at__isnull=True) | Q(finished_at__lte=then), created_at__lte=then, state__in=ACTIONS[action].states
     )
     return rows.exclude(kind=bulk_action.name).exclude(kind__in=forbidden_kinds(user) if user is not None else [])

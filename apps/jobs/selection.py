@@ -31,8 +31,10 @@ _PAIR = re.compile(r'([A-Za-z_][\w-]*(?:\.[\w-]+)*)=("(?:[^"\\]|\\.)*"|\S+)')
 _SLACK = dt.timedelta(hours=1)
 
 
-def select(criteria: Mapping[str, str], rows: QuerySet[Job] | None = None) -> QuerySet[Job]:
-    """The jobs that meet all the criteria; empty texts are no criteria.
+def select(
+    criteria: Mapping[str, str], rows: QuerySet[Job] | None = None, *, asked_at: dt.datetime | None = None
+) -> QuerySet[Job]:
+    """The jobs that meet all the criteria; empty texts are no criteria. Spans ("last hour") end at ``asked_at``: now.
 
     Raises:
         InputError: names each criterion that is unknown or whose text cannot be.
@@ -44,7 +46,7 @@ def select(criteria: Mapping[str, str], rows: QuerySet[Job] | None = None) -> Qu
             wrong[name] = f"is no criterion; {did_you_mean(name, CRITERIA)}"
         elif text := str(text).strip():
             try:
-                rows = CRITERIA[name](rows, text.replace("\x00", ""))
+                rows = CRITERIA[name](rows, text.replace("\x00", ""), asked_at or timezone.now())
             except ValueError as error:
                 wrong[name] = str(error)
     if wrong:
@@ -52,7 +54,7 @@ def select(criteria: Mapping[str, str], rows: QuerySet[Job] | None = None) -> Qu
     return rows
 
 
-def _state(rows: QuerySet[Job], text: str) -> QuerySet[Job]:
+def _state(rows: QuerySet[Job], text: str, _asked_at: dt.datetime) -> QuerySet[Job]:
     """Saying of ended jobs that they have ended is redundant, and lets the index of those be used."""
     if text not in list(State):
         raise ValueError(f"{text!r} is no state; {did_you_mean(text, State)}")
@@ -60,15 +62,15 @@ def _state(rows: QuerySet[Job], text: str) -> QuerySet[Job]:
     return found.filter(finished_at__isnull=False) if text in FINAL else found
 
 
-def _kind(rows: QuerySet[Job], text: str) -> QuerySet[Job]:
+def _kind(rows: QuerySet[Job], text: str, _asked_at: dt.datetime) -> QuerySet[Job]:
     return rows.filter(kind=text)
 
 
-def _queue(rows: QuerySet[Job], text: str) -> QuerySet[Job]:
+def _queue(rows: QuerySet[Job], text: str, _asked_at: dt.datetime) -> QuerySet[Job]:
     return rows.filter(queue=text)
 
 
-def _worker(rows: QuerySet[Job], text: str) -> QuerySet[Job]:
+def _worker(rows: QuerySet[Job], text: str, _asked_at: dt.datetime) -> QuerySet[Job]:
     """By its id, or by its node's name: all its lives."""
     try:
         return rows.filter(worker=uuid.UUID(text))
@@ -76,7 +78,7 @@ def _worker(rows: QuerySet[Job], text: str) -> QuerySet[Job]:
         return rows.filter(worker__in=list(Worker.objects.filter(node=text).order_by("-pk").values_list("pk", flat=True)[:100]))
 
 
-def _by(rows: QuerySet[Job], text: str) -> QuerySet[Job]:
+def _by(rows: QuerySet[Job], text: str, _asked_at: dt.datetime) -> QuerySet[Job]:
     """By a user's id, so that no join is needed."""
     users = get_user_model()
     user = users.objects.filter(**{users.USERNAME_FIELD: text}).only("pk").first()
@@ -85,25 +87,25 @@ def _by(rows: QuerySet[Job], text: str) -> QuerySet[Job]:
     return rows.filter(submitted_by=user.pk)
 
 
-def _batch(rows: QuerySet[Job], text: str) -> QuerySet[Job]:
+def _batch(rows: QuerySet[Job], text: str, _asked_at: dt.datetime) -> QuerySet[Job]:
     return rows.filter(batch=_id(text))
 
 
-def _again_of(rows: QuerySet[Job], text: str) -> QuerySet[Job]:
+def _again_of(rows: QuerySet[Job], text: str, _asked_at: dt.datetime) -> QuerySet[Job]:
     return rows.filter(again_of=_id(text))
 
 
-def _created(rows: QuerySet[Job], text: str) -> QuerySet[Job]:
+def _created(rows: QuerySet[Job], text: str, asked_at: dt.datetime) -> QuerySet[Job]:
     if text not in AGES:
         raise ValueError(f"{text!r} is no span; {did_you_mean(text, AGES)}")
-    return _after(rows, timezone.now() - dt.timedelta(hours=AGES[text][1]))
+    return _after(rows, asked_at - dt.timedelta(hours=AGES[text][1]))
 
 
-def _since(rows: QuerySet[Job], text: str) -> QuerySet[Job]:
+def _since(rows: QuerySet[Job], text: str, _asked_at: dt.datetime) -> QuerySet[Job]:
     return _after(rows, _moment(text))
 
 
-def _until(rows: QuerySet[Job], text: str) -> QuerySet[Job]:
+def _until(rows: QuerySet[Job], text: str, _asked_at: dt.datetime) -> QuerySet[Job]:
     moment = _moment(text)
     return rows.filter(Q(pk__lt=_first_id(moment + _SLACK)), created_at__lt=moment)
 
@@ -117,7 +119,7 @@ def _first_id(moment: dt.datetime) -> uuid.UUID:
     return uuid.UUID(int=max(0, int(moment.timestamp() * 1000)) << 80)
 
 
-def _tag(rows: QuerySet[Job], text: str) -> QuerySet[Job]:
+def _tag(rows: QuerySet[Job], text: str, _asked_at: dt.datetime) -> QuerySet[Job]:
     """Each of the tags, which commas separate."""
     for tag in filter(None, (part.strip() for part in text.split(","))):
         if connections[rows.db].vendor == "postgresql":
@@ -127,12 +129,12 @@ def _tag(rows: QuerySet[Job], text: str) -> QuerySet[Job]:
     return rows
 
 
-def _signature(rows: QuerySet[Job], text: str) -> QuerySet[Job]:
+def _signature(rows: QuerySet[Job], text: str, _asked_at: dt.datetime) -> QuerySet[Job]:
     """Jobs whose last run failed like this (:mod:`apps.jobs.signature`)."""
     return rows.filter(signature=text)
 
 
-def _search(rows: QuerySet[Job], text: str) -> QuerySet[Job]:
+def _search(rows: QuerySet[Job], text: str, _asked_at: dt.datetime) -> QuerySet[Job]:
     """An id (a job's, a batch's), values of arguments, or a text in the error, the kind or the arguments."""
     try:
         wanted = uuid.UUID(text)
@@ -206,7 +208,7 @@ def _moment(text: str) -> dt.datetime:
     return moment if moment.tzinfo else timezone.make_aware(moment)
 
 
-CRITERIA: dict[str, Callable[[QuerySet[Job], str], QuerySet[Job]]] = {
+CRITERIA: dict[str, Callable[[QuerySet[Job], str, dt.datetime], QuerySet[Job]]] = {
     "state": _state,
     "kind": _kind,
     "queue": _queue,

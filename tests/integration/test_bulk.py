@@ -142,6 +142,17 @@ def test_each_action_changes_what_it_says_and_nothing_else(action: str, state: S
 
 
 @pytest.mark.django_db
+def test_the_last_hour_is_the_one_before_it_was_asked_for() -> None:
+    old = submit(kinds.add, {"a": 1}, countdown=3600)
+    Job.objects.filter(pk=old.pk).update(created_at=timezone.now() - dt.timedelta(minutes=59))
+    asked = bulk.start("cancel", {"created": "1h"}, by="ann", origin="command line")
+    for job in (old, asked):  # it begins five minutes later
+        job.refresh_from_db()
+        Job.objects.filter(pk=job.pk).update(created_at=job.created_at - dt.timedelta(minutes=5))
+    assert run(asked) == {"changed": 1, "left alone": 0}
+
+
+@pytest.mark.django_db
 def test_a_snoozed_job_that_was_sent_waits_and_moves() -> None:
     job = submit(kinds.add, {"a": 1})
     Job.objects.filter(pk=job.pk).update(state=State.QUEUED, queued_at=timezone.now())
