@@ -12,16 +12,16 @@ class Turns:
 
     def __init__(self, queue: str) -> None:
         self.queue = queue
-        self._last = ""
+        self._last: str | None = None
 
     def take(self, room: int, term: int) -> int:
         """Let in at most ``room`` jobs; returns how many."""
         sql = statements.on(connection)
         names: list[str] = sql.tenants(connection, self.queue, self._last, room)
-        if self._last and len(names) < room:
-            names += [name for name in sql.tenants(connection, self.queue, "", room - len(names)) if name not in names]
+        if self._last is not None and len(names) < room:
+            names += [name for name in sql.tenants(connection, self.queue, None, room - len(names)) if name not in names]
         if not names:
-            self._last = ""
+            self._last = None
             return 0
         shares = shares_of(names, conf().fair_weights, room)
         self._last = list(shares)[-1]

@@ -7,23 +7,26 @@ from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 from apps.jobs.statements.postgresql.link import plain, raw, texts
 
 
-def tenants(connection: Connection, queue: str, after: str, limit: int) -> list[str]:
-    """Tenants (fair keys) with due jobs that wait for their turn, in their order, from behind one on."""
+def tenants(connection: Connection, queue: str, after: str | None, limit: int) -> list[str]:
+    """Tenants (fair keys) with due jobs that wait for their turn, in their order, from behind one on (``None``: from all).
+
+    The limit stands outside of the recursion, which goes on only while rows are wanted: tenants that have nothing due yet are
+    passed over, however many there are."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """WITH RECURSIVE jumps(key, n) AS (
-                 (SELECT fair_key, 1 FROM jobs_job WHERE state = 'pending' AND held = 'fair' AND queue = %(queue)s
-                  AND fair_key > %(after)s ORDER BY fair_key LIMIT 1)
+            f"""WITH RECURSIVE jumps(key) AS (
+                 (SELECT fair_key FROM jobs_job WHERE state = 'pending' AND held = 'fair' AND queue = %(queue)s
+                  AND fair_key {">=" if after is None else ">"} %(after)s ORDER BY fair_key LIMIT 1)
                  UNION ALL
                  SELECT (SELECT fair_key FROM jobs_job WHERE state = 'pending' AND held = 'fair' AND queue = %(queue)s
-                         AND fair_key > jumps.key ORDER BY fair_key LIMIT 1), n + 1
-                 FROM jumps WHERE jumps.key IS NOT NULL AND n < %(limit)s
+                         AND fair_key > jumps.key ORDER BY fair_key LIMIT 1)
+                 FROM jumps WHERE jumps.key IS NOT NULL
                )
                SELECT key FROM jumps WHERE key IS NOT NULL AND EXISTS (
                  SELECT FROM generate_series(0, 9) AS level, LATERAL (
                    SELECT FROM jobs_job WHERE state = 'pending' AND held = 'fair' AND queue = %(queue)s AND fair_key = key
-                     AND priority = level AND run_at <= statement_timestamp() LIMIT 1) AS due)""",
-            {"queue": queue, "after": after, "limit": limit},
+                     AND priority = level AND run_at <= statement_timestamp() LIMIT 1) AS due) LIMIT %(limit)s""",
+            {"queue": queue, "after": after or "", "limit": limit},
         )
         return [row[0] for row in cursor]
 

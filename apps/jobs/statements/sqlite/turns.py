@@ -7,13 +7,14 @@ from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 from apps.jobs.statements.sqlite.times import now
 
 
-def tenants(connection: Connection, queue: str, after: str, limit: int) -> list[str]:
-    """Tenants (fair keys) with due jobs that wait for their turn, in their order, from behind one on."""
+def tenants(connection: Connection, queue: str, after: str | None, limit: int) -> list[str]:
+    """Tenants (fair keys) with due jobs that wait for their turn, in their order, from behind one on (``None``: from all)."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT DISTINCT fair_key FROM jobs_job WHERE state = 'pending' AND held = 'fair' AND queue = %s AND fair_key > %s
+            f"""SELECT DISTINCT fair_key FROM jobs_job WHERE state = 'pending' AND held = 'fair' AND queue = %s
+               AND fair_key {">=" if after is None else ">"} %s
                AND run_at <= %s ORDER BY fair_key LIMIT %s""",
-            (queue, after, now(), limit),
+            (queue, after or "", now(), limit),
         )
         return [row[0] for row in cursor.fetchall()]
 
