@@ -18,6 +18,9 @@ BATCH = 1_000
 ROUND = 0.2
 #: Seconds between the beginnings of two rounds, while there is more to delete and when there is not.
 BUSY, IDLE = 1.0, 5.0
+#: Seconds between two looks at all that is old. Rounds in between look at what became old since: jobs that keep a unique key
+#: for longer are passed over in the long look only. A century: no bound.
+LONG_LOOK, NO_BOUND = 600.0, 100 * 365 * 86_400.0
 
 
 class Prune:
@@ -25,29 +28,38 @@ class Prune:
 
     def __init__(self) -> None:
         self.interval = IDLE
+        self._long_look_at = 0.0
 
     def run_once(self) -> int:
         """Delete batch by batch, for about ``ROUND`` at most; returns how many jobs."""
-        end, pruned = time.monotonic() + ROUND, 0
+        now = time.monotonic()
+        end, pruned, long = now + ROUND, 0, now >= self._long_look_at
         keep = {
             State.SUCCEEDED: conf().keep_succeeded,
             State.FAILED: conf().keep_failed,
             State.CANCELLED: conf().keep_failed,
         }
         for state, seconds in keep.items():
-            while (deleted := self._batch(state, seconds)) and time.monotonic() < end:
+            while (
+                deleted := self._batch(state, seconds, NO_BOUND if long else seconds + 2 * LONG_LOOK)
+            ) and time.monotonic() < end:
                 pruned += deleted
             pruned += deleted
         long_ago = timezone.now() - dt.timedelta(seconds=conf().keep_failed)
         _delete(Worker.objects.filter(stopped_at__lt=long_ago))
         _delete(DeadMessage.objects.filter(received_at__lt=long_ago))
         _delete(WorkerRequest.objects.filter(asked_at__lt=long_ago))
-        self.interval = BUSY if time.monotonic() >= end else IDLE
+        if time.monotonic() >= end:
+            self.interval = BUSY
+        else:
+            self.interval = IDLE
+            if long:
+                self._long_look_at = now + LONG_LOOK
         return pruned
 
-    def _batch(self, state: State, age: float) -> int:
+    def _batch(self, state: State, age: float, oldest: float) -> int:
         with transaction.atomic():
-            pruned: int = statements.on(connection).prune(connection, state, age, BATCH)
+            pruned: int = statements.on(connection).prune(connection, state, age, BATCH, oldest)
         return pruned
 
 

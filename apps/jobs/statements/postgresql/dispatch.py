@@ -124,19 +124,22 @@ def window(connection: Connection, queue: str, since: dt.datetime | None = None)
         return Window(*cursor.fetchone())
 
 
-def prune(connection: Connection, state: State, age: float, limit: int) -> int:
-    """Delete jobs that ended in this state ``age`` seconds ago or before, with all that belongs to them; returns how many.
+def prune(connection: Connection, state: State, age: float, limit: int, oldest: float) -> int:
+    """Delete jobs that ended in this state ``age`` seconds ago or before (but no more than ``oldest``), with all that belongs
+    to them; returns how many. Those that keep their unique key for a time are left.
 
     By arrays, so that a wrong estimate cannot make it read whole tables."""
     with raw(connection) as cursor:
         cursor.execute(
             """WITH old AS MATERIALIZED (
                  SELECT id FROM jobs_job WHERE state = %s AND finished_at < statement_timestamp() - %s * interval '1 second'
+                   AND finished_at >= statement_timestamp() - %s * interval '1 second'
+                   AND (unique_key IS NULL OR unique_expires_at IS NULL OR unique_expires_at <= statement_timestamp())
                  ORDER BY finished_at LIMIT %s FOR UPDATE SKIP LOCKED
                ), lines AS (DELETE FROM jobs_logline WHERE job_id = ANY(ARRAY(SELECT id FROM old))
                ), attempts AS (DELETE FROM jobs_attempt WHERE job_id = ANY(ARRAY(SELECT id FROM old)))
                DELETE FROM jobs_job WHERE id = ANY(ARRAY(SELECT id FROM old))""",
-            (str(state), age, limit),
+            (str(state), age, oldest, limit),
         )
         return int(cursor.rowcount)
 

@@ -92,12 +92,16 @@ def window(connection: Connection, queue: str, since: dt.datetime | None = None)
     return Window(queued, time.time() - _seconds(oldest) if oldest else 0.0)
 
 
-def prune(connection: Connection, state: State, age: float, limit: int) -> int:
-    """Delete jobs that ended in this state ``age`` seconds ago or before, with all that belongs to them; returns how many."""
+def prune(connection: Connection, state: State, age: float, limit: int, oldest: float) -> int:
+    """Delete jobs that ended in this state ``age`` seconds ago or before (but no more than ``oldest``), with all that belongs
+    to them; returns how many. Those that keep their unique key for a time are left."""
+    now = time.time()
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id FROM jobs_job WHERE state = %s AND finished_at < %s ORDER BY finished_at LIMIT %s",
-            (state, _text(time.time() - age), limit),
+            """SELECT id FROM jobs_job WHERE state = %s AND finished_at < %s AND finished_at >= %s
+                 AND (unique_key IS NULL OR unique_expires_at IS NULL OR unique_expires_at <= %s)
+               ORDER BY finished_at LIMIT %s""",
+            (state, _text(now - age), _text(max(0.0, now - oldest)), _text(now), limit),
         )
         old = cursor.fetchall()
         for table, column in (("jobs_logline", "job_id"), ("jobs_attempt", "job_id"), ("jobs_job", "id")):
