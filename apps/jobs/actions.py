@@ -10,14 +10,17 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.db import connections, router, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import BooleanField, F, Q, QuerySet
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce, Greatest, Now
 
 from apps.jobs import statements
 from apps.jobs.conf import conf
 from apps.jobs.errors import InputError, did_you_mean
+from apps.jobs.limits import QUEUE, Limit, to_json
 from apps.jobs.models import Attempt, Job, LogLine
 from apps.jobs.models.job import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from apps.jobs.statements.begun import HAS_BEGUN
 from apps.jobs.states import FINAL, UNSTARTED, State
 from apps.locks.wakeup import wake
 
@@ -79,7 +82,9 @@ def snooze(jobs: Jobs, until: dt.datetime) -> int:
     """
     if until.utcoffset() is None:
         raise InputError({"until": f"{until.isoformat()} has no time zone: pass an aware datetime"})
-    rows = _rows(jobs).filter(Q(expires_at__isnull=True) | Q(expires_at__gt=until), state__in=[State.PENDING, State.QUEUED])
+    begun = Q(RawSQL(HAS_BEGUN, (), BooleanField()))  # noqa: S611 - a constant
+    fits = Q(expires_at__isnull=True) | Q(expires_at__gt=until) | begun
+    rows = _rows(jobs).filter(fits, state__in=[State.PENDING, State.QUEUED])
     return rows.update(state=State.PENDING, run_at=until, queued_at=None)
 
 
@@ -106,8 +111,15 @@ def change_queue(jobs: Jobs, queue: str) -> int:
         known = did_you_mean(queue, conf().queues)
         raise InputError({"queue": f"{queue!r} is unknown; {known} (FURROW['QUEUES'])"})
     rows = _rows(jobs).exclude(queue=queue)
-    moved = rows.filter(state__in=[State.PENDING, State.QUEUED]).update(state=State.PENDING, queue=queue, queued_at=None)
-    return _woken(moved + rows.filter(state=State.WAITING).update(queue=queue))
+    slots, using = conf().queue_limits.get(queue), router.db_for_write(Job)
+    limits = to_json([] if slots is None else [Limit(QUEUE + queue, slots)])
+    with transaction.atomic(using=using, savepoint=False):
+        ids = list(rows.filter(state__in=UNSTARTED).select_for_update().values_list("pk", flat=True))
+        moving = Job.objects.filter(pk__in=ids)
+        moving.filter(state=State.QUEUED).update(state=State.PENDING, queued_at=None)
+        moving.update(queue=queue)
+        statements.on(connections[using]).move_limits(connections[using], ids, limits)
+    return _woken(len(ids))
 
 
 def delete(jobs: Jobs) -> int:

@@ -102,11 +102,13 @@ class Ruled:
             OptionError: an id that another job has.
         """
         given = [Given(id, text, self.own(text)) for id, text in zip(ids, texts, strict=True)]
+        by_key = sorted(given, key=lambda one: str(one.own["unique_key"]))
         assert self.unique is not None
         if self.unique.conflict == "replace":
-            return [self._insert_or_replace(connection, one) for one in given]
+            replaced = {one.id: self._insert_or_replace(connection, one) for one in by_key}
+            return [replaced[one.id] for one in given]
         found: dict[uuid.UUID, uuid.UUID] = {}
-        left = sorted(given, key=lambda one: str(one.own["unique_key"]))
+        left = by_key
         for _ in range(TRIES):
             left = self._insert(connection, left, found)
             if not left:
@@ -137,7 +139,8 @@ class Ruled:
         key = given.own["unique_key"]
         changed: Mapping[str, Any] = {
             **{name: value for name, value in given.own.items() if not name.startswith("unique")},
-            **{name: self.columns[name] for name in ("run_at", "expires_at") if self.columns.get(name) is not None},
+            **({"run_at": run_at} if (run_at := self.columns.get("run_at")) is not None else {}),
+            **({"expires_at": expires_at} if (expires_at := self.columns.get("expires_at")) or run_at else {}),
         }
         for _ in range(TRIES):
             found: dict[uuid.UUID, uuid.UUID] = {}

@@ -12,11 +12,13 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from apps.jobs import statements
+from apps.jobs.actions import change_queue
 from apps.jobs.blockers import blocker
 from apps.jobs.dispatcher.admission import Admission
+from apps.jobs.dispatcher.turns import Turns
 from apps.jobs.explain import Situation, why
 from apps.jobs.limits import Limit, from_json, row, to_json
-from apps.jobs.models import Hold, Job, Leader, Rollup
+from apps.jobs.models import Hold, Job, Leader, Queue, Rollup
 from apps.jobs.models.job import new_id
 from apps.jobs.statements import Group, Settlement
 from apps.jobs.states import Outcome, State
@@ -305,6 +307,58 @@ def test_tenants_take_turns_by_weight_and_priority(sql: Any) -> None:
     assert sql.tenants(connection, "default", "a", 10) == ["b"]
     assert sql.take_turns(connection, "default", {"a": 3, "b": 3}) == 5
     assert admit() == sorted([*many[:2], urgent, *few], key=lambda job: job.pk)
+
+
+def test_tenants_whose_jobs_are_scheduled_hide_nobody_and_an_empty_key_has_its_turn(sql: Any) -> None:
+    for n in range(30):
+        limited(fair=f"a{n:02d}", run_at=timezone.now() + dt.timedelta(hours=1))
+    nobody, last = limited(fair=""), limited(fair="z")
+    term, turns = lead(), Turns("default")
+    assert term is not None
+    assert [turns.take(12, term) for _ in range(2)] == [2, 0]
+    assert admit() == [nobody, last]
+
+
+# --- limits that change, queues that are paused, jobs that move ---------------------------------------------------------------
+
+
+def test_a_lowered_limit_is_not_exceeded_by_new_starts() -> None:
+    jobs = [limited(Limit("limit:t", 5)) for _ in range(5)]
+    assert admit() == jobs
+    for job in jobs:
+        run(job)
+    end(jobs[0])
+    end(jobs[1])
+    after = limited(Limit("limit:t", 2))
+    assert admit() == []
+    end(jobs[2])
+    assert admit() == []
+    end(jobs[3])
+    assert admit() == [after]
+
+
+def test_a_job_in_a_paused_queue_gives_its_slots_back_but_for_its_place_in_the_order(sql: Any) -> None:
+    order = Limit("order:o", ordered=True)
+    job, other = limited(LOCK, order), limited(LOCK, queue="other")
+    assert admit() == [job]
+    Queue.objects.create(name="default", paused_at=timezone.now() - dt.timedelta(seconds=3))
+    assert sql.sweep(connection) == 1
+    assert Hold.objects.get().key == "order:o"
+    assert admit() == [] or other.pk not in held()
+    assert run(job).state == State.PENDING
+
+
+def test_a_moved_job_leaves_the_limit_of_its_old_queue(sql: Any) -> None:
+    old = Limit("queue:default", 1)
+    has, waits, next = limited(old, LOCK), limited(old), limited(old)
+    assert admit() == [has]
+    assert change_queue([has.pk, waits.pk], "other") == 2
+    assert sql.sweep(connection) == 1
+    assert not Hold.objects.filter(key=old.key).exists()
+    waits.refresh_from_db()
+    assert (waits.held, waits.limits) == ("", [])
+    assert sql.release(connection) == 1
+    assert admit() == [next]
 
 
 # --- races, on connections of their own ---------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import datetime as dt
 import threading
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from django.db import connections, transaction
 from django.utils import timezone
 
 from apps.jobs.api import ArgumentError, Job, NotUnique, OptionError, State, Unique, retry, submit, submit_many
+from apps.jobs.dispatcher.prune import Prune
 from apps.jobs.models.job import new_id
 from tests import kinds
 from tests.races import together
@@ -67,6 +69,16 @@ def test_for_a_period_whatever_became_of_it() -> None:
     assert not submit(kinds.once, {"account": 1}, unique=unique).existed
 
 
+def test_a_period_that_is_longer_than_the_retention_outlives_it() -> None:
+    unique, prune = Unique("{account}", until=dt.timedelta(days=60)), Prune()
+    first = submit(kinds.once, {"account": 1}, unique=unique)
+    Job.objects.update(state=State.SUCCEEDED, finished_at=timezone.now() - dt.timedelta(days=40))
+    assert prune.run_once() == 0
+    assert submit(kinds.once, {"account": 1}, unique=unique).pk == first.pk
+    Job.objects.update(unique_expires_at=timezone.now())
+    assert Prune().run_once() == 1
+
+
 def test_a_job_that_a_person_retries_stays_out_of_the_way() -> None:
     first = submit(kinds.once, {"account": 1})
     end(first, State.FAILED)
@@ -99,6 +111,17 @@ def test_it_may_replace_what_has_not_begun() -> None:
     assert Job.objects.get(pk=first.pk).arguments["text"] == "three"
     fourth = submit(kinds.debounced, {"account": 1, "text": "four"})
     assert (fourth.existed, Job.objects.get(pk=first.pk).arguments["text"]) == (False, "three")
+
+
+@pytest.mark.parametrize(("first", "second", "least"), [(600, {"expires": 60}, 650), (0, {"countdown": 600}, None)])
+def test_what_replaces_a_scheduled_job_leaves_it_time_to_begin(
+    first: float, second: dict[str, Any], least: float | None
+) -> None:
+    submit(kinds.debounced, {"account": 1, "text": "one"}, countdown=first, expires=30)
+    job = submit(kinds.debounced, {"account": 1, "text": "two"}, **second)
+    assert job.existed
+    left = job.expires_at and (job.expires_at - timezone.now()).total_seconds()
+    assert left is least or (left and least and left > least)
 
 
 def test_many_at_once_each_row_finds_its_job() -> None:
@@ -161,6 +184,15 @@ def test_batches_with_the_same_keys_in_another_order_neither_block_nor_double() 
         dict(zip((row["account"] for row in order), ids, strict=True)) for order, ids in zip(orders, results, strict=True)
     ]
     assert by_account[0] == by_account[1] == by_account[2]
+
+
+@pytest.mark.usefixtures("committed")
+def test_batches_that_replace_the_same_keys_in_another_order_do_not_deadlock() -> None:
+    rows = [{"account": n, "text": "x"} for n in range(100)]
+    submit_many(kinds.debounced, rows, countdown=3600)
+    results = together(*[partial(submit_many, kinds.debounced, order, countdown=3600) for order in (rows, rows[::-1]) * 2])
+    assert Job.objects.count() == 100
+    assert results[0] == results[1][::-1]
 
 
 def _submitting(rows: list[dict[str, int]]) -> Callable[[], Any]:

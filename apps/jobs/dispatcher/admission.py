@@ -61,7 +61,7 @@ class _Board:
     def free_slot(self, limit: Limit) -> int | None:
         """The first slot of this limit that nobody has."""
         taken = self.taken[limit.key]
-        if len(taken) >= limit.slots and max(taken) < limit.slots:
+        if len(taken) >= limit.slots:  # also of numbers beyond: the limit may have been higher
             return None
         first = self.lowest.get(limit.key, 0)
         slot = next((slot for slot in range(first, limit.slots) if slot not in taken), None)

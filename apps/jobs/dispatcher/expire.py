@@ -1,10 +1,13 @@
 """Expire: a job that has not begun by its ``expires_at`` never begins."""
 
 from django.db import transaction
+from django.db.models import BooleanField
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 
 from apps.jobs.actions import end_unstarted
 from apps.jobs.models import Job
+from apps.jobs.statements.begun import HAS_BEGUN
 from apps.jobs.states import State
 
 BATCH = 5_000
@@ -17,6 +20,8 @@ class Expire:
 
     def run_once(self) -> int:
         """Cancel expired jobs; returns how many."""
-        late = Job.objects.filter(state__in=[State.PENDING, State.QUEUED], expires_at__lte=Now())
+        late = Job.objects.filter(state__in=[State.PENDING, State.QUEUED], expires_at__lte=Now()).filter(
+            RawSQL(f"NOT {HAS_BEGUN}", (), BooleanField())  # noqa: S611 - a constant
+        )
         with transaction.atomic():
             return end_unstarted(late.order_by()[:BATCH], "expired: it had not begun by its expires_at")

@@ -251,8 +251,21 @@ _JUMPS = """jumps(key) AS (
 _WAITED_FOR = "SELECT key FROM jumps WHERE key IS NOT NULL AND key <> 'fair'"
 
 
+def move_limits(connection: Connection, ids: Sequence[uuid.UUID], limits: str) -> None:
+    """These jobs have moved to another queue: its limits (JSON) take the place of the old one's, which holds them no more. Jobs
+    without limits get them when the dispatcher sees them."""
+    with raw(connection) as cursor:
+        cursor.execute(
+            """UPDATE jobs_job SET held = CASE WHEN held LIKE 'queue:%%' THEN '' ELSE held END, limits = %s::jsonb || (
+                 SELECT coalesce(jsonb_agg(l), '[]') FROM jsonb_array_elements(limits) AS l WHERE l->>'key' NOT LIKE 'queue:%%')
+               WHERE id = ANY(%s::uuid[]) AND limits IS NOT NULL""",
+            (limits, plain(ids)),
+        )
+
+
 def sweep(connection: Connection) -> int:
-    """Give back what ended, cancelled, expired, deleted or put off jobs still hold; returns how many slots."""
+    """Give back what ended, cancelled, expired, deleted or put off jobs still hold, those of a paused queue, and slots that a
+    job needs no more; returns how many slots."""
     with connection.cursor() as cursor:
         cursor.execute(
             """DELETE FROM jobs_hold WHERE ctid = ANY(ARRAY(
@@ -262,7 +275,10 @@ def sweep(connection: Connection) -> int:
             """WITH idle AS (
                  SELECT h.key, h.slot, h.period FROM jobs_hold h LEFT JOIN jobs_job j ON j.id = h.job
                  WHERE h.job IS NOT NULL AND (j.id IS NULL OR j.state IN ('succeeded', 'failed', 'cancelled')
-                   OR j.state = 'pending' AND j.run_at > clock_timestamp() + interval '2 seconds' AND NOT h.ordered)
+                   OR j.state = 'pending' AND NOT h.ordered AND (j.run_at > clock_timestamp() + interval '2 seconds'
+                     OR j.queue IN (SELECT name FROM jobs_queue WHERE paused_at < clock_timestamp() - interval '2 seconds'))
+                   OR j.state <> 'running' AND NOT EXISTS (
+                     SELECT FROM jsonb_array_elements(j.limits) AS l WHERE l->>'key' = h.key))
                  FOR UPDATE OF h SKIP LOCKED
                ), spent AS (
                  UPDATE jobs_hold h SET job = NULL,

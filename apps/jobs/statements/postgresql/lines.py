@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Collection
 
 from apps.jobs.statements import HandOver
+from apps.jobs.statements.begun import HAS_BEGUN
 from apps.jobs.statements.postgresql.link import Statement, plain, texts
 
 # A job that goes back to pending waits on for the key whose line it stood in, unless it has the key's slot itself.
@@ -22,17 +23,18 @@ def passing_on(ids: Collection[str]) -> Statement:
 
 # A statement of its own, as the next one. The first of a line takes the slot; a job that began to want it meanwhile may have
 # been faster. A key whose next job is not for this worker, or has other limits as well, goes back.
-_HAND_OVER = """
+_HAND_OVER = f"""
 WITH free AS MATERIALIZED (
   SELECT DISTINCT l->>'key' AS key FROM jobs_job, jsonb_array_elements(limits) AS l
-  WHERE id = ANY(%s::uuid[]) AND limits IS NOT NULL AND l->>'slots' = '1' AND NOT l ?| '{ordered,period}'
+  WHERE id = ANY(%s::uuid[]) AND limits IS NOT NULL AND l->>'slots' = '1' AND NOT l ?| '{{ordered,period}}'
     AND NOT EXISTS (SELECT FROM jobs_hold h WHERE h.key = l->>'key')
   LIMIT %s
 ), line AS (
   SELECT free.key, next.id, row_number() OVER place AS place, bool_and(next.fit) OVER place AS fit
   FROM free, LATERAL (
     SELECT id, priority, run_at, jsonb_array_length(limits) = 1 AND NOT limits->0 ? 'conflict'
-      AND kind = ANY(%s::text[]) AND queue = ANY(%s::text[]) AND (expires_at IS NULL OR expires_at > clock_timestamp())
+      AND kind = ANY(%s::text[]) AND queue = ANY(%s::text[])
+      AND (expires_at IS NULL OR expires_at > clock_timestamp() OR {HAS_BEGUN})
       AND queue <> ALL (ARRAY(SELECT name FROM jobs_queue WHERE paused_at IS NOT NULL AND NOT draining)) AS fit
     FROM jobs_job WHERE state = 'pending' AND held = free.key AND held <> '' AND run_at <= statement_timestamp()
     ORDER BY priority, run_at, id LIMIT %s FOR UPDATE SKIP LOCKED

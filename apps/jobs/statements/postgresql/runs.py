@@ -7,16 +7,17 @@ from collections.abc import Collection, Sequence
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from apps.jobs.statements import Claimed, Dead, Group, Settlement, Written
+from apps.jobs.statements.begun import HAS_BEGUN
 from apps.jobs.statements.postgresql.holds import FREED, beginning, releasing
 from apps.jobs.statements.postgresql.lines import LEFT_IN_LINE, handing_over, passing_on
 from apps.jobs.statements.postgresql.link import Statement, columns, in_one_go, plain, raw, texts
 from apps.jobs.statements.postgresql.rollups import COUNTED, ERRORS_COUNTED, NAMED
 
-_CLAIM = """
+_CLAIM = f"""
 UPDATE jobs_job SET state = 'running', attempt = attempt + 1, worker = %s, started_at = clock_timestamp(),
                     progress = NULL, progress_note = '', error = ''
 WHERE id = ANY(%s::uuid[]) AND state IN ('pending', 'queued') AND run_at <= clock_timestamp()
-  AND (expires_at IS NULL OR expires_at > clock_timestamp())
+  AND (expires_at IS NULL OR expires_at > clock_timestamp() OR {HAS_BEGUN})
   AND queue <> ALL (ARRAY(SELECT name FROM jobs_queue WHERE paused_at IS NOT NULL AND NOT draining))
   AND (limits IS NULL OR (  -- it has all its slots
     SELECT count(*) FROM jsonb_array_elements(limits) AS l

@@ -6,6 +6,8 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
+from apps.jobs.statements.begun import HAS_BEGUN
+
 #: From this many rows on COPY is faster than INSERT.
 COPY_FROM = 20
 #: Rows in one INSERT of jobs with unique keys.
@@ -68,7 +70,7 @@ def _rows(
 
 
 #: A job keeps its unique key from others: not begun, not over, or for its time.
-_KEEPS = """CASE unique_until WHEN 'started' THEN state IN ('waiting', 'pending', 'queued') AND attempt = 0
+_KEEPS = f"""CASE unique_until WHEN 'started' THEN state IN ('waiting', 'pending', 'queued') AND NOT {HAS_BEGUN}
   WHEN 'done' THEN state NOT IN ('succeeded', 'failed', 'cancelled') ELSE unique_expires_at > clock_timestamp() END"""
 
 
@@ -94,12 +96,15 @@ def replace(connection: Connection, key: str, text: str, columns: Mapping[str, A
     """Give the job with this unique key other arguments and columns, if it has not begun; ``None`` if it has. What it holds
     for the old ones is given back, and a message that is on its way will be dropped."""
     sets = "".join(f", {name} = %s" for name in columns)
+    if columns.get("expires_at") and "run_at" not in columns:  # counted from the time that stands
+        sets = sets.replace("expires_at = %s", "expires_at = %s + greatest(run_at - clock_timestamp(), interval '0')")
     with connection.cursor() as cursor:
         cursor.execute(
             f"""WITH changed AS (
                   UPDATE jobs_job SET state = CASE state WHEN 'waiting' THEN state ELSE 'pending' END, queued_at = NULL,
                     arguments = %s::jsonb{sets}
-                  WHERE unique_key = %s AND unique_key IS NOT NULL AND attempt = 0 AND state IN ('waiting', 'pending', 'queued')
+                  WHERE unique_key = %s AND unique_key IS NOT NULL AND NOT {HAS_BEGUN}
+                    AND state IN ('waiting', 'pending', 'queued')
                   RETURNING id
                 ), given_back AS (DELETE FROM jobs_hold USING changed WHERE job = changed.id)
                 SELECT id FROM changed""",

@@ -192,15 +192,34 @@ def release(connection: Connection, keys: Collection[str] | None = None) -> int:
     return released
 
 
+def move_limits(connection: Connection, ids: Sequence[uuid.UUID], limits: str) -> None:
+    """These jobs have moved to another queue: its limits (JSON) take the place of the old one's, which holds them no more. Jobs
+    without limits get them when the dispatcher sees them."""
+    with connection.cursor() as cursor:
+        for id in ids:
+            cursor.execute("SELECT limits FROM jobs_job WHERE id = %s AND limits IS NOT NULL", (id.hex,))
+            if row := cursor.fetchone():
+                kept = [entry for entry in json.loads(row[0]) if not entry["key"].startswith("queue:")]
+                cursor.execute(
+                    """UPDATE jobs_job SET held = CASE WHEN held LIKE 'queue:%%' THEN '' ELSE held END, limits = %s
+                       WHERE id = %s""",
+                    (json.dumps([*json.loads(limits), *kept], ensure_ascii=False), id.hex),
+                )
+
+
 def sweep(connection: Connection) -> int:
-    """Give back what ended, cancelled, expired, deleted or put off jobs still hold; returns how many slots."""
+    """Give back what ended, cancelled, expired, deleted or put off jobs still hold, those of a paused queue, and slots that a
+    job needs no more; returns how many slots."""
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM jobs_hold WHERE free_at <= %s", (now(),))
         cursor.execute(
             """SELECT h.key, h.slot, h.period, h.free_at || '' FROM jobs_hold h LEFT JOIN jobs_job j ON j.id = h.job
                WHERE h.job IS NOT NULL AND (j.id IS NULL OR j.state IN ('succeeded', 'failed', 'cancelled')
-                 OR j.state = 'pending' AND j.run_at > %s AND NOT h.ordered)""",
-            (text(time.time() + 2),),
+                 OR j.state = 'pending' AND NOT h.ordered AND (
+                   j.run_at > %s OR j.queue IN (SELECT name FROM jobs_queue WHERE paused_at < %s))
+                 OR j.state <> 'running' AND NOT EXISTS (
+                   SELECT 1 FROM json_each(coalesce(j.limits, '[]')) l WHERE json_extract(l.value, '$.key') = h.key))""",
+            (text(time.time() + 2), text(time.time() - 2)),
         )
         idle = cursor.fetchall()
         for slot in idle:

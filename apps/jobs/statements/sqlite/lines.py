@@ -5,6 +5,7 @@ import uuid
 from typing import Any
 
 from apps.jobs.statements import Claimed, HandOver
+from apps.jobs.statements.begun import HAS_BEGUN
 from apps.jobs.statements.sqlite.times import now
 
 #: A job that goes back to pending waits on for the key whose line it stood in, unless it has the key's slot itself.
@@ -41,8 +42,8 @@ class HandingOver:
 
     def _line(self, cursor: Any, key: str, to: HandOver) -> list[Any]:
         cursor.execute(
-            """SELECT id, kind, arguments, excused, max_attempts, queue, json_array_length(limits) = 1
-                 AND json_extract(limits, '$[0].conflict') IS NULL AND (expires_at IS NULL OR expires_at > %s)
+            f"""SELECT id, kind, arguments, excused, max_attempts, queue, json_array_length(limits) = 1
+                 AND json_extract(limits, '$[0].conflict') IS NULL AND (expires_at IS NULL OR expires_at > %s OR {HAS_BEGUN})
                  AND queue NOT IN (SELECT name FROM jobs_queue WHERE paused_at IS NOT NULL AND NOT draining)
                FROM jobs_job WHERE state = 'pending' AND held = %s AND run_at <= %s ORDER BY priority, run_at, id LIMIT %s""",
             (now(), key, now(), to.jobs),

@@ -8,6 +8,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from apps.jobs.statements import Claimed, Dead, Group, LogRecord, Progress, Settlement, Written
+from apps.jobs.statements.begun import HAS_BEGUN
 from apps.jobs.statements.sqlite.holds import begin_rates, give_back
 from apps.jobs.statements.sqlite.lines import LEFT_IN_LINE, HandingOver, pass_on
 from apps.jobs.statements.sqlite.rollups import Settled, count
@@ -49,10 +50,10 @@ def claim(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> li
     with connection.cursor() as cursor:
         for id in ids:
             cursor.execute(
-                """UPDATE jobs_job SET state = 'running', attempt = attempt + 1, worker = %s, started_at = %s,
+                f"""UPDATE jobs_job SET state = 'running', attempt = attempt + 1, worker = %s, started_at = %s,
                           progress = NULL, progress_note = '', error = ''
                    WHERE id = %s AND state IN ('pending', 'queued') AND run_at <= %s
-                     AND (expires_at IS NULL OR expires_at > %s)
+                     AND (expires_at IS NULL OR expires_at > %s OR {HAS_BEGUN})
                      AND queue NOT IN (SELECT name FROM jobs_queue WHERE paused_at IS NOT NULL AND NOT draining)
                      AND (limits IS NULL OR NOT EXISTS (
                        SELECT 1 FROM json_each(limits) l WHERE NOT EXISTS (

@@ -1,13 +1,16 @@
 """Jobs come into the table, on SQLite."""
 
 import datetime as dt
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
+from apps.jobs.statements.begun import HAS_BEGUN
 from apps.jobs.statements.sqlite.times import now as _now
+from apps.jobs.statements.sqlite.times import seconds
 
 
 def insert_jobs(
@@ -60,7 +63,7 @@ def _rows(
 
 
 #: A job keeps its unique key from others: not begun, not over, or for its time.
-_KEEPS = """CASE unique_until WHEN 'started' THEN state IN ('waiting', 'pending', 'queued') AND attempt = 0
+_KEEPS = f"""CASE unique_until WHEN 'started' THEN state IN ('waiting', 'pending', 'queued') AND NOT {HAS_BEGUN}
   WHEN 'done' THEN state NOT IN ('succeeded', 'failed', 'cancelled') ELSE unique_expires_at > %s END"""
 
 
@@ -86,12 +89,18 @@ def keepers(connection: Connection, keys: Sequence[str]) -> dict[str, uuid.UUID]
 def replace(connection: Connection, key: str, text: str, columns: Mapping[str, Any]) -> uuid.UUID | None:
     """Give the job with this unique key other arguments and columns, if it has not begun; ``None`` if it has. What it holds
     for the old ones is given back, and a message that is on its way will be dropped."""
-    sets = "".join(f", {name} = %s" for name in columns)
     with connection.cursor() as cursor:
+        if (expires_at := columns.get("expires_at")) and "run_at" not in columns:  # counted from the time that stands
+            cursor.execute("SELECT run_at || '' FROM jobs_job WHERE unique_key = %s", (key,))
+            if row := cursor.fetchone():
+                wait = max(0.0, seconds(row[0]) - time.time())
+                columns = {**columns, "expires_at": expires_at + dt.timedelta(seconds=wait)}
+        sets = "".join(f", {name} = %s" for name in columns)
         cursor.execute(
             f"""UPDATE jobs_job SET state = CASE state WHEN 'waiting' THEN state ELSE 'pending' END, queued_at = NULL,
                   arguments = %s{sets}
-                WHERE unique_key = %s AND attempt = 0 AND state IN ('waiting', 'pending', 'queued') RETURNING id""",
+                WHERE unique_key = %s AND NOT {HAS_BEGUN}
+                    AND state IN ('waiting', 'pending', 'queued') RETURNING id""",
             (text, *[_adapted(connection, value) for value in columns.values()], key),
         )
         row = cursor.fetchone()
