@@ -15,7 +15,7 @@ SOON = 2.0
 #: Characters of a statement that are shown.
 SHOWN = 90
 #: Texts and numbers; a statement may be cut in the middle of one.
-_VALUES = re.compile(r"""'(?:[^'\\]|''|\\.)*(?:'|\\?\Z)|\$(\w*)\$.*?(?:\$\1\$|\Z)|\b\d[\w.]*""", re.DOTALL)
+_VALUES = re.compile(r"""'(?:[^'\\]|''|\\.)*(?:'|\\?\Z)|\$(\w*)\$.*?(?:\$\1\$|\Z)|(?<!\$)\b\d[\w.]*""", re.DOTALL)
 
 
 def of_row(id: uuid.UUID, now: dt.datetime) -> Locker | None:

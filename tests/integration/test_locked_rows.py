@@ -227,7 +227,7 @@ def test_a_worker_puts_off_what_is_locked(elsewhere: psycopg.Connection[Any]) ->
     put_off.sort_out(connection, batch, all=True)
     assert (batch.settlements, batch.progress) == ([ends[1]], {})
     assert [jobs for jobs, _ in batch.claims] == [{str(free.pk): "a"}]
-    assert len(put_off) == 2
+    assert (len(put_off), put_off.ends) == (2, 1)
     known = Batch()
     known.claims = [({str(wanted.pk): "a"}, answers.append)]
     put_off.sort_out(connection, known, all=False)
@@ -311,7 +311,7 @@ def test_the_jobs_page_names_who_has_its_row_locked(
 @pytest.mark.parametrize(
     ("query", "shown"),
     [
-        ("SELECT 1", "SELECT …"),
+        ("SELECT 1 WHERE id = $1", "SELECT … WHERE id = $1"),
         ("UPDATE t SET a = 'it''s', b = E'x\\'y', c = 0x1F WHERE id = '12", "UPDATE t SET a = …, b = E…, c = … WHERE id = …"),
         ("SELECT $x$secret$x$, $$open", "SELECT …, …"),
         ("<insufficient privilege>", ""),

@@ -58,6 +58,11 @@ class PutOff:
         """As of a batch."""
         return self._batch.weight
 
+    @property
+    def ends(self) -> int:
+        """Runs that have ended and cannot be settled."""
+        return len(self._batch.settlements)
+
     def __len__(self) -> int:
         """Jobs that are locked."""
         return len(self._batch.jobs)

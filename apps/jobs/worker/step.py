@@ -149,7 +149,7 @@ class JobWorker(bootsteps.StartStopStep):
 
     def _report(self) -> Report:
         crew, vitals = self.crew, {**self.vitals.latest, "waiting": self.intake.waiting}
-        if locked := len(self.ledger.put_off):
+        if locked := self.ledger.put_off.ends:
             vitals["locked"] = locked
         if conf().partitioned:
             vitals["lines"] = self.partitions.standing()

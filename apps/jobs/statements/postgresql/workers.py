@@ -82,11 +82,11 @@ def asked(connection: Connection, worker: uuid.UUID) -> list[Asked]:
 
 
 def answer(connection: Connection, answers: Sequence[Answer]) -> None:
-    """Answer requests; one that has an answer keeps it."""
+    """Answer requests; one that has an answer keeps it, one whose row somebody has locked gets none."""
     with connection.cursor() as cursor:
         cursor.executemany(
             """UPDATE jobs_workerrequest SET answered_at = clock_timestamp(), succeeded = %s, answer = %s
-               WHERE id = %s AND answered_at IS NULL""",
+               WHERE id = (SELECT id FROM jobs_workerrequest WHERE id = %s FOR UPDATE SKIP LOCKED) AND answered_at IS NULL""",
             [(given.succeeded, given.text.replace("\0", ""), given.id) for given in answers],
         )
 
