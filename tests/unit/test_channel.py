@@ -185,13 +185,13 @@ def test_a_request_to_stop_is_seen_by_the_process_it_is_for(children: list[int])
     pid = os.fork()
     if pid == 0:
         try:
-            wait_until(lambda: requests.asked(1) == job.bytes)
-            reports.send((requests.asked(0) == other.bytes, requests.asked(2)))
+            wait_until(lambda: requests.asked(1) == (job.bytes, 2))
+            reports.send((requests.asked(0) == (other.bytes, 1), requests.asked(2)[0]))
         finally:
             os._exit(0)
     children.append(pid)
-    requests.ask(0, other)
-    requests.ask(1, job)
+    requests.ask(0, other, 1)
+    requests.ask(1, job, 2)
     told: list[Packet] = []
     collect(reports, told, 1)
     assert told == [(True, bytes(16))]

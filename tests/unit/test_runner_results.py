@@ -188,7 +188,7 @@ def test_progress_is_merged_but_the_end_is_always_told(reports: channel.Channel)
 def test_a_run_that_is_asked_to_stop_is_told_once(reports: channel.Channel) -> None:
     this, next_one = (runner.Run(str(id), "kinds.add", 1, 0, 3) for id in (KEY, uuid.uuid4()))
     this.check()
-    channel.stop_requests.ask(0, KEY)
+    channel.stop_requests.ask(0, KEY, 1)
     for say in (lambda: this.progress(0.5, ""), lambda: this.log(logging.INFO, "", "x"), this.check):
         this.told = False
         with pytest.raises(Cancelled):

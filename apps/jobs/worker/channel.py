@@ -86,24 +86,23 @@ def nameless_file() -> IO[bytes]:
 
 
 class StopRequests:
-    """Which job each pool process shall stop: shared memory, one slot a process, written by the parent. A process compares the
-    slot with the job it runs, so a request that comes too late stops nothing else."""
+    """Which run each pool process shall stop: shared memory, one slot a process, written by the parent. A process compares the
+    slot with the run it is busy with, so a request that comes too late stops nothing else, nor a later run of the same job."""
 
     SLOTS = 4096
-    _SIZE = 16
+    _RUN = struct.Struct("=16sq")
 
     def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, self.SLOTS * self._SIZE)
+        self._memory = mmap.mmap(-1, self.SLOTS * self._RUN.size)
 
-    def ask(self, process: int, job: uuid.UUID) -> None:
-        """Ask the process with this index to stop this job."""
-        start = process % self.SLOTS * self._SIZE
-        self._memory[start : start + self._SIZE] = job.bytes
+    def ask(self, process: int, job: uuid.UUID, attempt: int) -> None:
+        """Ask the process with this index to stop this run."""
+        self._RUN.pack_into(self._memory, process % self.SLOTS * self._RUN.size, job.bytes, attempt)
 
-    def asked(self, process: int) -> bytes:
-        """The job that this process was last asked to stop, as ``UUID.bytes``."""
-        start = process % self.SLOTS * self._SIZE
-        return self._memory[start : start + self._SIZE]
+    def asked(self, process: int) -> tuple[bytes, int]:
+        """The run that this process was last asked to stop: its job as ``UUID.bytes``, and the attempt."""
+        id, attempt = self._RUN.unpack_from(self._memory, process % self.SLOTS * self._RUN.size)
+        return bytes(id), int(attempt)
 
 
 class Restarts:

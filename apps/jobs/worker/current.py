@@ -44,7 +44,7 @@ class Run:
             text, level = f"[cut here: an attempt keeps {limit:,} log lines (FURROW['MAX_LOG_LINES'])]", logging.WARNING
         else:
             return
-        channel.reports.send(("log", self._text_id, self.attempt, time.time(), level, logger[:200], text))
+        channel.reports.send(("log", self._text_id, self.attempt, time.time(), level, clean(str(logger)[:200]), text))
 
     def check(self) -> None:
         """Stop here if somebody cancelled the job.
@@ -52,7 +52,7 @@ class Run:
         Raises:
             Cancelled: once.
         """
-        if not self.told and channel.stop_requests.asked(_process_index()) == self.id.bytes:
+        if not self.told and channel.stop_requests.asked(_process_index()) == (self.id.bytes, self.attempt):
             self.told = True
             raise Cancelled("somebody cancelled the job")
 

@@ -118,10 +118,11 @@ def _report(pid: int, ended: tuple[Any, ...] | None, begun: str | None) -> None:
     """Tell the parent how the last job ended and which one begins."""
     try:
         channel.reports.send(("next", pid, ended, begun, time.time()))
-    except OSError as error:
+    except (OSError, ValueError) as error:
         if ended is None:
             raise
-        # Too large for the channel, and no room for it elsewhere: the job fails with that reason, and the process goes on.
+        # Too large for the channel and no room for it elsewhere, or nothing that it carries: the job fails with that reason,
+        # and the process goes on.
         text = f"ResultError: the end of this run could not be passed on: {error}"
         failed, name = (str(State.FAILED), str(Outcome.FAILED)), "ResultError"
         short = (*ended[:2], *failed, *ended[4:7], None, None, text, name, "", sign(name, text))
@@ -146,7 +147,11 @@ def run(
         handle = _handle_and_settle if kind.transactional else _handle
         verdict = (State.SUCCEEDED, Outcome.SUCCEEDED, None, handle(current, kind, given, started), "", "", "", "")
     except BaseException as error:  # SystemExit and interruptions too: this process goes on
-        verdict = _verdict(current, error)
+        try:
+            verdict = _verdict(current, error)
+        except BaseException as second:  # what the exception does when it is asked about itself
+            text = f"{_name(error)} (what becomes of it could not be told: {_name(second)})"
+            verdict = (State.FAILED, Outcome.FAILED, None, None, text, _name(error), "", sign(_name(error), text))
     finally:
         _run.reset(token)
     lock_keeper.end_of_run()
@@ -212,25 +217,42 @@ def _no_constant(name: str) -> None:
 def _verdict(current: Run, error: BaseException) -> tuple[Any, ...]:
     """What becomes of a job whose handler raised: state, outcome, delay, result, error, error's type, traceback,
     signature."""
-    text = cut(clean(" ".join(f"{type(error).__name__}: {error}".split())), 2_000)
+    name = _name(error)
+    text = cut(clean(" ".join(f"{name.rpartition('.')[2]}: {_said(error)}".split())), 2_000)
     if isinstance(error, Snooze):
         return (State.PENDING, Outcome.SNOOZED, error.seconds, None, clean(str(error))[:2_000], "", "", "")
     if isinstance(error, UnknownKind):
         later = min(UNKNOWN_KIND_DELAY * current.attempt, UNKNOWN_KIND_LONGEST)
         return (State.PENDING, Outcome.INTERRUPTED, later, None, text, "UnknownKind", "", "")
     if isinstance(error, Cancelled):
-        return (State.CANCELLED, Outcome.CANCELLED, None, None, text, type(error).__name__, "", "")
+        return (State.CANCELLED, Outcome.CANCELLED, None, None, text, name, "", "")
     outcome = Outcome.TIMED_OUT if isinstance(error, SoftTimeout) else Outcome.FAILED
     story = cut(clean(_story(error)), conf().max_traceback)
     try:
         policy = get_kind(current.kind).retry
         delay = next_delay(policy, current.failures, current.max_attempts, error)
+        delay = None if delay is None else float(delay)  # a Decimal is no number that the channel carries
     except Exception:
         logging.getLogger(__name__).exception("the retry policy of %s failed", current.kind)
         delay = None
     state = State.FAILED if delay is None else State.PENDING
-    name = type(error).__qualname__[:200]
     return (state, outcome, delay, None, text, name, story, sign(name, text, story))
+
+
+def _name(error: BaseException) -> str:
+    """The name of an exception's class as text that can be stored."""
+    try:
+        return clean(str(type(error).__qualname__)[:200])
+    except Exception:
+        return "Exception"
+
+
+def _said(error: BaseException) -> str:
+    """What an exception says of itself, the middle left out of much; also of one whose ``__str__`` fails."""
+    try:
+        return cut(str(error), 4_000)
+    except Exception as second:
+        return f"(its text cannot be told: __str__ raised {_name(second)})"
 
 
 def _story(error: BaseException) -> str:
@@ -241,7 +263,7 @@ def _story(error: BaseException) -> str:
             trail = trail.tb_next
         return "".join(traceback.format_exception(type(error), error, trail))
     except Exception as second:  # an exception whose own __str__ raises
-        return f"{type(error).__name__} (its traceback could not be formatted: {type(second).__name__})"
+        return f"{_name(error)} (its traceback could not be formatted: {_name(second)})"
 
 
 def _release_connections(*, failed: bool) -> None:

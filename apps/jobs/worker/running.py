@@ -79,7 +79,7 @@ class Running:
         """Somebody cancelled it: its next progress, log or check call raises. ``process`` is the index of its pool process."""
         if not self.cancelled:
             self.cancelled = time.monotonic()
-            channel.stop_requests.ask(process, uuid.UUID(self.job.id))
+            channel.stop_requests.ask(process, uuid.UUID(self.job.id), self.job.attempt)
 
     def enforce(self, now: float) -> None:
         """Kill it when its timeout is over; insist when it was asked to stop and goes on."""
