@@ -52,6 +52,24 @@ def check_kind_permissions(**kwargs: Any) -> list[CheckMessage]:
     ]
 
 
+@register(Tags.compatibility)
+def check_kind_queues(**kwargs: Any) -> list[CheckMessage]:
+    """A kind's queue should be configured: nothing of another is sent, and its submits are refused."""
+    from apps.jobs.conf import conf
+    from apps.jobs.kinds import all_kinds
+
+    return [
+        Warning(
+            f"The kind {kind.name} goes to queue {kind.queue!r}, which FURROW['QUEUES'] does not name: no worker serves it.",
+            hint=f"Add {kind.queue!r} to FURROW['QUEUES'] (FURROW_QUEUES), or give the kind another queue.",
+            obj=kind.name,
+            id="jobs.W003",
+        )
+        for kind in all_kinds()
+        if kind.queue not in conf().queues
+    ]
+
+
 def _declared_permissions() -> set[str]:
     """The full names of all permissions that models declare."""
     names = set()

@@ -4,9 +4,8 @@
 """
 
 import datetime as dt
-import uuid
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import connections
 from django.db.models import Q, QuerySet
@@ -17,25 +16,15 @@ from apps.jobs.conf import conf
 from apps.jobs.limits import FAIR_GATE, QUEUE
 from apps.jobs.models import Attempt, Job, Leader, Queue, Worker
 from apps.jobs.models.leader import BROKER_AWAY
+from apps.jobs.reason import Reason
 from apps.jobs.statements import Locker
 from apps.jobs.statements.bounded import TookTooLong, at_most
 from apps.jobs.states import FINAL, Outcome, State
+from apps.jobs.unserved import unserved
 from apps.jobs.wording import span
 
 #: Jobs ahead are counted to this number, if that takes no longer (seconds).
 COUNTED, COUNT_BUDGET = 1_000, 0.05
-
-
-class Reason(NamedTuple):
-    """Why a job waits. ``when`` belongs to the end of ``text`` ("…, tries again" + "in 30 s")."""
-
-    text: str
-    when: dt.datetime | None = None
-    remedy: str = ""
-    #: It will not go on by itself.
-    stuck: bool = False
-    #: Jobs that the text is about, for links; it names some of them by their ids.
-    jobs: tuple[uuid.UUID, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,7 +105,8 @@ def why(job: Job, around: Situation, now: dt.datetime) -> Reason | None:
             return _not_due(job, around)
         case State.PENDING:
             return (
-                _paused(around)
+                unserved(job)
+                or _paused(around)
                 or _dispatcher(job, around)
                 or held(around.blocker)
                 or _workers(job, around)

@@ -6,12 +6,14 @@ import uuid
 from collections.abc import Collection
 from typing import Any
 
+from django.db import connections, router
 from django.utils import timezone
 
+from apps.jobs import statements
 from apps.jobs.conf import conf
 from apps.jobs.errors import OptionError, did_you_mean
 from apps.jobs.kinds import Kind
-from apps.jobs.models.job import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from apps.jobs.models.job import HIGHEST_PRIORITY, LOWEST_PRIORITY, Job
 from apps.jobs.tags import tags_problem
 
 
@@ -43,8 +45,9 @@ def columns(
     max_attempts = kind.retry.max_attempts if max_attempts is None else max_attempts
     if isinstance(max_attempts, bool) or not isinstance(max_attempts, int) or not 1 <= max_attempts <= 1000:
         wrong["max_attempts"] = f"{max_attempts!r} must be a whole number from 1 to 1000"
-    due = _due(run_at, countdown, wrong)
-    expires_at = _expiry(kind.expires if expires is None else expires, due, wrong)
+    expires = kind.expires if expires is None else expires
+    due = _due(run_at, countdown, wrong, _now(countdown, expires))
+    expires_at = _expiry(expires, due, wrong)
     if submitted_by is not None and not hasattr(submitted_by, "pk"):
         wrong["submitted_by"] = f"{submitted_by!r} must be a user"
     if wrong:
@@ -76,8 +79,17 @@ def tags_column(kind: Kind, given: Collection[str]) -> dict[str, str]:
     return {"tags": json.dumps(tags)} if tags else {}
 
 
-def _due(run_at: dt.datetime | None, countdown: float | None, wrong: dict[str, str]) -> dt.datetime:
-    now = timezone.now()
+def _now(countdown: object, expires: object) -> dt.datetime:
+    """From when spans count: the database's clock, which also says when a job is due and when it expires. It is asked only
+    where a span is given."""
+    if not countdown and not isinstance(expires, int | float | dt.timedelta):
+        return timezone.now()
+    connection = connections[router.db_for_write(Job)]
+    now: dt.datetime = statements.on(connection).clock(connection)
+    return now
+
+
+def _due(run_at: dt.datetime | None, countdown: float | None, wrong: dict[str, str], now: dt.datetime) -> dt.datetime:
     if run_at is not None and countdown is not None:
         wrong["countdown"] = "is given together with run_at: give one of them"
     elif countdown is not None:

@@ -6,11 +6,11 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
-from django.db import transaction
+from django.db import connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.utils import timezone
 
 from apps.jobs import statements
 from apps.jobs.conf import conf
@@ -79,8 +79,15 @@ class Ruled:
             period = unique.until if isinstance(unique.until, dt.timedelta) else None
             columns["unique_key"] = self.rules.unique_key(arguments)
             columns["unique_until"] = unique.until if period is None else "period"
-            columns["unique_expires_at"] = None if period is None else timezone.now() + period
+            columns["unique_expires_at"] = None if period is None else self._now + period
         return columns
+
+    @cached_property
+    def _now(self) -> dt.datetime:
+        """By the database's clock, which says when the key is free."""
+        connection = connections[router.db_for_write(Job)]
+        now: dt.datetime = statements.on(connection).clock(connection)
+        return now
 
     def submit_one(self, connection: BaseDatabaseWrapper, id: uuid.UUID, text: str) -> Job:
         """The job, or the one that was there."""

@@ -5,7 +5,7 @@ of jobs that are gone, :func:`sweep` deletes.
 """
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any
@@ -39,6 +39,16 @@ def copy(job_id: uuid.UUID, name: str) -> str:
     """
     with default_storage.open(name) as file:
         return save(job_id, file, PurePosixPath(name).name)
+
+
+def adopt(job: Job, kept: Mapping[str, str]) -> None:
+    """The job was there already: of files that were kept (by argument) for the one that did not come to be, those that replaced
+    its own are copied into its folder, and its arguments name the copies. In the transaction of the submit, which keeps the
+    job's row."""
+    copies = {name: copy(job.pk, file) for name, file in kept.items() if job.arguments.get(name) == file}
+    if copies:
+        job.arguments |= copies
+        job.save(update_fields=["arguments"])
 
 
 def discard(names: Iterable[str]) -> None:

@@ -23,6 +23,7 @@ from apps.jobs.explain import living_workers
 from apps.jobs.figures import COUNTED, QueueFigures, queue_figures
 from apps.jobs.models import DeadMessage, Drift, Job, Leader, Worker
 from apps.jobs.states import State
+from apps.jobs.unserved import unserved_queues
 from apps.monitoring import rates, troubles
 from apps.monitoring.charts import chart
 from apps.monitoring.stores import Health, healths
@@ -64,6 +65,7 @@ def _facts(request: HttpRequest) -> dict[str, Any]:
         facts["troubles"] += troubles.of_workers(workers)
     if sees.queues:
         facts["queues"] = queues
+        facts["troubles"] += troubles.of_unserved(unserved_queues())
         facts["troubles"] += troubles.of_queues(queues, now, any_worker=bool(workers))
     if sees.jobs:
         facts |= _jobs(now, queues)

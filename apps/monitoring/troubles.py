@@ -8,6 +8,7 @@ from apps.jobs.figures import QueueFigures
 from apps.jobs.lockers import describe
 from apps.jobs.models import Drift, Leader, Worker
 from apps.jobs.statements import Locker
+from apps.jobs.unserved import unserved_remedy, unserved_text
 from apps.monitoring.rates import Point
 from apps.monitoring.stores import Health
 
@@ -105,6 +106,11 @@ def of_queues(queues: list[QueueFigures], now: dt.datetime, *, any_worker: bool)
                 )
             )
     return found
+
+
+def of_unserved(queues: list[str]) -> list[Trouble]:
+    """Jobs wait in queues that are not configured."""
+    return [Trouble(f"{unserved_text(name)}, and jobs wait in it.", remedy=unserved_remedy(name)) for name in queues]
 
 
 def of_rates(day: list[Point]) -> list[Trouble]:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from apps.jobs import uploads
-from apps.jobs.api import Job, State, UploadedPath, job
+from apps.jobs.api import Job, State, Unique, UploadedPath, job
 from apps.jobs.models.job import new_id
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media"), pytest.mark.filterwarnings("ignore:No directory at")]
@@ -30,6 +30,11 @@ def once(name: str, letter: UploadedPath) -> None:
 @pytest.fixture
 def ada() -> User:
     return User.objects.create(username="ada <b>", first_name="Ada", email="ada@example.com")
+
+
+@job(name="files.latest", unique=Unique("{name}", until="started", conflict="replace"))
+def latest(name: str, letter: UploadedPath) -> None:
+    """The last letter counts."""
 
 
 def letter(content: bytes = b"Dear Ada", name: str = "letter.txt") -> SimpleUploadedFile:
@@ -169,6 +174,17 @@ def test_again_uses_a_copy_of_the_earlier_file(site: Client, ada: User) -> None:
     assert default_storage.open(second.arguments["letter"]).read() == b"Dear Ada"
     answer = site.post(FORM, {"user": ada.pk, "letter.earlier": earlier})
     assert "the earlier job&#x27;s file is gone" in answer.content.decode()
+
+
+def test_a_file_that_replaces_another_moves_to_the_job_that_stays(site: Client) -> None:
+    form = FORM.replace("kinds.greets", "files.latest")
+    for number, made in enumerate((b"one", b"two", b"three")):
+        assert site.post(form, {"name": "a", "letter": letter(made, f"{number}.txt")}).status_code == 302
+    job = Job.objects.get()
+    assert job.arguments["letter"] == f"furrow/{job.pk}/2.txt"
+    assert default_storage.open(job.arguments["letter"]).read() == b"three"
+    assert default_storage.listdir("furrow")[0] == [str(job.pk)] or uploads.sweep(timezone.now() + dt.timedelta(days=2)) >= 1
+    assert default_storage.exists(job.arguments["letter"])
 
 
 def test_files_go_when_their_job_is_gone() -> None:

@@ -190,7 +190,7 @@ BREAKS = [
     Break(
         "a replacement after the start",
         SUBMIT,
-        "AND attempt = 0 AND state IN ('waiting', 'pending', 'queued')\n                  RETURNING",
+        "AND NOT {HAS_BEGUN}\n                    AND state IN ('waiting', 'pending', 'queued')\n                  RETURNING",
         "RETURNING",
         T_UNIQUE,
     ),

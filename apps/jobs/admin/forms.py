@@ -12,6 +12,7 @@ from django import forms
 from django.core import signing
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
+from django.db import Error, router, transaction
 
 from apps.jobs import uploads
 from apps.jobs.admin.arguments import argument_fields
@@ -94,9 +95,15 @@ class SubmitForm(forms.Form):
                 if isinstance(value, UploadedFile | EarlierFile):
                     kept[name] = self._keep(name, value)
             options = chosen_options(self.cleaned_data)
-            job = submit(self.kind, {**plain, **kept}, id=self.id, submitted_by=self.user, again_of=self.again_of, **options)
+            with transaction.atomic(using=router.db_for_write(Job)):
+                job = submit(
+                    self.kind, {**plain, **kept}, id=self.id, submitted_by=self.user, again_of=self.again_of, **options
+                )
+                if job.existed:
+                    uploads.adopt(job, kept)
         except BaseException as error:
-            uploads.discard(kept.values())
+            if not isinstance(error, Error):  # it may have been committed: what is left of it the sweep deletes
+                uploads.discard(kept.values())
             if isinstance(error, SubmitError) and "id" in error.fields and (earlier := self._submitted_before(checked)):
                 return earlier
             raise

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.files.base import File
 from django.core.management.base import CommandError
-from django.db import transaction
+from django.db import Error, router, transaction
 from django.utils import timezone
 
 from apps.jobs import uploads, wording
@@ -106,10 +106,17 @@ def _submit(kind: Kind, given: dict[str, Any], files: dict[str, Path], options: 
         for name, path in files.items():
             with path.open("rb") as file:
                 kept[name] = uploads.save(job_id, File(file), path.name)
-        return submit(kind, {**given, **kept}, id=job_id, **options)
-    except BaseException:
-        uploads.discard(kept.values())
+        with transaction.atomic(using=router.db_for_write(Job)):
+            job = submit(kind, {**given, **kept}, id=job_id, **options)
+            if job.existed:
+                uploads.adopt(job, kept)
+    except BaseException as error:
+        if not isinstance(error, Error):  # it may have been committed: what is left of it the sweep deletes
+            uploads.discard(kept.values())
         raise
+    if job.existed:
+        uploads.discard(kept.values())
+    return job
 
 
 def _silent(output: Output) -> Output:

@@ -13,7 +13,7 @@ from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from apps.jobs import wording
-from apps.jobs.explain import Reason
+from apps.jobs.reason import Reason
 from apps.jobs.states import State
 
 register = template.Library()

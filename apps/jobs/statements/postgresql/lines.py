@@ -23,10 +23,11 @@ def passing_on(ids: Collection[str]) -> Statement:
 
 # A statement of its own, as the next one. The first of a line takes the slot; a job that began to want it meanwhile may have
 # been faster. A key whose next job is not for this worker, or has other limits as well, goes back.
-_HAND_OVER = f"""
+_HAND_OVER = (
+    """
 WITH free AS MATERIALIZED (
   SELECT DISTINCT l->>'key' AS key FROM jobs_job, jsonb_array_elements(limits) AS l
-  WHERE id = ANY(%s::uuid[]) AND limits IS NOT NULL AND l->>'slots' = '1' AND NOT l ?| '{{ordered,period}}'
+  WHERE id = ANY(%s::uuid[]) AND limits IS NOT NULL AND l->>'slots' = '1' AND NOT l ?| '{ordered,period}'
     AND NOT EXISTS (SELECT FROM jobs_hold h WHERE h.key = l->>'key')
   LIMIT %s
 ), line AS (
@@ -34,7 +35,9 @@ WITH free AS MATERIALIZED (
   FROM free, LATERAL (
     SELECT id, priority, run_at, jsonb_array_length(limits) = 1 AND NOT limits->0 ? 'conflict'
       AND kind = ANY(%s::text[]) AND queue = ANY(%s::text[])
-      AND (expires_at IS NULL OR expires_at > clock_timestamp() OR {HAS_BEGUN})
+      AND (expires_at IS NULL OR expires_at > clock_timestamp() OR """
+    + HAS_BEGUN
+    + """)
       AND queue <> ALL (ARRAY(SELECT name FROM jobs_queue WHERE paused_at IS NOT NULL AND NOT draining)) AS fit
     FROM jobs_job WHERE state = 'pending' AND held = free.key AND held <> '' AND run_at <= statement_timestamp()
     ORDER BY priority, run_at, id LIMIT %s FOR UPDATE SKIP LOCKED
@@ -47,6 +50,7 @@ UPDATE jobs_job j SET state = 'running', attempt = attempt + 1, worker = %s, sta
   progress = NULL, progress_note = '', error = '', held = CASE WHEN line.place = 1 THEN '' ELSE j.held END
 FROM line JOIN taken USING (key) WHERE line.fit AND j.id = line.id AND j.state || '' = 'pending'
 RETURNING line.place, j.id::text, kind, arguments::text, attempt, excused, max_attempts, 1, line.key"""
+)
 
 
 def handing_over(ids: Collection[str], worker: uuid.UUID, to: HandOver) -> Statement:
