@@ -27,7 +27,11 @@ def replay(message_id: int) -> bool:
         if not message.replayable:
             raise DeadMessageError(
                 f"Message {message_id} cannot be replayed: "
-                + ("of its body only the beginning was kept." if message.routing_key else "it names a job that does not exist.")
+                + (
+                    "of its body or properties only the beginning was kept."
+                    if message.routing_key
+                    else "it names a job that does not exist."
+                )
             )
         Publisher(settings.BROKER_URL).replay(
             message.exchange, message.routing_key, json.loads(message.properties), bytes(message.body)

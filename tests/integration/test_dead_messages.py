@@ -1,5 +1,6 @@
 """Messages that nobody can use are kept with their reason, shown, sent again, deleted; none is dropped."""
 
+import sys
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +21,16 @@ from tests.people import login
 from tests.stack import Stack, all_ended, wait_until
 
 STRANGE = str(uuid.uuid4())
+
+
+def nested(levels: int) -> Any:
+    """A header within a header; py-amqp writes and reads a level with a call."""
+    table: Any = 1
+    for _ in range(levels):
+        table = {"a": table}
+    return table
+
+
 #: Exchange, message, and what the reason says.
 UNUSABLE: list[tuple[str, Any, str]] = [
     ("furrow", amqp.Message(b""), "names no job (no property 'message_id')"),
@@ -44,10 +55,53 @@ UNUSABLE: list[tuple[str, Any, str]] = [
         ),
         "no task 'nobody.knows'",
     ),
+    (
+        "celery",
+        amqp.Message(
+            b"[[], {}, {}]",
+            content_type="application/json",
+            content_encoding="utf-8",
+            application_headers={"task": "tests.kinds.ordinary", "id": STRANGE, "timelimit": "x"},
+        ),
+        "its header timelimit is 'x', and not two numbers",
+    ),
+    (
+        "celery",
+        amqp.Message(
+            b"{no json",
+            content_type="application/json",
+            content_encoding="utf-8",
+            application_headers={"task": "kinds.add", "id": STRANGE},
+        ),
+        "It is no job of kinds.add: ",
+    ),
+    (
+        "celery",
+        amqp.Message(
+            b"[[1], {}, {}]",
+            content_type="application/json",
+            content_encoding="utf-8",
+            application_headers={"task": "kinds.add"},
+        ),
+        "It is no job of kinds.add: KeyError",
+    ),
+    ("furrow", amqp.Message(b"", message_id=str(uuid.UUID(int=7)), type="a\x00b"), f"no job {uuid.UUID(int=7)}"),
+    ("furrow", amqp.Message(b"", message_id=b"\xff\xfe", type="kinds.add"), "cannot be read: UnicodeDecodeError"),
+    ("furrow", amqp.Message(b"", message_id=STRANGE, type=b"\xe9"), "cannot be read: UnicodeDecodeError"),
+    ("celery", amqp.Message(b"[]", application_headers={"a": nested(1_500)}), "cannot be read: RecursionError"),
 ]
 
 
 def publish(exchange: str, message: Any) -> None:
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(20_000)
+    try:
+        _publish(exchange, message)
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def _publish(exchange: str, message: Any) -> None:
     with Connection(services.broker.url) as link:
         channel = link.channel()
         channel.confirm_select()

@@ -31,5 +31,6 @@ class DeadMessage(models.Model):
 
     @property
     def replayable(self) -> bool:
-        """It can be sent again: all of its body was kept, and it is known where it came from."""
-        return bool(self.routing_key) and self.size == len(self.body)
+        """It can be sent again: all of it was kept, and it is known where it came from."""
+        whole = not self.properties.startswith('{"cut"') and '"unreadable":' not in self.properties
+        return bool(self.routing_key) and self.size == len(self.body) and whole

@@ -4,13 +4,17 @@ running jobs are looked after while the broker is away, and a message that Celer
 import logging
 from typing import Any
 
+import amqp
+from celery.worker import state as celery_state
 from celery.worker.consumer import Consumer
 from django.db import Error
+from kombu.exceptions import OperationalError
 from kombu.transport import pyamqp
 
 from apps.jobs.broker import EXCHANGE
 from apps.jobs.worker.dead import Kept
 from apps.jobs.worker.leaving import kill_all
+from apps.jobs.worker.readable import UNREADABLE, install
 from apps.jobs.worker.transport import JobTransport
 
 logger = logging.getLogger(__name__)
@@ -100,14 +104,33 @@ class JobConsumer(Consumer):
         release): the claim makes it ours, and the pool process hands it back with the reason."""
         ordinary, intake = super().create_task_handler(*args, **kwargs), self.controller.jobs.intake
         self.connection.transport.accept = intake.accept
+        install()
 
         def on_message(message: Any) -> None:
-            if message.delivery_info["exchange"] == EXCHANGE.name:
-                intake.accept_message(message)
-            else:
-                ordinary(message)
+            try:
+                if wrong := message.properties.get(UNREADABLE) or wrong_limits(message.headers):
+                    intake.dead.keep(message, f"It cannot be read: {wrong}")
+                elif message.delivery_info["exchange"] == EXCHANGE.name:
+                    intake.accept_message(message)
+                else:
+                    ordinary(message)
+            except (amqp.AMQPError, OperationalError, OSError):  # of the connection
+                raise
+            except Exception as error:
+                for request in [one for one in celery_state.requests.values() if getattr(one, "message", None) is message]:
+                    celery_state.task_ready(request)
+                intake.dead.keep(message, f"It is no valid task: {type(error).__name__}: {str(error)[:500]}")
 
         return on_message
+
+
+def wrong_limits(headers: Any) -> str:
+    """What is wrong with a task's time limits; empty when nothing is. Celery finds it out in the middle of its work."""
+    limits = headers.get("timelimit")
+    numbers = (int, float, type(None))
+    if limits and not (isinstance(limits, list) and len(limits) == 2 and all(isinstance(one, numbers) for one in limits)):
+        return f"its header timelimit is {str(limits)[:100]!r}, and not two numbers"
+    return ""
 
 
 def watch_the_dying(pool: Any) -> None:

@@ -30,6 +30,9 @@ class DeadMessages:
 
     def keep(self, message: Any, reason: str) -> None:
         """Keep a message (kombu's); it is acknowledged once that is committed. While the database is away RabbitMQ keeps it."""
+        if getattr(message, "is_kept", False):
+            return
+        message.is_kept = True
         logger.error("A message on %s cannot be used and is kept: %s", message.delivery_info.get("exchange"), reason)
         self._unsettled.add(message.delivery_tag)
         self._record(describe(message, reason, self._node), lambda: self._acknowledge(message))
@@ -64,7 +67,10 @@ def describe(message: Any, reason: str, node: str) -> Dead:
     properties = {**message.properties, "content_type": message.content_type, "content_encoding": message.content_encoding}
     properties["application_headers"] = message.headers or {}
     given = {name: value for name, value in properties.items() if value not in (None, {})}
-    text = json.dumps(given, default=str, skipkeys=True)
+    try:
+        text = json.dumps(given, default=str, skipkeys=True)
+    except (RecursionError, ValueError) as error:
+        text = json.dumps({"cut": f"properties that have no JSON form: {type(error).__name__}"})
     if len(text) > KEPT_PROPERTIES:
         text = json.dumps({"cut": f"{len(text):,} characters of properties"})
     where = message.delivery_info

@@ -15,6 +15,7 @@ from celery.worker import state as celery_state
 
 from apps.jobs.conf import conf
 from apps.jobs.statements import Claimed
+from apps.jobs.storable import clean
 from apps.jobs.worker.crew import Crew
 from apps.jobs.worker.dead import DeadMessages
 from apps.jobs.worker.leaving import STOPPED, told_to_end
@@ -46,6 +47,8 @@ class Intake:
 
     def accept(self, channel: Any, tag: int, id: str, kind: str) -> None:
         """A message of a job arrived."""
+        if "\0" in kind:  # no statement takes it
+            kind = clean(kind)
         self._buffer.append(Arrived(channel, tag, id, kind))
         if self._claims == 0 and not self._pumping:
             self._pumping = True

@@ -26,7 +26,8 @@ def cancel_from_celery(id: str) -> None:
 def strategy(task: Any, app: Any, consumer: Any, **kwargs: Any) -> Callable[..., None]:
     """Celery's ``Strategy`` of a kind: a task that a Celery client elsewhere sent under the kind's name becomes a job with the
     task's id. It is acknowledged when the job is committed; bad arguments are kept as the task's failure."""
-    post, others = consumer.controller.jobs.post, consumer.controller.jobs.intake.others
+    post, intake = consumer.controller.jobs.post, consumer.controller.jobs.intake
+    others, keep = intake.others, intake.dead.keep
 
     def submit_task(message: Any, *args: Any, **kwargs: Any) -> None:
         def work() -> None:
@@ -42,7 +43,10 @@ def strategy(task: Any, app: Any, consumer: Any, **kwargs: Any) -> Callable[...,
                 )
                 post(settle, message, message.requeue)
                 return
-            except (FurrowError, ValueError, TypeError, KeyError) as error:
+            except Exception as error:
+                if not isinstance(error, FurrowError):  # nothing that submit says: the message cannot be read
+                    post(keep, message, f"It is no job of {task.name}: {type(error).__name__}: {str(error)[:500]}")
+                    return
                 logger.error("Task %s of kind %s is no job: %s", message.headers.get("id"), task.name, error)
                 app.backend.mark_as_failure(message.headers.get("id"), error)
             post(settle, message, message.ack)

@@ -147,5 +147,5 @@ class JobTransport(pyamqp.Transport):
                 )
                 connection.bytes_recv += 2  # frames, in truth: how py-amqp knows that RabbitMQ lives
                 start = after + 1
-        except (struct.error, IndexError, UnicodeDecodeError):
+        except (struct.error, IndexError, KeyError, UnicodeDecodeError):
             return start
