@@ -1,7 +1,8 @@
 """What every process of the stack is told, kept in `<run>/env` so that a command in a fresh shell meets the same stack.
 
 A variable that is set where `up` was called wins and is written down as it is; the rest is generated once and
-remembered in `<run>/stack.json`. Passwords are letters and digits, so they stand in URLs as they are.
+remembered in `<run>/stack.json`. Optional settings are remembered too, until one is given anew; an empty one is forgotten.
+Passwords are letters and digits, so they stand in URLs as they are.
 """
 
 import os
@@ -16,6 +17,28 @@ from deploy import files, ports
 from deploy.errors import NoFreePort, StackFailed
 
 _FIRST_PORTS = {"WEB_PORT": 8000, "FLOWER_PORT": 5555, "SUPERVISOR_PORT": 29001}
+#: Settings that `up` writes down only when it is given them; README.md says what each means.
+_OPTIONAL = (
+    "HTTPS",
+    "CSRF_TRUSTED_ORIGINS",
+    "FURROW_QUEUES",
+    "FURROW_QUEUE_LIMITS",
+    "FURROW_FAIR_WEIGHTS",
+    "FURROW_MODULES",
+    "FURROW_MAX_ARGUMENT_BYTES",
+    "FURROW_MAX_UPLOAD_BYTES",
+    "FURROW_WORKER_LEASE",
+    "FURROW_LEADER_LEASE",
+    "FURROW_SHUTDOWN_GRACE",
+    "FURROW_RESEND_AFTER",
+    "FURROW_LOCK_LEASE",
+    "WORKER_SEND_TASK_EVENTS",
+    "METRICS_TOKEN",
+    "TIME_ZONE",
+    "LOG_LEVEL",
+    "STATIC_ROOT",
+    "MEDIA_ROOT",
+)
 _PLAIN = re.compile(r"[\w./:@%+,=&?*~\[\]-]*")
 _DATABASES = {"sqlite": "sqlite", "sqlite3": "sqlite", "postgres": "postgres", "postgresql": "postgres"}
 
@@ -34,6 +57,10 @@ class Memory:
     def __getitem__(self, key: str) -> Any:
         return self._values()[key]
 
+    def get(self, key: str, default: Any) -> Any:
+        """A value that an older folder may not have."""
+        return self._values().get(key, default)
+
     def remember(self, **values: Any) -> None:
         """Write these values down."""
         files.write_json(self._path, self._values() | values)
@@ -48,6 +75,7 @@ class Memory:
                 "flower_password": secrets.token_hex(8),
                 "supervisor_password": secrets.token_hex(16),
                 "database": "sqlite",
+                "given": {},
                 "ports": dict(_FIRST_PORTS),
             }
             files.write_json(self._path, values)
@@ -62,6 +90,12 @@ def database_kind(memory: Memory, environ: Mapping[str, str]) -> str:
     if asked.lower() not in _DATABASES:
         raise StackFailed(f"DATABASE={asked!r} is unknown: say sqlite or postgres, or set DATABASE_URL.")
     return _DATABASES[asked.lower()]
+
+
+def given(memory: Memory, environ: Mapping[str, str]) -> dict[str, str]:
+    """The optional settings: what the environment says now, else what it said last. One that is set but empty is forgotten."""
+    named = memory.get("given", {}) | {name: environ[name] for name in _OPTIONAL if name in environ}
+    return {name: value for name, value in named.items() if value}
 
 
 def choose_ports(memory: Memory, environ: Mapping[str, str]) -> None:
@@ -90,6 +124,7 @@ def compose(run: Path, memory: Memory, stores: Mapping[str, str], environ: Mappi
         "ADMIN_PASSWORD": memory["admin_password"],
         "WORKER_CONCURRENCY": "2",
         "WORKER_NODE": f"furrow-{memory['id']}@localhost",
+        **given(memory, environ),
     }
     settings = {name: environ.get(name) or value for name, value in generated.items()} | dict(stores)
     settings |= {"WEB_PORT": str(known["WEB_PORT"]), "FLOWER_PORT": str(known["FLOWER_PORT"])}

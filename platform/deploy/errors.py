@@ -9,6 +9,10 @@ class NoFreePort(DeployError):
     """The port that was asked for, or every port of a range, is taken."""
 
 
+class PortTaken(DeployError):
+    """Another program took a port after it had been chosen; with other ports it may go."""
+
+
 class PackagesMissing(DeployError):
     """Packages are missing and could not be installed; the message says what to type."""
 

@@ -143,6 +143,13 @@ def marked(mark: str) -> Iterator[psutil.Process]:
                 yield process
 
 
+def listens(port: int, mark: str) -> bool:
+    """Whether a process that carries this mark listens on `port`. Others' processes cannot be seen, and count as strangers."""
+    found = (link for link in psutil.net_connections("tcp") if link.status == psutil.CONN_LISTEN and link.laddr[1:] == (port,))
+    pids = {link.pid for link in found}
+    return any(process.pid in pids for process in marked(mark))
+
+
 def sweep(mark: str) -> int:
     """End the processes that carry this mark; returns how many there were."""
     strays = list(marked(mark))

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from deploy import ROOT, environment, files, health, packages, processes
 from deploy.environment import Memory
-from deploy.errors import PackagesMissing, StackFailed
+from deploy.errors import PackagesMissing, PortTaken, StackFailed
 from deploy.services import Postgres, RabbitMQ, Redis, Service
+from deploy.services.base import PORTS_TRIED
 from deploy.supervisor import PROGRAMS, Supervisor
 
 
@@ -55,11 +56,25 @@ class Stack:
             stores = self._start_servers()
             self._settle(stores)
             self._prepare()
-            if not self.supervisor.alive:
-                say("supervisor", f"starting {', '.join(PROGRAMS)}")
-                self.supervisor.start(self.told() | {processes.MARK: self.memory["id"]})
-            for program in health.wait(self.supervisor, self.told()):
-                say(program, "works")
+            for tries_left in reversed(range(PORTS_TRIED)):
+                try:
+                    self._start_processes()
+                    return
+                except PortTaken as error:
+                    if not tries_left:
+                        raise
+                    say("ports", f"{error}: choosing others")
+                    self._choose(stores)
+
+    def _start_processes(self) -> None:
+        """Start them, unless they run, and wait until each works. Raises PortTaken, StackFailed."""
+        told = self.told() | {processes.MARK: self.memory["id"]}
+        if not self.supervisor.alive:
+            health.refuse_strangers(told)
+            say("supervisor", f"starting {', '.join(PROGRAMS)}")
+            self.supervisor.start(told)
+        for program in health.wait(self.supervisor, told):
+            say(program, "works")
 
     def down(self) -> None:
         """Stop what `up` started, by its process numbers, and then whatever still carries this stack's mark."""
@@ -104,7 +119,7 @@ class Stack:
     def _start_servers(self) -> dict[str, str]:
         """Start the private servers that no variable replaces; returns the stores' URLs by variable."""
         kind = environment.database_kind(self.memory, self.environ)
-        self.memory.remember(database=kind)
+        self.memory.remember(database=kind, given=environment.given(self.memory, self.environ))
         stores, private = {}, {}
         for variable, server in self.servers.items():
             given = self.environ.get(variable, "")
@@ -144,6 +159,9 @@ class Stack:
             if settings == environment.load(self.run):
                 return
             say("settings", "changed: restarting the processes")
+        self._choose(stores)
+
+    def _choose(self, stores: Mapping[str, str]) -> None:
         self._stop_processes()
         environment.choose_ports(self.memory, self.environ)
         environment.save(self.run, environment.compose(self.run, self.memory, stores, self.environ))

@@ -4,9 +4,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import psutil
 import pytest
@@ -63,10 +65,46 @@ def shell(tmp_path: Path, foreign: Redis) -> Iterator[Shell]:
     shell.deploy("down")
 
 
+class Raced(Stack):
+    """A stack whose port is taken by another web server, which answers 200, right after it was chosen."""
+
+    stranger: ThreadingHTTPServer | None = None
+
+    def _choose(self, stores: Mapping[str, str]) -> None:
+        super()._choose(stores)
+        if self.stranger is None:
+            self.stranger = ThreadingHTTPServer(("127.0.0.1", self.memory["ports"]["WEB_PORT"]), Agreeable)
+            Thread(target=self.stranger.serve_forever, daemon=True).start()
+
+
+class Agreeable(BaseHTTPRequestHandler):
+    """Says 200 to everything."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 @pytest.mark.timeout(400)
-def test_a_stack_comes_up_outlives_crashes_and_goes_down(shell: Shell, foreign: Redis) -> None:
-    said = shell.deploy("up")
+def test_a_stack_comes_up_outlives_crashes_and_goes_down(
+    shell: Shell, foreign: Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raced = Raced(shell.run, shell.environ | {"FURROW_QUEUES": "default,letters"})
+    raced.up()
     settings = environment.load(shell.run)
+    assert raced.stranger is not None
+    stranger = raced.stranger.server_address[1]
+    assert f"WEB_PORT {stranger} is taken by another program: choosing others" in capsys.readouterr().out
+    assert int(settings["WEB_PORT"]) != stranger
+    raced.stranger.shutdown()
+    raced.stranger.server_close()
+
+    said = shell.deploy("up")
+    assert settings == environment.load(shell.run), "a setting given once is remembered"
+    assert settings["FURROW_QUEUES"] == "default,letters"
     assert settings["ADMIN_PASSWORD"] in said
     assert (shell.run / "env").stat().st_mode & 0o777 == 0o600
     assert settings["REDIS_URL"] == foreign.url

@@ -1,14 +1,16 @@
 """What the stack tells its processes, and what it says when it cannot go on."""
 
+import re
+import socket
 import subprocess
 from pathlib import Path
 from urllib.parse import quote
 
 import environ
 import pytest
-from deploy import environment, packages, ports
+from deploy import ROOT, environment, health, packages, ports, processes
 from deploy.environment import Memory
-from deploy.errors import NoFreePort, PackagesMissing, StackFailed
+from deploy.errors import NoFreePort, PackagesMissing, PortTaken, StackFailed
 
 STORES = {"BROKER_URL": "amqp://furrow:pw@127.0.0.1:1//", "REDIS_URL": "redis://:pw@127.0.0.1:2/0"}
 
@@ -45,6 +47,47 @@ def test_the_environment_wins(tmp_path: Path) -> None:
     settings = environment.compose(tmp_path, Memory(tmp_path), STORES | {"DATABASE_URL": given["DATABASE_URL"]}, given)
     assert (settings["DATABASE_URL"], settings["DEBUG"]) == ("postgresql://db/x", "true")
     assert settings["ADMIN_PASSWORD"]
+
+
+def test_an_optional_setting_is_remembered_until_it_is_given_empty(tmp_path: Path) -> None:
+    memory = Memory(tmp_path)
+
+    def told(environ: dict[str, str]) -> str | None:
+        memory.remember(given=environment.given(memory, environ))
+        return environment.compose(tmp_path, memory, STORES, environ).get("FURROW_QUEUES")
+
+    assert [told({}), told({"FURROW_QUEUES": "a,b"}), told({}), told({"FURROW_QUEUES": ""}), told({})] == [
+        None,
+        "a,b",
+        "a,b",
+        None,
+        None,
+    ]
+
+
+def test_every_setting_of_the_documentation_is_written_down() -> None:
+    """But for the folder that all of it lies in."""
+    table = (ROOT / "README.md").read_text().partition("## Configuration")[2].partition("## Documentation")[0]
+    documented = set(re.findall(r"^\| `([A-Z_]+)` \|", table, flags=re.MULTILINE))
+    generated = {
+        "SECRET_KEY",
+        "DATABASE_URL",
+        "BROKER_URL",
+        "REDIS_URL",
+        "ALLOWED_HOSTS",
+        "DEBUG",
+        "FLOWER_URL",
+        "FLOWER_BASIC_AUTH",
+    }
+    assert documented - {"FURROW_RUN"} == generated | set(environment._OPTIONAL)
+
+
+def test_a_stranger_on_our_port_is_told_from_our_own_process(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        taken = str(stranger.getsockname()[1])
+        told = {"WEB_PORT": taken, "FLOWER_PORT": taken, processes.MARK: "no process has this mark"}
+        with pytest.raises(PortTaken, match=f"WEB_PORT {taken} is taken by another program"):
+            health.refuse_strangers(told)
 
 
 def test_a_taken_port_is_passed_over_and_the_next_one_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

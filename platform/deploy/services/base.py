@@ -78,6 +78,9 @@ class Service(ABC):
     def ready(self) -> bool:
         """Whether the server answers in its own protocol. May raise OSError instead of returning False."""
 
+    def settle(self) -> None:  # noqa: B027 - most servers have nothing to do here
+        """What a kind of server does each time it has come up, before `start` returns. By default nothing."""
+
     def start(self) -> None:
         """Bring it up and return once it answers; nothing happens if it does already.
 
@@ -90,6 +93,7 @@ class Service(ABC):
                 if not self.alive:
                     self._launch()
                 if processes.until(lambda: not self.alive or self._answers(), self.patience) and self.alive:
+                    self.settle()
                     return
                 if self.alive or all(map(ports.is_free, self.ports)):
                     break  # it was no other server, faster to take a port, that kept it from starting

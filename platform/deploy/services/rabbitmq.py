@@ -121,10 +121,10 @@ class RabbitMQ(Service):
         self._start_mapper()
         super().launch(command)
 
-    def start(self) -> None:
-        super().start()
+    def settle(self) -> None:
+        """Write the accounts to disk after the first start, and remember that there is data to keep."""
         if not self._state.get("settled"):
-            with contextlib.suppress(subprocess.CalledProcessError):  # a version that keeps them elsewhere
+            with contextlib.suppress(subprocess.SubprocessError):  # a version that keeps them elsewhere; a slow machine
                 self.ctl("eval", "mnesia:sync_log().")
             self._remember(settled=True)
 
