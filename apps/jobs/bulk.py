@@ -23,7 +23,7 @@ from apps.jobs.models import AuditEntry, Job
 from apps.jobs.models.audit_entry import Origin
 from apps.jobs.permissions import ACT, forbidden_kinds, may_act
 from apps.jobs.retry import RetryPolicy
-from apps.jobs.selection import select
+from apps.jobs.selection import EARLIEST, LATEST, select
 from apps.jobs.states import FINAL, UNSTARTED, State
 from apps.jobs.submit import submit
 
@@ -141,8 +141,10 @@ def _python(name: str, value: Any) -> Any:
             return int(value)
         if name == "until" and not isinstance(value, dt.datetime):
             moment = dt.datetime.fromisoformat(str(value))
+            if not EARLIEST <= moment.year <= LATEST:
+                raise ValueError("too far away")
             return moment if moment.tzinfo else timezone.make_aware(moment)
-    except ValueError:
+    except (ValueError, TypeError):
         raise InputError({name: f"{str(value)[:60]!r} cannot be: {_WANTED[name]}"}) from None
     return value
 
@@ -171,6 +173,7 @@ def bulk_action(action: str, criteria: dict[str, str], options: dict[str, Any]) 
     total = rows.count() + entry.count
     while ids := _next_ids(rows, entry.reached):
         for position in range(0, len(ids), BATCH):
+            rows = _rows(criteria, action, entry)  # whose permission may have been withdrawn since the last batch
             if not _do_batch(action, rows, ids[position : position + BATCH], options, entry):
                 entry.refresh_from_db()
                 break
@@ -210,7 +213,9 @@ def _rows(criteria: dict[str, str], action: str, entry: AuditEntry) -> QuerySet[
     own = Job.objects.only("created_at", "submitted_by_id").get(pk=entry.job or "")
     user = own.submitted_by if own.submitted_by_id else None
     if (user is not None and not may_act(user)) or (user is None and entry.origin == Origin.ADMIN):
-        raise Abort(f"{entry.who} may not act on jobs any more")
+        reason = f"{entry.who} may not act on jobs any more"
+        AuditEntry.objects.filter(pk=entry.pk).update(detail=f"{entry.detail}; stopped: {reason}".removeprefix("; ")[:500])
+        raise Abort(reason)
     then = own.created_at
     rows = select(criteria, asked_at=then).filter(
         Q(finished_at__isnull=True) | Q(finished_at__lte=then), created_at__lte=then, state__in=ACTIONS[action].states

@@ -22,11 +22,14 @@ from apps.jobs.errors import InputError, did_you_mean
 from apps.jobs.models import Job, Worker
 from apps.jobs.secret import KEY
 from apps.jobs.states import FINAL, State
+from apps.jobs.storable import unstorable
 
 #: Since when a job was created: a name, and hours.
 AGES = {"1h": ("Last hour", 1), "24h": ("Last 24 hours", 24), "7d": ("Last 7 days", 168), "30d": ("Last 30 days", 720)}
 #: A search for the value of an argument: ``account_id=7``, ``customer.name="x y"``.
 _PAIR = re.compile(r'([A-Za-z_][\w-]*(?:\.[\w-]+)*)=("(?:[^"\\]|\\.)*"|\S+)')
+#: Years that a time may name: zones and spans can be added to them.
+EARLIEST, LATEST = 1970, 9998
 #: Clocks of the machines that make ids may disagree by this much.
 _SLACK = dt.timedelta(hours=1)
 
@@ -157,8 +160,10 @@ def _argument(path: list[str], text: str) -> Q:
     """The argument at this path has this value: JSON, or a text without its quotes."""
     try:
         values = [json.loads(text)]
-    except ValueError:
+    except (ValueError, RecursionError):
         values = [text]
+    if problem := _unsearchable(values[0]):
+        raise ValueError(f"{'.'.join(path)[:60]}: {problem}")
     if not isinstance(values[0], (str, list, dict)):
         values.append(text)  # 7 may be "7"
     if connections[router.db_for_read(Job)].vendor == "postgresql":
@@ -166,11 +171,25 @@ def _argument(path: list[str], text: str) -> Q:
     return _any(Q(_extracted(path, value)) for value in values)
 
 
+def _unsearchable(value: Any) -> str:
+    """Why arguments are not compared with this value; empty when they are. The mark of a secret is in no value that may be
+    looked for, or a search would tell what is in one, whole or by parts."""
+    if KEY in json.dumps(value, ensure_ascii=False):
+        return "a secret argument is not searched: leave it out"
+    return unstorable(value)
+
+
 def _extracted(path: list[str], value: Any) -> RawSQL:
     """For SQLite, which has no containment."""
     place = "$" + "".join(f'."{key}"' for key in path)
     if value is None or isinstance(value, bool):
         return _is_true("json_type(jobs_job.arguments, %s) = %s", [place, json.dumps(value)])
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        value = str(value)
+    if isinstance(value, str):  # the text of an object is no text
+        return _is_true(
+            "json_type(jobs_job.arguments, %s) = 'text' AND json_extract(jobs_job.arguments, %s) = %s", [place, place, value]
+        )
     given = "json(%s)" if isinstance(value, (list, dict)) else "%s"
     text = json.dumps(value) if isinstance(value, (list, dict)) else value
     return _is_true(f"json_extract(jobs_job.arguments, %s) = {given}", [place, text])
@@ -205,6 +224,8 @@ def _moment(text: str) -> dt.datetime:
     moment = parse_datetime(text) or parse_datetime(f"{text} 00:00")
     if moment is None:
         raise ValueError(f"{text[:60]!r} is no time: write it as 2026-01-31 13:45")
+    if not EARLIEST <= moment.year <= LATEST:
+        raise ValueError(f"{text[:60]!r} is too far away: give a year from {EARLIEST} to {LATEST}")
     return moment if moment.tzinfo else timezone.make_aware(moment)
 
 

@@ -98,6 +98,32 @@ def test_secrets_are_nowhere(admin_client: Client) -> None:
     assert admin_client.get("/admin/jobs/job/?q=hunter2").context["cl"].result_list == []
 
 
+def test_no_column_is_compared_from_an_address(admin_client: Client) -> None:
+    submit(kinds.keeps, {"word": "hunter2"})
+    for query in (
+        "arguments__icontains=hunter2",
+        "arguments__word__contains=hunter2",
+        "error__startswith=x",
+        "submitted_by__password=x",
+    ):
+        for table in ("job", "attempt", "logline"):
+            answer = admin_client.get(f"/admin/jobs/{table}/?{query}")
+            assert answer.status_code in (302, 400), query
+    assert admin_client.get("/admin/jobs/logline/?job__arguments__icontains=hunter2").status_code in (302, 400)
+
+
+def test_numbers_with_too_many_digits_are_no_error(admin_client: Client) -> None:
+    job = submit(kinds.noop)
+    for page in ("job", "attempt", "logline"):
+        for digits in (26, 5_000):
+            assert admin_client.get(f"/admin/jobs/{page}/?after={'9' * digits}").status_code == 200
+            assert admin_client.get(f"/admin/jobs/{page}/?before={'9' * digits}").status_code == 200
+    assert admin_client.post(f"/admin/jobs/job/{job.pk}/snooze/", {"minutes": "9" * 5_000}).status_code == 302
+    assert admin_client.post(f"/admin/jobs/job/{job.pk}/snooze/", {"until": "0001-01-01"}).status_code == 302
+    assert admin_client.post("/admin/locks/lock/break/", {"lock": "x", "token": "9" * 5_000}).status_code == 302
+    assert admin_client.get("/admin/jobs/job/?since=0001-01-01").status_code == 200
+
+
 def test_texts_are_made_plain() -> None:
     assert plain("a\x1b[1;31mb\x1b[0m\tc\r\nd") == "ab\tc\nd"
     assert plain("\x1b]8;;http://evil\x1b\\link\x1b]8;;\x1b\\") == "link"

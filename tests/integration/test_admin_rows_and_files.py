@@ -164,15 +164,16 @@ def test_a_hostile_file_name_is_made_harmless(name: str, kept: str) -> None:
 def test_again_uses_a_copy_of_the_earlier_file(site: Client, ada: User) -> None:
     site.post(FORM, {"user": ada.pk, "letter": letter()})
     first = Job.objects.get()
-    page = site.get(f"{FORM}?again={first.pk}")
+    again = f"{FORM}?again={first.pk}"
+    page = site.get(again)
     assert "file <b>letter.txt</b> is used again" in page.content.decode()
     earlier = page.content.decode().split('name="letter.earlier" value="')[1].split('"')[0]
-    assert site.post(FORM, {"user": ada.pk, "letter.earlier": earlier}).status_code == 302
+    assert site.post(again, {"user": ada.pk, "letter.earlier": earlier}).status_code == 302
     second = Job.objects.exclude(pk=first.pk).get()
     assert second.arguments["letter"] == f"furrow/{second.pk}/letter.txt"
     default_storage.delete(first.arguments["letter"])
     assert default_storage.open(second.arguments["letter"]).read() == b"Dear Ada"
-    answer = site.post(FORM, {"user": ada.pk, "letter.earlier": earlier})
+    answer = site.post(again, {"user": ada.pk, "letter.earlier": earlier})
     assert "the earlier job&#x27;s file is gone" in answer.content.decode()
 
 
@@ -185,6 +186,14 @@ def test_a_file_that_replaces_another_moves_to_the_job_that_stays(site: Client) 
     assert default_storage.open(job.arguments["letter"]).read() == b"three"
     assert default_storage.listdir("furrow")[0] == [str(job.pk)] or uploads.sweep(timezone.now() + dt.timedelta(days=2)) >= 1
     assert default_storage.exists(job.arguments["letter"])
+
+
+def test_an_address_names_nobody_elses_file(site: Client, ada: User) -> None:
+    site.post(FORM, {"user": ada.pk, "letter": letter()})
+    name = Job.objects.get().arguments["letter"]
+    assert "letter.earlier" not in site.get(f"{FORM}?letter={name}").content.decode()
+    assert site.post(FORM, {"user": ada.pk, "letter.earlier": name}).status_code == 302
+    assert Job.objects.order_by("pk").last().arguments["letter"] is None  # type: ignore[union-attr]
 
 
 def test_files_go_when_their_job_is_gone() -> None:

@@ -60,6 +60,29 @@ def test_no_search_tells_what_is_in_a_secret() -> None:
     for query in ("hunter2", "token=hunter2", 'token="hunter2"', "token.$secret=hunter2", "$secret", "hunter3"):
         assert found(q=query) == [], query
     assert found(q="open=hunter3") == [1]
+    for query in (
+        'token={"$secret":"hunter2"}', 'token={"\\u0024secret":"hunter2"}', 'token={"$secret":{}}',
+        'token=[{"$secret":"hunter2"}]',
+        r'token="{\"$secret\":\"hunter2\"}"',
+    ):  # fmt: skip
+        with pytest.raises(InputError, match="secret argument"):
+            found(q=query)
+
+
+@pytest.mark.parametrize("query", ["a=NaN", "a=1e999", r'a="\ud800"', r'a="\u0000"', "a=" + "9" * 4_290])
+def test_a_value_that_no_row_can_have_is_refused(query: str) -> None:
+    with pytest.raises(InputError) as refused:
+        found(q=query)
+    assert list(refused.value.fields) == ["q"]
+    assert found(q="a=99999999999999999999") == []
+
+
+@pytest.mark.parametrize("text", ["0001-01-01", "9999-12-31T23:59:59", "1969-12-31"])
+def test_a_time_that_is_too_far_away_is_refused(text: str) -> None:
+    for name in ("since", "until"):
+        with pytest.raises(InputError) as refused:
+            select({name: text})
+        assert list(refused.value.fields) == [name]
 
 
 def test_each_criterion() -> None:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from django.core import signing
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.forms import ClearableFileInput
@@ -14,8 +13,7 @@ from apps.jobs import uploads
 from apps.jobs.admin.fields import OMIT, ArgumentField
 from apps.jobs.conf import conf
 from apps.jobs.hints import File
-
-_signer = signing.Signer(salt="furrow.earlier-file")
+from apps.jobs.models import Job
 
 
 @dataclass(frozen=True)
@@ -26,25 +24,24 @@ class EarlierFile:
 
 
 class FileWidget(ClearableFileInput):
-    """A file to choose; below it the earlier job's, whose name travels signed, so that nobody can name another."""
+    """A file to choose; below it the earlier job's. The browser says only that it is wanted: which file that is, the
+    earlier job's row says, so that nobody can name another."""
 
     template_name = "admin/jobs/submit/file.html"
+    earlier: EarlierFile | None = None
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
         if (file := files.get(name)) is not None:
             return file
-        try:
-            return EarlierFile(_signer.unsign(data.get(f"{name}.earlier", "")))
-        except signing.BadSignature:
-            return None
+        return self.earlier if f"{name}.earlier" in data else None
 
     def value_omitted_from_data(self, data: Any, files: Any, name: str) -> bool:
         return name not in files and f"{name}.earlier" not in data
 
     def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
         context = super().get_context(name, None, attrs)
-        if isinstance(value, EarlierFile):
-            context["widget"] |= {"earlier": _signer.sign(value.name), "earlier_name": PurePosixPath(value.name).name}
+        if self.earlier:
+            context["widget"] |= {"earlier": "yes", "earlier_name": PurePosixPath(self.earlier.name).name}
         return context
 
 
@@ -61,10 +58,14 @@ class FileField(ArgumentField):
     def make_widget(self) -> Any:
         return FileWidget({"class": "fw-file"})
 
-    def shown(self, value: Any) -> Any:
-        if isinstance(value, str) and uploads.is_upload(value):
+    def offer(self, job: Job | None, name: str) -> None:
+        """The file that this job has under this argument's name may be used again."""
+        given = job.arguments.get(name) if job is not None and isinstance(job.arguments, dict) else None
+        if isinstance(given, str) and uploads.is_upload(given):
             self.widget.attrs.pop("required", None)
-            return EarlierFile(value)
+            self.widget.earlier = EarlierFile(given)
+
+    def shown(self, value: Any) -> Any:
         return None
 
     def clean(self, value: Any) -> Any:

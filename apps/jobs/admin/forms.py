@@ -35,12 +35,26 @@ class SubmitForm(forms.Form):
     """Arguments by their own names, options as ``option.queue``, ``option.priority``, ``option.run_at``."""
 
     def __init__(
-        self, kind: Kind, user: Any, data: Any = None, files: Any = None, *, begin: Mapping[str, Any] | None = None
+        self,
+        kind: Kind,
+        user: Any,
+        data: Any = None,
+        files: Any = None,
+        *,
+        begin: Mapping[str, Any] | None = None,
+        earlier: Job | None = None,
     ) -> None:
-        """``begin``: what the inputs begin with, by name, as JSON values or as texts."""
+        """
+        Args:
+            begin: what the inputs begin with, by name, as JSON values or as texts.
+            earlier: the job of this kind that the new one repeats, which this user may see now; its files may be used again.
+        """
         super().__init__(data, files)
         self.kind, self.user = kind, user
         self.fields.update({**argument_fields(kind), **option_fields(kind)})
+        for name, field in self.fields.items():
+            if isinstance(field, FileField):
+                field.offer(earlier, name)
         for name, value in (begin or {}).items():
             if name in self.fields and name not in kind.arguments.secret:
                 field = self.fields[name]
@@ -56,7 +70,7 @@ class SubmitForm(forms.Form):
         #: The kind is unique, and there was such a job already.
         self.was_there = False
         #: The job that it repeats.
-        self.again_of: uuid.UUID | None = None
+        self.again_of = earlier.pk if earlier else None
 
     def arguments(self) -> list[forms.BoundField]:
         """The inputs of the arguments."""

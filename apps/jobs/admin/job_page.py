@@ -109,7 +109,7 @@ def act(request: HttpRequest, job_id: uuid.UUID, action: str) -> HttpResponse:
 def _with_span(request: HttpRequest, options: dict[str, Any]) -> dict[str, Any]:
     """A snooze may be given as minutes from now."""
     minutes = request.POST.get("minutes", "")
-    if minutes.isdecimal() and 0 < int(minutes) <= 366 * 1440:
+    if minutes.isdecimal() and len(minutes) < 8 and 0 < int(minutes) <= 366 * 1440:
         options["until"] = timezone.now() + dt.timedelta(minutes=int(minutes))
     return options
 

@@ -81,13 +81,12 @@ def _of_a_kind(view: Callable[[HttpRequest, Kind], HttpResponse]) -> Callable[[H
 def form(request: HttpRequest, kind: Kind) -> HttpResponse:
     """The form of one kind; posted, it submits and leads to the job's page."""
     if request.method == "POST":
-        filled = SubmitForm(kind, request.user, request.POST, request.FILES)
-        earlier = _earlier(request, kind)
-        filled.again_of = earlier.pk if earlier else None
+        filled = SubmitForm(kind, request.user, request.POST, request.FILES, earlier=_earlier(request, kind))
         if job := filled.submit():
             return _submitted(request, job, filled)
     else:
-        filled = SubmitForm(kind, request.user, begin=_begin(request, kind))
+        earlier = _earlier(request, kind)
+        filled = SubmitForm(kind, request.user, begin=_begin(request, earlier), earlier=earlier)
     doc, _arguments = docstrings.split(kind.doc)
     again = request.GET.get("again", "")
     context = {"title": f"Submit {kind.name}", "kind": _facts(kind), "doc": doc, "form": filled, "again": again}
@@ -139,10 +138,9 @@ def _facts(kind: Kind) -> dict[str, Any]:
     }
 
 
-def _begin(request: HttpRequest, kind: Kind) -> dict[str, Any]:
+def _begin(request: HttpRequest, again: Job | None) -> dict[str, Any]:
     """What the form begins with: an earlier job's arguments (``?again=<id>``), then the address's own (``?order_id=7``)."""
     begin: dict[str, Any] = {}
-    again = _earlier(request, kind)
     if again is not None:
         begin = _not_secret(again.arguments) if isinstance(again.arguments, dict) else {}
         begin |= {OPTION + "queue": again.queue, OPTION + "priority": str(again.priority)}
