@@ -37,7 +37,7 @@ def lay(connection: Connection, channel: Any, queue: Queue) -> None:
     exchange.delete()
     try:
         exchange.declare()
-    except amqp.exceptions.InvalidCommand as error:
+    except (amqp.exceptions.InvalidCommand, amqp.exceptions.PreconditionFailed) as error:  # RabbitMQ 3; 4
         raise NoPartitions(
             f"queue {queue.name} has partitions, and RabbitMQ has no consistent-hash exchange: "
             "run rabbitmq-plugins enable rabbitmq_consistent_hash_exchange on every node"
