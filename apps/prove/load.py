@@ -235,9 +235,7 @@ def submit_something(dice: random.Random, size: int, way: str = "") -> int:
     elif way == "expiring":
         # Until its expiry is known for sure, it may be later by as long as the submit takes.
         span, now = dice.choice([0.05, 1.0, 10.0]), time.time()
-        tx.run_without(
-            lambda id: submit(kinds.noop, {"n": 2}, id=id, expires=span), {"n": 2}, None, (now + span, now + span + LATE)
-        )
+        tx.run_without(lambda id: submit(kinds.flaky, id=id, expires=span), {}, None, (now + span, now + span + LATE))
     else:
         seconds, later = dice.choice([0.5, 4.0]), dice.choice([0.0, 1.0])
         work = lambda id: submit(kinds.long, {"seconds": seconds}, id=id, countdown=later, priority=0)  # noqa: E731

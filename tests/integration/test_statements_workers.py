@@ -57,6 +57,9 @@ def test_what_is_asked_of_a_worker_is_taken_once_and_answered_once(sql: Any) -> 
         Asked(str(asked[1].pk), "shutdown", "", ""),
     ]
     assert sql.asked(connection, WORKER) == []
+    later = WorkerRequest.objects.create(worker=WORKER, action="resume", asked_at=timezone.now())
+    assert sql.asked(connection, WORKER) == [Asked(str(later.pk), "resume", "", "")]
+    later.delete()
     sql.answer(connection, [Answer(str(asked[0].pk), True, "done\0"), Answer(str(asked[1].pk), False, "no")])
     sql.answer(connection, [Answer(str(asked[0].pk), False, "too late")])
     rows = WorkerRequest.objects.filter(worker=WORKER).order_by("pk")

@@ -33,17 +33,26 @@ def caught(one: Break, tree: Path) -> str:
     whole = file.read_text()
     file.write_text(broken(one))
     try:
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "--tb=no", "-p", "no:cacheprovider"]
-        told = {**os.environ, "FURROW_TEST_RUN": str(ROOT / ".run" / "mutations"), "FURROW_TEST_KEEP": "1"}
-        told["PYTHONDONTWRITEBYTECODE"] = "1"
-        command += [f"tests/{test}" for test in one.tests.split()]
-        done = subprocess.run(command, cwd=tree, env=told, capture_output=True, text=True, timeout=PATIENCE)
-    except subprocess.TimeoutExpired:
-        return f"{one.tests} (does not end)"
+        return failing(one.tests.split(), tree)
     finally:
         file.write_text(whole)
+
+
+def failing(tests: list[str], tree: Path) -> str:
+    """The first of these tests that fails in this tree; empty when none does.
+
+    Raises:
+        SystemExit: they could not be run.
+    """
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "--tb=no", "-p", "no:cacheprovider", *[f"tests/{t}" for t in tests]]
+    told = {**os.environ, "FURROW_TEST_RUN": str(ROOT / ".run" / "mutations"), "FURROW_TEST_KEEP": "1"}
+    told["PYTHONDONTWRITEBYTECODE"] = "1"
+    try:
+        done = subprocess.run(command, cwd=tree, env=told, capture_output=True, text=True, timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        return f"{' '.join(tests)} (does not end)"
     if done.returncode not in (0, 1):
-        raise SystemExit(f"{one.name}: its tests could not be run:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+        raise SystemExit(f"{' '.join(tests)} could not be run:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
     failed = [line.split()[1].partition("::")[2] for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
     return failed[0] if failed else ""
 
@@ -66,6 +75,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "tree"
         shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".git", ".run", ".venv", "__pycache__", ".*_cache"))
+        tests = sorted({test for one in chosen for test in one.tests.split()})
+        if by := failing(tests, tree):
+            raise SystemExit(f"{by} fails without any break: what it catches says nothing.")
         for one in chosen:
             began = time.monotonic()
             by = caught(one, tree)

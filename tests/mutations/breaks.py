@@ -187,13 +187,6 @@ BREAKS = [
         "unique_key IS NOT NULL",
         T_UNIQUE,
     ),
-    Break(
-        "a replacement after the start",
-        SUBMIT,
-        "AND NOT {HAS_BEGUN}\n                    AND state IN ('waiting', 'pending', 'queued')\n                  RETURNING",
-        "RETURNING",
-        T_UNIQUE,
-    ),
     Break("an attempt too many", "retry.py", "or failures >= limit", "or failures > limit", T_RETRY),
     Break("an attempt too few", "retry.py", "or failures >= limit", "or failures >= limit - 1", T_RETRY),
     Break(
@@ -239,13 +232,6 @@ BREAKS = [
         "state = State.FAILED if delay is None else State.PENDING",
         "state = State.SUCCEEDED if delay is None else State.PENDING",
         T_RUNNER,
-    ),
-    Break(
-        "a cancelled run tried again",
-        "worker/runner.py",
-        "(State.CANCELLED, Outcome.CANCELLED, None,",
-        "(State.PENDING, Outcome.CANCELLED, 0.0,",
-        "faults/test_cancel.py::test_a_cancelled_job_is_not_tried_again",
     ),
     Break(
         "a job that was left forgotten",
