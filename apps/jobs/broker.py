@@ -18,11 +18,11 @@ from kombu import Connection, Exchange, Queue
 from kombu.exceptions import OperationalError
 
 from apps.jobs.conf import CELERY_QUEUE, conf
-from apps.jobs.errors import BrokerError, NoPartitions
+from apps.jobs.errors import BrokerError, QueueRefused, Unserved
 from apps.jobs.frames import written, written_by_key
 from apps.jobs.partitions import Queue as PartitionedQueue
 from apps.jobs.ring import lay as lay_ring
-from apps.jobs.ring import partition, partition_exchange
+from apps.jobs.ring import partition, partition_exchange, refusal
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +42,7 @@ STUCK_AFTER = 4
 def explain_url(url: str) -> str:
     """What is wrong with a broker URL; empty when it can be used."""
     try:
-        parts = urlsplit(url)
-        port = parts.port
+        port = (parts := urlsplit(url)).port
     except ValueError as error:
         return f"BROKER_URL cannot be read: {error}."
     if parts.scheme not in ("amqp", "amqps", "pyamqp"):
@@ -74,9 +73,8 @@ class Held(NamedTuple):
 
 
 class Publisher:
-    """Publishes with publisher confirms, pipelined: many messages, then one wait.
-
-    Connects when first used and again after any failure; :class:`BrokerError` says what went wrong, without the password.
+    """Publishes with publisher confirms, pipelined: many messages, then one wait. Connects when first used and again after any
+    failure; :class:`BrokerError` says what went wrong, without the password.
     """
 
     def __init__(self, url: str) -> None:
@@ -111,6 +109,7 @@ class Publisher:
             The ids that are in the queue now: RabbitMQ kept and routed them.
 
         Raises:
+            QueueRefused: a queue of that name is there that Furrow did not make; nothing was sent.
             BrokerError: not reachable, or no answer in time. Some of the messages may have arrived.
         """
         with self._explained():
@@ -137,7 +136,7 @@ class Publisher:
         RabbitMQ would go on without a partition that somebody deleted, and spread its keys over the others.
 
         Raises:
-            BrokerError: as :meth:`publish`; also if a partition is gone. The next call declares it again.
+            BrokerError, QueueRefused: as :meth:`publish`; also if a partition is gone. The next call declares it again.
             NoPartitions: RabbitMQ has no consistent-hash exchange.
         """
         if time.monotonic() < self._rings.get(queue.name, 0.0):
@@ -212,7 +211,7 @@ class Publisher:
             if not isinstance(error, amqp.ChannelError):  # RabbitMQ answered: a queue is gone, or is not as declared
                 self._failed = time.monotonic(), reason
             raise BrokerError(reason) from error
-        except NoPartitions:
+        except Unserved:
             self.close()
             raise
 
@@ -246,11 +245,11 @@ class Publisher:
 
     def _declare(self, queue: str) -> None:
         """A quorum queue that was declared just before its node was killed can come back without a leader, for good: the broker
-        answers, but not about this queue (seen on RabbitMQ 3.10). Then it is deleted and made anew; the rows are the record."""
+        answers, but not about this queue (seen on RabbitMQ 3.10). Then it is deleted and made anew; the rows are the record.
+        A queue that is not as declared is answered (RabbitMQ compares before it asks the leader), and never deleted."""
         self._declare_one(job_queue(queue))
-        if parted := conf().partitioned.get(queue):
-            for name in parted.parts:
-                self._declare_one(partition(name))
+        for name in parted.parts if (parted := conf().partitioned.get(queue)) else ():
+            self._declare_one(partition(name))
         self._declared.add(queue)
 
     def _declare_one(self, queue: Queue) -> None:
@@ -258,8 +257,14 @@ class Publisher:
             logger.error("Queue %s does not answer; it is deleted and declared anew.", queue.name)
             self._stuck[queue.name] = 0
             self._channel.queue_delete(queue.name)
-        self._stuck[queue.name] += 1
-        queue(self._channel).declare()
+        try:
+            queue(self._channel).declare()
+        except TimeoutError:
+            self._stuck[queue.name] += 1
+            raise
+        except amqp.ChannelError as error:
+            del self._stuck[queue.name]
+            raise QueueRefused(refusal(queue.name, error)) from error
         del self._stuck[queue.name]
 
     def _wait(self) -> None:

@@ -73,8 +73,16 @@ class BrokerError(FurrowError):
     """RabbitMQ could not be reached or did not take a message."""
 
 
-class NoPartitions(BrokerError):
-    """RabbitMQ cannot spread a queue over partitions; other queues are served."""
+class Unserved(BrokerError):
+    """RabbitMQ cannot serve one queue; other queues are served."""
+
+
+class QueueRefused(Unserved):
+    """RabbitMQ refuses a queue: one of that name is there that Furrow did not make, or may not be used."""
+
+
+class NoPartitions(Unserved):
+    """RabbitMQ cannot spread a queue over partitions."""
 
 
 class JobFailed(FurrowError):

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from apps.jobs.broker import Publisher
 from apps.jobs.conf import conf
-from apps.jobs.errors import BrokerError
+from apps.jobs.errors import BrokerError, Unserved
 from apps.locks.wakeup import wake
 
 #: Seconds for which an answer is good enough, for which Flower may take its time, and for which the first page waits.
@@ -38,6 +38,8 @@ def rabbitmq() -> str:
     publisher = Publisher(settings.BROKER_URL)
     try:
         publisher.depth(conf().queues[0])
+    except Unserved:  # it answers; the dispatcher names what is wrong with that queue
+        return ""
     except BrokerError as error:
         return f"RabbitMQ does not answer: {error}."
     finally:

@@ -62,7 +62,7 @@ class Dispatch:
 
         Raises:
             BrokerError: RabbitMQ could not be reached. What was not marked stays pending and is sent again.
-            NoPartitions: RabbitMQ cannot serve this queue.
+            Unserved: RabbitMQ cannot serve this queue.
         """
         if self._parted is not None:
             self._publisher.prepare(self._parted)

@@ -26,7 +26,7 @@ from apps.jobs.dispatcher.rescue import Rescue
 from apps.jobs.dispatcher.roll import Roll
 from apps.jobs.dispatcher.strays import Strays
 from apps.jobs.dispatcher.sweep import Sweep
-from apps.jobs.errors import BrokerError, NoPartitions
+from apps.jobs.errors import BrokerError, Unserved
 from apps.jobs.models.leader import BROKER_AWAY
 from apps.locks.wakeup import Waiter
 
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 RETRY = 1.0
 #: A duty that is slow gets one part in so many of the time; but the rescue must not miss half a lease.
 SHARE = 5
-#: Seconds between tries of a queue whose partitions RabbitMQ cannot serve: each try costs the connection.
+#: Seconds between tries of a queue that RabbitMQ cannot serve: each try costs the connection.
 UNSERVED = 5.0
 
 
@@ -120,7 +120,7 @@ class Dispatcher:
             return 0
         try:
             sent = dispatch.run_once(self.leadership.term or 0)
-        except NoPartitions as error:  # the other queues go on
+        except Unserved as error:  # the other queues go on
             self._unserved[dispatch.queue] = now + UNSERVED, str(error)
             return 0
         self._unserved.pop(dispatch.queue, None)
@@ -132,9 +132,19 @@ class Dispatcher:
         return 0
 
     def _do_duties(self) -> int:
-        """What one of them puts back to pending is dispatched in the next round."""
+        """What one of them puts back to pending is dispatched in the next round.
+
+        Raises:
+            BrokerError: one of them needs RabbitMQ, which does not answer; the others were done.
+        """
+        away: BrokerError | None = None
         for duty in self._duties:
-            self._do(duty)
+            try:
+                self._do(duty)
+            except BrokerError as error:
+                away = error
+        if away is not None:
+            raise away
         return 0
 
     def _do(self, duty: Duty) -> None:

@@ -11,6 +11,7 @@ from apps.jobs.conf import conf
 from apps.jobs.dispatcher.dispatch import Dispatch
 from apps.jobs.dispatcher.pauses import put_back
 from apps.jobs.drift import note
+from apps.jobs.errors import Unserved
 from apps.jobs.explain import living_workers
 from apps.jobs.figures import in_lines
 from apps.jobs.models import Job, Worker
@@ -39,10 +40,17 @@ class Reconcile:
         Raises:
             BrokerError: RabbitMQ does not answer; nothing was changed.
         """
-        looks = [self._queue(dispatch.queue) for dispatch in self._dispatches if dispatch.held.oldest_age > SETTLED]
+        looks = [self._look(dispatch.queue) for dispatch in self._dispatches if dispatch.held.oldest_age > SETTLED]
         found, back = map(sum, zip((0, 0), *looks, strict=True))
         note("queued_without_message", found, back)
         return back
+
+    def _look(self, queue: str) -> tuple[int, int]:
+        """As ``_queue``; a queue that RabbitMQ cannot serve does not bar the others. Its dispatch names it."""
+        try:
+            return self._queue(queue)
+        except Unserved:
+            return 0, 0
 
     def _queue(self, queue: str) -> tuple[int, int]:
         """How many of its jobs seem to have no message, and how many were put back."""
