@@ -23,7 +23,7 @@ PATIENCE = 0.3
 _CONTENDED = {"55P03", "40P01", "40001"}
 
 
-def contended(error: Error) -> bool:
+def contended(error: BaseException) -> bool:
     """The database is there; another transaction was in the way of this one, which has changed nothing."""
     return getattr(error.__cause__, "sqlstate", "") in _CONTENDED or "database is locked" in str(error)
 

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
-from django.db import Error, InterfaceError, OperationalError
-
 from apps.jobs.signature import sign
 from apps.jobs.statements import Answer, Claimed, Dead, Group, HandOver, LogRecord, Progress, Settlement
 from apps.jobs.states import Outcome, State
@@ -14,6 +12,8 @@ ClaimCallback = Callable[[list[Claimed]], None]
 LARGE = 4_000
 #: Characters of log lines in one transaction: the lease must be renewed in between, also where the disk is slow.
 PIECE = 2_000_000
+#: ``error_type`` of an end that could not be stored.
+UNSTORABLE = "EndNotStored"
 
 
 class Batch:
@@ -97,6 +97,10 @@ class Batch:
             single = Batch()
             single.dead = [kept]
             yield single
+        rest = Batch()
+        rest.disowned, rest.begun, rest.answers = self.disowned, self.begun, self.answers
+        if len(rest):
+            yield rest
 
     def refuse(self) -> list[Callable[[Any], Any]]:
         """Claim and ask nothing; returns who is to be told."""
@@ -125,11 +129,6 @@ class Batch:
         return len(self) + self.characters // LARGE
 
 
-def is_away(error: Error) -> bool:
-    """It is not there, or takes no writes: SQLSTATE 25006, read-only, as a standby is after a failover."""
-    return isinstance(error, (OperationalError, InterfaceError)) or getattr(error.__cause__, "sqlstate", "") == "25006"
-
-
 def latest(settlements: list[Settlement]) -> list[Settlement]:
     """One settlement a job: of two for one run the first counts, as it would one after the other."""
     unique: dict[tuple[str, int], Settlement] = {}
@@ -138,7 +137,7 @@ def latest(settlements: list[Settlement]) -> list[Settlement]:
     return list(unique.values())
 
 
-def unstorable(settlement: Settlement, error: Error) -> Settlement:
+def unstorable(settlement: Settlement, error: BaseException) -> Settlement:
     """What is settled instead of an end that the database refuses to store."""
     reason = f"The end of this run ({settlement.outcome}) could not be stored: {str(error).strip()[:500]!r}"
     return settlement._replace(
@@ -147,7 +146,7 @@ def unstorable(settlement: Settlement, error: Error) -> Settlement:
         delay=None,
         result=None,
         error=reason,
-        error_type="ResultError",
+        error_type=UNSTORABLE,
         traceback="",
-        signature=sign("ResultError", reason),
+        signature=sign(UNSTORABLE, reason),
     )

@@ -20,7 +20,8 @@ from apps.jobs import statements
 from apps.jobs.conf import conf
 from apps.jobs.sessions import contended
 from apps.jobs.statements import WITH_RATE, Answer, Asked, Claimed, Dead, Group, HandOver, LogRecord, Progress, Settlement
-from apps.jobs.worker.batch import Batch, ClaimCallback, is_away, unstorable
+from apps.jobs.statements.refused import ANY, refuses_value
+from apps.jobs.worker.batch import UNSTORABLE, Batch, ClaimCallback, unstorable
 from apps.jobs.worker.dead import keep_unknown
 from apps.jobs.worker.lease import Lease
 from apps.jobs.worker.limited import Limited
@@ -167,7 +168,7 @@ class Ledger(threading.Thread):
                 with self._link.busy:
                     write(batch, careful=met > 0)
                 batch, failures, met, self._writing = Batch(), 0, 0, 0
-            except Error as error:
+            except ANY as error:
                 if contended(error) and met < AT_ONCE:
                     met += 1
                     self._link.roll_back()
@@ -175,17 +176,15 @@ class Ledger(threading.Thread):
                 for callback in batch.refuse():
                     self._call_soon(callback, None)
                 self._link.forget()
-                if is_away(error):
+                if refuses_value(error) and write != self._write_one_by_one:
+                    logger.exception("A batch of %d entries was refused; writing them one by one.", len(batch))
+                    write = self._write_one_by_one
+                else:
                     if not failures:
                         what = "is held up by others' locks" if contended(error) else "is away"
                         logger.warning("The database %s (%s); %d entries wait.", what, str(error).strip(), len(batch))
                     self._pause(RETRY[min(failures, len(RETRY) - 1)])
                     failures += 1
-                elif write == self._write_one_by_one:
-                    raise
-                else:
-                    logger.exception("A batch of %d entries was refused; writing them one by one.", len(batch))
-                    write = self._write_one_by_one
 
     def _take(self) -> Batch:
         with self._wake:
@@ -268,15 +267,16 @@ class Ledger(threading.Thread):
         for single in batch.split():
             try:
                 self._write(single, careful=careful)
-            except Error as error:
-                if is_away(error):
+            except ANY as error:
+                if not refuses_value(error):
                     raise
                 self._link.forget()
-                if single.settlements:
+                if single.settlements and single.settlements[0].error_type != UNSTORABLE:
                     single.settlements = [unstorable(single.settlements[0], error)]
-                    self._write(single)
+                    self._write_one_by_one(single)
                 else:
-                    logger.error("Refused and lost: %s", [*single.logs, *single.progress.values(), *single.dead])
+                    lost: Sequence[Any] = single.settlements or [*single.logs, *single.progress.values(), *single.dead]
+                    logger.error("Refused and lost: %s", lost)
 
     def _renews(self) -> bool:  # not for an event loop that hangs
         return self.lease.is_due() and time.monotonic() - self.loop_alive_at < 2 * conf().worker_lease

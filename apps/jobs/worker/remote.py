@@ -9,6 +9,8 @@ from typing import Any
 import amqp
 from django.db import Error, connection
 
+from apps.jobs.statements.refused import refuses_value
+
 logger = logging.getLogger(__name__)
 
 
@@ -37,13 +39,12 @@ def strategy(task: Any, app: Any, consumer: Any, **kwargs: Any) -> Callable[...,
                 positional, named = message.payload[:2]
                 id = message.headers["id"]
                 task.kind.apply_async(positional, named, task_id=id, eta=None, queue=None)
-            except Error as error:
-                logger.warning(
-                    "Task %s of kind %s waits: the database is away (%s).", message.headers.get("id"), task.name, error
-                )
-                post(settle, message, message.requeue)
-                return
             except Exception as error:
+                if isinstance(error, Error) and not refuses_value(error):
+                    id = message.headers.get("id")
+                    logger.warning("Task %s of kind %s waits: the database is away (%s).", id, task.name, error)
+                    post(settle, message, message.requeue)
+                    return
                 if not isinstance(error, FurrowError):  # nothing that submit says: the message cannot be read
                     post(keep, message, f"It is no job of {task.name}: {type(error).__name__}: {str(error)[:500]}")
                     return
