@@ -20,7 +20,7 @@ from apps.monitoring import stores
 from tests import services
 from tests.rows import lead, make, state_of
 
-NAMES = ("default", "foreign.00", "foreign.01", "foreign.02", "foreign")
+NAMES = ("default", "other", "foreign.00", "foreign.01", "foreign.02", "foreign")
 
 
 @pytest.fixture
@@ -95,6 +95,24 @@ def test_an_exchange_that_is_not_ours_stays(link: Connection) -> None:
         ring.lay(link, link.channel(), Queue("foreign", partitions=2, key="a"))
     with link.channel() as channel:
         channel.exchange_declare("furrow.foreign", "fanout", durable=True, auto_delete=False)  # it is there as before
+
+
+def test_a_duty_that_fails_is_named_and_the_others_are_done(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    dispatcher = Dispatcher()
+    assert dispatcher.leadership.hold()
+    first = dispatcher._duties[0]
+
+    def strange() -> int:
+        raise AttributeError("nobody thought of this")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(first, "run_once", strange)
+        dispatcher._step()
+    assert {type(duty).__name__ for duty in dispatcher._next} >= {"Expire", "Pauses", "Holds", "Prune", "Roll", "Sweep"}
+    assert "the duty expire fails: AttributeError: nobody thought of this" in Leader.objects.get().trouble
+    dispatcher._next.clear()
+    dispatcher._step()
+    assert Leader.objects.get().trouble == ""
 
 
 def test_duties_that_need_no_broker_are_done_while_one_that_does_fails(db: None, monkeypatch: pytest.MonkeyPatch) -> None:

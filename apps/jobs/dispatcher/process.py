@@ -10,7 +10,7 @@ from typing import Protocol
 from django.conf import settings
 from django.db import Error, ProgrammingError, connection
 
-from apps.jobs import sessions
+from apps.jobs import sessions, storable
 from apps.jobs.broker import Publisher
 from apps.jobs.conf import conf
 from apps.jobs.dispatcher.admission import Admission
@@ -67,6 +67,8 @@ class Dispatcher:
         self._stopping = threading.Event()
         self._trouble: str | None = None  # not said yet
         self._fruitless = 0
+        #: Steps of the round that failed with an exception nobody expected, by name, and why.
+        self._broken: dict[str, str] = {}
         #: Queues that cannot be served: until when, and why.
         self._unserved: dict[str, tuple[float, str]] = {}
 
@@ -99,7 +101,7 @@ class Dispatcher:
                 sent += work()
             except BrokerError as error:
                 trouble = f"{BROKER_AWAY}: {error}"
-        self._say(trouble or "; ".join(reason for _, reason in self._unserved.values()))
+        self._say(trouble or "; ".join([*(reason for _, reason in self._unserved.values()), *self._broken.values()]))
         if trouble:
             return RETRY
         self._fruitless = 0 if sent else self._fruitless + 1
@@ -108,7 +110,9 @@ class Dispatcher:
     def _dispatch_all(self) -> int:
         self._pauses.look()
         _past_locks(lambda: self._admission.open_rates(self.leadership.term or 0))
-        return sum(_past_locks(partial(self._dispatch, dispatch)) for dispatch in self._open())
+        return sum(
+            self._guarded(f"dispatch of queue {dispatch.queue}", partial(self._dispatch, dispatch)) for dispatch in self._open()
+        )
 
     def _open(self) -> list[Dispatch]:
         """The dispatches of the queues that are not paused."""
@@ -151,9 +155,27 @@ class Dispatcher:
         """Do it, if it is time."""
         now = time.monotonic()
         if now >= self._next.get(duty, 0.0):
-            _past_locks(duty.run_once)
+            self._guarded(f"duty {type(duty).__name__.lower()}", duty.run_once)
             took = time.monotonic() - now
             self._next[duty] = now + max(duty.interval, min(took * SHARE, conf().worker_lease / 2))
+
+    def _guarded(self, name: str, work: Callable[[], int]) -> int:
+        """One step of a round. An exception that nobody expected is logged, and named as trouble until the step succeeds; the
+        other steps go on.
+
+        Raises:
+            BrokerError, Error: a store is away; the caller knows what to do.
+        """
+        try:
+            done = _past_locks(work)
+        except (BrokerError, Error):
+            raise
+        except Exception as error:
+            logger.exception("The %s failed; the rest goes on.", name)
+            self._broken[name] = f"the {name} fails: {type(error).__name__}: {storable.clean(str(error))[:200]}"
+            return 0
+        self._broken.pop(name, None)
+        return done
 
     def _seconds_idle(self) -> float:
         """Until the next scheduled job is due, at most a poll interval. While the window is full: a while that grows."""
