@@ -69,7 +69,9 @@ def submit(
     connection = _connection()
     ruled = Ruled.of(kind, rules, columns)
     if ruled is not None and ruled.unique:
-        return ruled.submit_one(connection, job_id, text)
+        job = ruled.submit_one(connection, job_id, text)
+        _wake_after_commit()
+        return job
     own = ruled and [ruled.own(text)]
     if not statements.on(connection).insert_jobs(connection, [job_id], [text], columns, own):
         raise OptionError(kind.name, {"id": f"{job_id} is the id of another job: leave it out, or use a fresh one"})

@@ -59,6 +59,8 @@ def test_the_wake_up_comes_after_the_commit_and_only_then(heard: Any) -> None:
     assert heard() == 1
     submit_many(kinds.add, [])
     assert heard() == 0
+    submit(kinds.add, {"a": 1}, unique="once")
+    assert heard() == 1
 
 
 @pytest.mark.usefixtures("live_db")
