@@ -5,8 +5,10 @@ import datetime as dt
 import decimal
 import enum
 import logging
+import multiprocessing
 import os
 import signal
+import subprocess
 import time
 import uuid
 from pathlib import Path
@@ -460,3 +462,63 @@ def freezes_in_a_transaction(name: str, mark: str) -> None:
         if current_job.attempt == 1:
             os.kill(os.getppid(), signal.SIGSTOP)
             os.kill(os.getpid(), signal.SIGSTOP)
+
+
+@job(retry=ONCE, timeout=8.0)
+def starts_children(how: Literal["fork", "multiprocessing", "spawn", "shell"], then: str = "", mark: str = "") -> int | None:
+    """Start a child process, wait for it, return its exit code; ``then``: what a forked child does with the handler's code."""
+    if how == "shell":
+        subprocess.run(f"(sleep 300 & echo $! >> {mark}); sleep 300 & echo $! >> {mark}", shell=True, check=True)
+        os.spawnlp(os.P_NOWAIT, "setsid", "setsid", "sh", "-c", f"echo $$ >> {mark}; exec sleep 300")
+        time.sleep(60)
+    if how in ("multiprocessing", "spawn"):
+        forked = how == "multiprocessing"
+        context = multiprocessing.get_context("fork" if forked else how)
+        child: Any = context.Process(target=_counts_users if forked else os.mkdir, args=(mark,))
+        child.start()
+        child.join()
+        return child.exitcode
+    pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if then == "exits":
+        raise SystemExit(7)
+    if then == "raises":
+        raise ValueError("in the child")
+    _counts_users(mark)
+    return None
+
+
+def _counts_users(mark: str) -> None:
+    Path(mark).write_text(str(get_user_model().objects.count()))
+
+
+@job(retry=ONCE, soft_timeout=0.3)
+def yields(seconds: float, then: Literal["returns", "alarms", "own handler"] = "returns") -> Any:
+    """Yield, sleep, and yield again; the soft timeout is 0.3 s."""
+    if then == "alarms":
+        signal.alarm(1)
+    if then == "own handler":
+        for number in (signal.SIGALRM, signal.SIGUSR2):
+            signal.signal(number, signal.SIG_IGN)
+    yield 1
+    time.sleep(seconds)
+    yield 2
+
+
+@job(retry=ONCE, soft_timeout=0.3)
+async def waits_for_its_soft_timeout(how: Literal["sleeps", "task group", "spins"]) -> str:
+    """Async: say which exception ended the wait."""
+    try:
+        if how == "spins":
+            while True:
+                pass
+        if how == "sleeps":
+            await asyncio.sleep(60)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(asyncio.sleep(60))
+            await asyncio.sleep(60)
+    except* SoftTimeout as error:
+        await asyncio.sleep(0.01)
+        return_value = type(error.exceptions[0]).__name__
+    return return_value

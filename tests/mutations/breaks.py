@@ -221,14 +221,14 @@ BREAKS = [
     ),
     Break(
         "a snooze taken for a failure",
-        "worker/runner.py",
+        "worker/verdict.py",
         "(State.PENDING, Outcome.SNOOZED, error.seconds,",
         "(State.PENDING, Outcome.FAILED, error.seconds,",
         T_RUNNER,
     ),
     Break(
         "a failure taken for a success",
-        "worker/runner.py",
+        "worker/verdict.py",
         "state = State.FAILED if delay is None else State.PENDING",
         "state = State.SUCCEEDED if delay is None else State.PENDING",
         T_RUNNER,

@@ -12,6 +12,7 @@ from apps.jobs.errors import Cancelled, Retry
 from apps.jobs.states import State
 from apps.jobs.worker import channel, runner
 from apps.jobs.worker.current import Run
+from apps.jobs.worker.verdict import verdict
 from tests import kinds
 
 
@@ -46,8 +47,8 @@ def _in_a_circle() -> Exception:
     ],
 )
 def test_an_exception_that_cannot_be_told_ends_the_run_with_what_can_be_said(make: Callable[[], Exception], text: str) -> None:
-    verdict = runner._verdict(Run(str(uuid.uuid4()), "kinds.add", 1, 0, 3), make())
-    state, outcome, delay, _, told, name, story, signature = verdict
+    end = verdict(Run(str(uuid.uuid4()), "kinds.add", 1, 0, 3), make())
+    state, outcome, delay, _, told, name, story, signature = end
     assert text in told
     assert len(told) < 2_100
     assert name
@@ -55,7 +56,7 @@ def test_an_exception_that_cannot_be_told_ends_the_run_with_what_can_be_said(mak
     assert story.encode()
     assert name.encode()
     assert (state, type(delay)) == (State.PENDING, float)
-    marshal.dumps((str(state), str(outcome), *verdict[2:]))
+    marshal.dumps((str(state), str(outcome), *end[2:]))
 
 
 def test_an_end_that_cannot_be_passed_on_fails_the_job_and_not_the_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from apps.jobs.storable import clean
 from apps.jobs.worker import channel, runner
 from apps.jobs.worker.capture import cut
 from apps.jobs.worker.runner import result_json
+from apps.jobs.worker.verdict import UNKNOWN_KIND_DELAY
 from tests import kinds
 
 KEY = uuid.uuid4()
@@ -132,7 +133,7 @@ def test_bad_arguments_in_the_row_are_final() -> None:
 
 def test_an_unknown_kind_is_handed_back() -> None:
     end = run("kinds.unknown")
-    assert (end["state"], end["outcome"], end["delay"]) == ("pending", "interrupted", runner.UNKNOWN_KIND_DELAY)
+    assert (end["state"], end["outcome"], end["delay"]) == ("pending", "interrupted", UNKNOWN_KIND_DELAY)
 
 
 def test_a_snooze_is_not_a_failure() -> None:

@@ -1,7 +1,6 @@
 """The end of a worker: Celery's loop has ended, and what still runs is listened to from here."""
 
 import logging
-import signal
 import threading
 import time
 from collections.abc import Iterable
@@ -12,6 +11,7 @@ import psutil
 from celery.worker import state as celery_state
 
 from apps.jobs.states import Outcome
+from apps.jobs.worker import offspring
 from apps.jobs.worker.crew import Crew
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,8 @@ def kill_all(crew: Crew, pool: Any) -> None:
     """Kill all pool processes, and settle nothing: a signal's handler calls this, in the middle of anything."""
     crew.stopping = crew.assigned.closed = crew.killed = True
     for process in list(pool._pool._pool) if pool._pool is not None else ():
-        pool.terminate_job(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            offspring.kill(process.pid)
 
 
 def _serve(crew: Crew, worker: Any, seconds: float) -> None:
@@ -89,10 +90,10 @@ def _see_out(processes: list[psutil.Process]) -> None:
         if celery_state.reserved_requests:  # tasks of Celery's own, until they have ended
             deadline = time.monotonic() + LINGER
     for process in processes:
-        with suppress(psutil.NoSuchProcess):  # a process that has the pid of another by now counts as none
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):  # a process that has the pid of another by now counts as none
             if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
                 logger.error("Pool process %d runs nothing and does not end: it is killed.", process.pid)
-                process.kill()
+                offspring.kill(process.pid)
 
 
 def _look_for_deaths(crew: Crew, pool: Any) -> None:

@@ -7,87 +7,60 @@ one packet tells the parent how the last one ended and which one begins now; so 
 parent knows which job it was running.
 """
 
-import asyncio
 import inspect
 import json
 import logging
 import os
-import signal
 import time
-import traceback
-from collections.abc import Callable
-from types import FrameType
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from contextvars import copy_context
 from typing import Any
 
 import pydantic_core
 from billiard.pool import EX_RECYCLE
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 
 from apps.jobs import statements
 from apps.jobs.conf import conf
 from apps.jobs.context import _run
-from apps.jobs.errors import Cancelled, ResultError, Snooze, SoftTimeout, StaleRun, UnknownKind
+from apps.jobs.errors import Cancelled, ResultError, StaleRun
 from apps.jobs.kinds import Kind, get_kind
-from apps.jobs.retry import next_delay
 from apps.jobs.signature import sign
 from apps.jobs.statements import Settlement
 from apps.jobs.states import Outcome, State
-from apps.jobs.storable import clean, has_nul
-from apps.jobs.worker import channel, lock_keeper, stacks
-from apps.jobs.worker.capture import JobLogHandler, cut
+from apps.jobs.storable import has_nul
+from apps.jobs.worker import channel, db_sessions, lock_keeper, offspring, stacks
+from apps.jobs.worker.afresh import Afresh
+from apps.jobs.worker.capture import JobLogHandler
 from apps.jobs.worker.current import Run
+from apps.jobs.worker.interruptions import Interruptions
+from apps.jobs.worker.offspring import in_this_process
+from apps.jobs.worker.verdict import name_of, verdict
+
+logger = logging.getLogger(__name__)
 
 #: A drain ends after this long (seconds), to let ordinary Celery tasks have the process.
 TURN = 1.0
-#: How long a job of an unknown kind waits before it is offered again, in seconds: so long, longer each time, at most so long.
-UNKNOWN_KIND_DELAY, UNKNOWN_KIND_LONGEST = 15.0, 600.0
 
-
-class _Interruptions:
-    """Signals that raise in the handler, and only there: SIGALRM for the soft timeout, SIGUSR2 for a cancellation or a lost
-    lock."""
-
-    def __init__(self) -> None:
-        self.run: Run | None = None
-
-    def install(self) -> None:
-        signal.signal(signal.SIGALRM, self._on_alarm)
-        signal.signal(signal.SIGUSR2, self._on_stop)
-
-    def _on_alarm(self, signum: int, frame: FrameType | None) -> None:
-        if self.run is not None:
-            raise SoftTimeout("the soft timeout passed")
-
-    def _on_stop(self, signum: int, frame: FrameType | None) -> None:
-        if self.run is not None:
-            self.run.told = False
-            self.run.check()
-            lock_keeper.check()
-
-    def call(self, run: Run, soft_timeout: float | None, function: Callable[[], Any]) -> Any:
-        self.run = run
-        if soft_timeout is not None:
-            signal.setitimer(signal.ITIMER_REAL, soft_timeout)
-        try:
-            return function()
-        finally:
-            self.run = None
-            if soft_timeout is not None:
-                signal.setitimer(signal.ITIMER_REAL, 0)
-
-
-_interruptions = _Interruptions()
+_interruptions = Interruptions()
 _ready_in_process = 0
+_afresh: Afresh | None = None
+#: Why this process is replaced after its turn.
+_worn_out = ""
 
 
 def _prepare_process() -> None:
-    global _ready_in_process
+    global _ready_in_process, _afresh
     if _ready_in_process != os.getpid():
         _ready_in_process = os.getpid()
         _interruptions.install()
+        offspring.install()
         lock_keeper.install()
         JobLogHandler.install()
         stacks.listen()
+        db_sessions.watch()
+        _afresh = Afresh()
 
 
 def drain() -> None:
@@ -97,11 +70,23 @@ def drain() -> None:
         SystemExit: all is told, and this process shall be replaced by a new one.
     """
     _prepare_process()
+    _interruptions.in_turn = True
+    try:
+        _take_a_turn()
+    finally:
+        _interruptions.in_turn = False
+    if _worn_out:
+        logger.warning("Pool process %d is replaced: %s.", os.getpid(), _worn_out)
+    if _worn_out or channel.restarts.asked() or _interruptions.told_to_end:
+        raise SystemExit(EX_RECYCLE)
+
+
+def _take_a_turn() -> None:
     pid, end = os.getpid(), time.monotonic() + TURN
     ended: tuple[Any, ...] | None = None
-    while time.monotonic() < end and (line := channel.assignments.receive()) is not None:
+    while not _is_over(end) and (line := channel.assignments.receive()) is not None:
         for place, assignment in enumerate(line):
-            if place and time.monotonic() > end:
+            if place and _is_over(end):
                 _report(pid, ended, None)
                 ended = None
                 channel.reports.send(("left", *[id for id, *_ in line[place:]]))
@@ -110,8 +95,10 @@ def drain() -> None:
             ended = run(*assignment)
     if ended is not None:
         _report(pid, ended, None)
-    if channel.restarts.asked():
-        raise SystemExit(EX_RECYCLE)
+
+
+def _is_over(end: float) -> bool:
+    return time.monotonic() >= end or _interruptions.told_to_end or bool(_worn_out)
 
 
 def _report(pid: int, ended: tuple[Any, ...] | None, begun: str | None) -> None:
@@ -139,29 +126,46 @@ def run(
     """
     current = Run(id, kind_name, attempt, excused, max_attempts)
     started = time.time()
-    token = _run.set(current)
-    verdict: tuple[Any, ...]
-    try:
-        kind = get_kind(kind_name)
-        given = kind.arguments.from_json(arguments)
-        handle = _handle_and_settle if kind.transactional else _handle
-        verdict = (State.SUCCEEDED, Outcome.SUCCEEDED, None, handle(current, kind, given, started), "", "", "", "")
-    except BaseException as error:  # SystemExit and interruptions too: this process goes on
-        try:
-            verdict = _verdict(current, error)
-        except BaseException as second:  # what the exception does when it is asked about itself
-            text = f"{_name(error)} (what becomes of it could not be told: {_name(second)})"
-            verdict = (State.FAILED, Outcome.FAILED, None, None, text, _name(error), "", sign(_name(error), text))
-    finally:
-        _run.reset(token)
-    lock_keeper.end_of_run()
-    _release_connections(failed=verdict[0] != State.SUCCEEDED)
-    state, outcome, delay, *rest = verdict
+    context = copy_context() if _afresh is None else _afresh.context()
+    state, outcome, delay, *rest = context.run(_run_to_its_end, current, arguments, started)
+    _leave_as_found(current, failed=state != State.SUCCEEDED)
     return (id, attempt, str(state), str(outcome), os.getpid(), started, time.time(), delay, *rest)
 
 
+def _run_to_its_end(current: Run, arguments: str, started: float) -> tuple[Any, ...]:
+    _run.set(current)
+    try:
+        kind = get_kind(current.kind)
+        given = kind.arguments.from_json(arguments)
+        handle = _handle_and_settle if kind.transactional else _handle
+        result = in_this_process(lambda: handle(current, kind, given, started))
+        return (State.SUCCEEDED, Outcome.SUCCEEDED, None, result, "", "", "", "")
+    except BaseException as error:  # SystemExit and interruptions too: this process goes on
+        try:
+            return verdict(current, error)
+        except BaseException as second:  # what the exception does when it is asked about itself
+            name = name_of(error)
+            text = f"{name} (what becomes of it could not be told: {name_of(second)})"
+            return (State.FAILED, Outcome.FAILED, None, None, text, name, "", sign(name, text))
+
+
+def _leave_as_found(current: Run, *, failed: bool) -> None:
+    """The next run finds the process as this one did."""
+    global _worn_out
+    _worn_out = "" if _afresh is None else _afresh.restore()
+    lock_keeper.end_of_run()
+    for alias in db_sessions.end_of_run(failed=failed):
+        text = f"A transaction was left open on the database {alias!r}: it was rolled back. Use transaction.atomic()."
+        with suppress(Cancelled):
+            current.log(logging.WARNING, "", text)
+
+
 def _handle(current: Run, kind: Kind, given: dict[str, Any], started: float) -> str | None:
-    return result_json(kind, _interruptions.call(current, kind.soft_timeout, lambda: _call(kind, given)))
+    def to_its_end() -> str | None:
+        return result_json(kind, _call(kind, given))
+
+    result: str | None = _interruptions.call(current, kind.soft_timeout, lambda: in_this_process(to_its_end))
+    return result
 
 
 def _handle_and_settle(current: Run, kind: Kind, given: dict[str, Any], started: float) -> str | None:
@@ -181,8 +185,17 @@ def _handle_and_settle(current: Run, kind: Kind, given: dict[str, Any], started:
 
 
 def _call(kind: Kind, arguments: dict[str, Any]) -> Any:
+    """To its end: what a generator yields is its result, as a list."""
     value = kind.handler(**arguments)
-    return asyncio.run(value) if inspect.iscoroutine(value) else value
+    if inspect.iscoroutine(value):
+        return _interruptions.awaited(value)
+    if inspect.isasyncgen(value):
+        return _interruptions.awaited(_listed(value))
+    return list(value) if inspect.isgenerator(value) else value
+
+
+async def _listed(values: AsyncIterator[Any]) -> list[Any]:
+    return [value async for value in values]
 
 
 def result_json(kind: Kind, value: Any) -> str | None:
@@ -212,64 +225,3 @@ def result_json(kind: Kind, value: Any) -> str | None:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
-
-
-def _verdict(current: Run, error: BaseException) -> tuple[Any, ...]:
-    """What becomes of a job whose handler raised: state, outcome, delay, result, error, error's type, traceback,
-    signature."""
-    name = _name(error)
-    text = cut(clean(" ".join(f"{name.rpartition('.')[2]}: {_said(error)}".split())), 2_000)
-    if isinstance(error, Snooze):
-        return (State.PENDING, Outcome.SNOOZED, error.seconds, None, clean(str(error))[:2_000], "", "", "")
-    if isinstance(error, UnknownKind):
-        later = min(UNKNOWN_KIND_DELAY * current.attempt, UNKNOWN_KIND_LONGEST)
-        return (State.PENDING, Outcome.INTERRUPTED, later, None, text, "UnknownKind", "", "")
-    if isinstance(error, Cancelled):
-        return (State.CANCELLED, Outcome.CANCELLED, None, None, text, name, "", "")
-    outcome = Outcome.TIMED_OUT if isinstance(error, SoftTimeout) else Outcome.FAILED
-    story = cut(clean(_story(error)), conf().max_traceback)
-    try:
-        policy = get_kind(current.kind).retry
-        delay = next_delay(policy, current.failures, current.max_attempts, error)
-        delay = None if delay is None else float(delay)  # a Decimal is no number that the channel carries
-    except Exception:
-        logging.getLogger(__name__).exception("the retry policy of %s failed", current.kind)
-        delay = None
-    state = State.FAILED if delay is None else State.PENDING
-    return (state, outcome, delay, None, text, name, story, sign(name, text, story))
-
-
-def _name(error: BaseException) -> str:
-    """The name of an exception's class as text that can be stored."""
-    try:
-        return clean(str(type(error).__qualname__)[:200])
-    except Exception:
-        return "Exception"
-
-
-def _said(error: BaseException) -> str:
-    """What an exception says of itself, the middle left out of much; also of one whose ``__str__`` fails."""
-    try:
-        return cut(str(error), 4_000)
-    except Exception as second:
-        return f"(its text cannot be told: __str__ raised {_name(second)})"
-
-
-def _story(error: BaseException) -> str:
-    """The traceback from the handler on: the engine's own frames say nothing about the error."""
-    try:
-        trail = error.__traceback__
-        while trail is not None and trail.tb_frame.f_code.co_filename == __file__:
-            trail = trail.tb_next
-        return "".join(traceback.format_exception(type(error), error, trail))
-    except Exception as second:  # an exception whose own __str__ raises
-        return f"{_name(error)} (its traceback could not be formatted: {_name(second)})"
-
-
-def _release_connections(*, failed: bool) -> None:
-    """Keep the process's database connections for the next job; not after an error, which may have left them unusable."""
-    for link in connections.all(initialized_only=True):
-        if failed:
-            link.close()
-        else:
-            link.close_if_unusable_or_obsolete()

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -13,7 +14,7 @@ from celery.worker import state as celery_state
 
 from apps.jobs.statements import Claimed
 from apps.jobs.states import Outcome
-from apps.jobs.worker import channel
+from apps.jobs.worker import channel, offspring
 from apps.jobs.worker.events import SHOWN
 from apps.jobs.worker.remote import cancel_from_celery
 
@@ -94,9 +95,10 @@ class Running:
             self._signal(signal.SIGUSR2)
 
     def kill(self, why: Outcome) -> None:
-        """SIGKILL its process; what becomes of the job is settled when the process is gone."""
+        """SIGKILL its process and what that has started; what becomes of the job is settled when the process is gone."""
         self.doom = why
-        self._signal(signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            offspring.kill(self.pid)
 
     def _signal(self, number: signal.Signals) -> None:
         try:

@@ -1,0 +1,115 @@
+"""In a pool process: database connections are kept from run to run, unless a run changed its session.
+
+Every statement that goes through Django is looked at: one that may set something which outlives its transaction (``SET``, an
+advisory lock, a temporary table, ``PRAGMA``) marks its connection, which is closed when the run has ended. That costs a run
+that sets nothing less than a microsecond a statement, and one that does a new connection.
+"""
+
+import functools
+import logging
+import re
+from typing import Any
+
+from django.db import connections
+from django.db.backends.signals import connection_created
+
+logger = logging.getLogger(__name__)
+
+#: The first word of statements that leave nothing behind.
+_HARMLESS = frozenset(
+    [
+        "select",
+        "insert",
+        "update",
+        "delete",
+        "merge",
+        "with",
+        "values",
+        "table",
+        "copy",
+        "savepoint",
+        "release",
+        "rollback",
+        "begin",
+        "start",
+        "commit",
+        "end",
+        "abort",
+        "declare",
+        "fetch",
+        "close",
+        "lock",
+        "truncate",
+        "analyze",
+        "explain",
+        "notify",
+        "create",
+        "alter",
+        "drop",
+        "comment",
+        "grant",
+        "revoke",
+        "vacuum",
+        "reindex",
+        "replace",
+    ]
+)
+_FIRST_WORD = re.compile(
+    r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*(\w+)(?:\s+(local|transaction|constraints)\b)?", re.DOTALL | re.IGNORECASE
+)
+_LASTING = re.compile(r"set_config|advisory_(?:un)?lock|\btemp(?:orary)?\b|;\s*\S", re.IGNORECASE)
+
+
+def watch() -> None:
+    """In a new pool process: look at all statements from now on."""
+    connection_created.connect(_on_connected, dispatch_uid="furrow-sessions")
+    for link in connections.all(initialized_only=True):
+        _on_connected(None, link)
+
+
+def end_of_run(*, failed: bool) -> list[str]:
+    """Keep the connections that are as they were; the others are closed, also after an error, which may have left them
+    unusable. Returns the aliases of those that had an open transaction."""
+    left_open = []
+    for link in connections.all(initialized_only=True):
+        open_transaction = not failed and _in_transaction(link)
+        if open_transaction:
+            left_open.append(link.alias)
+        if failed or open_transaction or link.in_atomic_block or link.__dict__.pop("furrow_marked", False):
+            link.close()
+            del connections[link.alias]
+        else:
+            link.close_if_unusable_or_obsolete()
+    return left_open
+
+
+@functools.lru_cache(maxsize=1024)
+def lasts(statement: str) -> bool:
+    """Whether it may change something of the session."""
+    first = _FIRST_WORD.match(statement)
+    if first is None:
+        return False
+    word = first[1].lower()
+    if word == "set" and first[2]:
+        return ";" in statement
+    return word not in _HARMLESS or bool(_LASTING.search(statement))
+
+
+def _on_connected(sender: Any, connection: Any, **kwargs: Any) -> None:
+    if _look not in connection.execute_wrappers:
+        connection.execute_wrappers.append(_look)
+
+
+def _look(execute: Any, sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
+    if not isinstance(sql, str) or lasts(sql):
+        context["connection"].furrow_marked = True
+    return execute(sql, params, many, context)
+
+
+def _in_transaction(link: Any) -> bool:
+    raw = link.connection
+    if raw is None:
+        return False
+    if link.vendor == "sqlite":
+        return bool(raw.in_transaction)
+    return int(raw.pgconn.transaction_status) != 0

@@ -1,0 +1,163 @@
+"""Whatever a handler changed in its process is put back, or the process is replaced."""
+
+import contextlib
+import decimal
+import gc
+import locale
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.utils import timezone, translation
+
+from apps.jobs.worker import afresh, channel
+from apps.jobs.worker.afresh import Afresh
+from apps.jobs.worker.db_sessions import lasts
+
+
+@pytest.fixture(autouse=True)
+def _timer_of_the_test_run() -> Iterator[None]:
+    """It is put off with all others."""
+    channel.open_channels()
+    seconds, interval = signal.getitimer(signal.ITIMER_REAL)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, seconds, interval)
+
+
+def _alarm_left() -> float:
+    return signal.getitimer(signal.ITIMER_REAL)[0]
+
+
+@pytest.mark.parametrize(
+    ("read", "change"),
+    [
+        pytest.param(os.getcwd, lambda: os.chdir("/"), id="working directory"),
+        pytest.param(lambda: os.umask(os.umask(0o22) or 0o22), lambda: os.umask(0), id="umask"),
+        pytest.param(
+            lambda: signal.getsignal(signal.SIGALRM),
+            lambda: signal.signal(signal.SIGALRM, signal.SIG_IGN),
+            id="a signal's handler",
+        ),
+        pytest.param(
+            lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+            lambda: signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2}),
+            id="signal mask",
+        ),
+        pytest.param(_alarm_left, lambda: signal.alarm(500), id="alarm"),
+        pytest.param(lambda: locale.setlocale(locale.LC_ALL), lambda: locale.setlocale(locale.LC_ALL, "C"), id="locale"),
+        pytest.param(lambda: dict(os.environ), lambda: os.environ.update(LEFT="here"), id="environment"),
+        pytest.param(lambda: time.tzname, lambda: (os.environ.update(TZ="Asia/Tokyo"), time.tzset()), id="TZ"),
+        pytest.param(
+            lambda: resource.getrlimit(resource.RLIMIT_CORE),
+            lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1])),
+            id="soft limit",
+        ),
+        pytest.param(lambda: list(sys.path), lambda: sys.path.insert(0, "/left"), id="import path"),
+        pytest.param(lambda: list(warnings.filters), lambda: warnings.simplefilter("ignore"), id="warning filters"),
+        pytest.param(lambda: logging.root.level, lambda: logging.root.setLevel(logging.CRITICAL), id="root's level"),
+        pytest.param(
+            lambda: logging.getLogger("django").level,
+            lambda: logging.getLogger("django").setLevel(logging.CRITICAL),
+            id="a logger's level",
+        ),
+        pytest.param(lambda: logging.root.manager.disable, lambda: logging.disable(logging.ERROR), id="logging.disable"),
+        pytest.param(
+            lambda: list(logging.root.handlers), lambda: logging.root.addHandler(logging.NullHandler()), id="log handlers"
+        ),
+        pytest.param(sys.getrecursionlimit, lambda: sys.setrecursionlimit(5_000), id="recursion limit"),
+        pytest.param(socket.getdefaulttimeout, lambda: socket.setdefaulttimeout(3), id="socket timeout"),
+        pytest.param(lambda: sys.stderr, lambda: setattr(sys, "stderr", None), id="stderr"),
+        pytest.param(gc.isenabled, gc.disable, id="garbage collector"),
+    ],
+)
+def test_what_a_handler_changed_is_put_back(read: Callable[[], Any], change: Callable[[], Any]) -> None:
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    process, before = Afresh(), read()
+    change()
+    assert process.restore() == ""
+    assert read() == before
+
+
+def test_language_zone_and_decimal_context_are_of_one_run() -> None:
+    def run() -> None:
+        translation.activate("de")
+        timezone.activate("Asia/Tokyo")
+        decimal.getcontext().prec = 3
+
+    process = Afresh()
+    before = translation.get_language(), timezone.get_current_timezone_name(), decimal.getcontext().prec
+    process.context().run(run)
+    now = process.context().run(
+        lambda: (translation.get_language(), timezone.get_current_timezone_name(), decimal.getcontext().prec)
+    )
+    assert now == before
+
+
+def test_too_many_threads_and_descriptors_are_a_reason_to_replace_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = Afresh()
+    monkeypatch.setattr(afresh, "MOST_LEFT", threading.active_count())
+    end = threading.Event()
+    thread = threading.Thread(target=end.wait)
+    thread.start()
+    assert "threads were left" in process.restore()
+    end.set()
+    thread.join()
+    with contextlib.ExitStack() as opened:
+        for _ in range(resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2 if _few_descriptors() else 0):
+            opened.callback(os.close, os.dup(0))
+        assert ("descriptors are open" in process.restore()) is _few_descriptors()
+    assert process.restore() == ""
+
+
+def _few_descriptors() -> bool:
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] <= 4_096
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SET statement_timeout = 5",
+        " /* why */ set search_path to x",
+        "RESET ALL",
+        "SELECT set_config('a', 'b', false)",
+        "SELECT pg_advisory_lock(7)",
+        "select pg_try_advisory_lock_shared(7)",
+        "CREATE TEMP TABLE t (n int)",
+        "LISTEN news",
+        "PREPARE p AS SELECT 1",
+        "DO $$ BEGIN END $$",
+        "SELECT 1; SET x = 1",
+        "SET LOCAL x = 1; SET y = 1",
+        "PRAGMA foreign_keys = OFF",
+        "ATTACH 'f' AS f",
+    ],
+)
+def test_a_statement_that_may_outlast_its_transaction_is_known(statement: str) -> None:
+    assert lasts(statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT 1",
+        "(SELECT 1) UNION (SELECT 2)",
+        'UPDATE "auth_user" SET "name" = %s',
+        "SET LOCAL lock_timeout = 5",
+        "set transaction read only",
+        "SELECT pg_advisory_xact_lock(7)",
+        "SAVEPOINT s",
+        "WITH x AS (SELECT 1) SELECT * FROM x;",
+        "",
+    ],
+)
+def test_one_that_does_not_keeps_the_connection(statement: str) -> None:
+    assert not lasts(statement)
