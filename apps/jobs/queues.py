@@ -7,12 +7,13 @@ Jobs that run go on in either case.
 """
 
 from django.db import router, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from apps.jobs.conf import conf
 from apps.jobs.errors import UnknownQueue, did_you_mean
-from apps.jobs.models import Queue
+from apps.jobs.models import Job, Queue
+from apps.jobs.states import State
 from apps.locks.wakeup import wake
 
 
@@ -32,7 +33,11 @@ def pause(name: str, *, by: str = "", reason: str = "", drain: bool = False) -> 
     _check(name)
     Queue.objects.get_or_create(name=name)
     other = Queue.objects.filter(Q(paused_at__isnull=True) | ~Q(draining=drain), name=name)
-    return bool(other.update(paused_at=Now(), draining=drain, paused_by=by[:150], reason=reason.replace("\0", "")[:500]))
+    columns = {"paused_by": by[:150], "reason": reason.replace("\0", "")[:500]}
+    with transaction.atomic(using=router.db_for_write(Queue)):
+        if drain:
+            _end_pause(name)
+        return bool(other.update(paused_at=Now(), draining=drain, **columns))
 
 
 def resume(name: str) -> bool:
@@ -46,7 +51,9 @@ def resume(name: str) -> bool:
     """
     _check(name)
     paused = Queue.objects.filter(name=name, paused_at__isnull=False)
-    resumed = paused.update(paused_at=None, draining=False, paused_by="", reason="")
+    with transaction.atomic(using=router.db_for_write(Queue)):
+        _end_pause(name)
+        resumed = paused.update(paused_at=None, draining=False, paused_by="", reason="")
     if resumed:
         transaction.on_commit(wake, using=router.db_for_write(Queue), robust=True)
     return bool(resumed)
@@ -55,6 +62,19 @@ def resume(name: str) -> bool:
 def paused_queues() -> dict[str, Queue]:
     """The queues that are paused or drained, by name."""
     return {queue.name: queue for queue in Queue.objects.filter(paused_at__isnull=False)}
+
+
+def put_back(queued: QuerySet[Job]) -> int:
+    """These jobs are pending again, and are sent again; returns how many. What somebody else has locked is left."""
+    with transaction.atomic(using=router.db_for_write(Job)):
+        ids = list(queued.order_by().select_for_update(skip_locked=True).values_list("pk", flat=True))
+        return Job.objects.filter(pk__in=ids).update(state=State.PENDING, queued_at=None)
+
+
+def _end_pause(name: str) -> None:
+    """While a queue is paused its messages are refused and go: jobs that the dispatcher has not taken back yet have none."""
+    if Queue.objects.filter(name=name, paused_at__isnull=False, draining=False).exists():
+        put_back(Job.objects.filter(queue=name, state=State.QUEUED))
 
 
 def _check(name: str) -> None:

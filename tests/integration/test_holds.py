@@ -51,7 +51,7 @@ def admit(*jobs: Job) -> list[Job]:
     term = lead()
     assert term is not None
     found = [c for c in sql.candidates(connection, "default", 1000) if not jobs or c.id in {job.pk for job in jobs}]
-    sent = {id for id, _ in Admission().admit(found, lambda candidate: from_json(candidate.limits), term)}
+    sent = {job.id for job in Admission().admit(found, lambda candidate: from_json(candidate.limits), term)}
     return list(Job.objects.filter(pk__in=sent).order_by("pk"))
 
 

@@ -28,7 +28,7 @@ from apps.jobs.explain import situation, why
 from apps.jobs.limits import Limit, from_json, row
 from apps.jobs.models import AuditEntry, Drift, Hold, Job, Queue, Worker
 from apps.jobs.models.job import new_id
-from apps.jobs.statements import Locker, Progress, Settlement
+from apps.jobs.statements import Locker, Progress, Sendable, Settlement
 from apps.jobs.states import Outcome, State
 from apps.jobs.submit import submit
 from apps.jobs.worker.batch import Batch
@@ -84,9 +84,9 @@ def test_a_mark_leaves_out_what_is_locked(elsewhere: psycopg.Connection[Any]) ->
     mine, other = make(), make()
     lock(elsewhere, mine)
     term, rows = lead(), LockedRows()
-    rows.mark([mine.pk, other.pk], term or 0)
+    rows.mark({mine.pk: 0, other.pk: 0}, term or 0)
     assert (state_of(mine), state_of(other)) == (State.PENDING, State.QUEUED)
-    jobs = [(mine.pk, "a"), (other.pk, "a")]
+    jobs = [Sendable(mine.pk, "a", 0), Sendable(other.pk, "a", 0)]
     assert rows.without(jobs) == jobs[1:]
     elsewhere.rollback()
     rows.met(())
@@ -141,7 +141,7 @@ def test_admission_gives_no_slot_to_what_is_locked(elsewhere: psycopg.Connection
     lock(elsewhere, mine)
     found = statements.on(connection).candidates(connection, "default", 100)
     sent = Admission().admit(found, lambda candidate: from_json(candidate.limits), lead() or 0)
-    assert [id for id, _ in sent] == [other.pk]
+    assert [job.id for job in sent] == [other.pk]
     assert list(Hold.objects.values_list("job", flat=True)) == [other.pk]
     assert Job.objects.get(pk=third.pk).held == "lock:a"
 

@@ -1,5 +1,7 @@
 """Queues are paused, drained and resumed."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -59,6 +61,18 @@ def test_what_rabbitmq_holds_of_a_paused_queue_is_taken_back_and_of_a_drained_is
     pauses.look()
     assert (pauses.paused, pauses.run_once()) == ({"default", "other"}, 1)
     assert [state_of(job) for job in (paused, drained, free)] == [State.PENDING, State.QUEUED, State.RUNNING]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("end", [resume, partial(pause, drain=True)], ids=["resumed", "drained"])
+def test_a_pause_that_ends_before_the_dispatcher_looks_leaves_no_job_without_a_message(end: Callable[[str], bool]) -> None:
+    refused, elsewhere = make(State.QUEUED), make(State.QUEUED, queue="other")
+    pause("default")
+    pause("other", drain=True)
+    assert claim(refused) == []
+    end("default")
+    end("other")
+    assert [state_of(job) for job in (refused, elsewhere)] == [State.PENDING, State.QUEUED]
 
 
 @pytest.mark.django_db

@@ -11,7 +11,7 @@ from apps.jobs.dispatcher.prune import Prune
 from apps.jobs.models import Attempt, Job, Leader, LogLine
 from apps.jobs.models.job import new_id
 from apps.jobs.states import Outcome, State
-from tests.rows import HOUR, lead, make, state_of
+from tests.rows import HOUR, claim, lead, make, settle, state_of
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("nobody_runs")]
 
@@ -33,10 +33,10 @@ def test_due_is_ordered_by_priority_then_time_then_id(sql: Any) -> None:
     make(State.RUNNING)
     make(State.WAITING)
     other = make(queue="other")
-    assert sql.due(connection, "default", 100).jobs == [(job.pk, "kinds.add") for job in expected]
+    assert sql.due(connection, "default", 100).jobs == [(job.pk, "kinds.add", 0) for job in expected]
     for limit in range(1, 5):
-        assert [id for id, _ in sql.due(connection, "default", limit).jobs] == [job.pk for job in expected[:limit]]
-    assert [id for id, _ in sql.due(connection, "other", 5).jobs] == [other.pk]
+        assert [found.id for found in sql.due(connection, "default", limit).jobs] == [job.pk for job in expected[:limit]]
+    assert [found.id for found in sql.due(connection, "other", 5).jobs] == [other.pk]
     assert sql.due(connection, "empty", 5).jobs == []
 
 
@@ -46,20 +46,20 @@ def test_due_looks_behind_the_position_that_was_reached(sql: Any) -> None:
     early, late = make(run_at=now - HOUR), make(run_at=now - HOUR / 2)
     urgent = make(priority=0)
     first = sql.due(connection, "default", 2)
-    assert [id for id, _ in first.jobs] == [urgent.pk, early.pk]
+    assert [found.id for found in first.jobs] == [urgent.pk, early.pk]
     rest = sql.due(connection, "default", 5, first.reached)
     if connection.vendor == "sqlite":
         assert len(rest.jobs) == 3
         return
     assert first.reached[5] == (early.run_at, early.pk)
-    assert [id for id, _ in rest.jobs] == [late.pk]
+    assert [found.id for found in rest.jobs] == [late.pk]
     # With nothing left everything up to now lies behind; what is due later does not.
     assert rest.reached[0][0] == rest.reached[9][0] >= now
     later = make(run_at=timezone.now() + HOUR)
     make(run_at=now - HOUR)
     assert 3500 < sql.seconds_until_due(connection, "default", rest.reached) <= 3600
     Job.objects.filter(pk=later.pk).update(run_at=rest.reached[9][0] + dt.timedelta(microseconds=1))
-    assert [id for id, _ in sql.due(connection, "default", 5, rest.reached).jobs] == [later.pk]
+    assert [found.id for found in sql.due(connection, "default", 5, rest.reached).jobs] == [later.pk]
 
 
 def test_the_seconds_until_the_next_is_due(sql: Any) -> None:
@@ -91,14 +91,26 @@ def test_mark_queued_is_guarded_by_the_term_and_the_time(sql: Any) -> None:
     job, future, term = make(), make(run_at=timezone.now() + HOUR), lead()
     assert term is not None
     for wrong in (term - 1, term + 1):
-        assert sql.mark_queued(connection, [job.pk, future.pk], wrong) == 0
-    assert sql.mark_queued(connection, [job.pk, future.pk, new_id()], term) == 1
+        assert sql.mark_queued(connection, {job.pk: 0, future.pk: 0}, wrong) == 0
+    assert sql.mark_queued(connection, {job.pk: 0, future.pk: 0, new_id(): 0}, term) == 1
     job.refresh_from_db()
     assert (job.state, job.queued_at is not None, state_of(future)) == (State.QUEUED, True, State.PENDING)
 
 
 def test_nothing_is_marked_without_a_leader(sql: Any) -> None:
-    assert sql.mark_queued(connection, [make().pk], 0) == 0
+    assert sql.mark_queued(connection, {make().pk: 0}, 0) == 0
+
+
+def test_a_job_that_began_since_it_was_sent_is_not_marked_queued(sql: Any) -> None:
+    """Its message is gone: a worker claimed it, and it is pending again."""
+    fresh, tried, term = make(), make(attempt=3), lead()
+    sent = {job.id: job.attempt for job in sql.due(connection, "default", 5).jobs}
+    claim(fresh, tried)
+    for job, attempt in ((fresh, 1), (tried, 4)):
+        assert settle(job, State.PENDING, Outcome.FAILED, attempt=attempt, delay=0.0)
+    assert sql.mark_queued(connection, sent, term) == 0
+    assert {state_of(fresh), state_of(tried)} == {State.PENDING}
+    assert sql.mark_queued(connection, {job.id: job.attempt for job in sql.due(connection, "default", 5).jobs}, term) == 2
 
 
 def test_prune_deletes_what_ended_long_ago_with_all_that_belongs_to_it(settings: Any) -> None:

@@ -1,16 +1,21 @@
 """Every statement follows the table of moves: from which states it takes a job, and to which."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import Sum
 from django.utils import timezone
 
+from apps.jobs import statements
 from apps.jobs.actions import cancel, retry
 from apps.jobs.dispatcher.expire import Expire
-from apps.jobs.models import Attempt
-from apps.jobs.states import FINAL, MOVES, UNSTARTED, State
-from tests.rows import HOUR, claim, lead, make, settle, state_of
+from apps.jobs.models import Attempt, Job, Rollup
+from apps.jobs.statements import Group
+from apps.jobs.states import FINAL, MOVES, UNSTARTED, Outcome, State
+from tests.rows import HOUR, WORKER, claim, lead, make, settle, state_of
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("nobody_runs")]
 
@@ -25,7 +30,7 @@ def test_a_claim_takes_a_job_from_the_states_of_the_table(state: State) -> None:
 @pytest.mark.parametrize("state", State)
 def test_only_a_pending_job_is_marked_queued(state: State, sql: Any) -> None:
     job, term = make(state), lead()
-    assert sql.mark_queued(connection, [job.pk], term) == (State.QUEUED in MOVES[state])
+    assert sql.mark_queued(connection, {job.pk: job.attempt}, term) == (State.QUEUED in MOVES[state])
     assert state_of(job) == (State.QUEUED if state is State.PENDING else state)
 
 
@@ -36,6 +41,31 @@ def test_only_a_running_job_is_settled(state: State, target: State) -> None:
     assert settle(job, target) == (state is State.RUNNING)
     assert state_of(job) == (target if state is State.RUNNING else state)
     assert Attempt.objects.count() == (state is State.RUNNING)
+
+
+BACK = {
+    **{
+        f"settled: {outcome}": partial(settle, state=State.PENDING, outcome=outcome, delay=9.0)
+        for outcome in Outcome
+        if outcome not in (Outcome.SUCCEEDED, Outcome.CANCELLED)
+    },
+    "disowned": lambda job: statements.on(connection).disown(connection, WORKER, [str(job.pk)]),
+    "disowned in a group": lambda job: statements.on(connection).write(connection, WORKER, Group(disowned=[str(job.pk)])),
+}
+
+
+@pytest.mark.parametrize("goes_back", BACK.values(), ids=BACK)
+def test_what_would_run_again_and_was_cancelled_has_ended(goes_back: Callable[[Job], Any]) -> None:
+    cancelled, other = make(State.RUNNING), make(State.RUNNING)
+    cancel(cancelled.pk)
+    for job in (cancelled, other):
+        goes_back(job)
+    assert (state_of(cancelled), state_of(other)) == (State.CANCELLED, State.PENDING)
+    cancelled.refresh_from_db()
+    assert (cancelled.finished_at is not None, claim(cancelled)) == (True, [])
+    assert Rollup.objects.filter(measure="cancelled").aggregate(n=Sum("count")) == {"n": 1}
+    Job.objects.filter(pk=other.pk).update(run_at=timezone.now() - HOUR)
+    assert claim(other) == [other.pk]
 
 
 @pytest.mark.parametrize("state", State)

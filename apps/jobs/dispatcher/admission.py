@@ -22,16 +22,13 @@ from apps.jobs import statements
 from apps.jobs.actions import cancel, end_unstarted
 from apps.jobs.limits import Limit
 from apps.jobs.models import Hold, Job
-from apps.jobs.statements import Candidate, Slot
+from apps.jobs.statements import Candidate, Sendable, Slot
 from apps.jobs.states import State
 
 logger = logging.getLogger(__name__)
 
 #: A rate's slot that was taken for a start that is not known yet is looked at again after this long (seconds).
 STARTING = 0.05
-
-#: Id and kind of each.
-Jobs = list[tuple[uuid.UUID, str]]
 
 
 @dataclass
@@ -82,7 +79,7 @@ class _Verdicts:
     """What becomes of a batch."""
 
     board: _Board
-    sent: Jobs = field(default_factory=list)
+    sent: list[Sendable] = field(default_factory=list)
     taking: list[tuple[str, int, uuid.UUID, float | None, bool]] = field(default_factory=list)
     parked: dict[uuid.UUID, str] = field(default_factory=dict)
     dropped: dict[uuid.UUID, str] = field(default_factory=dict)
@@ -96,7 +93,9 @@ class Admission:
     def __init__(self) -> None:
         self._opens: dict[str, float] = {}
 
-    def admit(self, candidates: Sequence[Candidate], limits_of: Callable[[Candidate], list[Limit]], term: int) -> Jobs:
+    def admit(
+        self, candidates: Sequence[Candidate], limits_of: Callable[[Candidate], list[Limit]], term: int
+    ) -> list[Sendable]:
         """Take slots for these jobs, which are due, in their order; returns those that have all of theirs and may be sent."""
         try:
             with transaction.atomic():
@@ -137,7 +136,7 @@ class Admission:
                     assert slot is not None
                     board.taken[limit.key][slot] = candidate.id
                     verdicts.taking.append((limit.key, slot, candidate.id, limit.period, limit.ordered))
-            verdicts.sent.append((candidate.id, candidate.kind))
+            verdicts.sent.append(Sendable(candidate.id, candidate.kind, candidate.attempt))
         elif blocking.conflict == "drop":
             verdicts.dropped[candidate.id] = blocking.key
         else:

@@ -16,7 +16,7 @@ from django.db import connection
 from apps.jobs import statements
 from apps.jobs.broker import Publisher
 from apps.jobs.conf import conf
-from apps.jobs.dispatcher.admission import Admission, Jobs
+from apps.jobs.dispatcher.admission import Admission
 from apps.jobs.dispatcher.bookmark import Bookmark
 from apps.jobs.dispatcher.limited import Limited
 from apps.jobs.dispatcher.locked_rows import LockedRows
@@ -78,9 +78,10 @@ class Dispatch:
             :limit
         ]
         self._ran_dry = self._ran_dry and bool(jobs)
-        confirmed = self._publisher.publish(self.queue, jobs, self._keys(jobs)) if jobs else []
+        confirmed = self._publisher.publish(self.queue, [job[:2] for job in jobs], self._keys(jobs)) if jobs else []
         if confirmed:
-            self._locked.mark(confirmed, term)
+            attempts = {job.id: job.attempt for job in jobs}
+            self._locked.mark({id: attempts[id] for id in confirmed}, term)
             self._room -= len(confirmed)
         if time.monotonic() >= self._look_at:  # now that they are on their way
             self._look()
@@ -103,12 +104,12 @@ class Dispatch:
             return self._due(limit, {})[0]
         return self._sent.look(partial(self._due, limit))
 
-    def _keys(self, jobs: Jobs) -> dict[uuid.UUID, str] | None:
+    def _keys(self, jobs: list[statements.Sendable]) -> dict[uuid.UUID, str] | None:
         """The jobs' keys, of a queue with partitions."""
         if self._parted is None:
             return None
         keys: dict[uuid.UUID, str] = statements.on(connection).partition_keys(
-            connection, [id for id, _ in jobs], self._parted.key
+            connection, [job.id for job in jobs], self._parted.key
         )
         return keys
 

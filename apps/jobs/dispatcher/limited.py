@@ -9,13 +9,13 @@ from django.db import connection, transaction
 
 from apps.jobs import statements
 from apps.jobs.conf import conf
-from apps.jobs.dispatcher.admission import Admission, Jobs
+from apps.jobs.dispatcher.admission import Admission
 from apps.jobs.dispatcher.turns import Turns
 from apps.jobs.errors import ArgumentError, UnknownKind
 from apps.jobs.kinds import all_kinds, get_kind
 from apps.jobs.limits import QUEUE, Limit, from_json, row, to_json
 from apps.jobs.models import Job
-from apps.jobs.statements import Candidate, Place, RuleColumns
+from apps.jobs.statements import Candidate, Place, RuleColumns, Sendable
 
 #: Jobs that one round looks at, at most.
 BATCH = 1_000
@@ -32,7 +32,7 @@ class Limited:
         self._own = [] if slots is None else [Limit(QUEUE + queue, slots)]
         self._ruled = {kind.name for kind in all_kinds() if kind.rules.any}
 
-    def due(self, limit: int, more_from: Place | None, term: int) -> Jobs:
+    def due(self, limit: int, more_from: Place | None, term: int) -> list[Sendable]:
         """At most ``limit`` due jobs, with all their slots taken; none that come behind ``more_from`` in the order of the day:
         up to there the queue's other jobs are known."""
         sql = statements.on(connection)
@@ -56,18 +56,18 @@ class Limited:
             Job.objects.filter(pk=candidate.id).update(limits=json.loads(to_json(limits)))
         return limits
 
-    def sort_out(self, jobs: Jobs) -> Jobs:
+    def sort_out(self, jobs: list[Sendable]) -> list[Sendable]:
         """Those that may be sent as they are. To a job of another program, whose kind or queue has limits, they are written,
         and it waits for the next round."""
-        if jobs and (self._own or (self._ruled and any(kind in self._ruled for _, kind in jobs))):
-            ruled = [id for id, kind in jobs if self._own or kind in self._ruled]
+        if jobs and (self._own or (self._ruled and any(job.kind in self._ruled for job in jobs))):
+            ruled = [job.id for job in jobs if self._own or job.kind in self._ruled]
             with transaction.atomic():
                 # What is locked waits as it is.
                 rows = [self._rules(job) for job in Job.objects.filter(pk__in=ruled).select_for_update(skip_locked=True)]
                 if rows:
                     statements.on(connection).set_rules(connection, rows)
             without = {*ruled}
-            return [job for job in jobs if job[0] not in without]
+            return [job for job in jobs if job.id not in without]
         return jobs
 
     def _rules(self, job: Job) -> RuleColumns:

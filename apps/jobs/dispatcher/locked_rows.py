@@ -2,13 +2,14 @@
 
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from django.db import Error, connection
 
 from apps.jobs import statements
 from apps.jobs.drift import note
 from apps.jobs.sessions import contended
+from apps.jobs.statements import Sendable
 
 #: Seconds between two looks at those that are known; a lock that is older is told.
 LOOK, LASTING = 0.5, 3.0
@@ -27,25 +28,25 @@ class LockedRows:
     def __len__(self) -> int:
         return len(self._since)
 
-    def without(self, jobs: list[tuple[uuid.UUID, str]]) -> list[tuple[uuid.UUID, str]]:
-        """Of these jobs (id and kind) those that are not known to be locked: others would be sent again and again."""
+    def without(self, jobs: list[Sendable]) -> list[Sendable]:
+        """Of these jobs those that are not known to be locked: others would be sent again and again."""
         if not self._since:
             return jobs
         if time.monotonic() >= self._look_at:
             self.met(())
-        return [job for job in jobs if job[0] not in self._since]
+        return [job for job in jobs if job.id not in self._since]
 
-    def mark(self, ids: list[uuid.UUID], term: int) -> None:
+    def mark(self, attempts: Mapping[uuid.UUID, int], term: int) -> None:
         """Mark published jobs as queued. One that is locked stays pending, and is sent when it is free."""
         sql = statements.on(connection)
         try:
-            sql.mark_queued(connection, ids, term)
+            sql.mark_queued(connection, attempts, term)
         except Error as error:
             if not contended(error):
                 raise
             connection.connection.rollback()
-            self.met(ids)
-            sql.mark_queued(connection, [id for id in ids if id not in self._since], term)
+            self.met(attempts)
+            sql.mark_queued(connection, {id: attempt for id, attempt in attempts.items() if id not in self._since}, term)
 
     def met(self, ids: Iterable[uuid.UUID]) -> None:
         """Look which of these jobs, and of those that were locked, are locked now."""

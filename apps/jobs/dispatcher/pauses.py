@@ -1,17 +1,10 @@
 """Pauses: which queues are paused, and what RabbitMQ holds of them taken back."""
 
-from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db import connection
 
 from apps.jobs.models import Job
+from apps.jobs.queues import put_back
 from apps.jobs.states import State
-
-
-def put_back(queued: QuerySet[Job]) -> int:
-    """These jobs are pending again; returns how many. What somebody else has locked is left for the next time."""
-    with transaction.atomic():
-        ids = list(queued.order_by().select_for_update(skip_locked=True).values_list("pk", flat=True))
-        return Job.objects.filter(pk__in=ids).update(state=State.PENDING, queued_at=None)
 
 
 class Pauses:

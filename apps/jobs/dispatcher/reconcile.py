@@ -9,12 +9,12 @@ from django.utils import timezone
 from apps.jobs.broker import Publisher
 from apps.jobs.conf import conf
 from apps.jobs.dispatcher.dispatch import Dispatch
-from apps.jobs.dispatcher.pauses import put_back
 from apps.jobs.drift import note
 from apps.jobs.errors import Unserved
 from apps.jobs.explain import living_workers
 from apps.jobs.figures import in_lines
 from apps.jobs.models import Job, Worker
+from apps.jobs.queues import put_back
 from apps.jobs.states import State
 
 logger = logging.getLogger(__name__)

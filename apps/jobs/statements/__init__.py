@@ -22,6 +22,10 @@ from apps.jobs.states import Outcome, State
 #: Seconds that a statement of many jobs waits for a row that is locked, before it is run again without that job.
 BRIEF = 0.05
 
+#: ``error`` of a job that was disowned: taken back, or cancelled if somebody had asked for that.
+DISOWNED = "its worker did not know of it: an answer or a commit of the database was lost"
+CANCELLED = "cancelled by request"
+
 #: ``Claimed.limited`` of a job with a rate.
 WITH_RATE = 2
 
@@ -166,10 +170,18 @@ Position = tuple[dt.datetime, uuid.UUID]
 Place = tuple[int, dt.datetime, uuid.UUID]
 
 
+class Sendable(NamedTuple):
+    """A due job that may be sent."""
+
+    id: uuid.UUID
+    kind: str
+    attempt: int  #: of its last run: by another number one has begun since
+
+
 class Due(NamedTuple):
     """Jobs that may be sent."""
 
-    jobs: list[tuple[uuid.UUID, str]]  #: id and kind
+    jobs: list[Sendable]
     reached: dict[int, Position]  #: by priority: nothing that is due comes before, but what was found
     more_from: Place | None = None  #: where there may be more: the place of the last; ``None`` when these are all
 
@@ -179,6 +191,7 @@ class Candidate(NamedTuple):
 
     id: uuid.UUID
     kind: str
+    attempt: int
     limits: str  #: JSON text, see :func:`apps.jobs.limits.from_json`
     place: Place
 

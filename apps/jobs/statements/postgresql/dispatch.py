@@ -1,6 +1,7 @@
 """What the dispatcher looks at and marks."""
 
 import datetime as dt
+import json
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from apps.jobs.models.job import HIGHEST_PRIORITY, LOWEST_PRIORITY
-from apps.jobs.statements import Due, Position, Window
+from apps.jobs.statements import Due, Position, Sendable, Window
 from apps.jobs.statements.postgresql.link import in_one_go, plain, raw
 from apps.jobs.states import State
 
@@ -21,9 +22,10 @@ def due(connection: Connection, queue: str, limit: int, since: Mapping[int, Posi
     better priority. For the same reason the time is ``statement_timestamp()``: a volatile one is no index condition."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""SELECT since.level, coalesce(found.run_at, statement_timestamp()), coalesce(found.id, %s), found.kind
+            f"""SELECT since.level, coalesce(found.run_at, statement_timestamp()), coalesce(found.id, %s),
+                       found.kind, found.attempt
                 FROM {_SINCE} LEFT JOIN LATERAL (
-                  SELECT id, kind, run_at FROM jobs_job
+                  SELECT id, kind, attempt, run_at FROM jobs_job
                   WHERE state = 'pending' AND limits IS NULL AND queue = %s AND priority = since.level
                     AND (run_at, id) > (since.run_at, since.id) AND run_at <= statement_timestamp()
                   ORDER BY run_at, id LIMIT %s
@@ -31,12 +33,12 @@ def due(connection: Connection, queue: str, limit: int, since: Mapping[int, Posi
             [_LOWEST, *_levels(since), queue, limit, limit + LOWEST_PRIORITY],
         )
         found = Due([], {})
-        for level, run_at, id, kind in cursor:
+        for level, run_at, id, kind, attempt in cursor:
             if len(found.jobs) == limit:
                 break
             found.reached[level] = run_at, id
             if kind is not None:  # the row that says that a priority has no more
-                found.jobs.append((id, kind))
+                found.jobs.append(Sendable(id, kind, attempt))
                 last = level, run_at, id
         return found._replace(more_from=last) if len(found.jobs) == limit else found
 
@@ -100,15 +102,18 @@ def _levels(since: Mapping[int, Position] | None) -> tuple[list[int], list[Any],
 _MARK = """
 UPDATE jobs_job SET state = 'queued', queued_at = clock_timestamp()
 WHERE id = ANY(%s::uuid[]) AND state || '' = 'pending' AND run_at <= clock_timestamp()
+  AND attempt = coalesce((%s::jsonb ->> id::text)::int, 0)
   AND (SELECT term FROM jobs_leader WHERE role = 'dispatcher') = %s"""
 
 
-def mark_queued(connection: Connection, ids: Sequence[uuid.UUID], term: int) -> int:
-    """Mark published jobs as queued, if this term still leads; those claimed or cancelled meanwhile are left alone.
+def mark_queued(connection: Connection, attempts: Mapping[uuid.UUID, int], term: int) -> int:
+    """Mark published jobs (by id, with the attempt that they had) as queued, if this term still leads; those claimed or
+    cancelled meanwhile are left alone, also when they are pending again: their messages are gone.
 
     ``state || ''`` keeps the planner, which may think that few jobs are pending, from reading them all by ``job_due``. The
     commit does not wait for the disk, nor a claim for it: a lost mark means a second message, which the claim drops."""
-    (answer,) = in_one_go(connection, [(_MARK, (plain(sorted(ids)), term))], durable=False)
+    tried = json.dumps({str(id): attempt for id, attempt in attempts.items() if attempt})
+    (answer,) = in_one_go(connection, [(_MARK, (plain(sorted(attempts)), tried, term))], durable=False)
     return answer.rowcount
 
 

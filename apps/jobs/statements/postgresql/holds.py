@@ -27,16 +27,19 @@ def candidates(connection: Connection, queue: str, limit: int) -> list[Candidate
     """Due jobs of a queue that have limits and wait for no key, in the order of the day."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT found.id, found.kind, found.limits::text, found.priority, found.run_at
+            """SELECT found.id, found.kind, found.attempt, found.limits::text, found.priority, found.run_at
                FROM generate_series(0, 9) AS level, LATERAL (
-                 SELECT id, kind, limits, priority, run_at FROM jobs_job
+                 SELECT id, kind, attempt, limits, priority, run_at FROM jobs_job
                  WHERE state = 'pending' AND limits IS NOT NULL AND held = '' AND queue = %s AND priority = level
                    AND run_at <= statement_timestamp()
                  ORDER BY run_at, id LIMIT %s
                ) AS found ORDER BY found.priority, found.run_at, found.id LIMIT %s""",
             [queue, limit, limit],
         )
-        return [Candidate(id, kind, limits, (priority, run_at, id)) for id, kind, limits, priority, run_at in cursor]
+        return [
+            Candidate(id, kind, attempt, limits, (priority, run_at, id))
+            for id, kind, attempt, limits, priority, run_at in cursor
+        ]
 
 
 def still_free(connection: Connection, ids: Collection[uuid.UUID]) -> set[uuid.UUID]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
-from apps.jobs.statements import Claimed, Dead, Group, Settlement, Written
+from apps.jobs.statements import CANCELLED, DISOWNED, Claimed, Dead, Group, Settlement, Written
 from apps.jobs.statements.begun import HAS_BEGUN
 from apps.jobs.statements.postgresql.holds import FREED, beginning, releasing
 from apps.jobs.statements.postgresql.lines import LEFT_IN_LINE, handing_over, passing_on
@@ -38,13 +38,22 @@ def _claiming(worker: uuid.UUID, ids: Collection[str]) -> Statement:
 
 
 _DISOWN = f"""
-UPDATE jobs_job j SET state = 'pending', worker = NULL, queued_at = NULL, excused = excused + 1, held = {LEFT_IN_LINE},
-                    error = 'its worker did not know of it: an answer or a commit of the database was lost'
-WHERE id = ANY(%s::uuid[]) AND state = 'running' AND worker = %s"""
+WITH disowned AS (
+  UPDATE jobs_job j SET worker = NULL, queued_at = NULL, excused = excused + 1,
+    state = CASE WHEN cancel_requested_at IS NULL THEN 'pending' ELSE 'cancelled' END,
+    finished_at = CASE WHEN cancel_requested_at IS NULL THEN NULL ELSE clock_timestamp() END,
+    held = CASE WHEN cancel_requested_at IS NULL THEN {LEFT_IN_LINE} ELSE '' END,
+    error = CASE WHEN cancel_requested_at IS NULL THEN '{DISOWNED}' ELSE '{CANCELLED}' END
+  WHERE id = ANY(%s::uuid[]) AND state = 'running' AND worker = %s
+  RETURNING kind, queue, worker, state, started_at, finished_at
+), moved AS (
+  SELECT *, state AS measure, 0 AS pid, NULL::float8 AS wait FROM disowned WHERE state = 'cancelled'
+) {COUNTED}"""
 
 
 def disown(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> None:
-    """Give back jobs that are this worker's by the database, and of which it does not know; the attempt does not count."""
+    """Give back jobs that are this worker's by the database, and of which it does not know; the attempt does not count. What
+    somebody asked to stop is cancelled."""
     in_one_go(connection, _disowning(worker, ids))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
-from apps.jobs.statements import Due, Position, Window
+from apps.jobs.statements import Due, Position, Sendable, Window
 from apps.jobs.statements.sqlite.times import now as _now
 from apps.jobs.statements.sqlite.times import seconds as _seconds
 from apps.jobs.statements.sqlite.times import text as _text
@@ -17,16 +17,16 @@ from apps.jobs.states import State
 def due(connection: Connection, queue: str, limit: int, since: Mapping[int, Position] | None = None) -> Due:
     """The next due jobs of a queue, best priority first, then the longest due; looked up per priority. ``since`` is a hint that
     brings nothing here: SQLite keeps no dead rows."""
-    found: list[tuple[uuid.UUID, str]] = []
+    found: list[Sendable] = []
     with connection.cursor() as cursor:
         for level in range(10):
             cursor.execute(
-                """SELECT id, kind FROM jobs_job
+                """SELECT id, kind, attempt FROM jobs_job
                    WHERE state = 'pending' AND limits IS NULL AND queue = %s AND priority = %s AND run_at <= %s
                    ORDER BY run_at, id LIMIT %s""",
                 (queue, level, _now(), limit - len(found)),
             )
-            found += [(uuid.UUID(id), kind) for id, kind in cursor.fetchall()]
+            found += [Sendable(uuid.UUID(id), kind, attempt) for id, kind, attempt in cursor.fetchall()]
             if len(found) >= limit:
                 break
     return Due(found, {})
@@ -70,15 +70,16 @@ def waiting(connection: Connection, queues: Sequence[str], limit: int) -> list[t
     return found
 
 
-def mark_queued(connection: Connection, ids: Sequence[uuid.UUID], term: int) -> int:
-    """Mark published jobs as queued, if this term still leads; those claimed or cancelled meanwhile are left alone."""
+def mark_queued(connection: Connection, attempts: Mapping[uuid.UUID, int], term: int) -> int:
+    """Mark published jobs (by id, with the attempt that they had) as queued, if this term still leads; those claimed or
+    cancelled meanwhile are left alone, also when they are pending again: their messages are gone."""
     now, marked = _now(), 0
     with connection.cursor() as cursor:
-        for id in ids:
+        for id, attempt in attempts.items():
             cursor.execute(
                 """UPDATE jobs_job SET state = 'queued', queued_at = %s WHERE id = %s AND state = 'pending' AND run_at <= %s
-                   AND (SELECT term FROM jobs_leader WHERE role = 'dispatcher') = %s""",
-                (now, id.hex, now, term),
+                   AND attempt = %s AND (SELECT term FROM jobs_leader WHERE role = 'dispatcher') = %s""",
+                (now, id.hex, now, attempt, term),
             )
             marked += cursor.rowcount
     return marked

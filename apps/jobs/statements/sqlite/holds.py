@@ -30,14 +30,14 @@ def candidates(connection: Connection, queue: str, limit: int) -> list[Candidate
     with connection.cursor() as cursor:
         for level in range(10):
             cursor.execute(
-                """SELECT id, kind, limits, run_at || '' FROM jobs_job
+                """SELECT id, kind, attempt, limits, run_at || '' FROM jobs_job
                    WHERE state = 'pending' AND limits IS NOT NULL AND held = ''
                      AND queue = %s AND priority = %s AND run_at <= %s ORDER BY run_at, id LIMIT %s""",
                 (queue, level, now(), limit - len(found)),
             )
-            for id, kind, limits, run_at in cursor.fetchall():
+            for id, kind, attempt, limits, run_at in cursor.fetchall():
                 due_at = dt.datetime.fromisoformat(run_at).replace(tzinfo=dt.UTC)
-                found.append(Candidate(uuid.UUID(id), kind, limits, (level, due_at, uuid.UUID(id))))
+                found.append(Candidate(uuid.UUID(id), kind, attempt, limits, (level, due_at, uuid.UUID(id))))
     return found
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
-from apps.jobs.statements import Claimed, Dead, Group, LogRecord, Progress, Settlement, Written
+from apps.jobs.statements import CANCELLED, DISOWNED, Claimed, Dead, Group, LogRecord, Progress, Settlement, Written
 from apps.jobs.statements.begun import HAS_BEGUN
 from apps.jobs.statements.sqlite.holds import begin_rates, give_back
 from apps.jobs.statements.sqlite.lines import LEFT_IN_LINE, HandingOver, pass_on
-from apps.jobs.statements.sqlite.rollups import Settled, count
+from apps.jobs.statements.sqlite.rollups import Settled, count, count_cancelled
 from apps.jobs.statements.sqlite.times import bare as _hex
 from apps.jobs.statements.sqlite.times import now as _now
 from apps.jobs.statements.sqlite.times import seconds as _seconds
@@ -68,19 +68,26 @@ def claim(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> li
 
 
 def disown(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> None:
-    """Give back jobs that are this worker's by the database, and of which it does not know; the attempt does not count."""
+    """Give back jobs that are this worker's by the database, and of which it does not know; the attempt does not count. What
+    somebody asked to stop is cancelled."""
+    cancelled = []
     with connection.cursor() as cursor:
-        cursor.executemany(
-            f"""UPDATE jobs_job SET state = 'pending', worker = NULL, queued_at = NULL, excused = excused + 1,
-                      held = {LEFT_IN_LINE},
-                      error = 'its worker did not know of it: an answer or a commit of the database was lost'
-               WHERE id = %s AND state = 'running' AND worker = %s""",
-            [(_hex(id), worker.hex) for id in ids],
-        )
         for id in ids:
+            cursor.execute(
+                f"""UPDATE jobs_job SET worker = NULL, queued_at = NULL, excused = excused + 1,
+                      state = CASE WHEN cancel_requested_at IS NULL THEN 'pending' ELSE 'cancelled' END,
+                      finished_at = CASE WHEN cancel_requested_at IS NULL THEN NULL ELSE %s END,
+                      held = CASE WHEN cancel_requested_at IS NULL THEN {LEFT_IN_LINE} ELSE '' END,
+                      error = CASE WHEN cancel_requested_at IS NULL THEN '{DISOWNED}' ELSE '{CANCELLED}' END
+                   WHERE id = %s AND state = 'running' AND worker = %s RETURNING state""",
+                (_now(), _hex(id), worker.hex),
+            )
+            if cursor.fetchone() == (State.CANCELLED,):
+                cancelled.append(id)
             cursor.execute("SELECT key, slot FROM jobs_hold WHERE job = %s", (_hex(id),))
             for key, slot in cursor.fetchall():
                 pass_on(cursor, key, slot)
+    count_cancelled(connection, cancelled)
 
 
 def settle(connection: Connection, settlements: Sequence[Settlement], handing: HandingOver | None = None) -> set[str]:
