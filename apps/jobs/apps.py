@@ -1,7 +1,10 @@
 """The Django application of the engine."""
 
+from typing import Any
+
 from django.apps import AppConfig
 from django.core.exceptions import ImproperlyConfigured
+from django.db.backends.signals import connection_created
 
 
 class JobsConfig(AppConfig):
@@ -16,6 +19,7 @@ class JobsConfig(AppConfig):
         from apps.jobs.conf import conf
         from apps.jobs.handlers import discover
 
+        connection_created.connect(_look_for_pooler, dispatch_uid="furrow.pooler")
         modules = conf().modules
         try:
             discover(modules)
@@ -23,3 +27,10 @@ class JobsConfig(AppConfig):
             if error.name not in modules:
                 raise
             raise ImproperlyConfigured(f"FURROW['MODULES'] names {error.name!r}, and there is no such package.") from None
+
+
+def _look_for_pooler(connection: Any, **kwargs: Any) -> None:
+    if connection.vendor == "postgresql":
+        from apps.jobs.statements.postgresql import pooled
+
+        pooled.look_for_pooler(connection)

@@ -6,8 +6,10 @@ from typing import Any
 
 import psycopg
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
+from psycopg.pq import TransactionStatus
 
 from apps.jobs.statements import BRIEF
+from apps.jobs.statements.postgresql.pooled import is_pooled, keep_set, local_settings, set_up
 
 _BRIEF = f"{int(BRIEF * 1000)}ms"
 #: A statement's text and parameters.
@@ -18,10 +20,10 @@ def prepare(connection: Connection, patience: float) -> None:
     """Pin the plans of a connection that only looks rows up by key: on a table that grew since its last ANALYZE the planner
     prefers a hash join over a sequential scan, and a prepared statement keeps that plan. ``patience``: seconds after which a
     statement gives up on a lock."""
-    connection.connection.prepare_threshold = 5  # Django turns prepared statements off
-    with connection.cursor() as cursor:
-        cursor.execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off")
-        cursor.execute(f"SET lock_timeout = {int(patience * 1000)}")
+    if not is_pooled(connection):
+        connection.connection.prepare_threshold = 5  # Django turns prepared statements off
+    off = dict.fromkeys(("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"), "off")
+    keep_set(connection, {**off, "lock_timeout": f"{int(patience * 1000)}ms"})
 
 
 def in_one_go(
@@ -32,12 +34,15 @@ def in_one_go(
     What need not be durable waits for no lock for longer than ``BRIEF`` either."""
     connection.ensure_connection()
     link: psycopg.Connection[tuple[Any, ...]] = connection.connection
+    own = not connection.in_atomic_block
+    hasty = {"synchronous_commit": "off", "lock_timeout": _BRIEF} if own and not durable else {}
+    begun = link.info.transaction_status != TransactionStatus.IDLE
+    settings = local_settings(connection, **hasty)
     with connection.wrap_database_errors, link.pipeline():
-        own = not connection.in_atomic_block
         if own:
             link.execute("BEGIN")
-        if own and not durable:
-            link.execute(f"SELECT set_config('synchronous_commit', 'off', true), set_config('lock_timeout', '{_BRIEF}', true)")
+        if settings and not begun:
+            link.execute(settings)
         answers = [psycopg.Cursor(link).execute(text, parameters, prepare=True) for text, parameters in given]
         if own:
             link.execute("COMMIT")
@@ -65,5 +70,5 @@ def raw(connection: Connection) -> "Iterator[psycopg.Cursor[Any]]":
     """A server-side binding cursor on Django's connection: parameters go in binary, not pasted into the text. Its errors are
     Django's, like those of every other cursor."""
     connection.ensure_connection()
-    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+    with connection.wrap_database_errors, set_up(connection), psycopg.Cursor(connection.connection) as cursor:
         yield cursor
