@@ -14,11 +14,12 @@ import uuid
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from asgiref.sync import sync_to_async
 from celery import shared_task
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.core.files.storage import default_storage
-from django.db import transaction
+from django.db import close_old_connections, connection, connections, transaction
 from django.db.models import F
 
 from apps.jobs.api import (
@@ -522,3 +523,66 @@ async def waits_for_its_soft_timeout(how: Literal["sleeps", "task group", "spins
         await asyncio.sleep(0.01)
         return_value = type(error.exceptions[0]).__name__
     return return_value
+
+
+@job(retry=ONCE, transactional=True)
+def meddles_with_its_transaction(name: str, how: str) -> None:
+    """Write, do something that may end the transaction, and write again."""
+    Group.objects.create(name=name)
+    if how == "close_old_connections":
+        close_old_connections()
+    elif how == "close":
+        connection.close()
+        connections.close_all()
+    elif how == "set_rollback":
+        transaction.set_rollback(True)
+        return
+    elif how.startswith("driver's "):
+        getattr(connection.connection, how.removeprefix("driver's "))()
+    else:
+        with connection.cursor() as cursor:
+            for statement in how.split("; "):
+                cursor.execute(statement)
+        if how == "ROLLBACK; BEGIN":
+            return
+    Group.objects.create(name=f"{name} after")
+
+
+@job(retry=ONCE)
+def sets_in_its_session(leave: Literal["settings", "an open transaction"]) -> None:
+    """Change what outlasts a transaction in its database session."""
+    _change_session(leave)
+
+
+@job(retry=ONCE)
+async def sets_in_its_session_async(leave: Literal["settings", "an open transaction"]) -> None:
+    """The same from async code."""
+    await sync_to_async(_change_session)(leave)
+
+
+def _change_session(leave: str) -> None:
+    with connection.cursor() as cursor:
+        if leave == "an open transaction":
+            cursor.execute("BEGIN")
+            Group.objects.create(name="never committed")
+        else:
+            on_sqlite = connection.vendor == "sqlite"
+            cursor.execute("PRAGMA cache_size = 77" if on_sqlite else "SET statement_timeout = '77s'")
+
+
+@job(retry=ONCE)
+def reads_its_session() -> str:
+    """What the other two change."""
+    return _read_session()
+
+
+@job(retry=ONCE)
+async def reads_its_session_async() -> str:
+    """The same from async code."""
+    return await sync_to_async(_read_session)()
+
+
+def _read_session() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA cache_size" if connection.vendor == "sqlite" else "SHOW statement_timeout")
+        return str(cursor.fetchone()[0])

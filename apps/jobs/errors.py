@@ -132,6 +132,10 @@ class StaleRun(FurrowError):
     """The job belongs to another run by now; what this one wrote in its transaction is rolled back."""
 
 
+class TransactionEnded(FurrowError):
+    """The handler of a ``transactional`` kind has ended or given up the transaction that settles its job."""
+
+
 class Interruption(BaseException):
     """Stops a handler from outside. A BaseException, so that ``except Exception`` in a handler cannot swallow it."""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import psutil
 import pytest
+from django.contrib.auth.models import Group
 
 from apps.jobs.api import Attempt, Job, State, cancel, submit
 from apps.jobs.states import Outcome
@@ -71,6 +72,20 @@ def test_a_cancelled_async_job_is_cancelled(stack: Stack) -> None:
     cancel(job.pk)
     all_ended(30)
     assert Attempt.objects.get(job=job).outcome == Outcome.CANCELLED
+
+
+@pytest.mark.parametrize("way", ["", "_async"])
+@pytest.mark.parametrize("leave", ["settings", "an open transaction"])
+def test_no_job_meets_the_database_session_of_another(stack: Stack, leave: str, way: str) -> None:
+    sets, reads = getattr(kinds, f"sets_in_its_session{way}"), getattr(kinds, f"reads_its_session{way}")
+    untouched = ended(reads).result
+    jobs = [submit(kind, {"leave": leave} if kind is sets else {}) for _ in range(6) for kind in (sets, reads)]
+    all_ended(30)
+    assert {Job.objects.get(pk=job.pk).result for job in jobs[1::2]} == {untouched}
+    assert not Group.objects.filter(name="never committed").exists()
+    left = [Job.objects.get(pk=job.pk) for job in jobs[::2]]
+    assert {job.state for job in left} == {State.SUCCEEDED}
+    assert all(job.log_lines.exists() is (leave == "an open transaction") for job in left)
 
 
 def test_a_signal_to_all_processes_of_a_worker_hands_its_jobs_back(bare: Stack, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """A transactional handler's writes and its settlement are one: exactly once, whatever happens to its process."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
@@ -45,6 +47,29 @@ def test_what_it_writes_before_it_fails_for_good_is_not_there(stack: Stack) -> N
     assert not Group.objects.filter(name="never").exists()
 
 
+@pytest.mark.engine
+@pytest.mark.parametrize("how", ["close_old_connections", "close"])
+def test_closing_connections_does_not_harm_its_transaction(stack: Stack, how: str) -> None:
+    job = submit(kinds.meddles_with_its_transaction, {"name": how, "how": how})
+    all_ended()
+    job.refresh_from_db()
+    assert (job.state, job.error) == (State.SUCCEEDED, "")
+    assert Group.objects.filter(name__in=[how, f"{how} after"]).count() == 2
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize(
+    "how", ["ROLLBACK", "COMMIT", "ROLLBACK; BEGIN", "driver's rollback", "driver's commit", "set_rollback"]
+)
+def test_a_handler_that_ends_its_transaction_does_not_succeed(stack: Stack, how: str) -> None:
+    job = submit(kinds.meddles_with_its_transaction, {"name": how, "how": how})
+    all_ended()
+    job.refresh_from_db()
+    assert job.state == State.FAILED
+    assert job.error.startswith("TransactionEnded: ")
+    assert Group.objects.filter(name=how).exists() is ("ommit" in how.lower())
+
+
 # On SQLite nobody else can write while the handler's transaction is open, so no run can become stale in it.
 def test_a_run_that_lost_its_job_writes_nothing(stack: Stack, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
@@ -61,8 +86,14 @@ async def asynchronous() -> None:
     """Cannot be transactional."""
 
 
-def test_an_async_handler_cannot_be_transactional() -> None:
+async def asynchronous_generator() -> AsyncIterator[int]:
+    """Nor can this."""
+    yield 1
+
+
+@pytest.mark.parametrize("handler", [asynchronous, asynchronous_generator])
+def test_an_async_handler_cannot_be_transactional(handler: Any) -> None:
     with pytest.raises(KindError, match="plain function"):
-        Kind(asynchronous, transactional=True)
+        Kind(handler, transactional=True)
     with pytest.raises(KindError, match="True or False"):
         Kind(asynchronous, transactional="yes")  # type: ignore[arg-type]

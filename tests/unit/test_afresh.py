@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from django.utils import timezone, translation
 
-from apps.jobs.worker import afresh, channel
+from apps.jobs.worker import afresh, channel, stacks
 from apps.jobs.worker.afresh import Afresh
 from apps.jobs.worker.db_sessions import lasts
 
@@ -28,6 +28,7 @@ from apps.jobs.worker.db_sessions import lasts
 def _timer_of_the_test_run() -> Iterator[None]:
     """It is put off with all others."""
     channel.open_channels()
+    stacks.open_file()
     seconds, interval = signal.getitimer(signal.ITIMER_REAL)
     yield
     signal.setitimer(signal.ITIMER_REAL, seconds, interval)
@@ -116,6 +117,25 @@ def test_too_many_threads_and_descriptors_are_a_reason_to_replace_it(monkeypatch
             opened.callback(os.close, os.dup(0))
         assert ("descriptors are open" in process.restore()) is _few_descriptors()
     assert process.restore() == ""
+
+
+def test_children_that_nobody_waits_for_are_a_reason_to_replace_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(afresh, "MOST_LEFT", 1)
+    process = Afresh()
+    pid = os.posix_spawn("/bin/true", ["true"], {})
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert process.restore() == ""
+    assert "nobody waits for" in process.restore()
+    os.waitpid(pid, 0)
+    assert process.restore() == ""
+
+
+def test_what_cannot_be_put_back_is_a_reason_to_replace_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: object) -> None:
+        raise RecursionError("the recursion limit is too low")
+
+    monkeypatch.setattr(afresh, "_PARTS", [("recursion limit", time.monotonic, fails)])
+    assert "recursion limit cannot be put back" in Afresh().restore()
 
 
 def _few_descriptors() -> bool:

@@ -1,9 +1,12 @@
 """Each run finds its pool process as the first one did: what handlers changed is put back, and what cannot be is replaced.
 
 ``Afresh`` remembers the process as it was at its first turn. After each run it compares, which costs some microseconds, and
-repairs only what differs. Context variables need none of that (language, time zone, decimal context): each run has a copy.
+repairs only what differs. System calls are what that costs; an audit hook spares the greater part of them: it tells which of
+the things were touched that Python code can only change by a call that is audited. Context variables need none of that
+(language, time zone, decimal context): each run has a copy.
 """
 
+import _locale
 import _signal  # type: ignore[import-not-found]  # without the enums: a tenth of the time
 import decimal
 import gc
@@ -21,20 +24,35 @@ from collections.abc import Callable
 from contextvars import Context, copy_context
 from typing import Any
 
-from apps.jobs.worker import channel
+from apps.jobs.worker import channel, stacks
 
-#: Threads that handlers may leave behind before their process is replaced.
+#: Threads that handlers may leave behind before their process is replaced; and runs that may end while there is a child that
+#: has ended and that nobody waits for.
 MOST_LEFT = 50
 _SIGNALS = sorted(int(number) for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+_SIG_BLOCK, _SIG_SETMASK = int(signal.SIG_BLOCK), int(signal.SIG_SETMASK)
 _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 _LIMITS = sorted({value for name, value in vars(resource).items() if name.startswith("RLIMIT_")})
 _MARK: Any = "furrow"
+#: What an audited call touches. ``children``: since this process began, the others: in this run.
+_TOUCHES = {
+    "os.chdir": "working directory",
+    "resource.setrlimit": "limits",
+    "resource.prlimit": "limits",
+    **dict.fromkeys(("os.fork", "os.forkpty", "os.posix_spawn", "os.system", "subprocess.Popen"), "children"),
+}
+_AUDITED = frozenset(_TOUCHES.values()) - {"children"}
+_MOST_DESCRIPTORS = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
+_touched: set[str] = set()
+_listens = False
 
 
 class Afresh:
     """See the module."""
 
     def __init__(self) -> None:
+        _listen()
+        self._left_children = 0
         self._umask = os.umask(0o077)
         os.umask(self._umask)
         self._environ, self._raw_environ = dict(os.environ), dict(_raw_environ())
@@ -56,19 +74,38 @@ class Afresh:
             signal.setitimer(timer, 0)
         os.umask(self._umask)
         for name, read, put_back, first in self._parts:
+            if name in _AUDITED and name not in _touched:
+                continue
             try:
                 if read() != first:
                     put_back(first)
                     if name in _ONE_WAY and read() != first:
                         return f"its {name} cannot be put back"
-            except (OSError, ValueError) as error:
+            except Exception as error:
                 return f"its {name} cannot be put back: {error}"
+        _touched.difference_update(_AUDITED)
         if _raw_environ() != self._raw_environ:
             os.environ.clear()
             os.environ.update(self._environ)
             time.tzset()
         self._logs.restore()
-        return _worn_out()
+        return self._worn_out()
+
+    def _worn_out(self) -> str:
+        """Threads, children and descriptors that handlers leave behind belong to somebody: they end with the process, when they
+        are many."""
+        if threading.active_count() > MOST_LEFT:
+            return f"{threading.active_count()} threads were left in it"
+        if "children" in _touched and _has_zombie():
+            self._left_children += 1
+            if self._left_children > MOST_LEFT:
+                return "it has children that have ended and that nobody waits for"
+        try:
+            lowest = os.dup(channel.reports.fileno())
+        except OSError as error:
+            return f"it has no descriptor left: {error}"
+        os.close(lowest)
+        return f"{lowest} descriptors are open in it" if lowest > _MOST_DESCRIPTORS else ""
 
 
 class _Levels:
@@ -92,6 +129,27 @@ class _Levels:
             self._cache[_MARK] = True
 
 
+def _listen() -> None:
+    """Hooks are for ever: one a process, and its children have it too."""
+    global _listens
+    if not _listens:
+        _listens = True
+        sys.addaudithook(_on_audit)
+
+
+def _on_audit(event: str, _: Any) -> None:
+    if event in _TOUCHES:
+        _touched.add(_TOUCHES[event])
+
+
+def _has_zombie() -> bool:
+    """It is not reaped: who started it may yet ask how it ended."""
+    try:
+        return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return False
+
+
 def _raw_environ() -> dict[bytes, bytes]:
     """As bytes, which compare in a twentieth of the time."""
     return os.environ._data  # type: ignore[attr-defined,no-any-return]
@@ -106,6 +164,7 @@ def _put_back_signals(first: list[Any]) -> None:
     for number, handler in zip(_SIGNALS, first, strict=True):
         if _signal.getsignal(number) is not handler and handler is not None:
             signal.signal(number, handler)
+    stacks.listen()  # C code's, which Python does not know of
 
 
 def _put_back_limits(first: list[tuple[int, int]]) -> None:
@@ -145,10 +204,10 @@ def _folder() -> str:
 
 _PARTS: list[tuple[str, Callable[[], Any], Callable[[Any], object]]] = [
     ("working directory", _folder, os.chdir),
-    ("signal handlers", lambda: [_signal.getsignal(number) for number in _SIGNALS], _put_back_signals),
-    ("signal mask", lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ()), lambda mask: signal.pthread_sigmask(2, mask)),
+    ("signal handlers", lambda: list(map(_signal.getsignal, _SIGNALS)), _put_back_signals),
+    ("signal mask", lambda: _signal.pthread_sigmask(_SIG_BLOCK, ()), lambda mask: signal.pthread_sigmask(_SIG_SETMASK, mask)),
     ("limits", lambda: [resource.getrlimit(limit) for limit in _LIMITS], _put_back_limits),
-    ("locale", lambda: locale.setlocale(locale.LC_ALL), lambda name: locale.setlocale(locale.LC_ALL, name)),
+    ("locale", lambda: _locale.setlocale(locale.LC_ALL, None), lambda name: locale.setlocale(locale.LC_ALL, name)),
     ("import path", lambda: list(sys.path), _put_back_path),
     ("warning filters", lambda: list(warnings.filters), _put_back_filters),
     ("log handlers", lambda: list(logging.root.handlers), _put_back_root),
@@ -160,21 +219,9 @@ _PARTS: list[tuple[str, Callable[[], Any], Callable[[Any], object]]] = [
     ("trace function", sys.gettrace, sys.settrace),
     ("profile function", sys.getprofile, sys.setprofile),
     ("nice value", lambda: os.getpriority(os.PRIO_PROCESS, 0), lambda nice: os.setpriority(os.PRIO_PROCESS, 0, nice)),
-    ("user and group", lambda: (os.getuid(), os.geteuid(), os.getgid(), os.getegid()), lambda _: None),
 ]
 _ONE_WAY = frozenset({"user and group", "nice value", "limits"})
+if os.geteuid() == 0:  # nobody else can become another
+    _PARTS.append(("user and group", lambda: (os.getresuid(), os.getresgid()), lambda _: None))
 if hasattr(os, "sched_getaffinity"):
     _PARTS.append(("CPUs", lambda: os.sched_getaffinity(0), lambda cpus: os.sched_setaffinity(0, cpus)))
-
-
-def _worn_out() -> str:
-    """Threads and descriptors that handlers leave behind belong to somebody: they end with the process, when they are many."""
-    if threading.active_count() > MOST_LEFT:
-        return f"{threading.active_count()} threads were left in it"
-    try:
-        lowest = os.dup(channel.reports.fileno())
-    except OSError as error:
-        return f"it has no descriptor left: {error}"
-    os.close(lowest)
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return f"{lowest} descriptors are open in it" if lowest > soft // 2 else ""

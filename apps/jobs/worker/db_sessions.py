@@ -10,53 +10,26 @@ import logging
 import re
 from typing import Any
 
+from asgiref.sync import SyncToAsync
 from django.db import connections
 from django.db.backends.signals import connection_created
 
 logger = logging.getLogger(__name__)
 
+#: The thread in which the queries of async handlers are done.
+_of_async_code: Any = SyncToAsync.single_thread_executor
+#: Seconds.
+PATIENCE = 5.0
 #: The first word of statements that leave nothing behind.
-_HARMLESS = frozenset(
-    [
-        "select",
-        "insert",
-        "update",
-        "delete",
-        "merge",
-        "with",
-        "values",
-        "table",
-        "copy",
-        "savepoint",
-        "release",
-        "rollback",
-        "begin",
-        "start",
-        "commit",
-        "end",
-        "abort",
-        "declare",
-        "fetch",
-        "close",
-        "lock",
-        "truncate",
-        "analyze",
-        "explain",
-        "notify",
-        "create",
-        "alter",
-        "drop",
-        "comment",
-        "grant",
-        "revoke",
-        "vacuum",
-        "reindex",
-        "replace",
-    ]
+_HARMLESS = re.compile(
+    "select|insert|update|delete|merge|with|values|table|copy|savepoint|release|rollback|begin|start|commit|end|abort|declare|"
+    "fetch|close|lock|truncate|analyze|explain|notify|create|alter|drop|comment|grant|revoke|vacuum|reindex|replace"
 )
 _FIRST_WORD = re.compile(
     r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*(\w+)(?:\s+(local|transaction|constraints)\b)?", re.DOTALL | re.IGNORECASE
 )
+#: Characters of statements whose answer is kept: those of bulk inserts are long, and seldom the same.
+_LONGEST_KEPT = 4_000
 _LASTING = re.compile(r"set_config|advisory_(?:un)?lock|\btemp(?:orary)?\b|;\s*\S", re.IGNORECASE)
 
 
@@ -69,7 +42,19 @@ def watch() -> None:
 
 def end_of_run(*, failed: bool) -> list[str]:
     """Keep the connections that are as they were; the others are closed, also after an error, which may have left them
-    unusable. Returns the aliases of those that had an open transaction."""
+    unusable. Returns the aliases of those that had an open transaction.
+
+    Raises:
+        TimeoutError: the thread of async handlers' queries is busy still.
+    """
+    left_open = _end_here(failed)
+    if _of_async_code._threads:
+        left_open += _of_async_code.submit(_end_here, failed).result(PATIENCE)
+    return left_open
+
+
+def _end_here(failed: bool) -> list[str]:
+    """In the thread whose connections they are."""
     left_open = []
     for link in connections.all(initialized_only=True):
         open_transaction = not failed and _in_transaction(link)
@@ -83,21 +68,25 @@ def end_of_run(*, failed: bool) -> list[str]:
     return left_open
 
 
-@functools.lru_cache(maxsize=1024)
 def lasts(statement: str) -> bool:
     """Whether it may change something of the session."""
+    return _lasts(statement) if len(statement) <= _LONGEST_KEPT else _lasts.__wrapped__(statement)
+
+
+@functools.lru_cache(maxsize=1024)
+def _lasts(statement: str) -> bool:
     first = _FIRST_WORD.match(statement)
     if first is None:
         return False
     word = first[1].lower()
     if word == "set" and first[2]:
         return ";" in statement
-    return word not in _HARMLESS or bool(_LASTING.search(statement))
+    return not _HARMLESS.fullmatch(word) or bool(_LASTING.search(statement))
 
 
 def _on_connected(sender: Any, connection: Any, **kwargs: Any) -> None:
     if _look not in connection.execute_wrappers:
-        connection.execute_wrappers.append(_look)
+        connection.execute_wrappers.insert(0, _look)  # Django takes the last one for the one that it put there last
 
 
 def _look(execute: Any, sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:

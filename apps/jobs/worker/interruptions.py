@@ -48,13 +48,13 @@ class Interruptions:
         Raises:
             Interruption: one of them.
         """
-        self.run = run
-        if soft_timeout is not None:
-            self._deadline = time.monotonic() + soft_timeout
+        self._deadline = None if soft_timeout is None else time.monotonic() + soft_timeout
+        if self._deadline is not None:
             if self._clock is None or self._clock.pid != os.getpid():
                 self._clock = _Clock()
             self._clock.set(self._deadline)
         try:
+            self.run = run  # not before: what is raised while the clock is locked would leave it locked
             return function()
         finally:
             self.run = self._deadline = None
@@ -79,7 +79,8 @@ class Interruptions:
         except BaseException as error:
             if self._coroutine is None or self._coroutine.is_stepping():
                 raise
-            self._coroutine.throw_soon(error)
+            if not self._coroutine.is_over():  # else its event loop ends already
+                self._coroutine.throw_soon(error)
 
     def _check(self) -> None:
         if self.run is None:
@@ -117,6 +118,10 @@ class Interruptible(Coroutine[Any, Any, Any]):
     def is_stepping(self) -> bool:
         """Its own code runs right now, and an exception can be raised there."""
         return self._task is not None and asyncio.current_task(self._task.get_loop()) is self._task
+
+    def is_over(self) -> bool:
+        """It has returned or raised."""
+        return self._task is not None and self._task.done()
 
     def throw_soon(self, error: BaseException) -> None:
         """From a signal's handler."""

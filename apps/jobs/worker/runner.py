@@ -30,7 +30,7 @@ from apps.jobs.signature import sign
 from apps.jobs.statements import Settlement
 from apps.jobs.states import Outcome, State
 from apps.jobs.storable import has_nul
-from apps.jobs.worker import channel, db_sessions, lock_keeper, offspring, stacks
+from apps.jobs.worker import channel, db_sessions, lock_keeper, offspring, one_transaction, stacks
 from apps.jobs.worker.afresh import Afresh
 from apps.jobs.worker.capture import JobLogHandler
 from apps.jobs.worker.current import Run
@@ -138,7 +138,7 @@ def _run_to_its_end(current: Run, arguments: str, started: float) -> tuple[Any, 
         kind = get_kind(current.kind)
         given = kind.arguments.from_json(arguments)
         handle = _handle_and_settle if kind.transactional else _handle
-        result = in_this_process(lambda: handle(current, kind, given, started))
+        result = handle(current, kind, given, started)
         return (State.SUCCEEDED, Outcome.SUCCEEDED, None, result, "", "", "", "")
     except BaseException as error:  # SystemExit and interruptions too: this process goes on
         try:
@@ -152,12 +152,16 @@ def _run_to_its_end(current: Run, arguments: str, started: float) -> tuple[Any, 
 def _leave_as_found(current: Run, *, failed: bool) -> None:
     """The next run finds the process as this one did."""
     global _worn_out
-    _worn_out = "" if _afresh is None else _afresh.restore()
-    lock_keeper.end_of_run()
-    for alias in db_sessions.end_of_run(failed=failed):
-        text = f"A transaction was left open on the database {alias!r}: it was rolled back. Use transaction.atomic()."
-        with suppress(Cancelled):
-            current.log(logging.WARNING, "", text)
+    try:
+        _worn_out = "" if _afresh is None else _afresh.restore()
+        lock_keeper.end_of_run()
+        for alias in db_sessions.end_of_run(failed=failed):
+            text = f"A transaction was left open on the database {alias!r}: it was rolled back. Use transaction.atomic()."
+            with suppress(Cancelled):
+                current.log(logging.WARNING, "", text)
+    except Exception as error:  # the end of the run is told all the same
+        logger.exception("What %s has left could not be put away", current.kind)
+        _worn_out = f"what a run has left could not be put away: {error!r}"
 
 
 def _handle(current: Run, kind: Kind, given: dict[str, Any], started: float) -> str | None:
@@ -174,9 +178,11 @@ def _handle_and_settle(current: Run, kind: Kind, given: dict[str, Any], started:
 
     Raises:
         StaleRun: the job is not this run's any more; nothing was written.
+        TransactionEnded: the handler ended it.
     """
     with transaction.atomic(durable=True):
-        result = _handle(current, kind, given, started)
+        with one_transaction.held(connection):
+            result = _handle(current, kind, given, started)
         ended = State.SUCCEEDED, Outcome.SUCCEEDED, os.getpid(), started, time.time()
         settlement = Settlement(str(current.id), current.attempt, *ended, result=result)
         if not statements.on(connection).settle(connection, [settlement]):

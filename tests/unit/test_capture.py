@@ -1,0 +1,70 @@
+"""Which records reach a job's log, and that the worker's console shows what it did."""
+
+import io
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from apps.jobs.context import _run
+from apps.jobs.worker.capture import JobLogHandler
+
+
+class Lines:
+    """In the place of a run."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def log(self, level: int, logger: str, message: str) -> None:
+        """Note it."""
+        self.said.append(message)
+
+
+@pytest.fixture
+def console() -> Iterator[io.StringIO]:
+    """The loggers as ``celery worker`` sets them up with its default, ``--loglevel WARNING``."""
+    bases = [logging.getLogger(), logging.getLogger("celery.task")]
+    before = [(base.level, base.handlers[:], base.propagate) for base in bases]
+    stream = io.StringIO()
+    for base in bases:
+        base.handlers[:] = [logging.StreamHandler(stream)]
+        base.setLevel(logging.WARNING)
+    bases[1].propagate = False
+    yield stream
+    for base, (level, handlers, propagate) in zip(bases, before, strict=True):
+        base.handlers[:], base.propagate = handlers, propagate
+        base.setLevel(level)
+
+
+@pytest.mark.parametrize(
+    ("name", "own_level", "in_job", "on_console"),
+    [
+        ("", 0, "info warning", "warning"),
+        ("tests.capture", 0, "info warning", "warning"),
+        ("tests.capture", logging.DEBUG, "debug info warning", "debug info warning"),
+        ("tests.capture", logging.ERROR, "", ""),
+        ("celery.task.of_mine", 0, "info warning", "warning"),
+        ("celery.task.of_mine", logging.DEBUG, "debug info warning", "debug info warning"),
+    ],
+)
+def test_the_jobs_log_takes_info_whatever_the_worker_shows(
+    console: io.StringIO, name: str, own_level: int, in_job: str, on_console: str
+) -> None:
+    run: Any = Lines()
+    logger = logging.getLogger(name)
+    if name:
+        logger.setLevel(own_level)
+    JobLogHandler.install()
+    JobLogHandler.install()
+    token = _run.set(run)
+    try:
+        for level in ("debug", "info", "warning"):
+            getattr(logger, level)(level)
+    finally:
+        _run.reset(token)
+        if name:
+            logger.setLevel(logging.NOTSET)
+    assert " ".join(run.said) == in_job
+    assert " ".join(console.getvalue().split()) == on_console
