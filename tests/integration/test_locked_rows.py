@@ -124,12 +124,9 @@ def test_rescue_leaves_out_what_is_locked(elsewhere: psycopg.Connection[Any]) ->
     lock(elsewhere, mine)
     elsewhere.execute("SELECT 1 FROM jobs_worker WHERE node = 'w0@here' FOR UPDATE")
     rescue = Rescue()
-    rescue._last = rescue._grace_until = float("inf")  # no outage before
-    rescue._grace_until = 0.0
     rescue.run_once()
     assert (state_of(mine), state_of(other)) == (State.RUNNING, State.PENDING)
     elsewhere.rollback()
-    rescue._last = float("inf")
     rescue.run_once()
     assert state_of(mine) == State.PENDING
 

@@ -16,11 +16,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def rescue(monkeypatch: pytest.MonkeyPatch) -> Rescue:
-    """One whose grace is over."""
+    """One that has looked a moment ago."""
     made = Rescue()
     monkeypatch.setattr("apps.jobs.dispatcher.rescue.time.monotonic", lambda: 1000.0)
     made.run_once()
-    made._grace_until = 0.0
     return made
 
 

@@ -107,9 +107,7 @@ BREAKS = [
         T_DISPATCH,
     ),
     Break("a term that never grows", DISPATCH, "l.lease_until < clock_timestamp())::int", "false)::int", T_DISPATCH),
-    Break(
-        "two that lead", DISPATCH, "WHERE l.holder = excluded.holder OR l.lease_until < clock_timestamp()\n", "\n", T_DISPATCH
-    ),
+    Break("two that lead", DISPATCH, "OR l.lease_until = %(over)s", "OR true", T_DISPATCH),
     Break(
         "pruning what has just ended",
         DISPATCH,
@@ -124,7 +122,9 @@ BREAKS = [
         "DELETE FROM jobs_attempt WHERE false AND job_id = ANY(ARRAY(SELECT id FROM old))",
         T_DISPATCH,
     ),
-    Break("a lost lease renewed", WORKERS, 'stopped_at IS NULL AND lease_until > clock_timestamp()"""', 'true"""', T_WORKERS),
+    Break(
+        "a lost lease renewed", WORKERS, 'AND stopped_at IS NULL""",\n            [lease', '""",\n            [lease', T_WORKERS
+    ),
     Break(
         "a request taken twice",
         WORKERS,

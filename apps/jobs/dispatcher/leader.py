@@ -1,5 +1,6 @@
 """Who leads: one dispatcher at a time, by a lease row in the database with a term."""
 
+import datetime as dt
 import os
 import socket
 import time
@@ -23,21 +24,33 @@ class Leadership:
         self.holder = f"{socket.gethostname()}:{os.getpid()}:{self.session}"
         self.term: int | None = None
         self._next = 0.0
+        #: Another's lease as its row has it (holder, end), and since when it has been that.
+        self._seen: tuple[str, dt.datetime] | None = None
+        self._seen_since = 0.0
 
     def hold(self) -> bool:
         """Take, keep or lack the lease; asks the database three times in its length."""
         now = time.monotonic()
         if now >= self._next:
-            if self.term is None:
-                self._end_sessions_of_the_last()
-            self.term = statements.on(connection).lead(connection, ROLE, self.holder, conf().leader_lease)
+            over = self._over(now) if self.term is None else None
+            if over is not None:
+                # Frozen in the middle of a transaction it would keep the lease's row locked.
+                sessions.end([over[0].rpartition(":")[2]])
+            end = over[1] if over else None
+            self.term = statements.on(connection).lead(connection, ROLE, self.holder, conf().leader_lease, end)
             self._next = now + conf().leader_lease / RENEWALS
         return self.term is not None
 
-    def _end_sessions_of_the_last(self) -> None:
-        """Frozen in the middle of a transaction it would keep the lease's row locked."""
-        over = Leader.objects.filter(role=ROLE, lease_until__lt=Now()).exclude(holder=self.holder)
-        sessions.end(holder.rpartition(":")[2] for holder in over.values_list("holder", flat=True))
+    def _over(self, now: float) -> tuple[str, dt.datetime] | None:
+        """Another's lease (holder, end) that is over: by the database's clock, or because its row has stood unchanged for the
+        length of a lease on this process's monotonic clock. The database's may have been set back."""
+        other = Leader.objects.filter(role=ROLE).exclude(holder=self.holder).annotate(now=Now()).first()
+        seen = (other.holder, other.lease_until) if other else None
+        if seen != self._seen:
+            self._seen, self._seen_since = seen, now
+        if other and (other.lease_until < other.now or now - self._seen_since >= conf().leader_lease):
+            return seen
+        return None
 
     def doubt(self) -> None:
         """Something went wrong: ask again before the next step."""

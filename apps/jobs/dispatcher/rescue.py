@@ -1,7 +1,10 @@
 """Rescue: jobs of workers whose lease is over go back to pending, or fail when no attempt is left."""
 
+import datetime as dt
 import logging
 import time
+import uuid
+from collections.abc import Iterable
 
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
@@ -28,34 +31,50 @@ class WorkerLost(FurrowError):
 
 
 class Rescue:
-    """By the database's clock. After an outage of the database or of the dispatcher itself everyone gets a full lease of grace
-    first: a worker that could not renew because nobody could is not dead."""
+    """A lease is over when the worker's row has stood unchanged for the lease's length, on this process's monotonic clock: no
+    step of the database's clock ends a lease or prolongs it. After an outage of the database or of the dispatcher itself
+    everyone gets a full lease of grace: a worker that could not renew because nobody could is not dead."""
 
-    interval = 2.0
+    interval = 1.0
 
     def __init__(self) -> None:
-        self._grace_until = 0.0
+        #: Of each worker that lives: the end of its lease as the row has it, and since when it has been that.
+        self._seen: dict[uuid.UUID, tuple[dt.datetime, float]] = {}
         self._last = 0.0
 
     def run_once(self) -> int:
         """Rescue; returns how many jobs were taken back."""
-        now, lease = time.monotonic(), conf().worker_lease
-        if now - self._last > self.interval + lease / 2:
-            self._grace_until = now + lease
+        now = time.monotonic()
+        if now - self._last > self.interval + conf().worker_lease / 2:
+            self._seen = {}
+        over = self._look(now)
         self._last = now
-        if now < self._grace_until:
-            return 0
-        over = Worker.objects.filter(stopped_at__isnull=True, lease_until__lt=Now())
-        if names := list(over.values_list("session", flat=True)):
-            sessions.end(names)
-            with transaction.atomic():
-                ids = list(over.select_for_update(skip_locked=True).values_list("pk", flat=True))
-                lost = over.filter(pk__in=ids).update(stopped_at=Now(), lost=True)
-            logger.warning("%d workers did not renew their lease and are taken for dead.", lost)
+        if over:
+            sessions.end(over.values())
+            logger.warning("%d workers did not renew their lease and are taken for dead.", self._bury(over))
         back = taken = self._take_back()
         while taken == BATCH:
             back += (taken := self._take_back())
         return back
+
+    def _look(self, now: float) -> dict[uuid.UUID, str]:
+        """The workers whose lease is over, and the names of their sessions. The length of a lease its row tells: the heartbeat
+        and the end were written together."""
+        before, self._seen, over = self._seen, {}, {}
+        living = Worker.objects.filter(stopped_at__isnull=True)
+        for id, session, heartbeat, until in living.values_list("pk", "session", "heartbeat_at", "lease_until"):
+            known, since = before.get(id, (until, now))
+            self._seen[id] = until, since if known == until else now
+            if now - self._seen[id][1] >= (until - heartbeat).total_seconds():
+                over[id] = session
+        return over
+
+    def _bury(self, over: Iterable[uuid.UUID]) -> int:
+        """Write down that these workers are lost; returns how many had not renewed after all."""
+        with transaction.atomic():
+            rows = Worker.objects.filter(pk__in=over, stopped_at__isnull=True).select_for_update(skip_locked=True)
+            lost = [id for id, until in rows.values_list("pk", "lease_until") if until == self._seen[id][0]]
+            return Worker.objects.filter(pk__in=lost).update(stopped_at=Now(), lost=True)
 
     def _take_back(self) -> int:
         """A batch, so that no transaction is long."""

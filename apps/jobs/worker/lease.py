@@ -63,7 +63,7 @@ class Lease:
         """Renew it, or begin a new life when it is gone; ``False``: nothing of before is ours any more."""
         length, asked, lost = conf().worker_lease, time.monotonic(), self.lost
         sql, report = statements.on(connection), self._report()
-        if self._registered and not sql.renew(connection, self.worker, length, report):
+        if self._registered and not (self.is_held() and sql.renew(connection, self.worker, length, report)):
             logger.error("%s lost its lease; what it ran belongs to others now.", self.node)
             self._registered, self.worker, self.lost = False, new_id(), self.lost + 1
         if not self._registered:

@@ -149,17 +149,18 @@ def prune(connection: Connection, state: State, age: float, limit: int, oldest: 
         return int(cursor.rowcount)
 
 
-def lead(connection: Connection, role: str, holder: str, lease: float) -> int | None:
-    """Take or keep a role's lease; the term while it is held, ``None`` while another holds it. By the database's clock."""
+def lead(connection: Connection, role: str, holder: str, lease: float, over: dt.datetime | None = None) -> int | None:
+    """Take or keep a role's lease; the term while it is held, ``None`` while another holds it. Another's is over by the
+    database's clock, or when its end is still ``over``: the caller has seen it unchanged for long enough."""
     with connection.cursor() as cursor:
         cursor.execute(
             """INSERT INTO jobs_leader AS l (role, holder, term, lease_until, trouble)
                VALUES (%(role)s, %(holder)s, 1, clock_timestamp() + %(lease)s * interval '1 second', '')
                ON CONFLICT (role) DO UPDATE SET holder = excluded.holder, lease_until = excluded.lease_until,
                  term = l.term + (l.holder <> excluded.holder OR l.lease_until < clock_timestamp())::int
-               WHERE l.holder = excluded.holder OR l.lease_until < clock_timestamp()
+               WHERE l.holder = excluded.holder OR l.lease_until < clock_timestamp() OR l.lease_until = %(over)s
                RETURNING term""",
-            {"role": role, "holder": holder, "lease": lease},
+            {"role": role, "holder": holder, "lease": lease, "over": over},
         )
         row = cursor.fetchone()
         return row[0] if row else None

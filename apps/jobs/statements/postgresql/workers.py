@@ -13,13 +13,14 @@ _NOTHING = Report()
 
 
 def renew(connection: Connection, worker: uuid.UUID, lease: float, report: Report = _NOTHING) -> bool:
-    """Renew a worker's lease; ``False`` when it was taken for dead and owns nothing any more."""
+    """Renew a worker's lease; ``False`` when it was taken for dead and owns nothing any more. Whether it comes in time
+    the worker and the rescue know, each by a monotonic clock; the database's may have been set meanwhile."""
     with connection.cursor() as cursor:
         cursor.execute(
             """UPDATE jobs_worker SET heartbeat_at = clock_timestamp(),
                       lease_until = clock_timestamp() + %s * interval '1 second',
                       vitals = %s, paused = %s, ended = %s, failed = %s, processes = %s
-               WHERE id = %s AND stopped_at IS NULL AND lease_until > clock_timestamp()""",
+               WHERE id = %s AND stopped_at IS NULL""",
             [lease, *report, worker],
         )
         return bool(cursor.rowcount == 1)

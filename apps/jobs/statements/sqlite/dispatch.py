@@ -110,17 +110,18 @@ def prune(connection: Connection, state: State, age: float, limit: int, oldest: 
     return len(old)
 
 
-def lead(connection: Connection, role: str, holder: str, lease: float) -> int | None:
-    """Take or keep a role's lease; the term while it is held, ``None`` while another holds it."""
-    now = _now()
+def lead(connection: Connection, role: str, holder: str, lease: float, over: dt.datetime | None = None) -> int | None:
+    """Take or keep a role's lease; the term while it is held, ``None`` while another holds it. Another's is over by the clock,
+    or when its end is still ``over`` (to the millisecond: so the ORM writes it)."""
+    now, end = _now(), _text(over.timestamp()) if over else ""
     with connection.cursor() as cursor:
         cursor.execute(
             """INSERT INTO jobs_leader AS l (role, holder, term, lease_until, trouble) VALUES (%s, %s, 1, %s, '')
                ON CONFLICT (role) DO UPDATE SET holder = excluded.holder, lease_until = excluded.lease_until,
                  term = l.term + (l.holder <> excluded.holder OR l.lease_until < %s)
-               WHERE l.holder = excluded.holder OR l.lease_until < %s
+               WHERE l.holder = excluded.holder OR l.lease_until < %s OR substr(l.lease_until, 1, 23) = substr(%s, 1, 23)
                RETURNING term""",
-            (role, holder, _text(time.time() + lease), now, now),
+            (role, holder, _text(time.time() + lease), now, now, end),
         )
         row = cursor.fetchone()
         return row[0] if row else None

@@ -18,13 +18,12 @@ _NOTHING = Report()
 
 def renew(connection: Connection, worker: uuid.UUID, lease: float, report: Report = _NOTHING) -> bool:
     """Renew a worker's lease; ``False`` when it was taken for dead and owns nothing any more."""
-    now = _now()
     with connection.cursor() as cursor:
         cursor.execute(
             """UPDATE jobs_worker SET heartbeat_at = %s, lease_until = %s, vitals = %s, paused = %s, ended = %s, failed = %s,
                       processes = %s
-               WHERE id = %s AND stopped_at IS NULL AND lease_until > %s""",
-            (now, _text(time.time() + lease), *report, worker.hex, now),
+               WHERE id = %s AND stopped_at IS NULL""",
+            (_now(), _text(time.time() + lease), *report, worker.hex),
         )
         return bool(cursor.rowcount == 1)
 
