@@ -112,10 +112,11 @@ def _delete_jobs() -> None:
         LogLine,
         Queue,
         Rollup,
+        Trouble,
         WorkerRequest,
     )
 
-    for model in (DeadMessage, LogLine, Attempt, Job, Queue, WorkerRequest, Rollup, ErrorCount, ErrorGroup):
+    for model in (DeadMessage, LogLine, Attempt, Job, Queue, WorkerRequest, Rollup, ErrorCount, ErrorGroup, Trouble):
         model.objects.all()._raw_delete(connection.alias)
 
 

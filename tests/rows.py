@@ -57,7 +57,8 @@ def lead(holder: str = "one", lease: float = 60) -> int | None:
 def everything_runs(**leader: Any) -> None:
     """A dispatcher leads, and a worker with two processes lives."""
     until = timezone.now() + HOUR
-    Leader.objects.create(role="dispatcher", holder="here:1", term=4, lease_until=until, **leader)
+    progressed = {"progressed_at": timezone.now(), **leader}
+    Leader.objects.create(role="dispatcher", holder="here:1", term=4, lease_until=until, **progressed)
     Worker.objects.create(node="w1@here", pid=1, processes=2, queues=["default"], lease_until=until)
 
 

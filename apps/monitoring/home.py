@@ -18,6 +18,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from apps.jobs import lockers
+from apps.jobs import troubles as noted
 from apps.jobs.admin import live
 from apps.jobs.explain import living_workers
 from apps.jobs.figures import COUNTED, QueueFigures, queue_figures
@@ -30,7 +31,7 @@ from apps.monitoring.stores import Health, healths
 
 HOUR = 3600
 #: Rows of each list.
-FAILURES, KINDS, WORKERS, RUNNING = 6, 12, 20, 4
+FAILURES, KINDS, WORKERS, RUNNING, TROUBLES = 6, 12, 20, 4, 10
 
 _BODY = "monitoring/home_body.html"
 
@@ -107,7 +108,11 @@ def _system(now: dt.datetime) -> dict[str, Any]:
         "leader": leader,
         "leads": bool(leader and leader.lease_until > now),
         "stores": stores,
-        "system_troubles": [*troubles.of_leader(leader, now), *troubles.of_stores(stores)],
+        "system_troubles": [
+            *troubles.of_leader(leader, now),
+            *troubles.of_stores(stores),
+            *troubles.of_noted(list(noted.current()[:TROUBLES])),
+        ],
     }
 
 

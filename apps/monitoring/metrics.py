@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from apps.jobs import troubles
 from apps.jobs.explain import living_workers
 from apps.jobs.figures import QueueFigures, queue_figures
 from apps.jobs.models import DeadMessage, Drift, Leader, Rollup
@@ -124,3 +125,7 @@ def _system(queues: list[QueueFigures], now: dt.datetime) -> Iterator[Metric]:
     for row in Drift.objects.all():
         drift.add_metric([row.name], row.found)
     yield drift
+    trouble = GaugeMetricFamily("furrow_trouble", "How often it occurred, while it goes on occurring.", labels=["what"])
+    for one in troubles.current():
+        trouble.add_metric([one.name], one.count)
+    yield trouble

@@ -3,10 +3,12 @@
 import datetime as dt
 from dataclasses import dataclass
 
+from apps.jobs.conf import conf
 from apps.jobs.drift import MEANINGS
 from apps.jobs.figures import QueueFigures
 from apps.jobs.lockers import describe
 from apps.jobs.models import Drift, Leader, Worker
+from apps.jobs.models import Trouble as Noted
 from apps.jobs.statements import Locker
 from apps.jobs.unserved import unserved_remedy, unserved_text
 from apps.monitoring.rates import Point
@@ -39,10 +41,33 @@ def of_leader(leader: Leader | None, now: dt.datetime) -> list[Trouble]:
         since = leader.lease_until if leader else None
         text = "No dispatcher is running: due jobs wait in the database" + (", since" if since else "")
         return [Trouble(text, since, "Start one:", "manage.py dispatcher")]
-    if not leader.trouble:
-        return []
-    text = f"The dispatcher has trouble. {leader.trouble}, since"
-    return [Trouble(text, leader.troubled_since, remedy="It goes on by itself.")]
+    found = []
+    if stands_still(leader, now):
+        text = "The dispatcher leads and gets nothing done: due jobs wait in the database"
+        text += "; it last completed a round" if leader.progressed_at else "."
+        found.append(Trouble(text, leader.progressed_at, remedy="Its log has the reason. Start it anew."))
+    if leader.trouble:
+        text = f"The dispatcher has trouble. {leader.trouble}, since"
+        found.append(Trouble(text, leader.troubled_since, remedy="It goes on by itself."))
+    return found
+
+
+def stands_still(leader: Leader, now: dt.datetime) -> bool:
+    """It leads, and has completed no round of its work for the length of two leases."""
+    return leader.progressed_at is None or (now - leader.progressed_at).total_seconds() > 2 * conf().leader_lease
+
+
+def of_noted(rows: list[Noted]) -> list[Trouble]:
+    """What goes wrong in a process and nobody thought of."""
+    return [
+        Trouble(
+            f"{row.text}; {f'{row.count:,} times, the last' if row.count > 1 else 'once,'}",
+            row.last_at,
+            remedy=row.remedy,
+            grave=False,
+        )
+        for row in rows
+    ]
 
 
 def of_stores(healths: list[Health]) -> list[Trouble]:

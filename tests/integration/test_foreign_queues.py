@@ -5,14 +5,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from kombu import Connection
 
-from apps.jobs import ring
+from apps.jobs import ring, troubles
 from apps.jobs.broker import STUCK_AFTER, Publisher
 from apps.jobs.dispatcher.process import Dispatcher
 from apps.jobs.errors import BrokerError, QueueRefused
-from apps.jobs.models import Leader
+from apps.jobs.models import Leader, Trouble
 from apps.jobs.models.job import new_id
 from apps.jobs.partitions import Queue
 from apps.jobs.states import State
@@ -109,10 +110,12 @@ def test_a_duty_that_fails_is_named_and_the_others_are_done(db: None, monkeypatc
         broken.setattr(first, "run_once", strange)
         dispatcher._step()
     assert {type(duty).__name__ for duty in dispatcher._next} >= {"Expire", "Pauses", "Holds", "Prune", "Roll", "Sweep"}
-    assert "the duty expire fails: AttributeError: nobody thought of this" in Leader.objects.get().trouble
+    troubles.flush(connection)
+    assert Trouble.objects.get().text == "The duty expire of the dispatcher fails: AttributeError: nobody thought of this"
     dispatcher._next.clear()
     dispatcher._step()
-    assert Leader.objects.get().trouble == ""
+    troubles.flush(connection)
+    assert Trouble.objects.get().count == 1
 
 
 def test_duties_that_need_no_broker_are_done_while_one_that_does_fails(db: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,8 @@ class Leadership:
         #: Another's lease as its row has it (holder, end), and since when it has been that.
         self._seen: tuple[str, dt.datetime] | None = None
         self._seen_since = 0.0
+        #: Rounds were completed since that was last told; it was told in this term.
+        self._progressed = self._told = False
 
     def hold(self) -> bool:
         """Take, keep or lack the lease; asks the database three times in its length."""
@@ -37,9 +39,25 @@ class Leadership:
                 # Frozen in the middle of a transaction it would keep the lease's row locked.
                 sessions.end([over[0].rpartition(":")[2]])
             end = over[1] if over else None
+            before = self.term
             self.term = statements.on(connection).lead(connection, ROLE, self.holder, conf().leader_lease, end)
             self._next = now + conf().leader_lease / RENEWALS
+            if self.term != before:
+                self._tell_progress(False)
+            elif self._progressed:
+                self._tell_progress(True)
         return self.term is not None
+
+    def progressed(self) -> None:
+        """A round was completed. That is told with the renewals, of a new leader at once."""
+        self._progressed = True
+        if not self._told:
+            self._tell_progress(True)
+
+    def _tell_progress(self, any: bool) -> None:
+        if self.term is not None:
+            Leader.objects.filter(role=ROLE, holder=self.holder).update(progressed_at=Now() if any else None)
+        self._progressed, self._told = False, any
 
     def _over(self, now: float) -> tuple[str, dt.datetime] | None:
         """Another's lease (holder, end) that is over: by the database's clock, or because its row has stood unchanged for the

@@ -10,7 +10,7 @@ from typing import Protocol
 from django.conf import settings
 from django.db import Error, ProgrammingError, connection
 
-from apps.jobs import sessions, storable
+from apps.jobs import sessions, troubles
 from apps.jobs.broker import Publisher
 from apps.jobs.conf import conf
 from apps.jobs.dispatcher.admission import Admission
@@ -32,8 +32,8 @@ from apps.locks.wakeup import Waiter
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between tries while a store is away.
-RETRY = 1.0
+#: Seconds between tries while a store is away, or after a round that failed; rounds that may fail one after the other.
+RETRY, FAILED = 1.0, 30
 #: A duty that is slow gets one part in so many of the time; but the rescue must not miss half a lease.
 SHARE = 5
 #: Seconds between tries of a queue that RabbitMQ cannot serve: each try costs the connection.
@@ -67,8 +67,7 @@ class Dispatcher:
         self._stopping = threading.Event()
         self._trouble: str | None = None  # not said yet
         self._fruitless = 0
-        #: Steps of the round that failed with an exception nobody expected, by name, and why.
-        self._broken: dict[str, str] = {}
+        self._failed = 0  # rounds, one after the other
         #: Queues that cannot be served: until when, and why.
         self._unserved: dict[str, tuple[float, str]] = {}
 
@@ -77,7 +76,11 @@ class Dispatcher:
         self._stopping.set()
 
     def run(self) -> None:
-        """Until stopped. A store that is away is named in the log and waited for."""
+        """Until stopped. A store that is away is named in the log and waited for.
+
+        Raises:
+            Exception: nobody expected it, and it has failed so many rounds that another process shall try.
+        """
         leading: bool | None = None
         sessions.give_name(self.leadership.session, patience=conf().leader_lease * sessions.PATIENCE)
         connection.close()
@@ -88,9 +91,14 @@ class Dispatcher:
                     logger.info("This dispatcher leads (term %s).", self.leadership.term) if leading else logger.info(
                         "Standing by."
                     )
-                self._wait(self._step() if leading else conf().poll_interval)
+                seconds = self._step() if leading else conf().poll_interval
+                troubles.flush(connection)
+                self._failed = 0
+                self._wait(seconds)
             except Error as error:
                 self._database_is_away(error)
+            except Exception as error:
+                self._round_failed(error)
         self._end()
 
     def _step(self) -> float:
@@ -101,7 +109,8 @@ class Dispatcher:
                 sent += work()
             except BrokerError as error:
                 trouble = f"{BROKER_AWAY}: {error}"
-        self._say(trouble or "; ".join([*(reason for _, reason in self._unserved.values()), *self._broken.values()]))
+        self._say(trouble or "; ".join(reason for _, reason in self._unserved.values()))
+        self.leadership.progressed()
         if trouble:
             return RETRY
         self._fruitless = 0 if sent else self._fruitless + 1
@@ -160,22 +169,18 @@ class Dispatcher:
             self._next[duty] = now + max(duty.interval, min(took * SHARE, conf().worker_lease / 2))
 
     def _guarded(self, name: str, work: Callable[[], int]) -> int:
-        """One step of a round. An exception that nobody expected is logged, and named as trouble until the step succeeds; the
-        other steps go on.
+        """One step of a round. An exception that nobody expected is told (:mod:`apps.jobs.troubles`); the other steps go on.
 
         Raises:
             BrokerError, Error: a store is away; the caller knows what to do.
         """
         try:
-            done = _past_locks(work)
+            return _past_locks(work)
         except (BrokerError, Error):
             raise
         except Exception as error:
-            logger.exception("The %s failed; the rest goes on.", name)
-            self._broken[name] = f"the {name} fails: {type(error).__name__}: {storable.clean(str(error))[:200]}"
+            troubles.failed(f"{name} of the dispatcher", error)
             return 0
-        self._broken.pop(name, None)
-        return done
 
     def _seconds_idle(self) -> float:
         """Until the next scheduled job is due, at most a poll interval. While the window is full: a while that grows."""
@@ -200,6 +205,16 @@ class Dispatcher:
         lacking = isinstance(error, ProgrammingError) or "no such table" in text
         what = "is held up by others' locks" if sessions.contended(error) else "is away"
         logger.warning("The database %s (%s); trying again.", "lacks tables: manage.py migrate" if lacking else what, text)
+        self.leadership.doubt()
+        connection.close()
+        self._stopping.wait(RETRY)
+
+    def _round_failed(self, error: Exception) -> None:
+        """With an exception that no step of it is known to raise. The next one may do; but not for ever in this process."""
+        troubles.failed("round of the dispatcher", error)
+        self._failed += 1
+        if self._failed > FAILED:
+            raise error
         self.leadership.doubt()
         connection.close()
         self._stopping.wait(RETRY)

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from apps.jobs import statements
 from apps.jobs.conf import conf
-from apps.jobs.models import DeadMessage, Worker, WorkerRequest
+from apps.jobs.models import DeadMessage, Trouble, Worker, WorkerRequest
 from apps.jobs.states import State
 
 BATCH = 1_000
@@ -21,6 +21,9 @@ BUSY, IDLE = 1.0, 5.0
 #: Seconds between two looks at all that is old. Rounds in between look at what became old since: jobs that keep a unique key
 #: for longer are passed over in the long look only. A century: no bound.
 LONG_LOOK, NO_BOUND = 600.0, 100 * 365 * 86_400.0
+
+#: Troubles are shown for some minutes only; the rest is for who looks into the table.
+TROUBLES_KEPT = dt.timedelta(days=1)
 
 
 class Prune:
@@ -49,6 +52,7 @@ class Prune:
         _delete(Worker.objects.filter(stopped_at__lt=long_ago))
         _delete(DeadMessage.objects.filter(received_at__lt=long_ago))
         _delete(WorkerRequest.objects.filter(asked_at__lt=long_ago))
+        _delete(Trouble.objects.filter(last_at__lt=timezone.now() - TROUBLES_KEPT))
         if time.monotonic() >= end:
             self.interval = BUSY
         else:

@@ -10,6 +10,7 @@ from apps.jobs.models.leader import Leader
 from apps.jobs.models.log_line import LogLine
 from apps.jobs.models.queue import Queue
 from apps.jobs.models.rollup import ErrorCount, ErrorGroup, Rollup
+from apps.jobs.models.trouble import Trouble
 from apps.jobs.models.worker import Worker
 from apps.jobs.models.worker_request import WorkerRequest
 
@@ -26,6 +27,7 @@ __all__ = [
     "LogLine",
     "Queue",
     "Rollup",
+    "Trouble",
     "Worker",
     "WorkerRequest",
 ]

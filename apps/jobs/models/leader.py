@@ -16,6 +16,9 @@ class Leader(models.Model):
     #: What the leader says of itself in one line, for people ("RabbitMQ is away: …"); empty when all is well.
     trouble = models.TextField(blank=True, default="")
     troubled_since = models.DateTimeField(null=True, blank=True)
+    #: When it last told that a round of its work was completed; empty while none was under this leader. The lease alone says
+    #: only that it reaches the database.
+    progressed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         verbose_name = "leader"

@@ -208,7 +208,6 @@ class Crew:
     def tick(self) -> None:
         """Once in a while: enforce timeouts, look after what got lost on the way, and the lease."""
         now = time.monotonic()
-        self.ledger.loop_alive_at = now
         lease = self.ledger.lease
         if lease.lost != self._lost_leases or (not lease.is_held() and (self.running or self.assigned)):
             self._lost_leases = lease.lost
@@ -222,6 +221,7 @@ class Crew:
         self._listen_again()
         self.read_reports()
         self._look_whether_blocked(now)
+        self.ledger.loop_alive_at = now  # last: one that always fails must lose its lease
 
     @property
     def blocked(self) -> bool:

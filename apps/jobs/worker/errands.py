@@ -12,6 +12,7 @@ from typing import Any
 
 import amqp
 
+from apps.jobs import troubles
 from apps.jobs.broker import queue_names
 from apps.jobs.statements import Answer, Asked
 from apps.jobs.worker import stacks
@@ -48,7 +49,7 @@ class Errands:
                 else:
                     do(request)
             except Exception as error:
-                logger.exception("a request failed")
+                troubles.failed(f"worker's errand {request.action if do else 'of another release'}", error)
                 self._answer(request, False, f"{type(error).__name__}: {error}")
 
     def _answer(self, request: Asked, succeeded: bool, text: str) -> None:
@@ -94,6 +95,10 @@ class Errands:
                 text = stacks.ask(running.pid)
             except OSError as error:  # a TimeoutError is one
                 self._answer(request, False, f"Process {running.pid} did not answer: {error}.")
+                return
+            except Exception as error:
+                troubles.failed("look at a process's stack", error)
+                self._answer(request, False, f"The stack cannot be told: {type(error).__name__}: {error}")
                 return
             still = self._crew.running.get(running.pid) is running
             self._answer(

@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
+import amqp
 import psutil
 from celery.worker import state as celery_state
 
+from apps.jobs import troubles
 from apps.jobs.states import Outcome
 from apps.jobs.worker import offspring
 from apps.jobs.worker.crew import Crew
@@ -67,7 +69,8 @@ def _serve(crew: Crew, worker: Any, seconds: float) -> None:
             _look_for_deaths(crew, worker.pool._pool)
             next(loop)
         except Exception as error:
-            logger.debug("while stopping: %r", error)
+            if not isinstance(error, (OSError, amqp.AMQPError)):  # RabbitMQ is away
+                troubles.failed("shutdown of the worker", error)
             loop = worker.hub.create_loop()
             crew.read()
     ticking.cancel()

@@ -7,8 +7,6 @@ answered with "nothing", so the worker takes no new work. A job whose row anothe
 """
 
 import logging
-import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,13 +14,14 @@ from typing import Any
 
 from django.db import Error
 
-from apps.jobs import statements
+from apps.jobs import statements, troubles
 from apps.jobs.conf import conf
 from apps.jobs.sessions import contended
 from apps.jobs.statements import WITH_RATE, Answer, Asked, Claimed, Dead, Group, HandOver, LogRecord, Progress, Settlement
 from apps.jobs.statements.refused import ANY, refuses_value
 from apps.jobs.worker.batch import UNSTORABLE, Batch, ClaimCallback, unstorable
 from apps.jobs.worker.dead import keep_unknown
+from apps.jobs.worker.failing import give_up
 from apps.jobs.worker.lease import Lease
 from apps.jobs.worker.limited import Limited
 from apps.jobs.worker.link import Link
@@ -46,14 +45,12 @@ class Ledger(threading.Thread):
         self._call_soon = call_soon
         self._wake = threading.Condition()
         self._next = Batch()
-        self._writing = 0
-        self._stopping = False
+        self._writing, self._stopping = 0, False
         self._link = Link()
         self.limited = Limited()
         self.put_off = PutOff()
         #: When the event loop last showed that it lives (monotonic seconds): without it the lease is not renewed.
         self.loop_alive_at = time.monotonic()
-
         #: Asked whether jobs are running, and told which of them shall stop. Set by the crew.
         self.anything_running: Callable[[], bool] = lambda: False
         self.on_stop_requests: Callable[[list[str]], None] = lambda ids: None
@@ -154,9 +151,12 @@ class Ledger(threading.Thread):
         try:
             self._keep_writing()
             self._leave()
-        except Exception:
-            logger.critical("The ledger failed; this worker stops.", exc_info=True)
-            os.kill(os.getpid(), signal.SIGTERM)
+        except Exception as error:
+            troubles.failed("ledger of a worker", error)
+            give_up("The ledger failed")
+            self._link.forget()
+            self._link.ask(troubles.flush)
+            self._link.forget()
 
     def _keep_writing(self) -> None:
         """Until stopped and empty: wait, take all that waits, write it."""
@@ -213,8 +213,8 @@ class Ledger(threading.Thread):
         if batch.answers:
             sql.answer(connection, batch.answers)
         limited, in_line = self.limited.ending(batch.settlements) if self.limited else ([], [])
-        free = len(in_line) < len(limited)
-        group = batch.group(limited, in_line, self.take_over(self.limited.kinds(limited)) if free else None)
+        hand_over = self.take_over(self.limited.kinds(limited)) if len(in_line) < len(limited) else None
+        group = batch.group(limited, in_line, hand_over)
         written = sql.write(connection, self.lease.worker, group)
         won = {claimed.id: claimed for claimed in written.claimed}
         self.limited.settled([*limited, *batch.disowned])
@@ -224,8 +224,7 @@ class Ledger(threading.Thread):
             self._call_soon(self.on_handed_over, handed)
         if written.let_go:
             wake()
-        claims, batch.claims = batch.claims, []
-        dead, batch.dead = batch.dead, []
+        claims, dead, batch.claims, batch.dead = batch.claims, batch.dead, [], []
         if len(won) < len(group.claims):
             try:
                 keep_unknown(connection, self.lease, {id: kind for id, kind in group.claims.items() if id not in won})
@@ -257,6 +256,7 @@ class Ledger(threading.Thread):
 
     def _look(self, connection: Any) -> None:
         sql, worker = statements.on(connection), self.lease.worker
+        troubles.flush(connection)
         if self.anything_running() and (ids := sql.stop_requests(connection, worker)):
             self._call_soon(self.on_stop_requests, ids)
         if asked := sql.asked(connection, worker):

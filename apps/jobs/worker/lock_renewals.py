@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 
+from apps.jobs import troubles
 from apps.jobs.states import Outcome
 from apps.jobs.worker import channel
 from apps.jobs.worker.held_locks import LOST, Row
@@ -55,10 +56,8 @@ class LockRenewals(threading.Thread):
     def run(self) -> None:
         while not self._ended.is_set():
             self._ended.wait(min(0.25, times().step))
-            try:
+            with troubles.watched("renewal of the jobs' locks"):
                 self.run_once()
-            except Exception:
-                logger.exception("looking after the pool processes' locks")
 
     def run_once(self) -> None:
         """Give back, renew, tell who lost."""

@@ -9,6 +9,7 @@ from typing import Any
 import amqp
 from django.db import Error, connection
 
+from apps.jobs import troubles
 from apps.jobs.statements.refused import refuses_value
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,12 @@ def strategy(task: Any, app: Any, consumer: Any, **kwargs: Any) -> Callable[...,
                     post(keep, message, f"It is no job of {task.name}: {type(error).__name__}: {str(error)[:500]}")
                     return
                 logger.error("Task %s of kind %s is no job: %s", message.headers.get("id"), task.name, error)
-                app.backend.mark_as_failure(message.headers.get("id"), error)
+                try:
+                    app.backend.mark_as_failure(message.headers.get("id"), error)
+                except Exception as unrecorded:
+                    troubles.failed("record of a task that is no job", unrecorded)
+                    post(keep, message, f"It is no job of {task.name}: {str(error)[:500]}; nobody could be told.")
+                    return
             post(settle, message, message.ack)
 
         others.add(message.delivery_tag)
@@ -71,6 +77,8 @@ def _off_the_loop(work: Callable[[], None]) -> None:
             work()
         except Error as error:
             logger.warning("The database is away: %s", error)
+        except Exception as error:
+            troubles.failed("answer to a Celery client", error)
         finally:
             connection.close()
 

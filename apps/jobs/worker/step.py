@@ -15,7 +15,7 @@ from celery import bootsteps
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
-from apps.jobs import sessions
+from apps.jobs import sessions, troubles
 from apps.jobs.conf import conf
 from apps.jobs.kinds import all_kinds
 from apps.jobs.statements import Report
@@ -24,6 +24,7 @@ from apps.jobs.worker.consumer import watch_the_dying
 from apps.jobs.worker.crew import Crew
 from apps.jobs.worker.errands import Errands, job_queues
 from apps.jobs.worker.events import Events
+from apps.jobs.worker.failing import OF_THE_CONNECTION, Watched
 from apps.jobs.worker.intake import Intake
 from apps.jobs.worker.lease import RENEWALS, Lease
 from apps.jobs.worker.leaving import leave, see_out, told_to_end
@@ -55,6 +56,7 @@ class JobWorker(bootsteps.StartStopStep):
                 "Jobs need Celery's prefork pool on Linux or macOS, for timeouts and for knowing who died: start the worker "
                 "without --pool, or with --pool prefork."
             )
+        troubles.watch_threads()
         channel.open_channels()
         stacks.open_file()
         connections.close_all()
@@ -125,7 +127,12 @@ class JobWorker(bootsteps.StartStopStep):
         """Call what was posted."""
         while self._mail:
             function, arguments = self._mail.popleft()
-            function(*arguments)
+            try:
+                function(*arguments)
+            except OF_THE_CONNECTION:
+                raise
+            except Exception as error:
+                troubles.failed("answer to a worker's event loop", error)
 
     def watch_processes(self) -> None:
         """Be told of every pool process that ends. Celery sets its own hook anew at every reconnect; this wraps it."""
@@ -149,10 +156,11 @@ class JobWorker(bootsteps.StartStopStep):
 
     def _report(self) -> Report:
         crew, vitals = self.crew, {**self.vitals.latest, "waiting": self.intake.waiting}
-        if locked := self.ledger.put_off.ends:
-            vitals["locked"] = locked
-        if conf().partitioned:
-            vitals["lines"] = self.partitions.standing()
+        with troubles.watched("report of a worker"):
+            if locked := self.ledger.put_off.ends:
+                vitals["locked"] = locked
+            if conf().partitioned:
+                vitals["lines"] = self.partitions.standing()
         return Report(json.dumps(vitals), json.dumps(sorted(crew.paused)), crew.ended, crew.failed, crew.processes)
 
     def _runs(self) -> dict[int, tuple[str, str, float]]:
@@ -189,12 +197,14 @@ class JobReports(bootsteps.StartStopStep):
         jobs: JobWorker = consumer.controller.jobs
         jobs.watch_processes()
         hub.add_reader(channel.reports, jobs.crew.read_reports)
-        hub.call_repeatedly(TICK, jobs.crew.tick)
-        hub.call_soon(jobs.intake.look, consumer)
-        hub.call_repeatedly(TICK, jobs.intake.look, consumer)
-        hub.call_repeatedly(1.0, jobs.intake.pump)
+        hub.call_repeatedly(TICK, Watched(jobs.crew.tick, "tick of a worker"))
+        look = Watched(jobs.intake.look, "worker's choice of queues")
+        hub.call_soon(look, consumer)
+        hub.call_repeatedly(TICK, look, consumer)
+        hub.call_repeatedly(1.0, Watched(jobs.intake.pump, "claims of a worker"))
         if consumer.controller.autoscaler is not None:
-            hub.call_repeatedly(1.0, consumer.controller.autoscaler.maybe_scale)
+            hub.call_repeatedly(1.0, Watched(consumer.controller.autoscaler.maybe_scale, "autoscaler of a worker"))
         if conf().partitioned:
-            hub.call_soon(jobs.partitions.look, consumer)
-            hub.call_repeatedly(TICK, jobs.partitions.look, consumer)
+            look = Watched(jobs.partitions.look, "worker's look at its partitions")
+            hub.call_soon(look, consumer)
+            hub.call_repeatedly(TICK, look, consumer)

@@ -9,6 +9,8 @@ from typing import Any
 
 import psutil
 
+from apps.jobs import troubles
+
 #: Seconds between two looks at what a process has for itself (PSS): the system walks over all of its memory for that.
 SLOW = 30.0
 
@@ -35,7 +37,8 @@ class Vitals(threading.Thread):
     def run(self) -> None:
         """Look, again and again, for as long as the process lives: memory that grows tells nobody."""
         while True:
-            self.latest = self.look()
+            with troubles.watched("look at the worker's processes"):
+                self.latest = self.look()
             time.sleep(self._interval)
 
     def look(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from django.core.checks import Tags
 from django.core.management.base import BaseCommand
 
+from apps.jobs import troubles
 from apps.jobs.dispatcher.process import Dispatcher
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the dispatcher."""
+        troubles.watch_threads()
         dispatcher = Dispatcher()
         signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
         threading.Thread(target=_listen, args=(dispatcher,), name="furrow-signals", daemon=True).start()

@@ -23,6 +23,7 @@ from apps.jobs.statements.postgresql.rollups import count_cancelled, roll
 from apps.jobs.statements.postgresql.runs import claim, disown, settle, unknown, write
 from apps.jobs.statements.postgresql.sessions import end_sessions, name_session
 from apps.jobs.statements.postgresql.submit import clock, forget_keys, insert_jobs, insert_unique, keepers, replace
+from apps.jobs.statements.postgresql.troubles import tell
 from apps.jobs.statements.postgresql.turns import take_turns, tenants
 from apps.jobs.statements.postgresql.workers import answer, asked, owned, register_worker, renew, stop_requests, stop_worker
 
@@ -70,6 +71,7 @@ __all__ = [
     "sweep",
     "take",
     "take_turns",
+    "tell",
     "tenants",
     "unended",
     "unknown",

@@ -28,6 +28,7 @@ from apps.jobs.statements.sqlite.rollups import count_cancelled, roll
 from apps.jobs.statements.sqlite.runs import claim, disown, settle, unknown, write
 from apps.jobs.statements.sqlite.sessions import end_sessions, name_session
 from apps.jobs.statements.sqlite.submit import clock, forget_keys, insert_jobs, insert_unique, keepers, replace
+from apps.jobs.statements.sqlite.troubles import tell
 from apps.jobs.statements.sqlite.turns import take_turns, tenants
 from apps.jobs.statements.sqlite.workers import answer, asked, owned, register_worker, renew, stop_requests, stop_worker
 
@@ -75,6 +76,7 @@ __all__ = [
     "sweep",
     "take",
     "take_turns",
+    "tell",
     "tenants",
     "unended",
     "unknown",

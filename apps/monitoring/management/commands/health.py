@@ -9,14 +9,17 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models.functions import Now
+from django.utils import timezone
 
+from apps.jobs import troubles
 from apps.jobs.api import all_kinds
 from apps.jobs.models import Leader, Worker
 from apps.jobs.wording import exact
 from apps.monitoring.stores import rabbitmq, redis
+from apps.monitoring.troubles import stands_still
 
-#: Seconds that a worker has to answer.
-PATIENCE = 5.0
+#: Seconds that a worker has to answer; for which what failed in the dispatcher counts as failing.
+PATIENCE, FAILING = 5.0, 60.0
 
 
 class Command(BaseCommand):
@@ -48,7 +51,7 @@ class Command(BaseCommand):
 
 
 def dispatcher() -> str:
-    """One that leads, without trouble. A dispatcher that stands by would lead by now if none did.
+    """One that leads, completes its rounds, and has no trouble. A dispatcher that stands by would lead by now if none did.
 
     Raises:
         CommandError: none leads, or the leading one names its trouble.
@@ -56,6 +59,14 @@ def dispatcher() -> str:
     leader = Leader.objects.filter(role="dispatcher", lease_until__gt=Now()).first()
     if leader is None:
         raise CommandError("No dispatcher leads: none is running, or none reaches the database.")
+    if stands_still(leader, timezone.now()):
+        since = f"since {exact(leader.progressed_at)}" if leader.progressed_at else "yet"
+        raise CommandError(
+            f"The dispatcher {leader.holder} leads, but has completed no round of its work {since}: see its log."
+        )
+    failing = troubles.current(FAILING).filter(name__endswith=" of the dispatcher").first()
+    if failing is not None:
+        raise CommandError(f"The dispatcher {leader.holder} leads, but: {failing.text} (since {exact(failing.since)})")
     if leader.trouble:
         raise CommandError(
             f"The dispatcher {leader.holder} leads, but: {leader.trouble} (since {exact(leader.troubled_since)})"
