@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
+from apps.jobs import troubles
 from apps.jobs.drift import note
 from apps.jobs.states import State
 from tests.people import login
@@ -57,6 +59,8 @@ def test_metrics_tell_what_happened_and_what_stands_where(admin_client: Client) 
 def test_the_alerts_use_metrics_that_there_are(admin_client: Client) -> None:
     fail("no")
     note("queued_without_message", 3)
+    troubles.note("thing", "It fails")
+    troubles.flush(connection)
     told = set(re.findall(r"^(furrow_\w+)", admin_client.get("/metrics").content.decode(), re.MULTILINE))
     alerts = (ROOT / "platform/deploy/dashboards/alerts.yml").read_text()
     used = set(re.findall(r"furrow_\w+", alerts))

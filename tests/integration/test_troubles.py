@@ -4,7 +4,7 @@ taken for work by ``manage.py health``."""
 import datetime as dt
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -32,7 +32,9 @@ pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No direc
 
 
 @pytest.fixture(autouse=True)
-def _nothing_noted() -> None:
+def _nothing_noted() -> Iterator[None]:
+    troubles._forget()
+    yield
     troubles._forget()
 
 
