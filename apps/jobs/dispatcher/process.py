@@ -1,4 +1,5 @@
-"""The dispatcher process: lead, then dispatch until nothing is due, wait for a wake-up, and look after the rest in between."""
+"""The dispatcher process: lead, then dispatch until nothing is due, wait for a wake-up, and look after the rest in between. A
+thread beside it rescues."""
 
 import logging
 import threading
@@ -19,10 +20,10 @@ from apps.jobs.dispatcher.expire import Expire
 from apps.jobs.dispatcher.holds import Holds
 from apps.jobs.dispatcher.leader import Leadership
 from apps.jobs.dispatcher.locked_rows import LockedRows
+from apps.jobs.dispatcher.lookout import Lookout
 from apps.jobs.dispatcher.pauses import Pauses
 from apps.jobs.dispatcher.prune import Prune
 from apps.jobs.dispatcher.reconcile import Reconcile
-from apps.jobs.dispatcher.rescue import Rescue
 from apps.jobs.dispatcher.roll import Roll
 from apps.jobs.dispatcher.strays import Strays
 from apps.jobs.dispatcher.sweep import Sweep
@@ -34,8 +35,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between tries while a store is away, or after a round that failed; rounds that may fail one after the other.
 RETRY, FAILED = 1.0, 30
-#: A duty that is slow gets one part in so many of the time; but the rescue must not miss half a lease.
-SHARE = 5
+#: A duty that is slow gets one part in so many of the time; but none waits for longer than this many seconds.
+SHARE, LONGEST_PAUSE = 5, 7.5
 #: Seconds between tries of a queue that RabbitMQ cannot serve: each try costs the connection.
 UNSERVED = 5.0
 
@@ -60,7 +61,7 @@ class Dispatcher:
         self._pauses = Pauses()
         reconcile = Reconcile(self._publisher, self._dispatches)
         holds = Holds(self.leadership)
-        self._rescue = Rescue()
+        self._lookout = Lookout(self.leadership)
         self._duties: list[Duty] = [Expire(), reconcile, self._pauses, holds, locked, Strays(), Prune(), Roll(), Sweep()]
         self._next: dict[Duty, float] = {}
         self._waiter = Waiter()
@@ -84,6 +85,7 @@ class Dispatcher:
         leading: bool | None = None
         sessions.give_name(self.leadership.session, patience=conf().leader_lease * sessions.PATIENCE)
         connection.close()
+        self._lookout.start()
         while not self._stopping.is_set():
             try:
                 if (holds := self.leadership.hold()) != leading:
@@ -104,7 +106,7 @@ class Dispatcher:
     def _step(self) -> float:
         """One round; returns how long to wait before the next (seconds, 0: there is more to do)."""
         sent, trouble = 0, ""
-        for work in (self._rescue_first, self._dispatch_all, self._do_duties):
+        for work in (self._dispatch_all, self._do_duties):
             try:
                 sent += work()
             except BrokerError as error:
@@ -139,11 +141,6 @@ class Dispatcher:
         self._unserved.pop(dispatch.queue, None)
         return sent
 
-    def _rescue_first(self) -> int:
-        """Before all else: it frees what the rest may have to wait for, and what it takes back is dispatched at once."""
-        self._do(self._rescue)
-        return 0
-
     def _do_duties(self) -> int:
         """What one of them puts back to pending is dispatched in the next round.
 
@@ -166,7 +163,7 @@ class Dispatcher:
         if now >= self._next.get(duty, 0.0):
             self._guarded(f"duty {type(duty).__name__.lower()}", duty.run_once)
             took = time.monotonic() - now
-            self._next[duty] = now + max(duty.interval, min(took * SHARE, conf().worker_lease / 2))
+            self._next[duty] = now + max(duty.interval, min(took * SHARE, LONGEST_PAUSE))
 
     def _guarded(self, name: str, work: Callable[[], int]) -> int:
         """One step of a round. An exception that nobody expected is told (:mod:`apps.jobs.troubles`); the other steps go on.
@@ -220,6 +217,7 @@ class Dispatcher:
         self._stopping.wait(RETRY)
 
     def _end(self) -> None:
+        self._lookout.stop()
         try:
             self.leadership.resign()
         except Error as error:
