@@ -4,6 +4,7 @@ import datetime as dt
 import logging
 from collections.abc import Sequence
 
+from django.db.models import Max
 from django.utils import timezone
 
 from apps.jobs.broker import Publisher
@@ -24,9 +25,10 @@ SETTLED = 5.0
 
 
 class Reconcile:
-    """A job that was queued long ago while its queue is empty in RabbitMQ, or while no worker has begun anything of that queue,
-    may have lost its message (purged, deleted, dropped on a disk failure): it goes back to pending and is sent again. A second
-    message does no harm."""
+    """A job that was queued long ago may have lost its message (purged, deleted, dropped on a disk failure) when RabbitMQ holds
+    fewer messages of its queue than jobs are queued, or when one that was sent later has begun: messages of a queue go out in
+    their order. It goes back to pending and is sent again. A second message does no harm, and there is one in each
+    ``FURROW_RESEND_AFTER`` at most."""
 
     interval = 5.0
 
@@ -63,9 +65,13 @@ class Reconcile:
         # the queue: they only lessen the count of drift, which people are shown.
         in_queue = self._publisher.depth(queue) + self._in_lines(queue)
         age = SETTLED if in_queue == 0 and not self._consumers(queue) else conf().resend_after
-        if in_queue >= held:
-            return 0, 0
-        back = put_back(stale.filter(queued_at__lt=now - dt.timedelta(seconds=age)))
+        sent_before = now - dt.timedelta(seconds=age)
+        if in_queue >= stale.count():
+            overtaken = self._overtaken(queue)
+            if overtaken is None:
+                return 0, 0
+            sent_before = min(sent_before, overtaken)
+        back = put_back(stale.filter(queued_at__lt=sent_before))
         if back:
             logger.warning("%d queued jobs of %s had no message any more; they are sent again.", back, queue)
         in_buffers = sum(worker.vitals.get("waiting", 0) for worker in self._consumers(queue))
@@ -79,6 +85,15 @@ class Reconcile:
         living = living_workers(timezone.now())
         running = Job.objects.filter(queue=queue, state=State.RUNNING).count()
         return max(0, sum(in_lines(worker, parted.parts) for worker in living) - running)
+
+    def _overtaken(self, queue: str) -> dt.datetime | None:
+        """A moment before the newest of the jobs that run was sent: the messages of all that were sent earlier have left the
+        queue. ``None``: nothing is known, as of a queue with partitions, where keys overtake each other."""
+        if queue in conf().partitioned:
+            return None
+        running = Job.objects.filter(queue=queue, state=State.RUNNING)
+        newest: dt.datetime | None = running.aggregate(newest=Max("queued_at"))["newest"]
+        return newest and newest - dt.timedelta(seconds=SETTLED)
 
     def _consumers(self, queue: str) -> list[Worker]:
         return [worker for worker in Worker.objects.filter(stopped_at__isnull=True) if queue in worker.queues]
