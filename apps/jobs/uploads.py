@@ -4,6 +4,7 @@ A file is written before its job is inserted. Where that fails the file is delet
 of jobs that are gone, :func:`sweep` deletes.
 """
 
+import time
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,8 @@ FOLDER = "furrow"
 LONGEST_NAME = 80
 #: A folder younger than this may belong to a job that is about to be inserted.
 YOUNG = timedelta(days=1)
+#: Folders whose jobs are looked for at once.
+AT_ONCE = 500
 #: The last millisecond that a datetime can hold.
 LAST = 253_402_300_799_000
 
@@ -76,18 +79,30 @@ def safe_name(name: str) -> str:
     return valid[:LONGEST_NAME] or "file"
 
 
-def sweep(now: datetime) -> int:
-    """Delete the files of jobs that are not there (any more); returns how many folders."""
+def old_folders(now: datetime) -> list[str]:
+    """The folders of jobs that have been inserted by now, or never will be."""
     try:
         folders, _files = default_storage.listdir(FOLDER)
     except FileNotFoundError:
-        return 0
-    ids = {job_id: folder for folder in folders if (job_id := _job_of(folder)) and _made(job_id) < now - YOUNG}
-    kept = set(Job.objects.filter(pk__in=ids).values_list("pk", flat=True)) if ids else set()
-    gone = [folder for job_id, folder in ids.items() if job_id not in kept]
-    for folder in gone:
-        _delete(f"{FOLDER}/{folder}")
-    return len(gone)
+        return []
+    return [folder for folder in folders if (job_id := _job_of(folder)) and _made(job_id) < now - YOUNG]
+
+
+def sweep(folders: list[str], until: float) -> int:
+    """Take folders off this list, one at least, and delete those of jobs that are not there (any more), until this time of the
+    monotonic clock; returns how many were deleted. A storage may be far away, and each call take long."""
+    swept, kept, known = 0, set[uuid.UUID](), 0
+    while folders:
+        if not known:
+            batch = folders[-AT_ONCE:]
+            kept, known = set(Job.objects.filter(pk__in=batch).values_list("pk", flat=True)), len(batch)
+        folder, known = folders.pop(), known - 1
+        if _job_of(folder) not in kept:
+            _delete(f"{FOLDER}/{folder}")
+            swept += 1
+        if time.monotonic() >= until:
+            break
+    return swept
 
 
 def _delete(folder: str) -> None:

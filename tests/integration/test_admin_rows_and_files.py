@@ -14,6 +14,7 @@ from pytest_django import Settings
 
 from apps.jobs import uploads
 from apps.jobs.api import Job, State, Unique, UploadedPath, job
+from apps.jobs.dispatcher import sweep
 from apps.jobs.models.job import new_id
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media"), pytest.mark.filterwarnings("ignore:No directory at")]
@@ -39,6 +40,10 @@ def latest(name: str, letter: UploadedPath) -> None:
 
 def letter(content: bytes = b"Dear Ada", name: str = "letter.txt") -> SimpleUploadedFile:
     return SimpleUploadedFile(name, content)
+
+
+def swept(later: dt.timedelta = dt.timedelta(0)) -> int:
+    return uploads.sweep(uploads.old_folders(timezone.now() + later), float("inf"))
 
 
 def submitter(client: Client, *more: str) -> Client:
@@ -184,7 +189,7 @@ def test_a_file_that_replaces_another_moves_to_the_job_that_stays(site: Client) 
     job = Job.objects.get()
     assert job.arguments["letter"] == f"furrow/{job.pk}/2.txt"
     assert default_storage.open(job.arguments["letter"]).read() == b"three"
-    assert default_storage.listdir("furrow")[0] == [str(job.pk)] or uploads.sweep(timezone.now() + dt.timedelta(days=2)) >= 1
+    assert default_storage.listdir("furrow")[0] == [str(job.pk)] or swept(dt.timedelta(days=2)) >= 1
     assert default_storage.exists(job.arguments["letter"])
 
 
@@ -201,11 +206,36 @@ def test_files_go_when_their_job_is_gone() -> None:
     Job.objects.create(id=old[0], kind="kinds.greets", state=State.SUCCEEDED, finished_at=timezone.now())
     names = [uploads.save(pk, letter(), "a.txt") for pk in (*old, new_id())]
     default_storage.save("furrow/not-ours/file", letter())
-    assert uploads.sweep(timezone.now()) == 1
+    assert swept() == 1
     assert [default_storage.exists(name) for name in names] == [True, False, True]
     assert default_storage.exists("furrow/not-ours/file")
     Job.objects.all().delete()
-    assert uploads.sweep(timezone.now() + dt.timedelta(days=2)) == 2
+    assert swept(dt.timedelta(days=2)) == 2
+
+
+def test_a_round_of_the_sweep_ends_in_time_and_the_next_one_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A storage that is far away answers slowly; one folder that cannot be deleted does not bar the others."""
+    ids = [uuid.UUID(int=((1_600_000_000_000 + n) << 80) | (7 << 76) | (2 << 62)) for n in range(5)]
+    names = [uploads.save(pk, letter(), "a.txt") for pk in ids]
+    Job.objects.create(id=ids[2], kind="kinds.greets", state=State.SUCCEEDED, finished_at=timezone.now())
+    delete = uploads._delete
+
+    def refuses(folder: str) -> None:
+        if folder.endswith(str(ids[1])):
+            raise PermissionError(folder)
+        delete(folder)
+
+    monkeypatch.setattr(uploads, "_delete", refuses)
+    monkeypatch.setattr(sweep, "ROUND", -1.0)
+    duty = sweep.Sweep()
+    rounds = []
+    while not rounds or duty.interval < sweep.IDLE:
+        rounds.append(duty.run_once())
+    assert (len(rounds), max(rounds), sum(rounds)) == (5, 1, 3)
+    assert [default_storage.exists(name) for name in names] == [False, True, True, False, False]
+    monkeypatch.setattr(uploads, "_delete", delete)
+    monkeypatch.setattr(sweep, "ROUND", 60.0)
+    assert (duty.run_once(), duty.interval) == (1, sweep.IDLE), "the next look begins anew"
 
 
 # --- Sent twice -------------------------------------------------------------------------------------------------------

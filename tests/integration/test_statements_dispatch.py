@@ -7,8 +7,9 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from apps.jobs.dispatcher import prune
 from apps.jobs.dispatcher.prune import Prune
-from apps.jobs.models import Attempt, Job, Leader, LogLine
+from apps.jobs.models import Attempt, DeadMessage, Job, Leader, LogLine
 from apps.jobs.models.job import new_id
 from apps.jobs.states import Outcome, State
 from tests.rows import HOUR, claim, lead, make, settle, state_of
@@ -111,6 +112,22 @@ def test_a_job_that_began_since_it_was_sent_is_not_marked_queued(sql: Any) -> No
     assert sql.mark_queued(connection, sent, term) == 0
     assert {state_of(fresh), state_of(tried)} == {State.PENDING}
     assert sql.mark_queued(connection, {job.id: job.attempt for job in sql.due(connection, "default", 5).jobs}, term) == 2
+
+
+def test_a_round_of_pruning_is_bounded_and_the_next_ones_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job may have millions of log lines: after a batch that took long the next one is smaller."""
+    long_ago = timezone.now() - 1000 * HOUR
+    for _ in range(10):
+        make(State.SUCCEEDED, finished_at=long_ago)
+        DeadMessage.objects.create(reason="r", received_at=long_ago, size=0)
+    monkeypatch.setattr(prune, "FIRST", 6)
+    monkeypatch.setattr(prune, "BATCH", 6)
+    monkeypatch.setattr(prune, "ROUND", -1.0)  # whatever it takes is too long
+    duty, left = Prune(), []
+    while not left or left[-1] != (0, 0):
+        duty.run_once()
+        left.append((Job.objects.count(), DeadMessage.objects.count()))
+    assert left == [(4, 4), (3, 0), (2, 0), (1, 0), (0, 0)]
 
 
 def test_prune_deletes_what_ended_long_ago_with_all_that_belongs_to_it(settings: Any) -> None:

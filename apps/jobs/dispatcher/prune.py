@@ -13,7 +13,8 @@ from apps.jobs.conf import conf
 from apps.jobs.models import DeadMessage, Trouble, Worker, WorkerRequest
 from apps.jobs.states import State
 
-BATCH = 1_000
+#: Jobs in a batch, at most and at first. The attempts and log lines of a few may be millions.
+BATCH, FIRST = 1_000, 50
 #: Seconds of pruning in one round; dispatch waits for it.
 ROUND = 0.2
 #: Seconds between the beginnings of two rounds, while there is more to delete and when there is not.
@@ -27,11 +28,13 @@ TROUBLES_KEPT = dt.timedelta(days=1)
 
 
 class Prune:
-    """By state and age. Keeps up with what a busy worker finishes (docs/queue_table.md)."""
+    """By state and age, in batches that take no longer than a round. Keeps up with what a busy worker finishes
+    (docs/queue_table.md)."""
 
     def __init__(self) -> None:
         self.interval = IDLE
         self._long_look_at = 0.0
+        self._size = FIRST
 
     def run_once(self) -> int:
         """Delete batch by batch, for about ``ROUND`` at most; returns how many jobs."""
@@ -62,14 +65,20 @@ class Prune:
         return pruned
 
     def _batch(self, state: State, age: float, oldest: float) -> int:
+        began = time.monotonic()
         with transaction.atomic():
-            pruned: int = statements.on(connection).prune(connection, state, age, BATCH, oldest)
+            pruned: int = statements.on(connection).prune(connection, state, age, self._size, oldest)
+        took = time.monotonic() - began
+        if took > ROUND:
+            self._size = max(1, self._size // 4)
+        elif pruned == self._size and took < ROUND / 4:
+            self._size = min(BATCH, self._size * 2)
         return pruned
 
 
 def _delete(old: QuerySet[Any]) -> None:
-    """What somebody else has locked is deleted another time."""
+    """A batch; what somebody else has locked is deleted another time."""
     with transaction.atomic():
-        ids = list(old.order_by().select_for_update(skip_locked=True).values_list("pk", flat=True))
+        ids = list(old.order_by().select_for_update(skip_locked=True).values_list("pk", flat=True)[:BATCH])
         if ids:
             old.filter(pk__in=ids).delete()
