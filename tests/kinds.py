@@ -13,6 +13,7 @@ import time
 import uuid
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from asgiref.sync import sync_to_async
 from celery import shared_task
@@ -586,3 +587,21 @@ def _read_session() -> str:
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA cache_size" if connection.vendor == "sqlite" else "SHOW statement_timeout")
         return str(cursor.fetchone()[0])
+
+
+@job(retry=ONCE)
+def leaks(
+    token: Annotated[str, Secret], pin: Annotated[int, Secret], how: Literal["result", "error", "snooze", "cause"]
+) -> Any:
+    """Tell its secrets wherever a handler can tell something."""
+    told = f"token={token!r} pin={pin}"
+    logging.getLogger("leaky").warning("logged %s", told)
+    current_job.log("said %s", told)
+    current_job.progress(0.5, told)
+    if how == "error":
+        raise ValueError(told)
+    if how == "snooze":
+        raise Snooze(1, told)
+    if how == "cause":
+        raise KeyError(pin) from ValueError(told)
+    return {token: [pin, token, {"deep": f"https://u:{quote(token)}@host"}], "pin": pin + 1}

@@ -11,6 +11,7 @@ from apps.jobs.errors import Cancelled
 from apps.jobs.storable import clean
 from apps.jobs.worker import channel
 from apps.jobs.worker.capture import cut
+from apps.jobs.worker.masks import NOTHING
 
 #: Progress reports closer together than this (seconds) are merged into the later one.
 PROGRESS_INTERVAL = 0.1
@@ -24,6 +25,7 @@ class Run:
         self.failures, self.max_attempts = attempt - excused, max_attempts
         self._text_id, self._lines, self._progress_at, self._complete = id, 0, 0.0, False
         self.told = False  # that it shall stop
+        self.masks = NOTHING  #: hide the secrets among its arguments in whatever it tells
 
     def progress(self, fraction: float, note: str) -> None:
         """Report progress, at most ten times a second."""
@@ -31,7 +33,7 @@ class Run:
         now = time.monotonic()
         if now - self._progress_at >= PROGRESS_INTERVAL or (fraction == 1 and not self._complete):
             self._progress_at, self._complete = now, fraction == 1
-            channel.reports.send(("progress", self._text_id, self.attempt, fraction, clean(note)))
+            channel.reports.send(("progress", self._text_id, self.attempt, fraction, clean(self.masks.text(note))))
 
     def log(self, level: int, logger: str, message: str) -> None:
         """Report a log line; beyond the limit of an attempt one line says that the rest is cut."""
@@ -39,7 +41,7 @@ class Run:
         self._lines += 1
         limit = conf().max_log_lines
         if self._lines <= limit:
-            text = cut(clean(str(message)), conf().max_log_line)
+            text = cut(clean(self.masks.text(str(message))), conf().max_log_line)
         elif self._lines == limit + 1:
             text, level = f"[cut here: an attempt keeps {limit:,} log lines (FURROW['MAX_LOG_LINES'])]", logging.WARNING
         else:

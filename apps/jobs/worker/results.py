@@ -8,6 +8,7 @@ from django_celery_results.backends import DatabaseBackend
 
 from apps.jobs.errors import JobCancelled, JobFailed
 from apps.jobs.models import Attempt, Job
+from apps.jobs.secret import masked
 from apps.jobs.states import State
 
 _CELERY_STATE = {
@@ -62,7 +63,7 @@ def _meta(job: Job) -> dict[str, Any]:
         "children": [],
         "date_done": job.finished_at.isoformat() if job.finished_at else None,
         "name": job.kind,
-        "kwargs": job.arguments,
+        "kwargs": masked(job.arguments),
         "retries": max(0, job.counted_attempts - 1),
         "queue": job.queue,
     }

@@ -35,6 +35,7 @@ from apps.jobs.worker.afresh import Afresh
 from apps.jobs.worker.capture import JobLogHandler
 from apps.jobs.worker.current import Run
 from apps.jobs.worker.interruptions import Interruptions
+from apps.jobs.worker.masks import Masks
 from apps.jobs.worker.offspring import in_this_process
 from apps.jobs.worker.verdict import name_of, verdict
 
@@ -137,6 +138,7 @@ def _run_to_its_end(current: Run, arguments: str, started: float) -> tuple[Any, 
     try:
         kind = get_kind(current.kind)
         given = kind.arguments.from_json(arguments)
+        current.masks = Masks(arguments)
         handle = _handle_and_settle if kind.transactional else _handle
         result = handle(current, kind, given, started)
         return (State.SUCCEEDED, Outcome.SUCCEEDED, None, result, "", "", "", "")
@@ -166,7 +168,7 @@ def _leave_as_found(current: Run, *, failed: bool) -> None:
 
 def _handle(current: Run, kind: Kind, given: dict[str, Any], started: float) -> str | None:
     def to_its_end() -> str | None:
-        return result_json(kind, _call(kind, given))
+        return current.masks.json(result_json(kind, _call(kind, given)))
 
     result: str | None = _interruptions.call(current, kind.soft_timeout, lambda: in_this_process(to_its_end))
     return result

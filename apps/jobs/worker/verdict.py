@@ -14,6 +14,7 @@ from apps.jobs.states import Outcome, State
 from apps.jobs.storable import clean
 from apps.jobs.worker.capture import cut
 from apps.jobs.worker.current import Run
+from apps.jobs.worker.masks import Masks
 
 #: How long a job of an unknown kind waits before it is offered again, in seconds: so long, longer each time, at most so long.
 UNKNOWN_KIND_DELAY, UNKNOWN_KIND_LONGEST = 15.0, 600.0
@@ -24,16 +25,16 @@ def verdict(current: Run, error: BaseException) -> tuple[Any, ...]:
     """What becomes of a job whose handler raised: state, outcome, delay, result, error, error's type, traceback,
     signature."""
     name = name_of(error)
-    text = cut(clean(" ".join(f"{name.rpartition('.')[2]}: {_said(error)}".split())), 2_000)
+    text = cut(clean(" ".join(f"{name.rpartition('.')[2]}: {_said(error, current.masks)}".split())), 2_000)
     if isinstance(error, Snooze):
-        return (State.PENDING, Outcome.SNOOZED, error.seconds, None, clean(str(error))[:2_000], "", "", "")
+        return (State.PENDING, Outcome.SNOOZED, error.seconds, None, clean(current.masks.text(str(error)))[:2_000], "", "", "")
     if isinstance(error, UnknownKind):
         later = min(UNKNOWN_KIND_DELAY * current.attempt, UNKNOWN_KIND_LONGEST)
         return (State.PENDING, Outcome.INTERRUPTED, later, None, text, "UnknownKind", "", "")
     if isinstance(error, Cancelled):
         return (State.CANCELLED, Outcome.CANCELLED, None, None, text, name, "", "")
     outcome = Outcome.TIMED_OUT if isinstance(error, SoftTimeout) else Outcome.FAILED
-    story = cut(clean(_story(error)), conf().max_traceback)
+    story = cut(clean(current.masks.text(_story(error))), conf().max_traceback)
     try:
         policy = get_kind(current.kind).retry
         delay = next_delay(policy, current.failures, current.max_attempts, error)
@@ -53,10 +54,10 @@ def name_of(error: BaseException) -> str:
         return "Exception"
 
 
-def _said(error: BaseException) -> str:
+def _said(error: BaseException, masks: Masks) -> str:
     """What an exception says of itself, the middle left out of much; also of one whose ``__str__`` fails."""
     try:
-        return cut(str(error), 4_000)
+        return cut(masks.text(str(error)), 4_000)
     except Exception as second:
         return f"(its text cannot be told: __str__ raised {name_of(second)})"
 
