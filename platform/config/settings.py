@@ -128,7 +128,7 @@ if _engine not in ("sqlite3", "postgresql"):
     )
 if _database["ENGINE"] == "django.db.backends.sqlite3":
     try:
-        Path(_database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+        Path(_database["NAME"]).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ImproperlyConfigured(f"SQLite's folder cannot be made ({error}): set DATABASE_URL or FURROW_RUN.") from None
     # A file, since the tests' workers are processes of their own.

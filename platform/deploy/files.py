@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,15 @@ def write(path: Path, text: str) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def close_folder(folder: Path, *, passable: bool = False) -> None:
+    """Make this folder, if there is none, and close it to other users of the machine. ``passable``: they may go through it, to
+    a folder within that they own, and cannot see what else there is."""
+    folder.mkdir(parents=True, exist_ok=True)
+    mode = 0o711 if passable else 0o700
+    if stat.S_IMODE(folder.stat().st_mode) != mode:
+        folder.chmod(mode)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -115,6 +115,21 @@ class Stack:
         if not os.access(self.run, os.W_OK | os.X_OK):
             owner = self.run.owner()
             raise StackFailed(f"{self.run} belongs to {owner}: remove it, or set FURROW_RUN to a folder of yours.")
+        self._close_folders()
+
+    def _close_folders(self) -> None:
+        """Passwords, logs and data are nobody else's. Started by root, PostgreSQL runs as another user, whose folder lies
+        within."""
+        as_root = os.geteuid() == 0
+        files.close_folder(self.run, passable=as_root)
+        files.close_folder(self.run / "log")
+        for path in self.run.iterdir():
+            if path.is_symlink() or path.stat().st_uid != os.geteuid():
+                continue
+            if path.is_dir():
+                files.close_folder(path, passable=as_root and "postgres" in (path.name, *os.listdir(path)))
+            elif path.is_file():
+                path.chmod(0o600)
 
     def _start_servers(self) -> dict[str, str]:
         """Start the private servers that no variable replaces; returns the stores' URLs by variable."""

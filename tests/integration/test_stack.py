@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -88,10 +89,24 @@ class Agreeable(BaseHTTPRequestHandler):
         pass
 
 
+def open_to_others(folder: Path) -> Iterator[Path]:
+    """What other users of the machine can read or list in it."""
+    if not folder.stat().st_mode & 0o001:
+        return
+    for path in folder.iterdir():
+        mode = path.lstat().st_mode
+        if stat.S_ISDIR(mode):
+            yield from [path] if mode & 0o004 else open_to_others(path)
+        elif stat.S_ISREG(mode) and mode & 0o004:
+            yield path
+
+
 @pytest.mark.timeout(400)
 def test_a_stack_comes_up_outlives_crashes_and_goes_down(
     shell: Shell, foreign: Redis, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (shell.run / "log").mkdir(parents=True)
+    (shell.run / "log" / "web.log").touch(0o644)  # as it was made before folders were closed
     raced = Raced(shell.run, shell.environ | {"FURROW_QUEUES": "default,letters"})
     raced.up()
     settings = environment.load(shell.run)
@@ -107,6 +122,7 @@ def test_a_stack_comes_up_outlives_crashes_and_goes_down(
     assert settings["FURROW_QUEUES"] == "default,letters"
     assert settings["ADMIN_PASSWORD"] in said
     assert (shell.run / "env").stat().st_mode & 0o777 == 0o600
+    assert not list(open_to_others(shell.run))
     assert settings["REDIS_URL"] == foreign.url
     assert health.status(f"http://127.0.0.1:{settings['WEB_PORT']}/admin/login/") == 200
     assert health.status(settings["FLOWER_URL"] + "/") == 401

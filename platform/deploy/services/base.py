@@ -88,6 +88,7 @@ class Service(ABC):
         """
         if self.binary() is None:
             packages.install([self.package])
+        files.close_folder(self.folder, passable=self.runs_as_another)
         with files.locked(self.folder / "lock"):
             for _ in range(PORTS_TRIED):
                 if not self.alive:
@@ -128,6 +129,11 @@ class Service(ABC):
         self.kill()
         self._sweep()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def runs_as_another(self) -> bool:
+        """Whether its process belongs to another user than this one."""
+        return False
 
     def environ(self) -> dict[str, str]:
         """What the server's process is told: nothing of the caller's environment that could change its ways."""

@@ -62,8 +62,12 @@ class Postgres(Service):
         ]
         return [str(self._program("postgres")), "-D", str(data), *(f"-c{option}" for option in options)]
 
+    @property
+    def runs_as_another(self) -> bool:
+        return os.geteuid() == 0
+
     def launch(self, command: list[str]) -> None:
-        user, group = _unprivileged() if os.geteuid() == 0 else (None, None)
+        user, group = _unprivileged() if self.runs_as_another else (None, None)
         self.daemon.start(command, env=self.environ(), log=self.log, user=user, group=group)
 
     def ready(self) -> bool:
@@ -87,7 +91,7 @@ class Postgres(Service):
         if known := self._state.get("data"):
             return Path(known)
         home = self.folder / "cluster"
-        if os.geteuid() == 0:
+        if self.runs_as_another:
             user, group = _unprivileged()
             if not _reaches(self.folder, user, group):
                 home = Path(tempfile.mkdtemp(prefix="furrow-postgres-", dir="/var/tmp"))
@@ -101,7 +105,7 @@ class Postgres(Service):
         """Create the cluster, under another name until it is whole. What an interrupted attempt left is removed."""
         new = data.with_name("data.new")
         shutil.rmtree(new, ignore_errors=True)
-        user, group = _unprivileged() if os.geteuid() == 0 else (None, None)
+        user, group = _unprivileged() if self.runs_as_another else (None, None)
         secret = data.parent / f"password-{secrets.token_hex(4)}"
         files.write(secret, self.password)
         if user is not None and group is not None:
