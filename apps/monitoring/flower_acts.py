@@ -19,6 +19,8 @@ _ACT = re.compile(
     r"api/(?P<what>task/(?:revoke|timeout|rate-limit)"
     r"|worker/(?:shutdown|pool/(?:restart|grow|shrink|autoscale)|queue/(?:add-consumer|cancel-consumer)))/(?P<target>.+)"
 )
+#: What is asked for a whole kind (or for a Celery task), by its name.
+_OF_A_KIND = ("task/timeout", "task/rate-limit")
 #: Flower's word for what can be asked of our workers.
 _OURS = {
     "worker/shutdown": Action.SHUTDOWN,
@@ -45,6 +47,8 @@ def act(request: HttpRequest, path: str) -> HttpResponse | None:
     if not may_act(request):
         raise PermissionDenied
     what, target = match["what"], match["target"]
+    if what in _OF_A_KIND and not permissions.may_act(request.user, target):
+        raise PermissionDenied
     done = _revoke(request, target) if what == "task/revoke" else _ask(request, what, target)
     if done is None:
         audit(what.rpartition("/")[2], by=request.user, origin=Origin.FLOWER, target=f"{what.partition('/')[0]} {target}")

@@ -184,6 +184,15 @@ def test_who_may_only_look_finds_no_button_and_no_act(door: Stack) -> None:
     assert not WorkerRequest.objects.exists()
 
 
+def test_a_kinds_own_permission_is_asked_for(door: Stack) -> None:
+    client = login(*VIEWER, "act_on_job")
+    job = submit(kinds.guarded, countdown=600)
+    acts = (f"task/revoke/{job.pk}", f"task/timeout/{kinds.guarded.name}", f"task/rate-limit/{kinds.guarded.name}")
+    for path in acts:
+        assert client.post(f"/flower/api/{path}", {"ratelimit": "1/m", "soft": "1", "workername": "x"}).status_code == 403, path
+    assert client.post("/flower/api/task/rate-limit/kinds.add", {"ratelimit": "1/m", "workername": "x"}).status_code != 403
+
+
 def test_acting_needs_djangos_token(door: Stack) -> None:
     client = login(*VIEWER, "act_on_job", checks=True)
     job = submit(kinds.add, {"a": 1}, countdown=3600)
