@@ -139,7 +139,7 @@ class Stack:
         bind = self.web_url.removeprefix("http://")
         return self.start(
             "web",
-            [PYTHON, "-m", "gunicorn", "config.wsgi", "--bind", bind, "-k", "gthread", "--threads", "4"],
+            [PYTHON, "-m", "gunicorn", "-c", "python:config.web_server", "config.wsgi", "--bind", bind, "--threads", "4"],
             FLOWER_URL=self.flower_url,
             FLOWER_BASIC_AUTH=":".join(self.flower_auth),
         )

@@ -38,6 +38,8 @@ class Conf:
     max_result_bytes: int = 1024 * 1024
     #: Largest file that a form takes for an argument, unless the argument says otherwise.
     max_upload_bytes: int = 20 * 1024 * 1024
+    #: Largest sum of the files that one request brings; no file is larger, whatever its argument says.
+    max_request_bytes: int = 64 * 1024 * 1024
     #: A worker that has not renewed its lease for this long is taken for dead.
     worker_lease: float = 15.0
     #: A dispatcher that has not renewed its lease for this long is followed by another.

@@ -169,8 +169,8 @@ class Stack:
         python, celery = [sys.executable], [sys.executable, "-m", "celery", "-A", "config", "worker"]
         celery += ["--concurrency", "2", "--without-gossip", "--without-mingle", "--loglevel", "info"]
         self.web_port = ports.choose(ports.spread(27000, self.folder))
-        gunicorn = ["-m", "gunicorn", "apps.prove.web", "--bind", f"127.0.0.1:{self.web_port}", "-k", "gthread"]
-        gunicorn += ["--threads", "4", "--no-control-socket"]
+        gunicorn = ["-m", "gunicorn", "-c", "python:config.web_server", "apps.prove.web"]
+        gunicorn += ["--bind", f"127.0.0.1:{self.web_port}", "--threads", "4"]
         load = [str(self.rate / 2), str(self.web_port)]
         commands = {
             **{f"dispatcher-{n}": [*python, "manage.py", "dispatcher"] for n in (1, 2)},

@@ -98,7 +98,7 @@ def _fill(env: dict[str, str], jobs: int) -> None:
 def _measure(env: dict[str, str], folder: Path, names: list[str]) -> dict[str, list[float]]:
     """Milliseconds of each visit, by page."""
     port = ports.choose(ports.spread(29000, folder))
-    serve = ["-m", "gunicorn", "config.wsgi", "--bind", f"127.0.0.1:{port}", "-k", "gthread", "--threads", "2"]
+    serve = ["-m", "gunicorn", "-c", "python:config.web_server", "config.wsgi", "--bind", f"127.0.0.1:{port}", "--threads", "2"]
     web = Program("web", [sys.executable, *serve], env, folder)
     try:
         web.wait_for("Booting worker")

@@ -93,11 +93,13 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "apps.jobs.bodies.BodyMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "apps.jobs.zone.middleware",
+    "apps.jobs.admin.parameters.middleware",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -193,12 +195,20 @@ FURROW = {
     "MODULES": env.list("FURROW_MODULES", default=["tasks"]),
     "MAX_ARGUMENT_BYTES": _number("FURROW_MAX_ARGUMENT_BYTES", 1024 * 1024),
     "MAX_UPLOAD_BYTES": _number("FURROW_MAX_UPLOAD_BYTES", 20 * 1024 * 1024),
+    "MAX_REQUEST_BYTES": _number("FURROW_MAX_REQUEST_BYTES", 64 * 1024 * 1024),
     "WORKER_LEASE": _number("FURROW_WORKER_LEASE", 15.0),
     "LEADER_LEASE": _number("FURROW_LEADER_LEASE", 10.0),
     "SHUTDOWN_GRACE": _number("FURROW_SHUTDOWN_GRACE", 20.0),
     "RESEND_AFTER": _number("FURROW_RESEND_AFTER", 60.0),
     "LOCK_LEASE": _number("FURROW_LOCK_LEASE", 15.0),
 }
+
+# --- Requests (apps/jobs/bodies.py; what else is limited: docs/security.md) ---------------------------------------------
+
+# Texts of a form: arguments as they are typed, quoted for the way.
+DATA_UPLOAD_MAX_MEMORY_SIZE = max(4 * 1024 * 1024, 4 * int(FURROW["MAX_ARGUMENT_BYTES"]))
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2_000
+DATA_UPLOAD_MAX_NUMBER_FILES = 20
 
 # --- The rest ---------------------------------------------------------------------------------------------------------
 

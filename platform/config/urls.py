@@ -7,6 +7,7 @@ from django.views.generic import RedirectView
 from apps.monitoring.flower import flower
 
 admin.autodiscover()
+handler400 = "apps.jobs.admin.parameters.bad_request"
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("", include("apps.monitoring.urls")),

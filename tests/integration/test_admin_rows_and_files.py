@@ -59,7 +59,7 @@ def submitter(client: Client, *more: str) -> Client:
 def test_rows_are_found_by_the_words_that_their_admin_searches(site: Client, ada: User) -> None:
     found = site.get(ROWS, {"term": "example.com"}).json()
     assert found == {"results": [{"id": str(ada.pk), "text": "ada <b>"}], "pagination": {"more": False}}
-    assert site.get(ROWS, {"term": "nobody\x00"}).json()["results"] == []
+    assert site.get(ROWS, {"term": "nobody\x00"}).status_code == 400
 
 
 def test_rows_come_in_pages(site: Client) -> None:

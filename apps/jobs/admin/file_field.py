@@ -51,7 +51,7 @@ class FileField(ArgumentField):
     kind_of_input = "file"
 
     def __init__(self, hint: File, **options: Any) -> None:
-        self.max_bytes = hint.max_bytes or conf().max_upload_bytes
+        self.max_bytes = min(hint.max_bytes or conf().max_upload_bytes, conf().max_request_bytes)
         super().__init__(**options)
         self.help_text = ""
 

@@ -16,9 +16,13 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from apps.jobs import wording
 from apps.jobs.admin import docstrings, row_field
+from apps.jobs.admin.arguments import argument_fields
+from apps.jobs.admin.file_field import FileField
 from apps.jobs.admin.forms import FORM_ID, SubmitForm
 from apps.jobs.admin.options import OPTION
+from apps.jobs.admin.table import MAX_BYTES
 from apps.jobs.admin.table_page import TableForm, table_columns, takes_tables
+from apps.jobs.bodies import takes_files
 from apps.jobs.conf import conf
 from apps.jobs.errors import UnknownKind
 from apps.jobs.kind_figures import KindFigures, by_kind
@@ -60,6 +64,22 @@ def kinds(request: HttpRequest) -> HttpResponse:
     return _page(request, "admin/jobs/submit/kinds.html", context)
 
 
+def _bytes_of_files(request: HttpRequest, name: str) -> int:
+    """What all files of this kind's form may have. Raises PermissionDenied."""
+    _check_permission(request, name)
+    try:
+        fields = argument_fields(get_kind(name)).values()
+    except UnknownKind:
+        return 0
+    return sum(field.max_bytes for field in fields if isinstance(field, FileField))
+
+
+def _bytes_of_a_table(request: HttpRequest, name: str) -> int:
+    """What a table may have. Raises PermissionDenied."""
+    _check_permission(request, name)
+    return MAX_BYTES
+
+
 def _of_a_kind(view: Callable[[HttpRequest, Kind], HttpResponse]) -> Callable[[HttpRequest, str], HttpResponse]:
     """A page about the kind of this name, for those who may submit it."""
 
@@ -76,6 +96,7 @@ def _of_a_kind(view: Callable[[HttpRequest, Kind], HttpResponse]) -> Callable[[H
     return page
 
 
+@takes_files(_bytes_of_files)
 @require_http_methods(["GET", "POST"])
 @_of_a_kind
 def form(request: HttpRequest, kind: Kind) -> HttpResponse:
@@ -93,6 +114,7 @@ def form(request: HttpRequest, kind: Kind) -> HttpResponse:
     return _page(request, "admin/jobs/submit/form.html", context, 200 if not filled.errors else 422)
 
 
+@takes_files(_bytes_of_a_table)
 @require_http_methods(["GET", "POST"])
 @_of_a_kind
 def table(request: HttpRequest, kind: Kind) -> HttpResponse:
