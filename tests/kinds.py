@@ -1,6 +1,8 @@
 """Kinds for the tests: small handlers that do one thing each. Loaded by ``FURROW_MODULES=tasks,tests.kinds``."""
 
 import asyncio
+import contextlib
+import ctypes
 import datetime as dt
 import decimal
 import enum
@@ -9,6 +11,7 @@ import multiprocessing
 import os
 import signal
 import subprocess
+import threading
 import time
 import uuid
 from pathlib import Path
@@ -605,3 +608,27 @@ def leaks(
     if how == "cause":
         raise KeyError(pin) from ValueError(told)
     return {token: [pin, token, {"deep": f"https://u:{quote(token)}@host"}], "pin": pin + 1}
+
+
+@job(retry=ONCE)
+def leaves(what: Literal["environment", "descriptors", "exceptions"], until: str = "", mark: str = "") -> str:
+    """Leave something behind that a later job meets: at once, or by a thread when there is a file ``until``."""
+
+    def later() -> None:
+        while not os.path.exists(until):
+            time.sleep(0.01)
+        if what == "descriptors":
+            with contextlib.suppress(OSError):
+                while True:
+                    os.dup(1)
+        os.rename(until, mark)
+        while what == "exceptions":
+            time.sleep(0.002)
+            main = ctypes.c_ulong(threading.main_thread().ident or 0)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(main, ctypes.py_object(ValueError))
+
+    if what == "environment":
+        os.environ = {}  # type: ignore[assignment]  # noqa: B003 - as people do
+    else:
+        threading.Thread(target=later, daemon=True).start()
+    return "left"

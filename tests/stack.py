@@ -154,6 +154,11 @@ class Stack:
         )
 
     @property
+    def worker_process(self) -> Process:
+        """The worker that was started last."""
+        return [process for process in self.processes if "worker" in process.popen.args][-1]  # type: ignore[operator]
+
+    @property
     def web_url(self) -> str:
         """Where the admin answers."""
         return f"http://127.0.0.1:{self._port('web')}"

@@ -9,7 +9,7 @@ import psutil
 import pytest
 from django.contrib.auth.models import Group
 
-from apps.jobs.api import Attempt, Job, State, cancel, submit
+from apps.jobs.api import Attempt, Job, State, cancel, submit, submit_many
 from apps.jobs.states import Outcome
 from tests import kinds
 from tests.stack import Stack, all_ended, wait_until
@@ -101,3 +101,40 @@ def test_a_signal_to_all_processes_of_a_worker_hands_its_jobs_back(bare: Stack, 
         Outcome.INTERRUPTED,
         Outcome.SUCCEEDED,
     )
+
+
+def large(count: int) -> list[Any]:
+    """Jobs whose arguments do not go through a socket at once."""
+    return submit_many(kinds.keeps, [{"word": "w", "text": "x" * 900_000} for _ in range(count)])
+
+
+def test_a_run_that_leaves_its_process_unusable_is_settled_and_the_process_replaced(stack: Stack) -> None:
+    job = ended(kinds.leaves, what="environment")
+    assert (job.state, job.result) == (State.SUCCEEDED, "left")
+    assert {ended(kinds.add, a=n).state for n in range(3)} == {State.SUCCEEDED}
+
+
+def test_a_job_that_its_process_cannot_unpack_goes_back_uncounted(stack: Stack, tmp_path: Path) -> None:
+    until, mark = tmp_path / "until", tmp_path / "mark"
+    processes = {child.pid for child in stack.worker_process.children()}
+    assert ended(kinds.leaves, what="descriptors", until=str(until), mark=str(mark)).result == "left"
+    until.touch()
+    wait_until(mark.exists)
+    ids = large(20)
+    all_ended(60)
+    jobs = Job.objects.filter(pk__in=ids)
+    assert set(jobs.values_list("state", flat=True)) == {State.SUCCEEDED}
+    assert {job.counted_attempts for job in jobs} == {1}
+    outcomes = set(Attempt.objects.filter(job__in=ids).values_list("outcome", flat=True))
+    assert outcomes <= {Outcome.SUCCEEDED, Outcome.INTERRUPTED}
+    wait_until(lambda: {child.pid for child in stack.worker_process.children()} - processes, what="one is replaced")
+
+
+def test_exceptions_that_arrive_at_any_place_keep_no_job_running(stack: Stack, tmp_path: Path) -> None:
+    until, mark = tmp_path / "until", tmp_path / "mark"
+    assert ended(kinds.leaves, what="exceptions", until=str(until), mark=str(mark)).result == "left"
+    until.touch()
+    wait_until(mark.exists)
+    ids = large(20) + submit_many(kinds.noop, [{"n": n} for n in range(100)])
+    all_ended(60)
+    assert Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() >= 100

@@ -60,7 +60,7 @@ def test_an_exception_that_cannot_be_told_ends_the_run_with_what_can_be_said(mak
 
 
 def test_an_end_that_cannot_be_passed_on_fails_the_job_and_not_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(channel, "reports", channel.Channel(), raising=False)
+    monkeypatch.setattr(channel, "reports", channel.Reports(), raising=False)
     ended: tuple[Any, ...] = ("id", 1, "pending", "failed", 7, 0.0, 0.0, decimal.Decimal(1), None, "", "", "", "")
     runner._report(7, ended, "next")
     packet = channel.reports.receive()

@@ -145,15 +145,15 @@ def test_a_snooze_is_not_a_failure() -> None:
 
 
 @pytest.fixture
-def reports(monkeypatch: pytest.MonkeyPatch) -> channel.Channel:
+def reports(monkeypatch: pytest.MonkeyPatch) -> channel.Reports:
     """The channel to the parent."""
-    made = channel.Channel()
+    made = channel.Reports()
     monkeypatch.setattr(channel, "reports", made, raising=False)
     monkeypatch.setattr(channel, "stop_requests", channel.StopRequests(), raising=False)
     return made
 
 
-def received(reports: channel.Channel) -> list[tuple[Any, ...]]:
+def received(reports: channel.Reports) -> list[tuple[Any, ...]]:
     """All that waits in the channel."""
     found = []
     while (packet := reports.receive()) is not None:
@@ -161,7 +161,7 @@ def received(reports: channel.Channel) -> list[tuple[Any, ...]]:
     return found
 
 
-def test_log_lines_are_cleaned_cut_and_counted(reports: channel.Channel, settings: Settings) -> None:
+def test_log_lines_are_cleaned_cut_and_counted(reports: channel.Reports, settings: Settings) -> None:
     settings.FURROW = {**settings.FURROW, "MAX_LOG_LINES": 3, "MAX_LOG_LINE": 100}
     this = runner.Run(str(KEY), "kinds.add", 1, 0, 3)
     this.log(logging.INFO, "x" * 300, "a\x00b\ud800")
@@ -176,7 +176,7 @@ def test_log_lines_are_cleaned_cut_and_counted(reports: channel.Channel, setting
     assert "keeps 3 log lines (FURROW['MAX_LOG_LINES'])" in lines[3][6]
 
 
-def test_progress_is_merged_but_the_end_is_always_told(reports: channel.Channel) -> None:
+def test_progress_is_merged_but_the_end_is_always_told(reports: channel.Reports) -> None:
     this = runner.Run(str(KEY), "kinds.add", 2, 0, 3)
     for step in range(101):
         this.progress(step / 100, f"step\x00 {step}")
@@ -186,7 +186,7 @@ def test_progress_is_merged_but_the_end_is_always_told(reports: channel.Channel)
     assert len(told) < 50
 
 
-def test_a_run_that_is_asked_to_stop_is_told_once(reports: channel.Channel) -> None:
+def test_a_run_that_is_asked_to_stop_is_told_once(reports: channel.Reports) -> None:
     this, next_one = (runner.Run(str(id), "kinds.add", 1, 0, 3) for id in (KEY, uuid.uuid4()))
     this.check()
     channel.stop_requests.ask(0, KEY, 1)

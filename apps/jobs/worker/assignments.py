@@ -1,7 +1,7 @@
 """Jobs on their way to the pool processes: claimed, and not begun."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from apps.jobs.statements import Claimed
@@ -16,8 +16,16 @@ class Assignments:
     together: who takes the first has them all.
     """
 
-    def __init__(self, worker: Any) -> None:
+    def __init__(
+        self,
+        worker: Any,
+        on_unsendable: Callable[[Sequence[Claimed], BaseException], None],
+        on_failed: Callable[[int, BaseException | None], None],
+    ) -> None:
+        """``on_unsendable``: told of a line that cannot be sent to any process, and why; it is no longer assigned.
+        ``on_failed``: told which process (its pid) could not go on draining the channel, and why."""
         self._worker = worker
+        self._on_unsendable, self._on_failed = on_unsendable, on_failed
         self._ready: deque[tuple[Claimed, ...]] = deque()  # lines, most of one job; not yet in the channel
         self._behind: dict[str, tuple[Claimed, ...]] = {}  # by the id of a line's first job: the others
         self._rest: dict[int, tuple[Claimed, ...]] = {}  # by pid: the line that this process has taken last
@@ -61,8 +69,12 @@ class Assignments:
             return
         while self._ready:
             line = self._ready[0]
-            if not channel.assignments.offer(tuple(map(tuple, line))):
-                break
+            try:
+                if not channel.assignments.offer(tuple(map(tuple, line))):
+                    break
+            except (OSError, MemoryError) as error:
+                self._on_unsendable(self._ready.popleft(), error)
+                continue
             self._ready.popleft()
             self._handed.update((job.id, job) for job in line)
             if len(line) > 1:
@@ -104,7 +116,7 @@ class Assignments:
     def take_back(self) -> list[tuple[Claimed, ...]]:
         """All lines that no process has taken; they are no longer assigned."""
         untaken = []
-        while (packet := channel.assignments.receive()) is not None:
+        while (packet := channel.assignments.take_back()) is not None:
             if line := tuple(job for id, *_ in packet if (job := self._handed.pop(id, None))):
                 self._behind.pop(line[0].id, None)
                 untaken.append(line)
@@ -138,4 +150,8 @@ class Assignments:
             if self._drains.pop(handle, None) is not None and self._handed:
                 self.hand_out()
 
-        self._worker.pool.apply_async(drain, callback=over, error_callback=over, accept_callback=accepted)
+        def failed(information: Any = None) -> None:
+            if (pid := self._drains.pop(handle, None)) is not None:
+                self._on_failed(pid, getattr(information, "exception", None))
+
+        self._worker.pool.apply_async(drain, callback=over, error_callback=failed, accept_callback=accepted)

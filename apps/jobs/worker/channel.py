@@ -1,7 +1,9 @@
 """How a worker's main process and its pool processes talk: packets over Unix sockets that every pool process inherits.
 
 A packet is delivered whole to exactly one reader. So all idle processes can take assignments from one socket, the next free
-one getting the next job; and what a process has sent survives its death.
+one getting the next job; and what a process has sent survives its death. A large packet travels as the descriptor of a file
+to the pool processes, since each of its pieces would go to another one; and in pieces to the main process, which needs no
+descriptor for them.
 """
 
 import errno
@@ -11,12 +13,13 @@ import os
 import socket
 import struct
 import tempfile
+import threading
 import uuid
 from typing import IO, Any
 
 from apps.jobs.worker.held_locks import HeldLocks
 
-#: Packets up to this size (bytes) go through the socket; a larger one goes through a nameless file whose descriptor is passed.
+#: Packets up to this size (bytes) go through the socket as they are.
 INLINE = 32 * 1024
 _SOCKET_BUFFER = 1024 * 1024
 #: ``socket.send_fds`` and ``recv_fds`` ignore their flags (Python 3.11), so the two calls are spelled out.
@@ -24,6 +27,10 @@ _DESCRIPTOR = struct.Struct("i")
 #: What the system says when a channel takes no more for now; the second: too many descriptors on their way.
 _FULL = (errno.EAGAIN, errno.ETOOMANYREFS, errno.ENOBUFS)
 _ONE_DESCRIPTOR = socket.CMSG_SPACE(_DESCRIPTOR.size)
+#: What a piece begins with: whether it is the first, one in between or the last (no packet of marshal's begins so); and the
+#: thread that sends.
+_PIECE = struct.Struct("=cQ")
+_FIRST, _MIDDLE, _LAST = b"<", b"=", b">"
 
 Packet = tuple[Any, ...]
 
@@ -39,14 +46,18 @@ class Channel:
         """The reading end, for an event loop."""
         return self._out.fileno()
 
-    def send(self, packet: Packet) -> None:
-        """Send, waiting while the channel is full."""
-        self._send(marshal.dumps(packet), 0)
+
+class Assignments(Channel):
+    """One writer, many readers. A packet is a tuple of entries, whose first fields are their ids."""
 
     def offer(self, packet: Packet) -> bool:
-        """Send if there is room; ``False`` when there is none."""
+        """Send if there is room; ``False`` when there is none.
+
+        Raises:
+            OSError, MemoryError: it is large, and there is no descriptor or no memory for it.
+        """
         try:
-            self._send(marshal.dumps(packet), socket.MSG_DONTWAIT)
+            self._offer(packet, marshal.dumps(packet))
         except OSError as error:
             if error.errno not in _FULL:
                 raise
@@ -54,9 +65,13 @@ class Channel:
         return True
 
     def receive(self) -> Packet | None:
-        """The next packet, or ``None`` when there is none now."""
+        """The next packet, or ``None`` when there is none now.
+
+        Raises:
+            OSError, MemoryError: this process has no descriptor or no memory for it. The packet is gone.
+        """
         try:
-            content, ancillary, _, _ = self._out.recvmsg(INLINE, _ONE_DESCRIPTOR, socket.MSG_DONTWAIT)
+            content, ancillary, flags, _ = self._out.recvmsg(INLINE, _ONE_DESCRIPTOR, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return None
         if ancillary:
@@ -64,18 +79,71 @@ class Channel:
             with os.fdopen(descriptor, "rb") as file:
                 file.seek(0)
                 content = file.read()
-        packet: Packet = marshal.loads(content)  # noqa: S302 - written by this program's own processes
-        return packet
+        elif flags & socket.MSG_CTRUNC:
+            raise OSError(errno.EMFILE, "no descriptor is left to take a job's arguments by")
+        return _unpacked(content)
 
-    def _send(self, content: bytes, flags: int) -> None:
+    def take_back(self) -> Packet | None:
+        """By the writer: the next packet that no reader has taken, of a large one the ids alone; or ``None``."""
+        try:
+            return _unpacked(self._out.recv(INLINE, socket.MSG_DONTWAIT))  # without room for a descriptor, none is made
+        except BlockingIOError:
+            return None
+
+    def _offer(self, packet: Packet, content: bytes) -> None:
         if len(content) <= INLINE:
-            self._in.send(content, flags)
+            self._in.send(content, socket.MSG_DONTWAIT)
             return
         with nameless_file() as file:
             file.write(content)
             file.flush()
             passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, _DESCRIPTOR.pack(file.fileno()))]
-            self._in.sendmsg([b"file"], passed, flags)
+            ids = marshal.dumps(tuple((entry[0],) for entry in packet))
+            self._in.sendmsg([ids], passed, socket.MSG_DONTWAIT)
+
+
+class Reports(Channel):
+    """Many writers, one reader."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pieces: dict[int, list[bytes]] = {}  # of packets that have not arrived whole, by the thread that sends them
+
+    def send(self, packet: Packet) -> None:
+        """Send, waiting while the channel is full. What is interrupted in the middle of a large packet was not sent."""
+        content = marshal.dumps(packet)
+        if len(content) <= INLINE:
+            self._in.send(content)
+            return
+        thread, most = threading.get_native_id(), INLINE - _PIECE.size
+        for start in range(0, len(content), most):
+            place = _FIRST if start == 0 else _MIDDLE if start + most < len(content) else _LAST
+            self._in.send(_PIECE.pack(place, thread) + content[start : start + most])
+
+    def receive(self) -> Packet | None:
+        """The next packet, or ``None`` when there is none now."""
+        while True:
+            try:
+                content = self._out.recv(INLINE, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return None
+            if content[:1] not in (_FIRST, _MIDDLE, _LAST):
+                return _unpacked(content)
+            place, thread = _PIECE.unpack_from(content)
+            pieces = [] if place == _FIRST else self._pieces.pop(thread, [])
+            pieces.append(content[_PIECE.size :])
+            if place == _LAST:
+                return _unpacked(b"".join(pieces))
+            self._pieces[thread] = pieces
+
+    def forget(self, pid: int) -> None:
+        """This process is dead, and what its main thread had not sent to the end with it."""
+        self._pieces.pop(pid, None)
+
+
+def _unpacked(content: bytes) -> Packet:
+    packet: Packet = marshal.loads(content)  # noqa: S302 - written by this program's own processes
+    return packet
 
 
 def nameless_file() -> IO[bytes]:
@@ -124,8 +192,8 @@ class Restarts:
 
 
 #: Jobs, to whichever pool process is free; and what the pool processes say. Made before the pool forks.
-assignments: Channel
-reports: Channel
+assignments: Assignments
+reports: Reports
 stop_requests: StopRequests
 held_locks: HeldLocks
 restarts: Restarts
@@ -134,5 +202,5 @@ restarts: Restarts
 def open_channels() -> None:
     """Make what parent and pool processes share; the processes forked from now on have it."""
     global assignments, reports, stop_requests, held_locks, restarts
-    assignments, reports = Channel(), Channel()
+    assignments, reports = Assignments(), Reports()
     stop_requests, held_locks, restarts = StopRequests(), HeldLocks(), Restarts()

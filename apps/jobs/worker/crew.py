@@ -8,22 +8,28 @@ What was not taken can be taken back. When a process dies, the job it had report
 import itertools
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
+from billiard.exceptions import WorkerLostError
+
+from apps.jobs import troubles
 from apps.jobs.errors import UnknownKind
 from apps.jobs.kinds import get_kind
 from apps.jobs.statements import Claimed, LogRecord, Progress, Settlement
 from apps.jobs.states import Outcome, State
-from apps.jobs.worker import channel
+from apps.jobs.worker import channel, offspring
 from apps.jobs.worker.assignments import Assignments
 from apps.jobs.worker.blame import settle_death
 from apps.jobs.worker.events import Events
+from apps.jobs.worker.in_hand import InHand
 from apps.jobs.worker.ledger import Ledger
 from apps.jobs.worker.lock_renewals import LockRenewals
 from apps.jobs.worker.owned import Owned
 from apps.jobs.worker.pace import Pace
 from apps.jobs.worker.running import Running
+from apps.jobs.worker.shortage import again_in
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +41,6 @@ MAX_BACKLOG = 20_000
 BLOCKED_AFTER = 0.5
 #: Outcomes that are not well.
 BAD = frozenset({Outcome.FAILED, Outcome.TIMED_OUT, Outcome.CRASHED})
-#: A job that no process reports to have begun this long (seconds) after a process died is taken to have died with it.
-LOST_IN_HAND = 2.0
 
 
 class Crew:
@@ -49,9 +53,8 @@ class Crew:
         self.pace = Pace()
         self.locks = LockRenewals()
         self.running: dict[int, Running] = {}
-        self.assigned = Assignments(worker)
-        self._suspect_since = 0.0
-        self._in_hand: set[Claimed] = set()  # of some process, when last looked at
+        self.assigned = Assignments(worker, self._on_unsendable, self._on_drain_failed)
+        self._in_hand = InHand(self.assigned, self.read, self.hand_back)
         self._blocked_since = 0.0
         self._deaf = False  # reports are not read: the ledger is behind
         self._lost_leases = 0
@@ -115,10 +118,13 @@ class Crew:
     def read(self, limit: int = 1_000_000) -> None:
         """Take so many packets at most, without a look at what else there is to do."""
         for _ in range(limit):
-            packet = channel.reports.receive()
-            if packet is None:
-                break
-            self._on_report(packet)
+            try:
+                packet = channel.reports.receive()
+                if packet is None:
+                    break
+                self._on_report(packet)
+            except Exception as error:  # nobody thought of: the other reports are read
+                troubles.failed("reading of a pool process's report", error)
 
     def _listen_again(self) -> None:
         if self._deaf and self.ledger.backlog < MAX_BACKLOG // 2:
@@ -135,9 +141,12 @@ class Crew:
             if begun is not None:  # perhaps after its process was killed for the one before
                 self._on_begun(pid, begun, at, Outcome.INTERRUPTED if before is not None and before.doom else None)
         elif what == "left":
-            for id in rest:
+            reason, *ids = rest
+            for id in ids:
                 if job := self.assigned.left(id):
-                    self.hand_back(job, "the jobs before it took longer than thought")
+                    self.hand_back(job, reason)
+        elif what == "trouble":
+            troubles.note(*rest)
         elif what == "log":
             id, *fields = rest
             self.ledger.log(LogRecord(id, *fields))
@@ -185,13 +194,29 @@ class Crew:
         for job in self.assigned.process_gone(pid):
             self.hand_back(job, "its pool process died before it began")
         self.locks.process_gone(pid)
+        channel.reports.forget(pid)
         running = self._over(pid)
         if running is not None:
             self._blame(running, exitcode)
-        if self.assigned.busy:  # also then: it may have taken the next one, and not told of either
-            self._suspect_since = time.monotonic()
+        self._in_hand.suspect()  # also then: it may have taken the next one, and not told of either
         self.assigned.hand_out()
         self.on_room()
+
+    def _on_drain_failed(self, pid: int, error: BaseException | None) -> None:
+        """A pool process did not come to the end of its turn. It ends by itself, or is ended: it cannot work."""
+        self._in_hand.suspect()
+        if isinstance(error, (SystemExit, WorkerLostError)):
+            return
+        logger.error("Pool process %d cannot take jobs and is replaced: %r", pid, error)
+        pool = self._worker.pool._pool
+        if pool is not None and pool._process_by_pid(pid)[0] is not None:
+            with suppress(ProcessLookupError):
+                offspring.kill(pid)
+
+    def _on_unsendable(self, line: Sequence[Claimed], error: BaseException) -> None:
+        troubles.failed("handing out of jobs to pool processes", error)
+        for job in line:
+            self.hand_back(job, f"its worker could not give it to a process: {error}"[:500], again_in(job.excused))
 
     def _blame(self, running: Running, exitcode: int | None) -> None:
         settlement = settle_death(running.job, running.pid, exitcode, running.doom)
@@ -216,8 +241,7 @@ class Crew:
             running.enforce(now)
         self.locks.kill_overdue(now, self.running)
         self.events.flush()
-        if self._suspect_since and now - self._suspect_since > LOST_IN_HAND:
-            self._give_up_lost(now)
+        self._in_hand.look(now)
         self._listen_again()
         self.read_reports()
         self._look_whether_blocked(now)
@@ -255,27 +279,16 @@ class Crew:
         self.assigned.take_back()
         self.assigned.give_up()
 
-    def _give_up_lost(self, now: float) -> None:
-        """After a death: what is neither in the channel nor begun is in somebody's hand, and if it still is at the second look,
-        it was the dead process's. At the first look a living one may just have taken it."""
-        self.read()
-        untaken = self.assigned.take_back()
-        in_hand = self.assigned.in_hand()
-        for job in self.assigned.give_up(in_hand & self._in_hand):
-            self.hand_back(job, "its pool process died before it began")
-        self._in_hand = in_hand - self._in_hand
-        self._suspect_since = now if self._in_hand else 0.0
-        self.assigned.add(untaken)
-
     def restart(self) -> None:
         """Replace the pool processes: the idle ones at once, the others when their job has ended. What this process has loaded
         is what the new ones have: that is for memory, not for new code."""
         channel.restarts.ask()
         self.assigned.visit_all()
 
-    def hand_back(self, job: Claimed, reason: str) -> None:
-        """Give a claimed job back to the dispatcher; the attempt does not count. Limited, it keeps its place in the order."""
-        delay = None if job.limited else 0.0
+    def hand_back(self, job: Claimed, reason: str, delay: float | None = 0.0) -> None:
+        """Give a claimed job back to the dispatcher, for so many seconds later; the attempt does not count. A limited one keeps
+        its place in the order."""
+        delay = None if job.limited and not delay else delay
         self.ledger.settle(Settlement(job.id, job.attempt, State.PENDING, Outcome.INTERRUPTED, delay=delay, error=reason))
 
     def return_unbegun(self, reason: str) -> None:

@@ -26,6 +26,7 @@ class Run:
         self._text_id, self._lines, self._progress_at, self._complete = id, 0, 0.0, False
         self.told = False  # that it shall stop
         self.masks = NOTHING  #: hide the secrets among its arguments in whatever it tells
+        self.excused, self.called = excused, False  # its handler was called
 
     def progress(self, fraction: float, note: str) -> None:
         """Report progress, at most ten times a second."""

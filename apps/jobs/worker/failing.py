@@ -13,6 +13,7 @@ from kombu.exceptions import OperationalError
 
 from apps.jobs import troubles
 from apps.jobs.conf import conf
+from apps.jobs.worker.shortage import is_shortage
 
 logger = logging.getLogger(__name__)
 
@@ -36,9 +37,9 @@ class Watched:
         """
         try:
             self._function(*arguments)
-        except OF_THE_CONNECTION:
-            raise
         except Exception as error:
+            if isinstance(error, OF_THE_CONNECTION) and not is_shortage(error):
+                raise
             troubles.failed(self._name, error)
             self._fails_since = self._fails_since or time.monotonic()
             if time.monotonic() - self._fails_since > 2 * conf().worker_lease:

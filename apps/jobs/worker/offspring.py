@@ -60,7 +60,7 @@ def kill(pid: int) -> None:
     """
     os.kill(pid, signal.SIGSTOP)
     killed: set[int] = set()
-    with suppress(psutil.Error):
+    with suppress(psutil.Error, OSError, MemoryError):  # without descriptors, say: it is stopped, and has to be killed
         process = psutil.Process(pid)
         while new := [child for child in process.children(recursive=True) if child.pid not in killed]:
             for child in new:

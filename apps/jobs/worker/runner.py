@@ -21,7 +21,7 @@ import pydantic_core
 from billiard.pool import EX_RECYCLE
 from django.db import connection, transaction
 
-from apps.jobs import statements
+from apps.jobs import statements, troubles
 from apps.jobs.conf import conf
 from apps.jobs.context import _run
 from apps.jobs.errors import Cancelled, ResultError, StaleRun
@@ -37,6 +37,7 @@ from apps.jobs.worker.current import Run
 from apps.jobs.worker.interruptions import Interruptions
 from apps.jobs.worker.masks import Masks
 from apps.jobs.worker.offspring import in_this_process
+from apps.jobs.worker.shortage import again_in, is_shortage
 from apps.jobs.worker.verdict import name_of, verdict
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,10 @@ _ready_in_process = 0
 _afresh: Afresh | None = None
 #: Why this process is replaced after its turn.
 _worn_out = ""
+#: How the last run ended, while that is not told.
+_ended: tuple[Any, ...] | None = None
+#: Jobs that this process has taken, and not begun.
+_taken: list[str] = []
 
 
 def _prepare_process() -> None:
@@ -61,6 +66,7 @@ def _prepare_process() -> None:
         JobLogHandler.install()
         stacks.listen()
         db_sessions.watch()
+        troubles.carry = lambda *told: channel.reports.send(("trouble", *told))
         _afresh = Afresh()
 
 
@@ -70,10 +76,12 @@ def drain() -> None:
     Raises:
         SystemExit: all is told, and this process shall be replaced by a new one.
     """
-    _prepare_process()
-    _interruptions.in_turn = True
     try:
+        _prepare_process()
+        _interruptions.in_turn = True
         _take_a_turn()
+    except BaseException as error:  # not of a handler, whose errors end its run: this process cannot work
+        _give_up(error)
     finally:
         _interruptions.in_turn = False
     if _worn_out:
@@ -83,19 +91,47 @@ def drain() -> None:
 
 
 def _take_a_turn() -> None:
+    global _ended, _taken
     pid, end = os.getpid(), time.monotonic() + TURN
-    ended: tuple[Any, ...] | None = None
     while not _is_over(end) and (line := channel.assignments.receive()) is not None:
-        for place, assignment in enumerate(line):
-            if place and _is_over(end):
-                _report(pid, ended, None)
-                ended = None
-                channel.reports.send(("left", *[id for id, *_ in line[place:]]))
+        _taken = [id for id, *_ in line]
+        for assignment in line:
+            if len(_taken) < len(line) and _is_over(end):
+                _tell_end(pid)
+                _leave("the jobs before it took longer than thought")
                 break
-            _report(pid, ended, assignment[0])
-            ended = run(*assignment)
-    if ended is not None:
-        _report(pid, ended, None)
+            _report(pid, _ended, assignment[0])
+            _ended = None
+            del _taken[0]
+            _ended = run(*assignment)
+    _tell_end(pid)
+
+
+def _give_up(error: BaseException) -> None:
+    """Tell what can be told, before this process is replaced: how the last run ended, and what goes back. The worker finds the
+    rest when it is gone."""
+    global _worn_out
+    with suppress(BaseException):
+        _worn_out = f"it cannot work ({name_of(error)}: {error})"
+        troubles.failed("turn of a pool process", error)
+    with suppress(BaseException):
+        _tell_end(os.getpid())
+        _leave(f"its pool process could not take it: {name_of(error)}")
+
+
+def _tell_end(pid: int) -> None:
+    global _ended
+    if _ended is not None:
+        _report(pid, _ended, None)
+        _ended = None
+
+
+def _leave(reason: str) -> None:
+    """Give back what was taken and not begun."""
+    global _taken
+    if _taken:
+        channel.reports.send(("left", reason, *_taken))
+        _taken = []
 
 
 def _is_over(end: float) -> bool:
@@ -106,11 +142,10 @@ def _report(pid: int, ended: tuple[Any, ...] | None, begun: str | None) -> None:
     """Tell the parent how the last job ended and which one begins."""
     try:
         channel.reports.send(("next", pid, ended, begun, time.time()))
-    except (OSError, ValueError) as error:
+    except (MemoryError, ValueError) as error:
         if ended is None:
             raise
-        # Too large for the channel and no room for it elsewhere, or nothing that it carries: the job fails with that reason,
-        # and the process goes on.
+        # No memory for it, or nothing that the channel carries: the job fails with that reason, and the process goes on.
         text = f"ResultError: the end of this run could not be passed on: {error}"
         failed, name = (str(State.FAILED), str(Outcome.FAILED)), "ResultError"
         short = (*ended[:2], *failed, *ended[4:7], None, None, text, name, "", sign(name, text))
@@ -125,11 +160,15 @@ def run(
     Returns:
         A :class:`~apps.jobs.statements.Settlement` as a plain tuple.
     """
-    current = Run(id, kind_name, attempt, excused, max_attempts)
     started = time.time()
-    context = copy_context() if _afresh is None else _afresh.context()
-    state, outcome, delay, *rest = context.run(_run_to_its_end, current, arguments, started)
-    _leave_as_found(current, failed=state != State.SUCCEEDED)
+    current = Run(id, kind_name, attempt, excused, max_attempts)
+    try:
+        context = copy_context() if _afresh is None else _afresh.context()
+        end = context.run(_run_to_its_end, current, arguments, started)
+    except BaseException as error:  # of an alarm or a thread that the handler left behind: it came when the run was over
+        end = _end_by(current, error)
+    _leave_as_found(current, failed=end[0] != State.SUCCEEDED)
+    state, outcome, delay, *rest = end
     return (id, attempt, str(state), str(outcome), os.getpid(), started, time.time(), delay, *rest)
 
 
@@ -139,29 +178,40 @@ def _run_to_its_end(current: Run, arguments: str, started: float) -> tuple[Any, 
         kind = get_kind(current.kind)
         given = kind.arguments.from_json(arguments)
         current.masks = Masks(arguments)
+        current.called = True
         handle = _handle_and_settle if kind.transactional else _handle
         result = handle(current, kind, given, started)
         return (State.SUCCEEDED, Outcome.SUCCEEDED, None, result, "", "", "", "")
     except BaseException as error:  # SystemExit and interruptions too: this process goes on
-        try:
-            return verdict(current, error)
-        except BaseException as second:  # what the exception does when it is asked about itself
-            name = name_of(error)
-            text = f"{name} (what becomes of it could not be told: {name_of(second)})"
-            return (State.FAILED, Outcome.FAILED, None, None, text, name, "", sign(name, text))
+        return _end_by(current, error)
+
+
+def _end_by(current: Run, error: BaseException) -> tuple[Any, ...]:
+    """What becomes of a run that an exception ended. Before its handler was called a shortage is not the job's fault."""
+    global _worn_out
+    if not current.called and is_shortage(error):
+        _worn_out = f"it could not begin a job ({name_of(error)})"
+        text = f"its pool process could not begin it: {name_of(error)}"
+        return (State.PENDING, Outcome.INTERRUPTED, again_in(current.excused), None, text, "", "", "")
+    try:
+        return verdict(current, error)
+    except BaseException as second:  # what the exception does when it is asked about itself
+        name = name_of(error)
+        text = f"{name} (what becomes of it could not be told: {name_of(second)})"
+        return (State.FAILED, Outcome.FAILED, None, None, text, name, "", sign(name, text))
 
 
 def _leave_as_found(current: Run, *, failed: bool) -> None:
     """The next run finds the process as this one did."""
     global _worn_out
     try:
-        _worn_out = "" if _afresh is None else _afresh.restore()
+        _worn_out = _worn_out or ("" if _afresh is None else _afresh.restore())
         lock_keeper.end_of_run()
         for alias in db_sessions.end_of_run(failed=failed):
             text = f"A transaction was left open on the database {alias!r}: it was rolled back. Use transaction.atomic()."
             with suppress(Cancelled):
                 current.log(logging.WARNING, "", text)
-    except Exception as error:  # the end of the run is told all the same
+    except BaseException as error:  # an alarm's too; the end of the run is told all the same
         logger.exception("What %s has left could not be put away", current.kind)
         _worn_out = f"what a run has left could not be put away: {error!r}"
 

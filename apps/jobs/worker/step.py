@@ -24,7 +24,7 @@ from apps.jobs.worker.consumer import watch_the_dying
 from apps.jobs.worker.crew import Crew
 from apps.jobs.worker.errands import Errands, job_queues
 from apps.jobs.worker.events import Events
-from apps.jobs.worker.failing import OF_THE_CONNECTION, Watched
+from apps.jobs.worker.failing import Watched
 from apps.jobs.worker.intake import Intake
 from apps.jobs.worker.lease import RENEWALS, Lease
 from apps.jobs.worker.leaving import leave, see_out, told_to_end
@@ -127,12 +127,7 @@ class JobWorker(bootsteps.StartStopStep):
         """Call what was posted."""
         while self._mail:
             function, arguments = self._mail.popleft()
-            try:
-                function(*arguments)
-            except OF_THE_CONNECTION:
-                raise
-            except Exception as error:
-                troubles.failed("answer to a worker's event loop", error)
+            Watched(function, "answer to a worker's event loop")(*arguments)
 
     def watch_processes(self) -> None:
         """Be told of every pool process that ends. Celery sets its own hook anew at every reconnect; this wraps it."""
@@ -142,7 +137,7 @@ class JobWorker(bootsteps.StartStopStep):
         def on_process_down(process: Any) -> None:
             inner(process)
             if not self.crew.killed:  # in a signal's handler, then: see leaving.py
-                self.crew.on_process_gone(process.pid, process.exitcode)
+                Watched(self.crew.on_process_gone, "settling of a pool process's end")(process.pid, process.exitcode)
 
         pool.on_process_down = on_process_down
 
@@ -196,7 +191,7 @@ class JobReports(bootsteps.StartStopStep):
         """Celery calls it when the loop starts."""
         jobs: JobWorker = consumer.controller.jobs
         jobs.watch_processes()
-        hub.add_reader(channel.reports, jobs.crew.read_reports)
+        hub.add_reader(channel.reports, Watched(jobs.crew.read_reports, "reading of reports"))
         hub.call_repeatedly(TICK, Watched(jobs.crew.tick, "tick of a worker"))
         look = Watched(jobs.intake.look, "worker's choice of queues")
         hub.call_soon(look, consumer)
