@@ -8,12 +8,16 @@ from django.db.models.functions import Now
 
 from apps.jobs.models import Drift
 
+#: What is found is for these by how many seconds.
+CLOCK_SET_BACK, CLOCK_SET_FORWARD = "clock_set_back", "clock_set_forward"
 #: By name. A row of a name that is not here is shown by its name.
 MEANINGS = {
     "queued_without_message": "Jobs that are queued, and RabbitMQ holds no message of theirs: sent again",
     "running_without_worker": "Jobs that run by the database, and their worker is gone: taken back",
     "limits_without_job": "Places of limits held by jobs that do not run: freed",
     "rows_locked": "Due jobs whose rows another transaction has locked for seconds: sent when it ends",
+    CLOCK_SET_BACK: "Seconds by which the database's clock was set back: what was due, sent or held counts from then",
+    CLOCK_SET_FORWARD: "Seconds by which the database's clock was set forward: what was due later came early",
     "locks_without_holder": "Locks held by jobs that do not run: freed at their lease's end",
 }
 

@@ -72,7 +72,7 @@ def _facts(request: HttpRequest) -> dict[str, Any]:
         facts |= _jobs(now, queues)
         facts["troubles"] += troubles.of_rates(facts["day"])
     drift = list(Drift.objects.filter(found__gt=0)) if sees.drift else []
-    facts["troubles"] += troubles.of_drift(drift)
+    facts["troubles"] += [*troubles.of_drift(drift), *troubles.of_clock(drift)]
     if sees.drift or sees.workers:
         told = workers if sees.workers else []
         facts["troubles"] += troubles.of_locks(drift, told, lockers.of_any() if sees.leader else [])

@@ -4,13 +4,14 @@ import datetime as dt
 from dataclasses import dataclass
 
 from apps.jobs.conf import conf
-from apps.jobs.drift import MEANINGS
+from apps.jobs.drift import CLOCK_SET_BACK, CLOCK_SET_FORWARD, MEANINGS
 from apps.jobs.figures import QueueFigures
 from apps.jobs.lockers import describe
 from apps.jobs.models import Drift, Leader, Worker
 from apps.jobs.models import Trouble as Noted
 from apps.jobs.statements import Locker
 from apps.jobs.unserved import unserved_remedy, unserved_text
+from apps.jobs.wording import span
 from apps.monitoring.rates import Point
 from apps.monitoring.stores import Health
 
@@ -160,7 +161,25 @@ def of_drift(rows: list[Drift]) -> list[Trouble]:
             grave=False,
         )
         for row in rows
-        if row.found and row.name != "rows_locked"  # see of_locks
+        if row.found and row.name not in ("rows_locked", *_CLOCK)  # see of_locks, of_clock
+    ]
+
+
+_CLOCK = {CLOCK_SET_BACK: "back", CLOCK_SET_FORWARD: "forward"}
+
+
+def of_clock(rows: list[Drift]) -> list[Trouble]:
+    """The database's clock was set lately."""
+    return [
+        Trouble(
+            f"The database's clock was set {_CLOCK[row.name]} by {span(row.found)},",
+            row.found_at,
+            "Let a time service (NTP) slew it, not step it.",
+            link=("admin:jobs_drift_changelist", ""),
+            grave=False,
+        )
+        for row in rows
+        if row.found and row.name in _CLOCK
     ]
 
 

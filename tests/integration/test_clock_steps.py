@@ -13,14 +13,18 @@ from django.db.models import F
 from django.utils import timezone
 
 from apps.jobs.conf import conf
+from apps.jobs.dispatcher.clock import Clock
 from apps.jobs.dispatcher.leader import Leadership
+from apps.jobs.dispatcher.prune import Prune
+from apps.jobs.dispatcher.reconcile import Reconcile
 from apps.jobs.dispatcher.rescue import Rescue
-from apps.jobs.models import Leader, Worker
+from apps.jobs.drift import CLOCK_SET_BACK, CLOCK_SET_FORWARD
+from apps.jobs.models import Attempt, Drift, Hold, Job, Leader, Queue, Worker
 from apps.jobs.models.job import new_id
-from apps.jobs.states import State
+from apps.jobs.states import Outcome, State
 from apps.jobs.worker.lease import Lease
 from tests.integration.test_statements_workers import DESCRIPTION
-from tests.rows import HOUR, lead, make, state_of
+from tests.rows import HOUR, claim, lead, make, state_of
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("nobody_runs")]
 
@@ -61,6 +65,149 @@ def move(by: dt.timedelta) -> None:
     """Move what the rows say of leases."""
     Worker.objects.update(heartbeat_at=F("heartbeat_at") + by, lease_until=F("lease_until") + by)
     Leader.objects.update(lease_until=F("lease_until") + by)
+
+
+# --- what is due, sent and held ---
+
+
+class Shifted:
+    """The database's clock as the dispatcher reads it; a test sets it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, sql: Any) -> None:
+        self.ahead = dt.timedelta()
+        right = sql.clock
+        monkeypatch.setattr(sql, "clock", lambda link: right(link) + self.ahead)
+
+
+@pytest.fixture
+def watch(sql: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[Clock, Shifted]:
+    """A duty that has looked at a clock that is an hour ahead of what rows that are made now have."""
+    shifted = Shifted(monkeypatch, sql)
+    shifted.ahead = HOUR
+    clock = Clock()
+    assert clock.run_once() == 0
+    Drift.objects.update(looked_at=timezone.now())
+    return clock, shifted
+
+
+def ahead(state: State = State.PENDING, **columns: Any) -> Job:
+    """A job that was submitted, and due, just before the clock was set back by an hour."""
+    then = timezone.now() + HOUR - dt.timedelta(seconds=2)
+    return make(state, **{"created_at": then, "run_at": then, **columns})
+
+
+def found(name: str) -> int:
+    """The step that people are shown."""
+    return Drift.objects.filter(name=name).values_list("found", flat=True).first() or 0
+
+
+def test_what_was_due_sent_or_began_goes_on_when_the_clock_is_set_back(sql: Any, watch: tuple[Clock, Shifted]) -> None:
+    clock, shifted = watch
+    soon = timezone.now() + HOUR
+    due, held = ahead(), ahead(held="lock:a", limits=[{"key": "lock:a", "slots": 1}])
+    sent, runs = ahead(State.QUEUED, queued_at=soon), ahead(State.RUNNING, started_at=soon)
+    waits = ahead(attempt=1, run_at=soon + dt.timedelta(minutes=5))
+    Attempt.objects.create(job=waits, number=1, outcome=Outcome.FAILED, started_at=soon, finished_at=soon)
+    later = ahead(run_at=timezone.now() + 2 * HOUR)
+    new = make(run_at=timezone.now() + HOUR / 2)  # after the step
+    was = {job.pk: job.run_at for job in (later, new)}
+    assert sql.due(connection, "default", 9).jobs == []
+    assert claim(sent) == [sent.pk]  # a message is enough
+    Job.objects.filter(pk=sent.pk).update(state=State.QUEUED, attempt=0)
+    shifted.ahead = dt.timedelta()
+    assert clock.run_once() == 5
+    now = timezone.now()
+    rows = {job.pk: job for job in Job.objects.all()}
+    assert [id for id, *_ in sql.due(connection, "default", 9).jobs] == [due.pk]
+    assert max(rows[job.pk].run_at for job in (due, held, sent, runs)) <= now
+    assert rows[sent.pk].queued_at <= now
+    assert rows[runs.pk].started_at <= now
+    assert 290 < (rows[waits.pk].run_at - now).total_seconds() < 310
+    assert {id: rows[id].run_at for id in was} == was
+    assert 3590 < found(CLOCK_SET_BACK) < 3610
+    assert clock.run_once() == 0
+    late = ahead()  # committed only now
+    assert clock.run_once() == 1
+    assert [id for id, *_ in sql.due(connection, "default", 9).jobs] == [due.pk, late.pk]
+
+
+def test_many_are_made_due_over_several_looks(sql: Any, watch: tuple[Clock, Shifted], monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, shifted = watch
+    monkeypatch.setattr("apps.jobs.dispatcher.clock.BATCH", 3)
+    monkeypatch.setattr("apps.jobs.dispatcher.clock.ROUND", 0.0)
+    for _ in range(7):
+        ahead()
+    shifted.ahead = dt.timedelta()
+    assert [clock.run_once() for _ in range(4)] == [3, 3, 1, 0]
+
+
+def test_slots_pauses_and_unique_periods_are_not_prolonged(sql: Any, watch: tuple[Clock, Shifted]) -> None:
+    clock, shifted = watch
+    now = timezone.now()
+    Hold.objects.create(key="rate:a", slot=0, period=60.0, free_at=now + HOUR)
+    Hold.objects.create(key="rate:a", slot=1, period=60.0, free_at=now + HOUR / 120)
+    Queue.objects.create(name="other", paused_at=now + HOUR)
+    one = ahead(State.SUCCEEDED, unique_key="k", unique_until="time", unique_expires_at=now + HOUR + dt.timedelta(seconds=90))
+    shifted.ahead = dt.timedelta()
+    try:
+        assert clock.run_once() == 3
+        ends = Hold.objects.order_by("slot").values_list("free_at", flat=True)
+        assert [round((end - now).total_seconds(), -1) for end in ends] == [60, 30]
+        assert 80 < (Job.objects.get(pk=one.pk).unique_expires_at - now).total_seconds() < 100
+        assert Queue.objects.get().paused_at <= timezone.now()
+    finally:
+        Queue.objects.all().delete()
+
+
+def test_who_leads_next_finds_out_by_the_mark_of_the_last(sql: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Clock()
+    assert first.run_once() == 0
+    Drift.objects.update(looked_at=timezone.now() + HOUR)  # set back since
+    job = ahead()
+    assert Clock().run_once() == 1
+    assert claim(job) == [job.pk]
+    assert 3590 < found(CLOCK_SET_BACK) < 3610
+
+
+def test_a_clock_that_is_set_forward_is_told_and_nothing_is_pruned(
+    sql: Any, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.FURROW = {**settings.FURROW, "KEEP_SUCCEEDED": 0.0}
+    shifted, clock = Shifted(monkeypatch, sql), Clock()
+    prune = Prune(clock)
+    clock.run_once()
+    shifted.ahead = HOUR
+    ended, scheduled = make(State.SUCCEEDED, finished_at=timezone.now() - HOUR), make(run_at=timezone.now() + HOUR)
+    assert clock.run_once() == 0
+    assert 3590 < found(CLOCK_SET_FORWARD) < 3610
+    assert prune.run_once() == 0
+    assert {state_of(ended), state_of(scheduled)} == {State.SUCCEEDED, State.PENDING}
+    monkeypatch.setattr(clock, "_leapt_at", clock._leapt_at - 2 * 3600)
+    assert prune.run_once() == 1
+
+
+def test_a_small_difference_is_no_step(sql: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    shifted, clock = Shifted(monkeypatch, sql), Clock()
+    for seconds in (0, 4, 0, -4, 0):
+        shifted.ahead = dt.timedelta(seconds=seconds)
+        clock.run_once()
+    assert found(CLOCK_SET_BACK) == found(CLOCK_SET_FORWARD) == 0
+
+
+def test_the_dispatchers_own_clock_has_no_part_in_it(sql: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    if connection.vendor == "sqlite":
+        pytest.skip("its clock is the process's")
+    right = timezone.now
+    monkeypatch.setattr("django.utils.timezone.now", lambda: right() - 10 * HOUR)
+    make(State.QUEUED, queued_at=right() - dt.timedelta(minutes=5))
+    assert Reconcile(Empty(), [])._queue("default") == (1, 1)  # type: ignore[arg-type]
+
+
+class Empty:
+    """RabbitMQ, with no message."""
+
+    def depth(self, queue: str) -> int:
+        return 0
 
 
 # --- leases ------------------------------------------------------------------------------------------------------------------

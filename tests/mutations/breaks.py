@@ -41,8 +41,14 @@ T_WAKE = "unit/test_submit_wakeup.py"
 T_RESCUE = "integration/test_rescue_verdicts.py"
 
 BREAKS = [
-    Break("a claim of any state", RUNS, "AND state IN ('pending', 'queued') AND run_at <=", "AND run_at <=", T_MOVES),
-    Break("a claim before its time", RUNS, "AND run_at <= clock_timestamp()\n", "\n", T_RUNS),
+    Break(
+        "a claim of any state",
+        RUNS,
+        "AND (state || '' = 'queued' OR state || '' = 'pending' AND run_at <=",
+        "AND (run_at <=",
+        T_MOVES,
+    ),
+    Break("a claim before its time", RUNS, "AND run_at <= clock_timestamp())\n", ")\n", T_RUNS),
     Break("a claim without its slots", RUNS, "h.key = l->>'key')) = 0)", "h.key = l->>'key')) >= 0)", T_HOLDS),
     Break("a claim of a paused queue", RUNS, "paused_at IS NOT NULL AND NOT draining", "false", "integration/test_queues.py"),
     Break("a claim that counts no attempt", RUNS, "'running', attempt = attempt + 1,", "'running', attempt = attempt,", T_RUNS),

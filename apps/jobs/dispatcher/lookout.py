@@ -35,8 +35,9 @@ class Lookout(threading.Thread):
         connection.close()
 
     def stop(self) -> None:
-        """End after the current look."""
+        """End after the current look, for which this waits a little."""
         self._stopping.set()
+        self.join(self._rescue.interval)
 
     def _look(self) -> None:
         try:

@@ -15,6 +15,7 @@ from apps.jobs import sessions, troubles
 from apps.jobs.broker import Publisher
 from apps.jobs.conf import conf
 from apps.jobs.dispatcher.admission import Admission
+from apps.jobs.dispatcher.clock import Clock
 from apps.jobs.dispatcher.dispatch import Dispatch
 from apps.jobs.dispatcher.expire import Expire
 from apps.jobs.dispatcher.holds import Holds
@@ -61,8 +62,19 @@ class Dispatcher:
         self._pauses = Pauses()
         reconcile = Reconcile(self._publisher, self._dispatches)
         holds = Holds(self.leadership)
-        self._lookout = Lookout(self.leadership)
-        self._duties: list[Duty] = [Expire(), reconcile, self._pauses, holds, locked, Strays(), Prune(), Roll(), Sweep()]
+        self._lookout, clock = Lookout(self.leadership), Clock()
+        self._duties: list[Duty] = [
+            clock,
+            Expire(),
+            reconcile,
+            self._pauses,
+            holds,
+            locked,
+            Strays(),
+            Prune(clock),
+            Roll(),
+            Sweep(),
+        ]
         self._next: dict[Duty, float] = {}
         self._waiter = Waiter()
         self._stopping = threading.Event()
@@ -82,10 +94,17 @@ class Dispatcher:
         Raises:
             Exception: nobody expected it, and it has failed so many rounds that another process shall try.
         """
-        leading: bool | None = None
         sessions.give_name(self.leadership.session, patience=conf().leader_lease * sessions.PATIENCE)
         connection.close()
         self._lookout.start()
+        try:
+            self._go_round()
+        finally:
+            self._lookout.stop()
+        self._end()
+
+    def _go_round(self) -> None:
+        leading: bool | None = None
         while not self._stopping.is_set():
             try:
                 if (holds := self.leadership.hold()) != leading:
@@ -101,7 +120,6 @@ class Dispatcher:
                 self._database_is_away(error)
             except Exception as error:
                 self._round_failed(error)
-        self._end()
 
     def _step(self) -> float:
         """One round; returns how long to wait before the next (seconds, 0: there is more to do)."""
@@ -217,7 +235,6 @@ class Dispatcher:
         self._stopping.wait(RETRY)
 
     def _end(self) -> None:
-        self._lookout.stop()
         try:
             self.leadership.resign()
         except Error as error:

@@ -6,10 +6,10 @@ from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import QuerySet
-from django.utils import timezone
 
 from apps.jobs import statements
 from apps.jobs.conf import conf
+from apps.jobs.dispatcher.clock import Clock
 from apps.jobs.models import DeadMessage, Trouble, Worker, WorkerRequest
 from apps.jobs.states import State
 
@@ -31,15 +31,19 @@ class Prune:
     """By state and age, in batches that take no longer than a round. Keeps up with what a busy worker finishes
     (docs/queue_table.md)."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
         self.interval = IDLE
+        self._clock = clock
         self._long_look_at = 0.0
         self._size = FIRST
 
     def run_once(self) -> int:
-        """Delete batch by batch, for about ``ROUND`` at most; returns how many jobs."""
-        now = time.monotonic()
-        end, pruned, long = now + ROUND, 0, now >= self._long_look_at
+        """Delete batch by batch, for about ``ROUND`` at most; returns how many jobs. None for a while after the clock was set
+        forward: people may set it back, and what is gone is gone."""
+        if self._clock is not None and self._clock.leapt:
+            return 0
+        began = time.monotonic()
+        end, pruned, long = began + ROUND, 0, began >= self._long_look_at
         keep = {
             State.SUCCEEDED: conf().keep_succeeded,
             State.FAILED: conf().keep_failed,
@@ -51,17 +55,18 @@ class Prune:
             ) and time.monotonic() < end:
                 pruned += deleted
             pruned += deleted
-        long_ago = timezone.now() - dt.timedelta(seconds=conf().keep_failed)
+        now = statements.on(connection).clock(connection)
+        long_ago = now - dt.timedelta(seconds=conf().keep_failed)
         _delete(Worker.objects.filter(stopped_at__lt=long_ago))
         _delete(DeadMessage.objects.filter(received_at__lt=long_ago))
         _delete(WorkerRequest.objects.filter(asked_at__lt=long_ago))
-        _delete(Trouble.objects.filter(last_at__lt=timezone.now() - TROUBLES_KEPT))
+        _delete(Trouble.objects.filter(last_at__lt=now - TROUBLES_KEPT))
         if time.monotonic() >= end:
             self.interval = BUSY
         else:
             self.interval = IDLE
             if long:
-                self._long_look_at = now + LONG_LOOK
+                self._long_look_at = began + LONG_LOOK
         return pruned
 
     def _batch(self, state: State, age: float, oldest: float) -> int:

@@ -4,9 +4,10 @@ import datetime as dt
 import logging
 from collections.abc import Sequence
 
+from django.db import connection
 from django.db.models import Max
-from django.utils import timezone
 
+from apps.jobs import statements
 from apps.jobs.broker import Publisher
 from apps.jobs.conf import conf
 from apps.jobs.dispatcher.dispatch import Dispatch
@@ -56,7 +57,7 @@ class Reconcile:
 
     def _queue(self, queue: str) -> tuple[int, int]:
         """How many of its jobs seem to have no message, and how many were put back."""
-        now = timezone.now()
+        now = statements.on(connection).clock(connection)
         stale = Job.objects.filter(queue=queue, state=State.QUEUED)
         held = stale.filter(queued_at__lt=now - dt.timedelta(seconds=SETTLED)).count()
         if not held:
@@ -82,7 +83,7 @@ class Reconcile:
         parted = conf().partitioned.get(queue)
         if parted is None:
             return 0
-        living = living_workers(timezone.now())
+        living = living_workers(statements.on(connection).clock(connection))
         running = Job.objects.filter(queue=queue, state=State.RUNNING).count()
         return max(0, sum(in_lines(worker, parted.parts) for worker in living) - running)
 

@@ -1,7 +1,5 @@
 """Roll: what was counted within seconds becomes minutes, then hours; errors are forgotten when their jobs are."""
 
-import time
-
 from django.db import connection, transaction
 
 from apps.jobs import statements
@@ -18,7 +16,7 @@ class Roll:
         """Roll what is old; returns how many rows."""
         with transaction.atomic():
             rolled: int = statements.on(connection).roll(connection)
-        forgotten = int(time.time() - conf().keep_failed)
+        forgotten = int(statements.on(connection).clock(connection).timestamp() - conf().keep_failed)
         if ErrorCount.objects.filter(at__lt=forgotten).delete()[0]:
             ErrorGroup.objects.exclude(signature__in=ErrorCount.objects.values("signature")).delete()
         return rolled

@@ -3,10 +3,9 @@
 import logging
 import time
 
-from django.db import Error
-from django.utils import timezone
+from django.db import Error, connection
 
-from apps.jobs import uploads
+from apps.jobs import statements, uploads
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +29,7 @@ class Sweep:
         swept, until = 0, time.monotonic() + ROUND
         try:
             if self._left is None:
-                self._left, self._failures = uploads.old_folders(timezone.now()), 0
+                self._left, self._failures = uploads.old_folders(statements.on(connection).clock(connection)), 0
             swept = uploads.sweep(self._left, until)
         except Error:
             raise

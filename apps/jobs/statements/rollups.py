@@ -6,7 +6,6 @@ so no transaction waits for another's. A span is short at first because each com
 while somebody keeps an old snapshot open those cannot be removed: a new span begins with none.
 """
 
-import time
 from typing import NamedTuple
 
 #: Upper bounds of the buckets of waits and run times, in seconds; one bucket more is for what is longer.
@@ -40,9 +39,9 @@ GRAINS = (
 )
 
 
-def before(grain: Grain, now: float | None = None) -> int:
-    """Spans of this grain that begin before this time (seconds since the epoch) are rolled: whole ones of the next."""
-    moment, whole = (time.time() if now is None else now) - grain.after, grain.into or grain.seconds
+def before(grain: Grain, now: float) -> int:
+    """Spans of this grain that begin before this time are rolled: whole ones of the next. Times in seconds since the epoch."""
+    moment, whole = now - grain.after, grain.into or grain.seconds
     return int(moment // whole) * whole
 
 

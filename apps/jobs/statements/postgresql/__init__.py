@@ -1,5 +1,6 @@
 """The statements for PostgreSQL: arrays in, sets out, one round trip each."""
 
+from apps.jobs.statements.postgresql.clock import clock, make_due, set_back
 from apps.jobs.statements.postgresql.dispatch import due, lead, mark_queued, prune, seconds_until_due, waiting, window
 from apps.jobs.statements.postgresql.holds import (
     candidates,
@@ -22,7 +23,7 @@ from apps.jobs.statements.postgresql.partitions import partition_keys, unended, 
 from apps.jobs.statements.postgresql.rollups import count_cancelled, roll
 from apps.jobs.statements.postgresql.runs import claim, disown, settle, unknown, write
 from apps.jobs.statements.postgresql.sessions import end_sessions, name_session
-from apps.jobs.statements.postgresql.submit import clock, forget_keys, insert_jobs, insert_unique, keepers, replace
+from apps.jobs.statements.postgresql.submit import forget_keys, insert_jobs, insert_unique, keepers, replace
 from apps.jobs.statements.postgresql.troubles import tell
 from apps.jobs.statements.postgresql.turns import take_turns, tenants
 from apps.jobs.statements.postgresql.workers import answer, asked, owned, register_worker, renew, stop_requests, stop_worker
@@ -47,6 +48,7 @@ __all__ = [
     "locked",
     "locker",
     "lockers",
+    "make_due",
     "mark_queued",
     "move_limits",
     "name_session",
@@ -62,6 +64,7 @@ __all__ = [
     "roll",
     "seconds_until_candidate",
     "seconds_until_due",
+    "set_back",
     "set_rules",
     "settle",
     "slots",

@@ -5,6 +5,7 @@ from typing import LiteralString
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
+from apps.jobs.statements.postgresql.clock import clock
 from apps.jobs.statements.postgresql.link import plain, raw
 from apps.jobs.statements.rollups import BOUNDS, GRAINS, SPAN, TIMELESS, WAIT, before, begin
 
@@ -56,7 +57,7 @@ def count_cancelled(connection: Connection, ids: Collection[object]) -> None:
 
 def roll(connection: Connection) -> int:
     """Roll what is old into longer spans; returns how many rows that were. One statement deletes a row and adds it."""
-    rolled = 0
+    rolled, now = 0, clock(connection).timestamp()
     for grain in GRAINS:
         worker = "worker" if grain.keeps_worker else _NOBODY
         key = f"{begin(grain)}, {grain.into}, kind"
@@ -65,13 +66,13 @@ def roll(connection: Connection) -> int:
             f"DELETE FROM jobs_rollup WHERE {_OLD.format('jobs_rollup')} RETURNING {_KEY}, count, total",
             f"""{_INTO} SELECT {key}, queue, {worker}, 0, measure, bucket, sum(count), sum(total) FROM old
                 GROUP BY 1, 3, 4, 5, 7, 8 {_ADD}""",
-            (grain.seconds, before(grain)),
+            (grain.seconds, before(grain, now)),
         )
         rolled += _moved(
             connection,
             f"DELETE FROM jobs_errorcount WHERE {_OLD.format('jobs_errorcount')} RETURNING {_ERROR_KEY}, runs, jobs",
             f"{_INTO_ERRORS} SELECT {key}, signature, 0, sum(runs), sum(jobs) FROM old GROUP BY 1, 3, 4 {_ADD_ERRORS}",
-            (grain.seconds, before(grain)),
+            (grain.seconds, before(grain, now)),
         )
     return rolled
 

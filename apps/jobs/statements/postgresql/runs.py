@@ -16,7 +16,7 @@ from apps.jobs.statements.postgresql.rollups import COUNTED, ERRORS_COUNTED, NAM
 _CLAIM = f"""
 UPDATE jobs_job SET state = 'running', attempt = attempt + 1, worker = %s, started_at = clock_timestamp(),
                     progress = NULL, progress_note = '', error = ''
-WHERE id = ANY(%s::uuid[]) AND state IN ('pending', 'queued') AND run_at <= clock_timestamp()
+WHERE id = ANY(%s::uuid[]) AND (state || '' = 'queued' OR state || '' = 'pending' AND run_at <= clock_timestamp())
   AND (expires_at IS NULL OR expires_at > clock_timestamp() OR {HAS_BEGUN})
   AND queue <> ALL (ARRAY(SELECT name FROM jobs_queue WHERE paused_at IS NOT NULL AND NOT draining))
   AND (limits IS NULL OR (  -- it has all its slots

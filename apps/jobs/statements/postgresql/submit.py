@@ -1,6 +1,5 @@
 """Jobs come into the table."""
 
-import datetime as dt
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,14 +16,6 @@ UNIQUE_AT_ONCE = 500
 
 #: Of each row the columns in which it differs from the others.
 Own = Sequence[Mapping[str, Any]]
-
-
-def clock(connection: Connection) -> dt.datetime:
-    """The database's time, by which jobs become due and expire."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        now: dt.datetime = cursor.fetchone()[0]
-        return now
 
 
 def insert_jobs(

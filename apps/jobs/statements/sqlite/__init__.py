@@ -5,6 +5,7 @@ Django keeps a UUID as 32 hex digits and a time as text in UTC; texts of that fo
 ``column || ''`` reads such a text as it is; the column alone would come back as a datetime.
 """
 
+from apps.jobs.statements.sqlite.clock import clock, make_due, set_back
 from apps.jobs.statements.sqlite.dispatch import due, lead, mark_queued, prune, seconds_until_due, waiting, window
 from apps.jobs.statements.sqlite.holds import (
     candidates,
@@ -27,7 +28,7 @@ from apps.jobs.statements.sqlite.partitions import partition_keys, unended, work
 from apps.jobs.statements.sqlite.rollups import count_cancelled, roll
 from apps.jobs.statements.sqlite.runs import claim, disown, settle, unknown, write
 from apps.jobs.statements.sqlite.sessions import end_sessions, name_session
-from apps.jobs.statements.sqlite.submit import clock, forget_keys, insert_jobs, insert_unique, keepers, replace
+from apps.jobs.statements.sqlite.submit import forget_keys, insert_jobs, insert_unique, keepers, replace
 from apps.jobs.statements.sqlite.troubles import tell
 from apps.jobs.statements.sqlite.turns import take_turns, tenants
 from apps.jobs.statements.sqlite.workers import answer, asked, owned, register_worker, renew, stop_requests, stop_worker
@@ -52,6 +53,7 @@ __all__ = [
     "locked",
     "locker",
     "lockers",
+    "make_due",
     "mark_queued",
     "move_limits",
     "name_session",
@@ -67,6 +69,7 @@ __all__ = [
     "roll",
     "seconds_until_candidate",
     "seconds_until_due",
+    "set_back",
     "set_rules",
     "settle",
     "slots",

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from apps.jobs.statements.rollups import BOUNDS, GRAINS, SPAN, TIMELESS, WAIT, before, begin
+from apps.jobs.statements.sqlite.clock import clock
 
 _NOBODY = "0" * 32
 _KEY = "at, seconds, kind, queue, worker, writer, measure, bucket"
@@ -82,7 +83,7 @@ def count_cancelled(connection: Connection, ids: Collection[Any]) -> None:
 
 def roll(connection: Connection) -> int:
     """Roll what is old into longer spans; returns how many rows that were. In the caller's transaction."""
-    rolled = 0
+    rolled, now = 0, clock(connection).timestamp()
     with connection.cursor() as cursor:
         for grain in GRAINS:
             worker = "worker" if grain.keeps_worker else f"'{_NOBODY}'"
@@ -92,15 +93,15 @@ def roll(connection: Connection) -> int:
                 f"""INSERT INTO jobs_rollup ({_KEY}, count, total)
                     SELECT {key}, queue, {worker}, 0, measure, bucket, sum(count), sum(total) FROM jobs_rollup {old}
                     GROUP BY 1, 3, 4, 5, 7, 8 {_ADD}""",
-                (grain.seconds, before(grain)),
+                (grain.seconds, before(grain, now)),
             )
             cursor.execute(
                 f"""INSERT INTO jobs_errorcount ({_ERROR_KEY}, runs, jobs)
                     SELECT {key}, signature, 0, sum(runs), sum(jobs) FROM jobs_errorcount {old}
                     GROUP BY 1, 3, 4 {_ADD_ERRORS}""",
-                (grain.seconds, before(grain)),
+                (grain.seconds, before(grain, now)),
             )
             for table in ("jobs_rollup", "jobs_errorcount"):
-                cursor.execute(f"DELETE FROM {table} {old}", (grain.seconds, before(grain)))
+                cursor.execute(f"DELETE FROM {table} {old}", (grain.seconds, before(grain, now)))
                 rolled += cursor.rowcount
     return rolled

@@ -52,7 +52,7 @@ def claim(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> li
             cursor.execute(
                 f"""UPDATE jobs_job SET state = 'running', attempt = attempt + 1, worker = %s, started_at = %s,
                           progress = NULL, progress_note = '', error = ''
-                   WHERE id = %s AND state IN ('pending', 'queued') AND run_at <= %s
+                   WHERE id = %s AND (state = 'queued' OR state = 'pending' AND run_at <= %s)
                      AND (expires_at IS NULL OR expires_at > %s OR {HAS_BEGUN})
                      AND queue NOT IN (SELECT name FROM jobs_queue WHERE paused_at IS NOT NULL AND NOT draining)
                      AND (limits IS NULL OR NOT EXISTS (

@@ -13,11 +13,6 @@ from apps.jobs.statements.sqlite.times import now as _now
 from apps.jobs.statements.sqlite.times import seconds
 
 
-def clock(connection: Connection) -> dt.datetime:
-    """The database's time, by which jobs become due and expire: this machine's."""
-    return dt.datetime.now(dt.UTC)
-
-
 def insert_jobs(
     connection: Connection,
     ids: Sequence[uuid.UUID],

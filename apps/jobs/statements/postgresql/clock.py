@@ -1,0 +1,62 @@
+"""The database's clock, and what becomes of rows when it was set back: times of before the step lie in the future then."""
+
+import datetime as dt
+
+from django.db.backends.base.base import BaseDatabaseWrapper as Connection
+
+
+def clock(connection: Connection) -> dt.datetime:
+    """The database's time, by which jobs become due and expire."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        now: dt.datetime = cursor.fetchone()[0]
+        return now
+
+
+# What was sent or began, and retries: one that was due is due, of the others the delay is kept. Then keys that are unique for a
+# time, and slots of rates and pauses. Rows that somebody has locked stay as they are.
+_SET_BACK = (
+    """UPDATE jobs_job SET run_at = least(run_at, statement_timestamp()), queued_at = least(queued_at, statement_timestamp())
+       WHERE id = ANY(ARRAY(SELECT id FROM jobs_job WHERE state = 'queued'
+         AND (run_at > statement_timestamp() OR queued_at > statement_timestamp()) FOR NO KEY UPDATE SKIP LOCKED))""",
+    """UPDATE jobs_job SET run_at = least(run_at, statement_timestamp()), queued_at = least(queued_at, statement_timestamp()),
+         started_at = least(started_at, statement_timestamp())
+       WHERE id = ANY(ARRAY(SELECT id FROM jobs_job WHERE state = 'running'
+         AND (run_at > statement_timestamp() OR started_at > statement_timestamp()) FOR NO KEY UPDATE SKIP LOCKED))""",
+    """UPDATE jobs_job SET run_at = greatest(statement_timestamp(), run_at - (%(before)s - statement_timestamp()))
+       WHERE id = ANY(ARRAY(SELECT id FROM jobs_job WHERE state = 'pending' AND attempt > 0 AND run_at > statement_timestamp()
+         AND (run_at <= %(before)s OR EXISTS (SELECT FROM jobs_attempt a WHERE a.job_id = jobs_job.id
+           AND a.number = jobs_job.attempt AND a.finished_at > statement_timestamp())) FOR NO KEY UPDATE SKIP LOCKED))""",
+    """UPDATE jobs_job SET unique_expires_at = unique_expires_at - (%(before)s - statement_timestamp())
+       WHERE id = ANY(ARRAY(SELECT id FROM jobs_job WHERE unique_key IS NOT NULL AND unique_expires_at > statement_timestamp()
+         AND created_at > statement_timestamp() FOR UPDATE SKIP LOCKED))""",
+    """UPDATE jobs_hold SET free_at = statement_timestamp() + period * interval '1 second' WHERE ctid = ANY(ARRAY(
+         SELECT ctid FROM jobs_hold WHERE free_at > statement_timestamp() + period * interval '1 second'
+         FOR UPDATE SKIP LOCKED))""",
+    """UPDATE jobs_queue SET paused_at = statement_timestamp() WHERE name = ANY(ARRAY(
+         SELECT name FROM jobs_queue WHERE paused_at > statement_timestamp() FOR UPDATE SKIP LOCKED))""",
+)
+
+
+def set_back(connection: Connection, before: dt.datetime) -> int:
+    """The clock was set back, and showed ``before`` until then: what was sent, taken or put off by it counts from now; returns
+    how many rows. To be called once; :func:`make_due` does the rest."""
+    changed = 0
+    with connection.cursor() as cursor:
+        for statement in _SET_BACK:
+            cursor.execute(statement, {"before": before})
+            changed += cursor.rowcount
+    return changed
+
+
+def make_due(connection: Connection, before: dt.datetime, limit: int) -> int:
+    """Make due at most ``limit`` of the jobs that were submitted before the clock was set back and were due then; returns how
+    many. Those that were submitted after it, or so long ago that nobody can tell, keep the time that they were given."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """UPDATE jobs_job SET run_at = statement_timestamp() WHERE id = ANY(ARRAY(
+                 SELECT id FROM jobs_job WHERE state = 'pending' AND attempt = 0 AND created_at > statement_timestamp()
+                   AND run_at > statement_timestamp() AND run_at <= %s LIMIT %s FOR NO KEY UPDATE SKIP LOCKED))""",
+            [before, limit],
+        )
+        return int(cursor.rowcount)
