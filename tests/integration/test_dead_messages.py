@@ -7,6 +7,7 @@ from typing import Any
 
 import amqp
 import pytest
+from config.celery import app
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
@@ -85,6 +86,28 @@ UNUSABLE: list[tuple[str, Any, str]] = [
         ),
         "It is no job of kinds.add: KeyError",
     ),
+    *[
+        (
+            "celery",
+            amqp.Message(
+                b"[[1], {}, {}]",
+                content_type="application/json",
+                content_encoding="utf-8",
+                application_headers={"task": "tests.kinds.ordinary", "id": STRANGE, "timelimit": [seconds, None]},
+            ),
+            f"its header timelimit is '[{seconds}, None]', and not two numbers",
+        )
+        for seconds in (-1, 10**15)
+    ],
+    (  # the protocol of Celery before 4
+        "celery",
+        amqp.Message(
+            b'{"task": "tests.kinds.ordinary", "id": "old", "args": [1], "timelimit": [NaN, Infinity]}',
+            content_type="application/json",
+            content_encoding="utf-8",
+        ),
+        "its header timelimit is '[nan, inf]', and not two numbers",
+    ),
     ("furrow", amqp.Message(b"", message_id=str(uuid.UUID(int=7)), type="a\x00b"), f"no job {uuid.UUID(int=7)}"),
     ("furrow", amqp.Message(b"", message_id=b"\xff\xfe", type="kinds.add"), "cannot be read: UnicodeDecodeError"),
     ("furrow", amqp.Message(b"", message_id=STRANGE, type=b"\xe9"), "cannot be read: UnicodeDecodeError"),
@@ -122,6 +145,61 @@ def test_what_nobody_can_use_is_kept_with_its_reason_and_the_jobs_beside_it_run(
     assert (len(large.body), large.replayable) == (256 * 1024, False)
     assert bytes(DeadMessage.objects.get(reason__contains="decoded").body) == b"\xff\xfe{"
     assert Job.objects.get(pk=job.pk).state == State.SUCCEEDED
+
+
+#: To a worker's remote control, and whether it is kept.
+TO_REMOTE_CONTROL: list[tuple[Any, bool]] = [
+    (amqp.Message(b"\xff{", content_type="application/json", content_encoding="utf-8"), True),
+    (amqp.Message(b"no object"), True),
+    (amqp.Message(b"{}", message_id=b"\xff\xfe", content_type="application/json", content_encoding="utf-8"), True),
+    (amqp.Message(b'{"method": "ping"}', application_headers={"a": nested(1_500)}, content_type="application/json"), True),
+    (amqp.Message(b'{"method": 7}', content_type="application/json", content_encoding="utf-8"), True),
+    (amqp.Message(b"[" * 200_000, content_type="application/json", content_encoding="utf-8"), True),
+    *[
+        (
+            amqp.Message(
+                body,
+                application_headers={"clock": clock},
+                content_type="application/json",
+                content_encoding="utf-8",
+            ),
+            False,
+        )
+        for body, clock in (
+            (b'{"method": "ping", "destination": 5}', 1),
+            (b'{"method": "ping", "arguments": [1]}', "x"),
+            (b'{"method": "ping", "reply_to": "nobody"}', 2**63 - 1),
+            (b'{"method": "nobody_knows", "reply_to": {"exchange": "none", "routing_key": "\\ud800"}}', -(2**62)),
+        )
+    ],
+]
+
+
+@pytest.mark.engine
+def test_nothing_that_is_sent_to_remote_control_or_by_a_strange_routing_key_ends_a_worker(stack: Stack) -> None:
+    worker = stack.worker_process.popen.pid
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(20_000)
+    try:
+        with Connection(services.broker.url) as link:
+            channel = link.channel()
+            for message, _ in TO_REMOTE_CONTROL:
+                channel.basic_publish(message, "celery.pidbox", b"\xff\xfe")
+            channel.queue_bind("celery", "amq.fanout")
+            channel.basic_publish(amqp.Message(b"by a strange way"), "amq.fanout", b"\xff\xfe")
+            channel.queue_unbind("celery", "amq.fanout")
+    finally:
+        sys.setrecursionlimit(limit)
+    kept = sum(is_kept for _, is_kept in TO_REMOTE_CONTROL)
+    wait_until(lambda: DeadMessage.objects.filter(exchange="celery.pidbox").count() == kept, what="these are kept")
+    strange = DeadMessage.objects.filter(exchange="amq.fanout")
+    wait_until(strange.exists, what="this one is kept")
+    assert strange.get().routing_key == "\\xff\\xfe"
+    with Connection(services.broker.url) as link:
+        assert app.control.ping(destination=["worker@test"], connection=link, timeout=10)
+    submit(kinds.add, {"a": 1})
+    all_ended()
+    assert (stack.worker_process.popen.pid, stack.worker_process.popen.poll()) == (worker, None)
 
 
 @pytest.mark.engine

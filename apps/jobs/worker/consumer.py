@@ -1,18 +1,19 @@
-"""Celery's consumer with four changes: job messages take a short way, buffered ones are dropped with their channel,
-running jobs are looked after while the broker is away, and a message that Celery would drop is kept."""
+"""Celery's consumer with five changes: job messages take a short way, buffered ones are dropped with their channel,
+running jobs are looked after while the broker is away, a message that Celery would drop is kept, and nothing that is sent to
+the worker's remote control ends it."""
 
 import logging
 from typing import Any
 
-import amqp
-from celery.worker import state as celery_state
 from celery.worker.consumer import Consumer
+from celery.worker.consumer.control import Control
 from django.db import Error
-from kombu.exceptions import OperationalError
 from kombu.transport import pyamqp
 
+from apps.jobs import troubles
 from apps.jobs.broker import EXCHANGE
-from apps.jobs.worker.dead import Kept
+from apps.jobs.worker.dead import DeadMessages, Kept
+from apps.jobs.worker.handling import wrong_limits
 from apps.jobs.worker.leaving import kill_all
 from apps.jobs.worker.readable import UNREADABLE, install
 from apps.jobs.worker.transport import JobTransport
@@ -22,10 +23,37 @@ logger = logging.getLogger(__name__)
 #: Seconds between tries to reach the broker: the first wait, what each adds, the longest. With Celery's own (2, 2, 30) a broker
 #: that was away for ten seconds would be missed for up to twenty.
 RETRY = (0.5, 0.5, 5.0)
+#: What Celery's logical clock has at most: it grows by one a message.
+LATEST_CLOCK = 2**53
 
 
 class JobConsumer(Consumer):
     """Set as ``worker_consumer``."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        install()
+        #: For what comes over other channels than that of the tasks.
+        self.dead_elsewhere = DeadMessages(self.controller.jobs.ledger.keep, self.hostname, set())
+        for step in self.steps:
+            if isinstance(step, Control):
+                self._guard_remote_control(step.box)
+
+    def _guard_remote_control(self, box: Any) -> None:
+        inner = box.on_message
+
+        def on_message(body: Any, message: Any) -> None:
+            wrong = message.properties.get(UNREADABLE)
+            if wrong or not isinstance(body, dict) or not isinstance(body.get("method"), str):
+                self.dead_elsewhere.keep(message, f"It is no remote control command: {wrong or 'no object with a method'}")
+                return
+            clock = message.headers.get("clock")
+            if not isinstance(clock, int) or not 0 <= clock < LATEST_CLOCK:
+                message.headers["clock"] = 0
+            with troubles.watched("worker's remote control"):
+                inner(body, message)
+
+        box.on_message = on_message
 
     def connection_for_read(self, heartbeat: Any = None) -> Any:
         """For messages."""
@@ -97,40 +125,27 @@ class JobConsumer(Consumer):
         super().on_decode_error(self._kept(message, f"It cannot be decoded: {type(exc).__name__}: {exc}"), exc)
 
     def _kept(self, message: Any, reason: str) -> Any:
-        return Kept(message, self.controller.jobs.intake.dead, reason)
+        of_a_task = self.task_consumer is not None and message.channel is self.task_consumer.channel
+        return Kept(message, self.controller.jobs.intake.dead if of_a_task else self.dead_elsewhere, reason)
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Any:
         """What comes over the jobs' exchange goes to the intake, also when its kind is unknown here (of an older or newer
         release): the claim makes it ours, and the pool process hands it back with the reason."""
-        ordinary, intake = super().create_task_handler(*args, **kwargs), self.controller.jobs.intake
+        jobs = self.controller.jobs
+        intake, handling = jobs.intake, jobs.handling
+        ordinary = super().create_task_handler(*args, **kwargs)
         self.connection.transport.accept = intake.accept
-        install()
 
-        def on_message(message: Any) -> None:
-            try:
-                if wrong := message.properties.get(UNREADABLE) or wrong_limits(message.headers):
-                    intake.dead.keep(message, f"It cannot be read: {wrong}")
-                elif message.delivery_info["exchange"] == EXCHANGE.name:
-                    intake.accept_message(message)
-                else:
-                    ordinary(message)
-            except (amqp.AMQPError, OperationalError, OSError):  # of the connection
-                raise
-            except Exception as error:
-                for request in [one for one in celery_state.requests.values() if getattr(one, "message", None) is message]:
-                    celery_state.task_ready(request)
-                intake.dead.keep(message, f"It is no valid task: {type(error).__name__}: {str(error)[:500]}")
+        def handle(message: Any) -> None:
+            if wrong := message.properties.get(UNREADABLE) or wrong_limits(message.headers.get("timelimit")):
+                intake.dead.keep(message, f"It cannot be read: {wrong}")
+            elif message.delivery_info["exchange"] == EXCHANGE.name:
+                intake.accept_message(message)
+            else:
+                ordinary(message)
 
-        return on_message
-
-
-def wrong_limits(headers: Any) -> str:
-    """What is wrong with a task's time limits; empty when nothing is. Celery finds it out in the middle of its work."""
-    limits = headers.get("timelimit")
-    numbers = (int, float, type(None))
-    if limits and not (isinstance(limits, list) and len(limits) == 2 and all(isinstance(one, numbers) for one in limits)):
-        return f"its header timelimit is {str(limits)[:100]!r}, and not two numbers"
-    return ""
+        handling.handle = handle
+        return handling
 
 
 def watch_the_dying(pool: Any) -> None:

@@ -32,10 +32,11 @@ class DeadMessages:
         """Keep a message (kombu's); it is acknowledged once that is committed. While the database is away RabbitMQ keeps it."""
         if getattr(message, "is_kept", False):
             return
+        dead = describe(message, reason, self._node)
         message.is_kept = True
         logger.error("A message on %s cannot be used and is kept: %s", message.delivery_info.get("exchange"), reason)
         self._unsettled.add(message.delivery_tag)
-        self._record(describe(message, reason, self._node), lambda: self._acknowledge(message))
+        self._record(dead, lambda: self._acknowledge(message))
 
     def _acknowledge(self, message: Any) -> None:
         self._unsettled.discard(message.delivery_tag)

@@ -6,7 +6,6 @@ from there on the lease protects the job, not the message.
 """
 
 import logging
-import uuid
 from collections import deque
 from typing import Any
 
@@ -20,6 +19,7 @@ from apps.jobs.worker.crew import Crew
 from apps.jobs.worker.dead import DeadMessages
 from apps.jobs.worker.leaving import STOPPED, told_to_end
 from apps.jobs.worker.lines import Arrived
+from apps.jobs.worker.readable import job_of
 
 logger = logging.getLogger(__name__)
 
@@ -57,10 +57,9 @@ class Intake:
     def accept_message(self, message: Any) -> None:
         """The same for a message that came the ordinary way."""
         try:
-            id, kind = str(uuid.UUID(message.properties["message_id"])), message.properties["type"]
-        except (KeyError, ValueError, AttributeError, TypeError) as error:
-            wrong = f"no property {error}" if isinstance(error, KeyError) else f"message_id: {error}"
-            self.dead.keep(message, f"It names no job ({wrong}).")
+            id, kind = job_of(message.properties)
+        except ValueError as error:
+            self.dead.keep(message, str(error))
             return
         self.accept(message.channel, message.delivery_tag, id, kind)
 

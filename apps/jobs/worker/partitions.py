@@ -16,6 +16,7 @@ import logging
 import time
 import uuid
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import amqp
@@ -27,8 +28,10 @@ from apps.jobs.partitions import Queue, share_out
 from apps.jobs.statements import Claimed
 from apps.jobs.worker.crew import Crew
 from apps.jobs.worker.dead import DeadMessages
+from apps.jobs.worker.failing import Watched
 from apps.jobs.worker.leaving import STOPPED, told_to_end
 from apps.jobs.worker.lines import Arrived, Lines
+from apps.jobs.worker.readable import job_of
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +116,7 @@ class Partitions:
         channel.basic_consume(
             part,
             consumer_tag=f"{consumer.hostname}/{part}",
-            callback=lambda message: self._on_message(part, message),
+            callback=Watched(partial(self._on_message, part), "message of a partition"),
             on_cancel=on_cancel,
         )
 
@@ -144,10 +147,9 @@ class Partitions:
 
     def _on_message(self, part: str, message: Any) -> None:
         try:
-            id, kind = str(uuid.UUID(message.properties["message_id"])), message.properties["type"]
-        except (KeyError, ValueError, AttributeError, TypeError) as error:
-            wrong = f"no property {error}" if isinstance(error, KeyError) else f"message_id: {error}"
-            self._dead.keep(message.channel.message_to_python(message), f"It names no job ({wrong}).")
+            id, kind = job_of(message.properties)
+        except ValueError as error:
+            self._dead.keep(message.channel.message_to_python(message), str(error))
             return
         arrived = Arrived(message.channel, message.delivery_info["delivery_tag"], id, kind)
         if not self._lines.add(part, message.delivery_info["routing_key"], arrived):

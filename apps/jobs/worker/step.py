@@ -25,6 +25,7 @@ from apps.jobs.worker.crew import Crew
 from apps.jobs.worker.errands import Errands, job_queues
 from apps.jobs.worker.events import Events
 from apps.jobs.worker.failing import Watched
+from apps.jobs.worker.handling import Handling
 from apps.jobs.worker.intake import Intake
 from apps.jobs.worker.lease import RENEWALS, Lease
 from apps.jobs.worker.leaving import leave, see_out, told_to_end
@@ -67,6 +68,7 @@ class JobWorker(bootsteps.StartStopStep):
         self.events = Events(worker.hostname)
         self.crew = Crew(worker, self.ledger, self.events)
         self.intake = Intake(self.crew)
+        self.handling = Handling(worker, self.intake.dead, self.intake.others)
         self.partitions = Partitions(self.crew)
         self.take_over = TakeOver(worker, self.crew, self.intake)
         self.crew.on_room = self._claim_more
