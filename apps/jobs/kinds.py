@@ -17,7 +17,8 @@ from apps.jobs.conf import conf
 from apps.jobs.declaration import refuse_what_cannot_work
 from apps.jobs.errors import KindError, UnknownKind, did_you_mean
 from apps.jobs.handlers import refuse_handler
-from apps.jobs.limits import LimitError, Rule, Rules
+from apps.jobs.key_template import LimitError
+from apps.jobs.limits import Rule, Rules
 from apps.jobs.models.job import DEFAULT_PRIORITY, Job
 from apps.jobs.partitions import NO_LIMITS
 from apps.jobs.retry import RetryPolicy

@@ -6,21 +6,20 @@ is the table ``jobs_hold``; ``dispatcher/admission`` gives slots out, and the en
 """
 
 import datetime as dt
-import hashlib
 import json
 import re
-import string
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, TypedDict
 
 from apps.jobs.errors import did_you_mean
+from apps.jobs.key_template import LimitError, Template
 
 #: Most slots of one key: a batch of the dispatcher looks at all of them.
 MOST_SLOTS = 10_000
-#: Longest period of a rate, in seconds (31 days), and longest key, in characters; of a longer one the end is hashed.
-LONGEST_PERIOD, LONGEST_KEY = 31 * 86400.0, 200
+#: Longest period of a rate, in seconds (31 days).
+LONGEST_PERIOD = 31 * 86400.0
 #: ``held`` of a job that waits for its tenant's turn.
 FAIR_GATE = "fair"
 #: How a queue's own limit is named.
@@ -33,14 +32,6 @@ Conflict = Literal["wait", "drop", "cancel"]
 CONFLICTS = ("wait", "drop", "cancel")
 
 
-class LimitError(ValueError):
-    """A rule that cannot work: ``option`` is its name."""
-
-    def __init__(self, option: str, reason: str) -> None:
-        self.option, self.reason = option, reason
-        super().__init__(f"{option}: {reason}")
-
-
 class Limit(NamedTuple):
     """A job needs one of the ``slots`` of ``key`` to run."""
 
@@ -49,6 +40,7 @@ class Limit(NamedTuple):
     period: float | None = None  #: seconds for which a start keeps the slot; ``None``: until the run ends
     conflict: str = "wait"
     ordered: bool = False  #: kept until the job is over, and given out in the order of the jobs' ids
+    declared: bool = False  #: by the kind, whose declaration may change meanwhile; not by the submit
 
     def as_json(self) -> dict[str, Any]:
         """As the row has it: what is not said is as above."""
@@ -85,57 +77,6 @@ class Unique:
     key: str
     until: Literal["started", "done"] | dt.timedelta = "done"
     conflict: Literal["return", "raise", "replace"] = "return"
-
-
-class Template:
-    """Text with arguments' names in braces; ``{customer.id}`` looks into a dict.
-
-    Raises:
-        LimitError: not a text, braces that do not pair, a name that is no argument or a secret one, a conversion or a format.
-    """
-
-    def __init__(self, option: str, text: object, names: Iterable[str], secret: Collection[str] = ()) -> None:
-        if not isinstance(text, str) or not text:
-            raise LimitError(option, f"{text!r} must be a text, such as 'account:{{account_id}}'")
-        try:
-            parts = list(string.Formatter().parse(text))
-        except ValueError as error:
-            raise LimitError(
-                option, f"{text!r} cannot be read ({error}): write {{name}}, and double a brace that is meant"
-            ) from None
-        self._parts: list[tuple[str, list[str] | None]] = []
-        known = list(names)
-        for literal, field, form, conversion in parts:
-            if form or conversion or field == "":
-                raise LimitError(option, f"{text!r} has a format or a conversion: write the argument's name alone, {{{field}}}")
-            path = None if field is None else field.split(".")
-            if path is not None and path[0] not in known:
-                hint = did_you_mean(path[0], known) if known else "it has none"
-                raise LimitError(option, f"{text!r} names {path[0]!r}, which is no argument of this kind; {hint}")
-            if path is not None and path[0] in secret:
-                raise LimitError(
-                    option, f"{text!r} names {path[0]!r}, which is secret, and keys are shown: name another argument"
-                )
-            self._parts.append((literal, path))
-
-    @property
-    def constant(self) -> bool:
-        """It names no argument."""
-        return all(path is None for _, path in self._parts)
-
-    def fill(self, prefix: str, arguments: Mapping[str, Any]) -> str:
-        """The key for these arguments, as in JSON: a text stands as it is, all else as JSON; what is not there is null."""
-        text = prefix + "".join(literal + ("" if path is None else _shown(arguments, path)) for literal, path in self._parts)
-        if len(text) <= LONGEST_KEY:
-            return text
-        return f"{text[: LONGEST_KEY - 33]}…{hashlib.sha256(text.encode()).hexdigest()[:32]}"
-
-
-def _shown(arguments: Mapping[str, Any], path: list[str]) -> str:
-    value: Any = arguments
-    for name in path:
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def rate_of(text: object) -> tuple[int, float]:
@@ -175,6 +116,8 @@ class Rules:
     unique: Unique | str | None = None
     ordered: str | None = None
     fair: str | None = None
+    #: The options that a submit gave instead of the kind.
+    given: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         for option in ("lock", "concurrency_key", "rate_key", "ordered", "fair"):
@@ -233,14 +176,17 @@ class Rules:
         """Of each limit the template, what stands before its text, and the rest. Without a template that is the key."""
         found: list[tuple[Template | None, str, Limit]] = []
         if self.lock is not None:
-            found.append((self._template("lock"), "lock:", Limit("", conflict=self.on_conflict)))
+            own = not self.given & {"lock", "on_conflict"}
+            found.append((self._template("lock"), "lock:", Limit("", conflict=self.on_conflict, declared=own)))
         if self.concurrency is not None:
             key = None if self.concurrency_key is None else self._template("concurrency_key")
-            limit = Limit("", self.concurrency, conflict=self.on_conflict)
+            own = not self.given & {"concurrency", "concurrency_key", "on_conflict"}
+            limit = Limit("", self.concurrency, conflict=self.on_conflict, declared=own)
             found.append((key, "limit:" if key else f"limit:{self.kind}", limit))
         if self.rate is not None:
             key = None if self.rate_key is None else self._template("rate_key")
-            found.append((key, "rate:" if key else f"rate:{self.kind}", Limit("", *rate_of(self.rate))))
+            limit = Limit("", *rate_of(self.rate), declared=not self.given & {"rate", "rate_key"})
+            found.append((key, "rate:" if key else f"rate:{self.kind}", limit))
         if self.ordered is not None:
             found.append((self._template("ordered"), "order:", Limit("", ordered=True)))
         return found
@@ -260,7 +206,7 @@ class Rules:
 
     def changed(self, rules: Rule) -> "Rules":
         """These, with others in place of some."""
-        return replace(self, **rules)
+        return replace(self, given=frozenset(rules), **rules)
 
     def limits(self, arguments: Mapping[str, Any]) -> list[Limit]:
         """The limits of a job with these arguments."""
@@ -269,6 +215,18 @@ class Rules:
             for template, prefix, limit in self._limits
         ]
 
+    def as_declared(self, stored: Limit) -> Limit | None:
+        """A limit of a job that was submitted earlier, with the numbers of today's declaration; ``None``: it is no longer
+        declared. What the submit itself said stands, as does the key."""
+        if not stored.declared:
+            return stored
+        declared = self._declared.get(_sort(stored.key))
+        return declared and declared._replace(key=stored.key)
+
+    @cached_property
+    def _declared(self) -> dict[str, Limit]:
+        return {_sort(prefix): limit for _, prefix, limit in self._limits}
+
     def fair_key(self, arguments: Mapping[str, Any]) -> str | None:
         """Whose turn a job with these arguments needs."""
         return self._fair.fill("", arguments) if self._fair else None
@@ -276,6 +234,11 @@ class Rules:
     def unique_key(self, arguments: Mapping[str, Any]) -> str | None:
         """What a job with these arguments keeps others from having."""
         return self._unique.fill(f"{self.kind}:", arguments) if self._unique else None
+
+
+def _sort(key: str) -> str:
+    """What a key begins with: of each sort a kind declares one limit at most."""
+    return key.partition(":")[0]
 
 
 def to_json(limits: Iterable[Limit]) -> str:

@@ -15,8 +15,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from apps.jobs import statements
 from apps.jobs.conf import conf
 from apps.jobs.errors import NotUnique, OptionError, did_you_mean
+from apps.jobs.key_template import LimitError
 from apps.jobs.kinds import Kind
-from apps.jobs.limits import QUEUE, Limit, LimitError, Rule, Rules, Unique, row
+from apps.jobs.limits import QUEUE, Limit, Rule, Rules, Unique, row
 from apps.jobs.models import Job
 from apps.jobs.partitions import NO_LIMITS
 

@@ -7,8 +7,9 @@ import pytest
 
 from apps.jobs.api import KindError, Secret, Unique, job
 from apps.jobs.dispatcher.turns import shares_of
+from apps.jobs.key_template import LONGEST_KEY, LimitError
 from apps.jobs.kinds import Kind
-from apps.jobs.limits import LONGEST_KEY, Limit, LimitError, Rules, rate_of
+from apps.jobs.limits import Limit, Rules, rate_of
 
 NAMES = ("account", "customer", "text")
 
@@ -85,15 +86,19 @@ def test_keys() -> None:
     )
     arguments = {"account": 7, "customer": {"name": "x", "id": True}, "text": "ü"}
     assert all_of_them.limits(arguments) == [
-        Limit("lock:account:7"),
-        Limit("limit:t ü {}", 5),
-        Limit("rate:m.f", 5, 10.0),
+        Limit("lock:account:7", declared=True),
+        Limit("limit:t ü {}", 5, declared=True),
+        Limit("rate:m.f", 5, 10.0, declared=True),
         Limit("order:customer:true", ordered=True),
     ]
     assert all_of_them.unique_key(arguments) == "m.f:7/ü"
     assert all_of_them.fair_key(arguments) == '{"id":true,"name":"x"}'
     assert all_of_them.fair_key({}) == "null"
-    assert rules(concurrency=2).limits({}) == [Limit("limit:m.f", 2)]
+    assert rules(concurrency=2).limits({}) == [Limit("limit:m.f", 2, declared=True)]
+    assert rules(lock="{account}").changed({"concurrency": 2}).limits(arguments) == [
+        Limit("lock:7", declared=True),
+        Limit("limit:m.f", 2),
+    ]
     assert rules(lock="{account}").changed({"lock": None}).limits(arguments) == []
 
 

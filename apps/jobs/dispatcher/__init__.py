@@ -2,7 +2,8 @@
 
 ``process`` is the loop; ``leader`` says whether this one leads; ``dispatch`` sends due jobs to RabbitMQ; ``admission`` gives
 jobs the slots of their limits (``limited``: of one queue; ``turns``: between tenants; ``holds``: what was left
-over); ``pauses`` knows the paused queues; ``rescue`` takes jobs back from dead workers, in a thread of its own (``lookout``);
-``reconcile`` finds messages that were lost, ``strays`` locks that nobody holds; ``expire`` cancels what is too late; ``prune``
-deletes what ended long ago, ``sweep`` the files that were uploaded for it; ``roll`` adds counts up.
+over; ``changes``: limits that are others now); ``pauses`` knows the paused queues; ``rescue`` takes jobs back from dead
+workers, in a thread of its own (``lookout``); ``reconcile`` finds messages that were lost, ``strays`` locks that nobody holds;
+``expire`` cancels what is too late; ``prune`` deletes what ended long ago, ``sweep`` the files that were uploaded for it;
+``roll`` adds counts up.
 """

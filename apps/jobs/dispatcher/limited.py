@@ -3,6 +3,7 @@
 Nothing is kept of them between rounds (no bookmark): one that was held becomes due again long after its time.
 """
 
+import contextlib
 import json
 
 from django.db import connection, transaction
@@ -21,6 +22,23 @@ from apps.jobs.statements import Candidate, Place, RuleColumns, Sendable
 BATCH = 1_000
 
 
+def queue_limit(queue: str) -> list[Limit]:
+    """The queue's own, if it has one."""
+    slots = conf().queue_limits.get(queue)
+    return [] if slots is None else [Limit(QUEUE + queue, slots)]
+
+
+def current(stored: list[Limit], kind: str, queue: str) -> list[Limit]:
+    """The limits of a job that waits, by today's declaration of its kind and today's limit of its queue; it may have come from
+    another."""
+    limits = [limit for limit in stored if not limit.key.startswith(QUEUE)]
+    if any(limit.declared for limit in limits):
+        with contextlib.suppress(UnknownKind):  # its run will say so
+            rules = get_kind(kind).rules
+            limits = [limit for one in limits if (limit := rules.as_declared(one))]
+    return limits + queue_limit(queue)
+
+
 class Limited:
     """Of one queue."""
 
@@ -28,8 +46,7 @@ class Limited:
         self.queue = queue
         self._admission = admission
         self._turns = Turns(queue)
-        slots = conf().queue_limits.get(queue)
-        self._own = [] if slots is None else [Limit(QUEUE + queue, slots)]
+        self._own = queue_limit(queue)
         self._ruled = {kind.name for kind in all_kinds() if kind.rules.any}
 
     def due(self, limit: int, more_from: Place | None, term: int) -> list[Sendable]:
@@ -49,9 +66,9 @@ class Limited:
         return seconds
 
     def _limits_of(self, candidate: Candidate) -> list[Limit]:
-        """As the row says, but for the queue: the job may have come from another, or the setting may be new."""
+        """As the row says, with the numbers of today, which are written to it."""
         stored = from_json(candidate.limits)
-        limits = [limit for limit in stored if not limit.key.startswith(QUEUE)] + self._own
+        limits = current(stored, candidate.kind, self.queue)
         if limits != stored:
             Job.objects.filter(pk=candidate.id).update(limits=json.loads(to_json(limits)))
         return limits

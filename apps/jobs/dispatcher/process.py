@@ -15,6 +15,7 @@ from apps.jobs import sessions, troubles
 from apps.jobs.broker import Publisher
 from apps.jobs.conf import conf
 from apps.jobs.dispatcher.admission import Admission
+from apps.jobs.dispatcher.changes import Changes
 from apps.jobs.dispatcher.clock import Clock
 from apps.jobs.dispatcher.dispatch import Dispatch
 from apps.jobs.dispatcher.expire import Expire
@@ -61,14 +62,14 @@ class Dispatcher:
         self._dispatches = [Dispatch(queue, self._publisher, self._admission, locked) for queue in conf().queues]
         self._pauses = Pauses()
         reconcile = Reconcile(self._publisher, self._dispatches)
-        holds = Holds(self.leadership)
         self._lookout, clock = Lookout(self.leadership), Clock()
         self._duties: list[Duty] = [
             clock,
             Expire(),
             reconcile,
             self._pauses,
-            holds,
+            Holds(self.leadership),
+            Changes(self.leadership),
             locked,
             Strays(),
             Prune(clock),

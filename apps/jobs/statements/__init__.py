@@ -196,6 +196,15 @@ class Candidate(NamedTuple):
     place: Place
 
 
+class Waiting(NamedTuple):
+    """The first of the jobs that wait for a key."""
+
+    key: str
+    kind: str
+    queue: str
+    limits: str  #: JSON text
+
+
 class Slot(NamedTuple):
     """A slot of a key that is taken."""
 

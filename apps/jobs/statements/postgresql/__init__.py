@@ -1,16 +1,15 @@
 """The statements for PostgreSQL: arrays in, sets out, one round trip each."""
 
+from apps.jobs.statements.postgresql.changes import let_go, move_limits, set_rules, waited_for
 from apps.jobs.statements.postgresql.clock import clock, make_due, set_back
 from apps.jobs.statements.postgresql.dispatch import due, lead, mark_queued, prune, seconds_until_due, waiting, window
 from apps.jobs.statements.postgresql.holds import (
     candidates,
     heads,
     leads,
-    move_limits,
     park,
     release,
     seconds_until_candidate,
-    set_rules,
     slots,
     still_free,
     sweep,
@@ -45,6 +44,7 @@ __all__ = [
     "keepers",
     "lead",
     "leads",
+    "let_go",
     "locked",
     "locker",
     "lockers",
@@ -78,6 +78,7 @@ __all__ = [
     "tenants",
     "unended",
     "unknown",
+    "waited_for",
     "waiting",
     "watched",
     "window",

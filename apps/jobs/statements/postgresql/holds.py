@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
-from apps.jobs.statements import Candidate, RuleColumns, Slot
+from apps.jobs.statements import Candidate, Slot
 from apps.jobs.statements.postgresql.link import Statement, columns, plain, raw, texts
 
 _BUSY = "(h.free_at IS NULL OR h.free_at > clock_timestamp())"
@@ -140,20 +140,6 @@ def park(connection: Connection, keys: Mapping[uuid.UUID, str]) -> None:
             )
 
 
-def set_rules(connection: Connection, rows: Sequence[RuleColumns]) -> None:
-    """Write what the rules of pending jobs come to."""
-    with raw(connection) as cursor:
-        given = list(zip(*rows, strict=True))
-        cursor.execute(
-            """UPDATE jobs_job j SET limits = given.limits::jsonb, order_key = given.order_key, fair_key = given.fair_key,
-                      held = given.held
-               FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[])
-                 AS given(id, limits, order_key, fair_key, held)
-               WHERE j.id = given.id AND j.id = ANY(%s::uuid[]) AND j.state || '' = 'pending'""",
-            (plain(given[0]), *map(texts, given[1:]), plain(given[0])),
-        )
-
-
 # Of jobs whose run the statement settles (``moved``). The slot of a key that was handed over to a line passes to the next one
 # of the line. Otherwise: a rate's slots stay taken for their period, by nobody; a job that is handed back keeps what it has;
 # one that is tried again keeps its place in the order.
@@ -252,18 +238,6 @@ _JUMPS = """jumps(key) AS (
   FROM jumps WHERE jumps.key IS NOT NULL
 ),"""
 _WAITED_FOR = "SELECT key FROM jumps WHERE key IS NOT NULL AND key <> 'fair'"
-
-
-def move_limits(connection: Connection, ids: Sequence[uuid.UUID], limits: str) -> None:
-    """These jobs have moved to another queue: its limits (JSON) take the place of the old one's, which holds them no more. Jobs
-    without limits get them when the dispatcher sees them."""
-    with raw(connection) as cursor:
-        cursor.execute(
-            """UPDATE jobs_job SET held = CASE WHEN held LIKE 'queue:%%' THEN '' ELSE held END, limits = %s::jsonb || (
-                 SELECT coalesce(jsonb_agg(l), '[]') FROM jsonb_array_elements(limits) AS l WHERE l->>'key' NOT LIKE 'queue:%%')
-               WHERE id = ANY(%s::uuid[]) AND limits IS NOT NULL""",
-            (limits, plain(ids)),
-        )
 
 
 def sweep(connection: Connection) -> int:

@@ -5,17 +5,16 @@ Django keeps a UUID as 32 hex digits and a time as text in UTC; texts of that fo
 ``column || ''`` reads such a text as it is; the column alone would come back as a datetime.
 """
 
+from apps.jobs.statements.sqlite.changes import let_go, move_limits, set_rules, waited_for
 from apps.jobs.statements.sqlite.clock import clock, make_due, set_back
 from apps.jobs.statements.sqlite.dispatch import due, lead, mark_queued, prune, seconds_until_due, waiting, window
 from apps.jobs.statements.sqlite.holds import (
     candidates,
     heads,
     leads,
-    move_limits,
     park,
     release,
     seconds_until_candidate,
-    set_rules,
     slots,
     still_free,
     sweep,
@@ -50,6 +49,7 @@ __all__ = [
     "keepers",
     "lead",
     "leads",
+    "let_go",
     "locked",
     "locker",
     "lockers",
@@ -83,6 +83,7 @@ __all__ = [
     "tenants",
     "unended",
     "unknown",
+    "waited_for",
     "waiting",
     "watched",
     "window",

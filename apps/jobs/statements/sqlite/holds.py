@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
-from apps.jobs.statements import Candidate, RuleColumns, Settlement, Slot
+from apps.jobs.statements import Candidate, Settlement, Slot
 from apps.jobs.statements.sqlite.lines import HandingOver, pass_on, taken
 from apps.jobs.statements.sqlite.times import bare, now, seconds, text
 from apps.jobs.states import Outcome, State
@@ -111,16 +111,6 @@ def park(connection: Connection, keys: Mapping[uuid.UUID, str]) -> None:
         )
 
 
-def set_rules(connection: Connection, rows: Sequence[RuleColumns]) -> None:
-    """Write what the rules of pending jobs come to."""
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            """UPDATE jobs_job SET limits = %s, order_key = %s, fair_key = %s, held = %s
-               WHERE id = %s AND state = 'pending'""",
-            [(*row[1:], row.id.hex) for row in rows],
-        )
-
-
 def begin_rates(cursor: Any, begun: Sequence[tuple[str, int, float]]) -> None:
     """Runs began (job, attempt, seconds since the epoch): from then on their rates' periods run."""
     for id, attempt, at in begun:
@@ -190,21 +180,6 @@ def release(connection: Connection, keys: Collection[str] | None = None) -> int:
             known = {entry["key"]: entry["slots"] for entry in json.loads(row[0] or "[]")} if row else {}
             released += _let_go(cursor, key, known.get(key, 10_000), 1000 if key in known else 1)
     return released
-
-
-def move_limits(connection: Connection, ids: Sequence[uuid.UUID], limits: str) -> None:
-    """These jobs have moved to another queue: its limits (JSON) take the place of the old one's, which holds them no more. Jobs
-    without limits get them when the dispatcher sees them."""
-    with connection.cursor() as cursor:
-        for id in ids:
-            cursor.execute("SELECT limits FROM jobs_job WHERE id = %s AND limits IS NOT NULL", (id.hex,))
-            if row := cursor.fetchone():
-                kept = [entry for entry in json.loads(row[0]) if not entry["key"].startswith("queue:")]
-                cursor.execute(
-                    """UPDATE jobs_job SET held = CASE WHEN held LIKE 'queue:%%' THEN '' ELSE held END, limits = %s
-                       WHERE id = %s""",
-                    (json.dumps([*json.loads(limits), *kept], ensure_ascii=False), id.hex),
-                )
 
 
 def sweep(connection: Connection) -> int:

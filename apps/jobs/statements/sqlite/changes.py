@@ -1,0 +1,56 @@
+"""Limits of jobs that wait are changed, on SQLite: by a declaration, a setting, a move to another queue."""
+
+import json
+import uuid
+from collections.abc import Sequence
+
+from django.db.backends.base.base import BaseDatabaseWrapper as Connection
+
+from apps.jobs.statements import RuleColumns, Waiting
+
+
+def set_rules(connection: Connection, rows: Sequence[RuleColumns]) -> None:
+    """Write what the rules of pending jobs come to."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            """UPDATE jobs_job SET limits = %s, order_key = %s, fair_key = %s, held = %s
+               WHERE id = %s AND state = 'pending'""",
+            [(*row[1:], row.id.hex) for row in rows],
+        )
+
+
+def waited_for(connection: Connection, after: str, limit: int) -> list[Waiting]:
+    """The keys that jobs wait for, in their order, from behind one on; each with one of its jobs."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT held, kind, queue, limits FROM jobs_job WHERE state = 'pending' AND held > %s AND held <> 'fair'
+               GROUP BY held ORDER BY held LIMIT %s""",
+            (after, limit),
+        )
+        return list(map(Waiting._make, cursor.fetchall()))
+
+
+def let_go(connection: Connection, key: str, limit: int) -> int:
+    """Let go the first of those that wait for this key, whether it is free or not; returns how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """UPDATE jobs_job SET held = '' WHERE id IN (
+                 SELECT id FROM jobs_job WHERE state = 'pending' AND held = %s ORDER BY priority, run_at, id LIMIT %s)""",
+            (key, limit),
+        )
+        return int(cursor.rowcount)
+
+
+def move_limits(connection: Connection, ids: Sequence[uuid.UUID], limits: str) -> None:
+    """These jobs have moved to another queue: its limits (JSON) take the place of the old one's, which holds them no more. Jobs
+    without limits get them when the dispatcher sees them."""
+    with connection.cursor() as cursor:
+        for id in ids:
+            cursor.execute("SELECT limits FROM jobs_job WHERE id = %s AND limits IS NOT NULL", (id.hex,))
+            if row := cursor.fetchone():
+                kept = [entry for entry in json.loads(row[0]) if not entry["key"].startswith("queue:")]
+                cursor.execute(
+                    """UPDATE jobs_job SET held = CASE WHEN held LIKE 'queue:%%' THEN '' ELSE held END, limits = %s
+                       WHERE id = %s""",
+                    (json.dumps([*json.loads(limits), *kept], ensure_ascii=False), id.hex),
+                )
