@@ -4,6 +4,7 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import request_finished
 from django.db.backends.signals import connection_created
 
 
@@ -15,11 +16,14 @@ class JobsConfig(AppConfig):
 
     def ready(self) -> None:
         """Import every module that declares kinds, also the engine's own, so that each process knows the same ones."""
-        from apps.jobs import bulk, checks  # noqa: F401
+        from apps.jobs import bulk, checks, troubles  # noqa: F401
         from apps.jobs.conf import conf
         from apps.jobs.handlers import discover
+        from apps.locks import strange
 
         connection_created.connect(_look_for_pooler, dispatch_uid="furrow.pooler")
+        strange.tell = troubles.tell
+        request_finished.connect(troubles.flush_quietly)
         modules = conf().modules
         try:
             discover(modules)

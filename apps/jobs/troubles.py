@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+from django.db import Error, connection
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
@@ -58,15 +59,17 @@ def note(name: str, text: str, remedy: str = "", times: int = 1) -> None:
             _noted[name] = Noted(name, text, remedy, times + (before.times if before else 0))
 
 
+def tell(name: str, text: str, remedy: str = "") -> None:
+    """Note it, and say it in the log, once a minute."""
+    if not _again(name):
+        logger.error("%s. %s", text, remedy)
+    note(name, text, remedy)
+
+
 def failed(name: str, error: BaseException) -> None:
     """Something failed with an exception that nobody expected. The log has its traceback, once a minute."""
     said = f"{type(error).__name__}: {_words(error)}".rstrip(": ")
-    now = time.monotonic()
-    with _mutex:
-        again = now - _told_at.get(name, -QUIET) < QUIET
-        if not again and (name in _told_at or len(_told_at) < MOST):
-            _told_at[name] = now
-    if again:
+    if _again(name):
         logger.debug("The %s failed again: %s", name, said)
     else:
         logger.error("The %s failed.", name, exc_info=error)
@@ -82,7 +85,7 @@ def watched(name: str) -> Iterator[None]:
         failed(name, error)
 
 
-def flush(connection: Any) -> None:
+def flush(link: Any) -> None:
     """Write down what was noted, through Django's connection or a copy of it, outside of a transaction.
 
     Raises:
@@ -94,13 +97,22 @@ def flush(connection: Any) -> None:
         noted = list(_noted.values())
         _noted.clear()
     try:
-        statements.on(connection).tell(connection, sorted(noted), LASTS)
+        statements.on(link).tell(link, sorted(noted), LASTS)
     except BaseException:
         for one in noted:
             with _mutex:
                 now = _noted.get(one.name)
                 _noted[one.name] = now._replace(times=now.times + one.times) if now else one
         raise
+
+
+def flush_quietly(**signal: object) -> None:
+    """The same on Django's connection, for a process whose work it is not: after a web request."""
+    if _noted:
+        try:
+            flush(connection)
+        except Error as error:
+            logger.debug("troubles are kept for the next request: %s", error)
 
 
 def current(seconds: float = LASTS) -> QuerySet[Trouble]:
@@ -119,6 +131,16 @@ def watch_threads() -> None:
         inner(died)
 
     threading.excepthook = on_death
+
+
+def _again(name: str) -> bool:
+    """The log has it already, of a minute ago or less."""
+    now = time.monotonic()
+    with _mutex:
+        again = now - _told_at.get(name, -QUIET) < QUIET
+        if not again and (name in _told_at or len(_told_at) < MOST):
+            _told_at[name] = now
+    return again
 
 
 def _words(error: BaseException) -> str:

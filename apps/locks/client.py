@@ -8,6 +8,8 @@ import hashlib
 import logging
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,8 +23,9 @@ from apps.locks.errors import LockUnavailable
 
 logger = logging.getLogger(__name__)
 
-#: What redis-py raises when Redis is not there, is loading its data, or does not answer in time.
-AWAY = (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError, redis.ReadOnlyError, OSError)
+#: What redis-py raises when Redis is not there, is loading its data, does not answer in time, refuses, or is
+#: something else that answers nonsense.
+AWAY = (redis.RedisError, OSError, ValueError, LookupError)
 
 _SCRIPTS = Path(__file__).parent / "scripts"
 _mutex = threading.Lock()
@@ -46,6 +49,7 @@ def client() -> redis.Redis:
                 health_check_interval=30,
                 retry=None,
                 decode_responses=True,
+                encoding_errors="surrogateescape",  # of bytes that somebody else wrote and that are no text
                 protocol=2,
             )
         return _client
@@ -55,18 +59,32 @@ def run(script: str, keys: list[str], args: list[Any]) -> Any:
     """Run a script (its contract is on top of its file). Tried again once when the connection was stale.
 
     Raises:
-        LockUnavailable: Redis is not there, does not answer in time, or refuses (it has no memory left, say).
+        LockUnavailable: Redis is not there, does not answer in time, refuses (it has no memory left, say), or one of the keys
+            holds what Furrow did not put there.
     """
-    try:
+    with explained():
         try:
             return _ask(script, keys, args)
         except redis.ConnectionError:  # the server restarted: the next connection is a new one
             _idle.clear()
             return _ask(script, keys, args)
-    except AWAY as error:
-        raise LockUnavailable(f"Redis is not there ({error}): see REDIS_URL, or try again later.") from error
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Ask Redis, and understand what it answers.
+
+    Raises:
+        LockUnavailable: as :func:`run`.
+    """
+    try:
+        yield
     except redis.ResponseError as error:
         raise LockUnavailable(f"Redis refuses ({error}): mend that, or see REDIS_URL.") from error
+    except (redis.RedisError, OSError) as error:
+        raise LockUnavailable(f"Redis is not there ({error}): see REDIS_URL, or try again later.") from error
+    except (ValueError, LookupError, TypeError) as error:
+        raise LockUnavailable(f"Redis answers nonsense ({error}): is it Redis that REDIS_URL names?") from error
 
 
 def _ask(script: str, keys: list[str], args: list[Any]) -> Any:

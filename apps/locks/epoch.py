@@ -10,7 +10,7 @@ import logging
 
 from django.db import DatabaseError, connections, router
 
-from apps.locks import client
+from apps.locks import strange
 from apps.locks.errors import LockUnavailable
 from apps.locks.keys import key
 from apps.locks.models import Epoch
@@ -33,8 +33,8 @@ def begin(floor: int) -> None:
     """
     for _ in range(3):
         number = _reserve(floor)
-        begun = client.run("begin", [key("epoch")], [number, "1" if number == 1 else ""])
-        if begun >= 0:
+        begun = strange.run("begin", [key("epoch")], [number, "1" if number == 1 else ""])
+        if begun in (0, 1):
             if begun and number > 1:
                 logger.warning("Redis began anew: locks are given again when the leases from before are over.")
             return

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from apps.locks import client
+from apps.locks import client, strange
 from apps.locks.conf import times
 from apps.locks.errors import LockError, LockLost, LockUnavailable
 from apps.locks.keys import key
@@ -53,7 +53,10 @@ def renew(leases: list[tuple[str, int, int]]) -> list[bool]:
         LockUnavailable: Redis is not there.
     """
     arguments = [text for _, slot, token in leases for text in (slot, token)]
-    answers = client.run("renew", [key("state", label) for label, _, _ in leases], [int(times().lease * 1000), *arguments])
+    keys = [key("state", label) for label, _, _ in leases]
+    answers = client.run("renew", keys, [int(times().lease * 1000), *arguments])
+    with client.explained():
+        strange.mend([key for key, answer in zip(keys, answers, strict=True) if answer == -1])
     return [answer == 1 for answer in answers]
 
 
@@ -103,8 +106,9 @@ class Keeper:
             time.sleep(times().step)
             try:
                 self.look()
-            except Exception:
+            except Exception as error:
                 logger.exception("looking after locks")
+                strange.tell("keeper of locks", f"A process cannot look after its locks: {type(error).__name__}: {error}", "")
             if not self.holdings:
                 self._busy.clear()
                 if self.holdings:

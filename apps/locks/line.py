@@ -8,13 +8,14 @@ any frozen holder does; and each one looks by itself when the lease of the prese
 import itertools
 import logging
 import os
+import re
 import secrets
 import threading
 import time
 
 import redis
 
-from apps.locks import client, epoch, keeper
+from apps.locks import client, epoch, keeper, strange
 from apps.locks.client import AWAY
 from apps.locks.conf import times
 from apps.locks.errors import LockUnavailable, NotAcquired
@@ -25,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 #: Seconds after which a waiting thread looks up, so that what is raised in it from outside is raised soon. Redis is not asked.
 SLICE = 1.0
+
+#: What a waiter is told (``serve`` in common.lua): the number in its name, token, slot, now. Anybody can publish there.
+_GIVEN = re.compile(r"(\d{1,15}) (\d{1,19}) (\d{1,4}) (\d{1,15})", re.ASCII)
 
 _numbers = itertools.count(1)
 _mine = threading.local()
@@ -72,7 +76,7 @@ def release(label: str, holder: str, token: int | str) -> bool:
     Raises:
         LockUnavailable: Redis is not there.
     """
-    return bool(client.run("release", of_lock(label), [holder, token, label, int(times().lease * 1000)]))
+    return bool(strange.run("release", of_lock(label), [holder, token, label, int(times().lease * 1000)]))
 
 
 class _Attempt:
@@ -113,7 +117,7 @@ class _Attempt:
             if left <= 0:
                 raise NotAcquired(f"{self.label} was held by others for {timeout:g} s.")
             told = self._waiter.wait(min(left, self._look_in))
-            if told is not None and (holding := self._given(*told.split())) is not None:
+            if told is not None and (said := _GIVEN.fullmatch(told)) and (holding := self._given(*said.groups())) is not None:
                 return holding
 
     def _left(self, timeout: float | None) -> float:
@@ -123,18 +127,19 @@ class _Attempt:
         lease = int(times().lease * 1000)
         keys, arguments = of_lock(self.label), [self.holder, lease, self.limit, self._ticket, self.label]
         asked = time.monotonic()
-        answer = client.run("acquire", keys, arguments)
-        if answer[0] == -1:
-            epoch.begin(int(answer[1]))
-            asked = time.monotonic()
-            answer = client.run("acquire", keys, arguments)
-        if answer[0] == 1:
-            return self._hold(answer[1], answer[2], asked + times().lease)
-        if answer[0] == -1:
-            raise LockUnavailable("Redis began anew twice within a moment: try again later.")
-        self._look_in = answer[1] / 1000 + 0.01
-        self._ticket = answer[2]
-        self._looked, self._looked_at = asked, answer[3]
+        with client.explained():
+            answer = strange.run("acquire", keys, arguments)
+            if answer[0] == -1:
+                epoch.begin(int(answer[1]))
+                asked = time.monotonic()
+                answer = strange.run("acquire", keys, arguments)
+            if answer[0] == 1:
+                return self._hold(answer[1], answer[2], asked + times().lease)
+            if answer[0] == -1:
+                raise LockUnavailable("Redis began anew twice within a moment: try again later.")
+            self._look_in = answer[1] / 1000 + 0.01
+            self._ticket = answer[2]
+            self._looked, self._looked_at = asked, answer[3]
         return None
 
     def _given(self, number: str, token: str, slot: str, at: str) -> Holding | None:

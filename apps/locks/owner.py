@@ -3,7 +3,7 @@
 import re
 import uuid
 
-_JOB = re.compile(r"job:([0-9a-f-]{36}):(\d+)")
+_JOB = re.compile(r"job:([0-9a-f-]{36}):(\d{1,9})", re.ASCII)
 
 
 def of_job(job: uuid.UUID | str, attempt: int) -> str:
@@ -14,4 +14,7 @@ def of_job(job: uuid.UUID | str, attempt: int) -> str:
 def job_of(owner: str) -> tuple[uuid.UUID, int] | None:
     """The job and its attempt; ``None`` when it is no job's."""
     match = _JOB.fullmatch(owner)
-    return (uuid.UUID(match[1]), int(match[2])) if match else None
+    try:
+        return (uuid.UUID(match[1]), int(match[2])) if match else None
+    except ValueError:  # hyphens elsewhere: nobody's
+        return None

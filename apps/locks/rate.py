@@ -4,7 +4,7 @@ import re
 import time
 from typing import Self
 
-from apps.locks import client, epoch
+from apps.locks import client, epoch, strange
 from apps.locks.errors import LockError, LockUnavailable, RateLimited
 from apps.locks.guard import Guard
 from apps.locks.keys import key
@@ -50,7 +50,7 @@ class rate_limit(Guard[float]):
             if wait <= 0:
                 break
             _sleep(wait)
-            if client.run("same", [key("epoch")], [number]):  # else the reservation is forgotten: Redis began anew
+            if strange.run("same", [key("epoch")], [number]):  # else the reservation is forgotten: Redis began anew
                 break
         return time.monotonic() - began
 
@@ -61,17 +61,21 @@ class rate_limit(Guard[float]):
     def _reserve(self, began: float) -> tuple[str, float]:
         longest = -1 if self._timeout is None else max(0.0, began + self._timeout - time.monotonic()) * 1e6
         arguments = [self._interval * 1e6, self._interval * self._burst * 1e6, longest]
-        answer = client.run("rate", [key("rate", self._name), key("epoch")], arguments)
-        if answer[0] == -1:
-            epoch.begin(int(answer[1]))
-            answer = client.run("rate", [key("rate", self._name), key("epoch")], arguments)
-        if answer[0] == -1:
-            raise LockUnavailable("Redis began anew twice within a moment: try again later.")
-        if answer[0] == 0:
-            later = answer[1] / 1e6
-            raise RateLimited(f"{self._label} allows no more than {self._rate} now: again in {later:.3g} s.", later)
-        self.permitted_at = int(answer[2]) / 1e6
-        return answer[3], answer[1] / 1e6
+        keys = [key("rate", self._name), key("epoch")]
+        with client.explained():
+            answer = strange.run("rate", keys, arguments)
+            if answer[0] == -1:
+                epoch.begin(int(answer[1]))
+                answer = strange.run("rate", keys, arguments)
+            if answer[0] == -1:
+                raise LockUnavailable("Redis began anew twice within a moment: try again later.")
+            if answer[0] == 0:
+                later = answer[1] / 1e6
+                raise RateLimited(f"{self._label} allows no more than {self._rate} now: again in {later:.3g} s.", later)
+            self.permitted_at = int(answer[2]) / 1e6
+            if answer[4]:
+                strange.replaced_rate(keys[0])
+            return answer[3], answer[1] / 1e6
 
 
 def _interval(rate: str) -> float:

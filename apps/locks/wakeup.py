@@ -15,6 +15,8 @@ logger = logging.getLogger(__name__)
 CHANNEL = "furrow:wake"
 #: After a failure nothing is sent for this long (seconds), so that a dead Redis does not slow every submit.
 QUIET = 2.0
+#: Wake-ups that are taken for one: who sends more, and goes on, must not keep the dispatcher.
+MOST = 1_000
 
 _lock = threading.Lock()
 _client: redis.Redis | None = None
@@ -37,7 +39,7 @@ def wake() -> bool:
         with _lock:
             _client = _client or client()
         _client.publish(CHANNEL, b"")
-    except (redis.RedisError, OSError) as error:
+    except Exception as error:  # whatever answers there: the job is committed
         _quiet_until = time.monotonic() + QUIET
         logger.warning("No wake-up sent, Redis is not there (%s); the dispatcher's poll finds the job.", error)
         return False
@@ -59,9 +61,10 @@ class Waiter:
             if subscription is None:
                 return self._never.wait(seconds)
             woken = subscription.get_message(timeout=seconds) is not None
-            while woken and subscription.get_message(timeout=0) is not None:
-                pass
-        except (redis.RedisError, OSError) as error:
+            for _ in range(MOST):
+                if not woken or subscription.get_message(timeout=0) is None:
+                    break
+        except Exception as error:  # whatever answers there: nobody needs it
             logger.warning("Redis is not there (%s); polling instead of waiting for wake-ups.", error)
             self.close()
             self._retry_at = time.monotonic() + QUIET

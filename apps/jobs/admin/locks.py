@@ -122,8 +122,8 @@ def _kinds(request: HttpRequest, found: list[listing.InUse]) -> dict[Any, str]:
 def _who(text: str, kinds: dict[Any, str]) -> dict[str, Any]:
     run = owner.job_of(text)
     if run is None:
-        host, pid, _ = text.rsplit(":", 2)
-        return {"text": f"process {pid} on {host}"}
+        host, *rest = text.rsplit(":", 2)
+        return {"text": f"process {rest[0]} on {host}" if len(rest) == 2 else text or "unknown"}
     return {"text": "job", "job": run[0], "kind": kinds.get(run[0]), "attempt": run[1]}
 
 

@@ -6,12 +6,14 @@
 -- Result  {1, token, slot}                                          held
 --         {0, milliseconds until a look is worth it, ticket, now}   not held; in line if asked for
 --         {-1, number}                                              the epoch must be begun anew, above this number
+--         an error                                                  the state has something that cannot be read
 local state, line = KEYS[1], KEYS[2]
 local holder, lease, limit, ticket = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 
 local epoch, number = epoch_of(KEYS[3])
 if not epoch then return { -1, number } end
-local slots, count, first, before = slots_of(state)
+local slots, count, first, before, unreadable = slots_of(state)
+if unreadable then return redis.error_reply('UNREADABLE') end
 if before ~= limit then redis.call('HSET', state, 'limit', ARGV[3]) end
 
 for slot, held in pairs(slots) do

@@ -3,22 +3,28 @@
 --
 -- KEYS    rate, epoch
 -- ARGV    interval between two at the full rate, burst x interval, longest wait (-1: any); all in microseconds
--- Result  {1, microseconds to wait, when it is permitted, number}   reserved
+-- Result  {1, microseconds to wait, when it is permitted, number, strange}   reserved; strange: 1 when the key held no such number
 --         {0, microseconds until it would be}                       refused: the wait is too long
 --         {-1, number}                                              the epoch must be begun anew, above this number
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 local known = redis.call('HMGET', KEYS[2], 'number', 'run', 'wiped')
-if known[2] ~= run then return { -1, known[1] or '0' } end
+local number = string.match(known[1] or '', '^%d%d?%d?%d?%d?%d?%d?$')
+if known[2] ~= run or not number or not string.match(known[3] or '', '^%d+$') or #known[3] > 14 then
+  return { -1, number or '0' }
+end
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local interval, tolerance, longest = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 
 -- After this server lost everything, what was permitted before is unknown: the bucket is taken to have been empty then.
-local full = tonumber(redis.call('GET', KEYS[1]) or 0)
+local kept = redis.pcall('GET', KEYS[1]) or '0'
+local full = tonumber(type(kept) == 'string' and string.match(kept, '^%d+%.?%d*$') or nil)
+local strange = not full or full > now + tolerance + 4e13  -- more than a year ahead
+if strange then full = now + tolerance end  -- as if the bucket were empty
 if known[3] ~= '0' then full = math.max(full, known[3] * 1000 + tolerance) end
 full = math.max(full, now) + interval
 local wait = math.max(0, full - tolerance - now)
 if longest >= 0 and wait > longest then return { 0, math.ceil(wait) } end
 redis.call('SET', KEYS[1], string.format('%.3f', full), 'PX', math.ceil((full - now) / 1000) + 1000)
-return { 1, math.ceil(wait), string.format('%.0f', now + wait), known[1] }
+return { 1, math.ceil(wait), string.format('%.0f', now + wait), known[1], strange and 1 or 0 }
