@@ -23,6 +23,7 @@ from apps.jobs.frames import written, written_by_key
 from apps.jobs.partitions import Queue as PartitionedQueue
 from apps.jobs.ring import lay as lay_ring
 from apps.jobs.ring import partition, partition_exchange, refusal
+from apps.jobs.service_urls import unreadable
 
 logger = logging.getLogger(__name__)
 
@@ -41,10 +42,9 @@ STUCK_AFTER = 4
 
 def explain_url(url: str) -> str:
     """What is wrong with a broker URL; empty when it can be used."""
-    try:
-        port = (parts := urlsplit(url)).port
-    except ValueError as error:
-        return f"BROKER_URL cannot be read: {error}."
+    if wrong := unreadable("BROKER_URL", url):
+        return wrong
+    port = (parts := urlsplit(url)).port
     if parts.scheme not in ("amqp", "amqps", "pyamqp"):
         return f"BROKER_URL starts with {parts.scheme or 'nothing'}://; Furrow needs RabbitMQ, amqp:// or amqps://."
     if not parts.hostname:

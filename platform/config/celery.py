@@ -7,6 +7,8 @@ import django
 from celery import Celery
 from django.apps import apps
 
+from config.reports import mask_celerys
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # Celery would run Django's checks, throw away what they say, and load all pages for it: manage.py check says it.
 os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
@@ -34,6 +36,7 @@ class FurrowCelery(Celery):
         return kind.apply_async(args, kwargs, **options)
 
 
+mask_celerys()
 app = FurrowCelery("furrow")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()

@@ -13,6 +13,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from apps.jobs.partitions import from_text
+from apps.jobs.service_urls import unreadable
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 RUN_DIR = Path(os.environ.get("FURROW_RUN") or BASE_DIR / ".run").absolute()
@@ -44,6 +45,16 @@ def _counts(name: str) -> dict[str, int]:
         raise ImproperlyConfigured(f"{name} is {os.environ[name]!r}: write names and numbers as reports=4,mail=20.") from None
 
 
+def _secret(name: str) -> str:
+    """As it stands: for django-environ a value that begins with $ names another variable."""
+    return os.environ.get(name, "")
+
+
+for _name in ("DATABASE_URL", "BROKER_URL", "REDIS_URL", "FLOWER_URL"):
+    if _wrong := unreadable(_name, os.environ.get(_name, "")):
+        raise ImproperlyConfigured(_wrong)
+
+
 def _url(name: str, default: str, schemes: tuple[str, ...]) -> str:
     url = env.str(name, default="") or default
     if not url.startswith(schemes):
@@ -52,7 +63,9 @@ def _url(name: str, default: str, schemes: tuple[str, ...]) -> str:
 
 
 DEBUG = _yes("DEBUG")
-SECRET_KEY = env.str("SECRET_KEY", default="")
+# The page of an error (with DEBUG) shows no password within a URL.
+DEFAULT_EXCEPTION_REPORTER_FILTER = "config.reports.MaskingFilter"
+SECRET_KEY = _secret("SECRET_KEY")
 if not SECRET_KEY:
     # Without a secret nothing that signs (sessions, forms) may be trusted: a new one for each process.
     from django.core.management.utils import get_random_secret_key
@@ -227,8 +240,8 @@ WHITENOISE_USE_FINDERS = True
 MEDIA_ROOT = Path(env.str("MEDIA_ROOT", default=str(RUN_DIR / "media")))
 # Where this process reaches Flower (with its prefix, /flower), and Flower's user:password; people reach it at /flower/.
 FLOWER_URL = env.str("FLOWER_URL", default="")
-FLOWER_BASIC_AUTH = env.str("FLOWER_BASIC_AUTH", default="")
-METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+FLOWER_BASIC_AUTH = _secret("FLOWER_BASIC_AUTH")
+METRICS_TOKEN = _secret("METRICS_TOKEN")
 
 LOG_LEVEL = (env.str("LOG_LEVEL", default="") or "INFO").upper()
 if LOG_LEVEL not in logging.getLevelNamesMapping():

@@ -96,6 +96,9 @@ def test_no_migration_is_missing() -> None:
     [
         ("BROKER_URL", "redis://localhost", "BROKER_URL starts with redis://; Furrow needs RabbitMQ"),
         ("BROKER_URL", "amqp://host:notaport", "BROKER_URL cannot be read"),
+        ("BROKER_URL", "amqp://u:pass/word@host//", "BROKER_URL cannot be read"),
+        ("DATABASE_URL", "postgresql://u:pass#word@host/db", "DATABASE_URL cannot be read"),
+        ("REDIS_URL", "redis://:1?pass@host/0", "REDIS_URL cannot be read"),
         ("BROKER_URL", "", "BROKER_URL starts with nothing://"),
         ("DATABASE_URL", "mysql://u:p@h/db", "DATABASE_URL names mysql, and Furrow runs on PostgreSQL and SQLite"),
         ("DATABASE_URL", "", "DATABASE_URL names no database"),
@@ -117,6 +120,11 @@ def test_a_wrong_setting_stops_every_command_and_is_named(variable: str, value: 
     said = run(PYTHON, "manage.py", "check", code=1, **{variable: value})
     assert text in said
     assert "Traceback" not in said
+    assert "pass" not in said.replace("password", "")
+
+
+def test_a_secret_may_begin_with_a_dollar_sign() -> None:
+    assert "no issues" in run(PYTHON, "manage.py", "check", SECRET_KEY="$ecret" * 9, FLOWER_BASIC_AUTH="$f:$p")
 
 
 def test_the_dispatcher_refuses_a_broker_that_is_not_rabbitmq() -> None:

@@ -25,8 +25,9 @@ from apps.jobs.worker.db_sessions import lasts
 
 
 @pytest.fixture(autouse=True)
-def _timer_of_the_test_run() -> Iterator[None]:
-    """It is put off with all others."""
+def _timer_of_the_test_run(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """It is put off with all others. What is looked at seldom is looked at each time."""
+    monkeypatch.setattr(afresh, "CLOSELY", 0.0)
     channel.open_channels()
     stacks.open_file()
     seconds, interval = signal.getitimer(signal.ITIMER_REAL)
@@ -78,6 +79,9 @@ def _alarm_left() -> float:
         pytest.param(socket.getdefaulttimeout, lambda: socket.setdefaulttimeout(3), id="socket timeout"),
         pytest.param(lambda: sys.stderr, lambda: setattr(sys, "stderr", None), id="stderr"),
         pytest.param(gc.isenabled, gc.disable, id="garbage collector"),
+        pytest.param(
+            lambda: os.sched_getaffinity(0), lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}), id="processors"
+        ),
     ],
 )
 def test_what_a_handler_changed_is_put_back(read: Callable[[], Any], change: Callable[[], Any]) -> None:
@@ -135,6 +139,7 @@ def test_what_cannot_be_put_back_is_a_reason_to_replace_it(monkeypatch: pytest.M
         raise RecursionError("the recursion limit is too low")
 
     monkeypatch.setattr(afresh, "_PARTS", [("recursion limit", time.monotonic, fails)])
+    monkeypatch.setattr(afresh, "_glance", lambda: (time.monotonic(),))
     assert "recursion limit cannot be put back" in Afresh().restore()
 
 

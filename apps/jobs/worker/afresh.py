@@ -1,14 +1,15 @@
 """Each run finds its pool process as the first one did: what handlers changed is put back, and what cannot be is replaced.
 
-``Afresh`` remembers the process as it was at its first turn. After each run it compares, which costs some microseconds, and
-repairs only what differs. System calls are what that costs; an audit hook spares the greater part of them: it tells which of
-the things were touched that Python code can only change by a call that is audited. Context variables need none of that
-(language, time zone, decimal context): each run has a copy.
+``Afresh`` remembers the process as it was at its first turn. After each run it takes a glance, which costs some microseconds,
+and only when something differs it looks part by part, and puts back. What Python code changes by an audited call alone (limits,
+the folder) is not looked at without one: an audit hook tells. Context variables need none of that (language, time zone, decimal
+context): each run has a copy.
 """
 
 import _locale
 import _signal  # type: ignore[import-not-found]  # without the enums: a tenth of the time
 import decimal
+import functools
 import gc
 import locale
 import logging
@@ -29,21 +30,17 @@ from apps.jobs.worker import channel, stacks
 #: Threads that handlers may leave behind before their process is replaced; and runs that may end while there is a child that
 #: has ended and that nobody waits for.
 MOST_LEFT = 50
-_SIGNALS = sorted(int(number) for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+#: Seconds between two looks at what takes more system calls: after each run that lasts as long, not after each of the shortest.
+CLOSELY = 0.01
+_SIGNALS = [number for number in range(1, signal.SIGRTMIN) if number not in (signal.SIGKILL, signal.SIGSTOP)]
 _SIG_BLOCK, _SIG_SETMASK = int(signal.SIG_BLOCK), int(signal.SIG_SETMASK)
-_TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 _LIMITS = sorted({value for name, value in vars(resource).items() if name.startswith("RLIMIT_")})
 _MARK: Any = "furrow"
-#: What an audited call touches. ``children``: since this process began, the others: in this run.
-_TOUCHES = {
-    "os.chdir": "working directory",
-    "resource.setrlimit": "limits",
-    "resource.prlimit": "limits",
-    **dict.fromkeys(("os.fork", "os.forkpty", "os.posix_spawn", "os.system", "subprocess.Popen"), "children"),
-}
-_AUDITED = frozenset(_TOUCHES.values()) - {"children"}
+#: Audited calls that change what a glance does not see; and those that start children.
+_CHANGES = frozenset({"os.chdir", "resource.setrlimit", "resource.prlimit"})
+_STARTS = frozenset({"os.fork", "os.forkpty", "os.posix_spawn", "os.system", "subprocess.Popen"})
 _MOST_DESCRIPTORS = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
-_touched: set[str] = set()
+_calls: set[str] = set()  # of these: the former since the last look, the latter since this process began
 _listens = False
 
 
@@ -56,6 +53,8 @@ class Afresh:
         self._umask = os.umask(0o077)
         os.umask(self._umask)
         self._environ, self._raw_environ = dict(os.environ), dict(_raw_environ())
+        self._looked_closely, self._seen_closely = 0.0, _second_glance()
+        self._seen = tuple(list(one) if isinstance(one, list) else one for one in _glance())
         #: The parts that are compared: how each is read, how it is put back, and what it was.
         self._parts: list[tuple[str, Callable[[], Any], Callable[[Any], object], Any]] = [
             (name, read, put_back, read()) for name, read, put_back in _PARTS
@@ -70,12 +69,27 @@ class Afresh:
 
     def restore(self) -> str:
         """Put back what differs; why this process must be replaced, or ``""``."""
-        for timer in _TIMERS:
-            signal.setitimer(timer, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         os.umask(self._umask)
+        closely = (now := time.monotonic()) - self._looked_closely >= CLOSELY
+        differs = not _calls.isdisjoint(_CHANGES) or _glance() != self._seen
+        if (differs or (closely and _second_glance() != self._seen_closely)) and (reason := self._put_back()):
+            return reason
+        if _raw_environ() != self._raw_environ:
+            os.environ.clear()
+            os.environ.update(self._environ)
+            time.tzset()
+        self._logs.restore()
+        if not closely:
+            return ""
+        self._looked_closely = now
+        return self._worn_out()
+
+    def _put_back(self) -> str:
+        """Part by part; why one cannot be put back, or ``""``."""
+        for timer in (signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):  # useless without a signal's handler, which a glance sees
+            signal.setitimer(timer, 0)
         for name, read, put_back, first in self._parts:
-            if name in _AUDITED and name not in _touched:
-                continue
             try:
                 if read() != first:
                     put_back(first)
@@ -83,20 +97,15 @@ class Afresh:
                         return f"its {name} cannot be put back"
             except Exception as error:
                 return f"its {name} cannot be put back: {error}"
-        _touched.difference_update(_AUDITED)
-        if _raw_environ() != self._raw_environ:
-            os.environ.clear()
-            os.environ.update(self._environ)
-            time.tzset()
-        self._logs.restore()
-        return self._worn_out()
+        _calls.difference_update(_CHANGES)
+        return ""
 
     def _worn_out(self) -> str:
         """Threads, children and descriptors that handlers leave behind belong to somebody: they end with the process, when they
         are many."""
         if threading.active_count() > MOST_LEFT:
             return f"{threading.active_count()} threads were left in it"
-        if "children" in _touched and _has_zombie():
+        if not _calls.isdisjoint(_STARTS) and _has_zombie():
             self._left_children += 1
             if self._left_children > MOST_LEFT:
                 return "it has children that have ended and that nobody waits for"
@@ -138,8 +147,8 @@ def _listen() -> None:
 
 
 def _on_audit(event: str, _: Any) -> None:
-    if event in _TOUCHES:
-        _touched.add(_TOUCHES[event])
+    if event in _CHANGES or event in _STARTS:
+        _calls.add(event)
 
 
 def _has_zombie() -> bool:
@@ -218,10 +227,38 @@ _PARTS: list[tuple[str, Callable[[], Any], Callable[[Any], object]]] = [
     ("garbage collector", lambda: (gc.isenabled(), gc.get_threshold()), _put_back_collector),
     ("trace function", sys.gettrace, sys.settrace),
     ("profile function", sys.getprofile, sys.setprofile),
+    ("user and group", lambda: (os.geteuid(), os.getegid()), lambda _: None),
     ("nice value", lambda: os.getpriority(os.PRIO_PROCESS, 0), lambda nice: os.setpriority(os.PRIO_PROCESS, 0, nice)),
 ]
+_cpus: Callable[[], Any] = int
 _ONE_WAY = frozenset({"user and group", "nice value", "limits"})
-if os.geteuid() == 0:  # nobody else can become another
-    _PARTS.append(("user and group", lambda: (os.getresuid(), os.getresgid()), lambda _: None))
 if hasattr(os, "sched_getaffinity"):
-    _PARTS.append(("CPUs", lambda: os.sched_getaffinity(0), lambda cpus: os.sched_setaffinity(0, cpus)))
+    _cpus = functools.partial(os.sched_getaffinity, 0)
+    _PARTS.append(("CPUs", _cpus, lambda cpus: os.sched_setaffinity(0, cpus)))
+
+
+def _glance() -> tuple[Any, ...]:
+    """The other parts at once, but those that audited calls change; lists as they are, not copied."""
+    return (
+        list(map(_signal.getsignal, _SIGNALS)),
+        _signal.pthread_sigmask(_SIG_BLOCK, ()),
+        _locale.setlocale(locale.LC_ALL, None),
+        sys.path,
+        warnings.filters,
+        logging.root.handlers,
+        sys.getrecursionlimit(),
+        sys.getswitchinterval(),
+        socket.getdefaulttimeout(),
+        sys.stdin,
+        sys.stdout,
+        sys.stderr,
+        gc.isenabled(),
+        gc.get_threshold(),
+        sys.gettrace(),
+        sys.getprofile(),
+    )
+
+
+def _second_glance() -> tuple[Any, ...]:
+    """The parts that only a system call tells of, and that seldom change."""
+    return (os.geteuid(), os.getegid(), os.getpriority(os.PRIO_PROCESS, 0), _cpus())

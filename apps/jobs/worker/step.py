@@ -19,7 +19,7 @@ from apps.jobs import sessions, troubles
 from apps.jobs.conf import conf
 from apps.jobs.kinds import all_kinds
 from apps.jobs.statements import Report
-from apps.jobs.worker import channel, stacks
+from apps.jobs.worker import channel, remote_control, stacks
 from apps.jobs.worker.consumer import watch_the_dying
 from apps.jobs.worker.crew import Crew
 from apps.jobs.worker.errands import Errands, job_queues
@@ -58,6 +58,7 @@ class JobWorker(bootsteps.StartStopStep):
                 "without --pool, or with --pool prefork."
             )
         troubles.watch_threads()
+        remote_control.install()
         channel.open_channels()
         stacks.open_file()
         connections.close_all()
