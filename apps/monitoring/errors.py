@@ -17,6 +17,7 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_GET
 
 from apps.jobs.admin import live
+from apps.jobs.admin.parameters import one_of
 from apps.jobs.kinds import all_kinds
 from apps.jobs.models import Attempt, ErrorCount, ErrorGroup, Job
 from apps.jobs.permissions import may_act, may_view
@@ -50,9 +51,7 @@ def errors_live(request: HttpRequest) -> HttpResponse:
 def _facts(request: HttpRequest) -> dict[str, Any]:
     if not may_view(request.user):
         raise PermissionDenied
-    period = request.GET.get("period", "")
-    period = period if period in PERIODS else USUAL
-    kind = request.GET.get("kind", "").replace("\0", "")
+    period, kind = one_of(request, "period", PERIODS, USUAL), request.GET.get("kind", "")
     groups, total = found(timezone.now(), PERIODS[period] * 3600, kind)
     return {
         "period": period,

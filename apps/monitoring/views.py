@@ -1,7 +1,13 @@
-"""Health for load balancers and supervisors: plain, unauthenticated, and without details that an outsider could use."""
+"""Health for load balancers and supervisors: plain, unauthenticated, and without details that an outsider could use; and the
+search of the sidebar."""
 
+from typing import Any
+
+from django.contrib import admin
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
+
+from apps.jobs.admin.parameters import whole
 
 
 def live(request: HttpRequest) -> JsonResponse:
@@ -17,3 +23,9 @@ def ready(request: HttpRequest) -> JsonResponse:
     except DatabaseError:
         return JsonResponse({"status": "the database does not answer"}, status=503)
     return JsonResponse({"status": "ok"})
+
+
+def search(request: HttpRequest) -> Any:
+    """The theme's search, which takes any page for a number."""
+    whole(request, "page", 1, most=1_000)
+    return admin.site.search(request)  # type: ignore[attr-defined]

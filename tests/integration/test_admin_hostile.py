@@ -115,12 +115,12 @@ def test_numbers_with_too_many_digits_are_no_error(admin_client: Client) -> None
     job = submit(kinds.noop)
     for page in ("job", "attempt", "logline"):
         for digits in (26, 5_000):
-            assert admin_client.get(f"/admin/jobs/{page}/?after={'9' * digits}").status_code == 200
-            assert admin_client.get(f"/admin/jobs/{page}/?before={'9' * digits}").status_code == 200
+            assert admin_client.get(f"/admin/jobs/{page}/?after={'9' * digits}").status_code == 400
+            assert admin_client.get(f"/admin/jobs/{page}/?before={'9' * digits}").status_code == 400
     assert admin_client.post(f"/admin/jobs/job/{job.pk}/snooze/", {"minutes": "9" * 5_000}).status_code == 302
     assert admin_client.post(f"/admin/jobs/job/{job.pk}/snooze/", {"until": "0001-01-01"}).status_code == 302
     assert admin_client.post("/admin/locks/lock/break/", {"lock": "x", "token": "9" * 5_000}).status_code == 302
-    assert admin_client.get("/admin/jobs/job/?since=0001-01-01").status_code == 200
+    assert admin_client.get("/admin/jobs/job/?since=0001-01-01").status_code == 400
 
 
 def test_texts_are_made_plain() -> None:

@@ -43,17 +43,13 @@ def test_searching_and_filtering(admin_client: Client, admin_user: User) -> None
         "q=kinds.add": 3,
         "q=100%": 0,
         "state=failed": 1,
-        "state=nonsense": 0,
         "kind=kinds.add": 3,
         "kind=kinds.noop": 0,
         "queue=other": 1,
         f"batch={batch}": 1,
-        "batch=nonsense": 0,
         "by=admin": 1,
-        "by=nobody": 0,
         "created=24h": 2,
         "created=30d": 3,
-        "created=nonsense": 0,
         "state=failed&q=odd&kind=kinds.add": 1,
     }.items():
         assert found(admin_client, query) == count, query
@@ -79,7 +75,7 @@ def test_the_list_goes_by_keys_and_reads_no_large_columns(admin_client: Client, 
     assert not answer.context["cl"].older_link
     back = admin_client.get("/admin/jobs/job/" + answer.context["cl"].newer_link)
     assert [row.pk for row in back.context["cl"].result_list] == ids[2:4]
-    assert admin_client.get("/admin/jobs/job/?after=nonsense").status_code == 200
+    assert admin_client.get("/admin/jobs/job/?after=nonsense").status_code == 400
 
 
 def test_a_search_that_takes_too_long_says_how_far_it_came(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

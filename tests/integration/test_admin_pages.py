@@ -52,7 +52,7 @@ def test_hostile_texts_are_escaped_everywhere(admin_client: Client, admin_user: 
     ):  # fmt: skip
         answer = admin_client.get(f"/admin/{path}")
         text = answer.content.decode()
-        assert answer.status_code == 200, path
+        assert answer.status_code == (400 if "batch=" in path else 200), path  # what cannot be is shown with a note
         assert "<script>alert(1)" not in text, path
         assert ESCAPED in text or "jobs/leader/" not in path, path
     live = json.loads(admin_client.get(f"/admin/jobs/job/{job.pk}/live/").content)

@@ -7,13 +7,15 @@ from django.contrib.auth.models import Group, User
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from apps.jobs.admin.parameters import NamesWrongParameters
+
 for model in (User, Group):
     if admin.site.is_registered(model):
         admin.site.unregister(model)
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
+class UserAdmin(NamesWrongParameters, DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
     """Users."""
 
     form = UserChangeForm
@@ -22,5 +24,5 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
+class GroupAdmin(NamesWrongParameters, DjangoGroupAdmin, ModelAdmin):
     """Groups."""

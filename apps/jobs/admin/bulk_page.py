@@ -19,6 +19,7 @@ from django.views.decorators.http import require_http_methods
 
 from apps.jobs import bulk
 from apps.jobs.admin import keyset
+from apps.jobs.admin.parameters import WrongParameter, one_of
 from apps.jobs.audit import audit
 from apps.jobs.conf import conf
 from apps.jobs.errors import InputError
@@ -46,7 +47,7 @@ def show(request: HttpRequest) -> HttpResponse:
     if not may_act(request.user):
         raise PermissionDenied
     if request.method == "GET":
-        return _ask(request, request.GET.get("action", ""), [], _criteria(request.GET))
+        return _ask(request, one_of(request, "action", bulk.ACTIONS), [], _criteria(request.GET))
     action, ids = request.POST.get("action", ""), _ids(request.POST.getlist("ids"))
     criteria = _criteria(QueryDict(request.POST.get("filter", "")))
     try:
@@ -104,8 +105,7 @@ def _ask(request: HttpRequest, action: str, ids: list[uuid.UUID], criteria: dict
     try:
         rows = Job.objects.filter(pk__in=ids) if ids else select(criteria)
     except InputError as error:
-        messages.error(request, f"The filter cannot be: {error}.")
-        return HttpResponseRedirect(reverse("admin:jobs_job_changelist"))
+        raise WrongParameter(*next(iter(error.fields.items()))) from None
     matching = _count(_permitted(request, rows))
     known = bulk.ACTIONS.get(action)
     query = QueryDict(mutable=True)

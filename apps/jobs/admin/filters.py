@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from django import forms
-from django.contrib import messages
 from django.contrib.admin import SimpleListFilter
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
+from apps.jobs.admin.parameters import SAID, note
 from apps.jobs.conf import conf
-from apps.jobs.errors import InputError
+from apps.jobs.errors import InputError, did_you_mean
 from apps.jobs.kinds import all_kinds
 from apps.jobs.models.audit_entry import Origin
 from apps.jobs.selection import AGES, select
@@ -37,10 +37,14 @@ class _Filter(SimpleListFilter):
     def has_output(self) -> bool:
         return True
 
-    def value(self) -> str | None:
-        """What the address says, without U+0000, which no database takes."""
-        text = super().value()
-        return text.replace("\x00", "") if text else text
+    def known(self, request: HttpRequest) -> bool:
+        """The value is one of the choices; a note says so when it is not."""
+        value, choices = self.value() or "", {str(key) for key, _text in self.lookup_choices}
+        if value and value not in choices:
+            note(
+                request, str(self.parameter_name), f"{value[:SAID]!r} means nothing here; {did_you_mean(value[:SAID], choices)}"
+            )
+        return value in choices
 
     def choices(self, changelist: Any) -> Iterator[Any]:
         form = forms.Form({str(self.parameter_name): self.value()})
@@ -66,7 +70,11 @@ class _Column(_Filter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         value = self.value()
-        return queryset.filter(**{str(self.parameter_name): value}) if value else queryset
+        if not value:
+            return queryset
+        if self.lookup_choices and not self.known(request):
+            return queryset.none()
+        return queryset.filter(**{str(self.parameter_name): value})
 
 
 class _Criterion(_Filter):
@@ -76,7 +84,7 @@ class _Criterion(_Filter):
         try:
             return select({str(self.parameter_name): self.value() or ""}, queryset)
         except InputError as error:
-            messages.error(request, f"{str(self.title).capitalize()}: {'; '.join(error.fields.values())}.")
+            note(request, str(self.parameter_name), "; ".join(error.fields.values()))
             return queryset.none()
 
 
@@ -116,7 +124,9 @@ class LevelFilter(_Filter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         level = self.value()
-        return queryset.filter(level__gte=int(level)) if level in LEVELS else queryset
+        if not level:
+            return queryset
+        return queryset.filter(level__gte=int(level)) if self.known(request) else queryset.none()
 
 
 class _IdFilter(_Filter):
@@ -129,6 +139,7 @@ class _IdFilter(_Filter):
         try:
             return queryset.filter(**{str(self.parameter_name): uuid.UUID(text)})
         except ValueError:
+            note(request, str(self.parameter_name), f"{text[:SAID]!r} is no id: it must be a UUID")
             return queryset.none()
 
 
@@ -208,8 +219,12 @@ class AtFilter(_Filter):
         return [(key, text) for key, (text, _hours) in AGES.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        chosen = AGES.get(self.value() or "")
-        return queryset.filter(at__gte=timezone.now() - dt.timedelta(hours=chosen[1])) if chosen else queryset
+        if not self.value():
+            return queryset
+        if not self.known(request):
+            return queryset.none()
+        _text, hours = AGES[self.value() or ""]
+        return queryset.filter(at__gte=timezone.now() - dt.timedelta(hours=hours))
 
 
 class TaskStatusFilter(_Column):

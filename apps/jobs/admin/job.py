@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.db.models.functions import Left
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -17,6 +17,7 @@ from unfold.decorators import display
 from apps.jobs import bulk, wording
 from apps.jobs.admin import bulk_page, filters, job_page, submit_page
 from apps.jobs.admin.job_body import run_seconds
+from apps.jobs.admin.parameters import note
 from apps.jobs.admin.readonly import ReadOnlyAdmin
 from apps.jobs.errors import InputError
 from apps.jobs.models import Job
@@ -110,7 +111,7 @@ class JobAdmin(ReadOnlyAdmin):
         try:
             return select({"q": search_term}, queryset), False
         except InputError as error:
-            messages.error(request, str(error))
+            note(request, "q", "; ".join(error.fields.values()))
             return queryset.none(), False
 
     # --- Columns ----------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from django.views.decorators.http import require_GET, require_POST
 from apps.jobs import bulk, wording
 from apps.jobs.admin.filters import LEVELS
 from apps.jobs.admin.job_body import JSON_COLUMNS, body, whole_text
+from apps.jobs.admin.parameters import one_of, whole
 from apps.jobs.audit import audit
 from apps.jobs.errors import InputError
 from apps.jobs.models import Job, LogLine
@@ -30,6 +31,8 @@ from apps.jobs.states import FINAL, State
 
 #: Log lines that the page shows; the rest can be downloaded.
 LINES = 500
+#: The highest number that the attempts' column holds.
+MOST_ATTEMPTS = 2**31 - 1
 
 
 @require_GET
@@ -63,8 +66,8 @@ def live(request: HttpRequest, job_id: uuid.UUID) -> JsonResponse:
     """What changed since the page was drawn: the body if its version is another, and new log lines of the newest attempt."""
     job = find(request, job_id)
     now = body(request, job, may_act=may_act(request.user, job.kind))
-    same_attempt = request.GET.get("attempt") == str(job.attempt)
-    after = int(text) if same_attempt and (text := request.GET.get("after", "")).isdecimal() and len(text) < 19 else 0
+    after = whole(request, "after", 0, most=2**63 - 1)
+    after = after if whole(request, "attempt", -1, most=MOST_ATTEMPTS) == job.attempt else 0
     lines = list(
         LogLine.objects.filter(_wanted_lines(request), job=job.pk, attempt=job.attempt, pk__gt=after).order_by("pk")[:LINES]
     )
@@ -184,14 +187,13 @@ def find(request: HttpRequest, job_id: uuid.UUID | str, *, act: bool = False) ->
 
 
 def _chosen_attempt(request: HttpRequest, job: Job) -> int:
-    text = request.GET.get("attempt", "")
-    return int(text) if text.isdecimal() and len(text) < 8 else job.attempt
+    return whole(request, "attempt", job.attempt, most=MOST_ATTEMPTS)
 
 
 def _wanted_lines(request: HttpRequest) -> Q:
     """Those of a level at least, with a text in them."""
-    level, text = request.GET.get("level", ""), request.GET.get("find", "").replace("\x00", "")
-    wanted = Q(level__gte=int(level)) if level in LEVELS else Q()
+    level, text = one_of(request, "level", LEVELS), request.GET.get("find", "")
+    wanted = Q(level__gte=int(level)) if level else Q()
     return wanted & (Q(message__icontains=text) | Q(logger__icontains=text)) if text else wanted
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from django.contrib import messages
+from django.contrib.admin.exceptions import DisallowedModelAdminLookup
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import BadRequest, RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
@@ -17,6 +19,10 @@ from apps.jobs.errors import did_you_mean
 #: Characters of a wrong value that are said again.
 SAID = 60
 _TOO_MUCH = (RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent)
+
+
+#: What the address of any list may have besides its filters.
+OF_LISTS = ("q", "p", "o", "e", "all", "_popup", "_to_field", "_facets", "_changelist_filters")
 
 
 class WrongParameter(BadRequest):
@@ -75,6 +81,29 @@ def one_of(request: HttpRequest, name: str, known: Collection[str], default: str
     if text and text not in known:
         raise WrongParameter(name, f"{text[:SAID]!r} means nothing here; {did_you_mean(text[:SAID], known)}")
     return text or default
+
+
+def refuse_unknown(request: HttpRequest, known: Collection[str]) -> None:
+    """An address with a parameter that means nothing is not the one that somebody wanted.
+
+    Raises:
+        WrongParameter: there is one.
+    """
+    for name in request.GET:
+        if name not in known:
+            raise WrongParameter(name, f"this list has no such filter; {did_you_mean(name[:SAID], known)}")
+
+
+class NamesWrongParameters:
+    """A list of Django's own: what it would answer with another page is a 400 that names the parameter."""
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """The list."""
+        try:
+            return super().get_changelist_instance(request)  # type: ignore[misc]
+        except (IncorrectLookupParameters, DisallowedModelAdminLookup):
+            names = ", ".join(sorted({*request.GET} - {*OF_LISTS})) or "address"
+            raise WrongParameter(names, "this list has no such filter, or not with this value") from None
 
 
 def bad_request(request: HttpRequest, exception: Any = None) -> HttpResponse:

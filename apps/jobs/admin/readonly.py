@@ -6,7 +6,6 @@ from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 
-from django.contrib import messages
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import ValidationError
@@ -19,7 +18,7 @@ from unfold.admin import ModelAdmin, checkbox
 from unfold.decorators import display
 from unfold.views import ChangeList
 
-from apps.jobs.admin import keyset
+from apps.jobs.admin import keyset, parameters
 
 #: Parameters of an address that say where in the list a page is; they are no filters.
 PLACE = ("after", "before", "patient")
@@ -71,13 +70,13 @@ class KeysetChangeList(ChangeList):
 
     def _place(self, request: HttpRequest) -> keyset.Place:
         key = self.model._meta.pk
-        place = keyset.Place(patient=request.GET.get("patient") == "1")
+        place = keyset.Place(patient=parameters.one_of(request, "patient", ["1"]) == "1")
         for name in ("after", "before"):
             if (text := request.GET.get(name)) and key is not None:
                 try:
                     setattr(place, name, key.clean(text, None))
                 except ValidationError:
-                    messages.warning(request, f"{name}={text[:60]} is no place in this list; here is its beginning.")
+                    parameters.note(request, name, f"{text[:60]!r} is no place in this list; here is its beginning")
         return place
 
     @property
@@ -130,6 +129,12 @@ class ReadOnlyAdmin(ModelAdmin):
         and so tell what is in a secret."""
         return lookup in {getattr(known, "parameter_name", known) for known in self.get_list_filter(request)}
 
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """The list; an address may have its filters, the search and the place, and nothing else."""
+        known = {getattr(known, "parameter_name", known) for known in self.get_list_filter(request)}
+        parameters.refuse_unknown(request, {*known, *PLACE, *parameters.OF_LISTS})
+        return super().get_changelist_instance(request)
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Rows are made by the engine."""
         return False
@@ -149,7 +154,7 @@ class ReadOnlyAdmin(ModelAdmin):
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[QuerySet[Any], bool]:
         """A UUID is met exactly; anything else is looked for in the texts."""
-        term = search_term.strip().replace("\x00", "")
+        term = search_term.strip()
         if not term:
             return queryset, False
         try:

@@ -11,6 +11,7 @@ from django.urls import reverse
 from unfold.widgets import UnfoldAdminAutocompleteWidget
 
 from apps.jobs.admin.fields import WordField
+from apps.jobs.admin.parameters import whole
 from apps.jobs.hints import ForeignKey, find_hint
 from apps.jobs.kinds import Kind
 
@@ -59,11 +60,8 @@ def rows(request: HttpRequest, kind: Kind, argument: str) -> JsonResponse:
     model = row_arguments(kind).get(argument)
     if model is None or not may_view_rows(request.user, model):
         raise Http404
-    page = request.GET.get("page", "")
-    begin = (int(page) - 1) * PAGE if page.isdecimal() and 0 < int(page[:6]) < 1000 else 0
-    found = list(
-        _search(request.user, model, request.GET.get("term", "").replace("\x00", "").strip()[:200])[begin : begin + PAGE + 1]
-    )
+    begin = max(0, whole(request, "page", 1, most=1_000) - 1) * PAGE
+    found = list(_search(request.user, model, request.GET.get("term", "").strip()[:200])[begin : begin + PAGE + 1])
     results = [{"id": str(row.pk), "text": str(row)} for row in found[:PAGE]]
     return JsonResponse({"results": results, "pagination": {"more": len(found) > PAGE}})
 

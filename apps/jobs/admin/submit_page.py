@@ -20,6 +20,7 @@ from apps.jobs.admin.arguments import argument_fields
 from apps.jobs.admin.file_field import FileField
 from apps.jobs.admin.forms import FORM_ID, SubmitForm
 from apps.jobs.admin.options import OPTION
+from apps.jobs.admin.parameters import SAID, WrongParameter
 from apps.jobs.admin.table import MAX_BYTES
 from apps.jobs.admin.table_page import TableForm, table_columns, takes_tables
 from apps.jobs.bodies import takes_files
@@ -175,10 +176,13 @@ def _not_secret(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _earlier(request: HttpRequest, kind: Kind) -> Job | None:
-    try:
-        wanted = uuid.UUID(request.GET.get("again", ""))
-    except ValueError:
+    text = request.GET.get("again", "")
+    if not text:
         return None
+    try:
+        wanted = uuid.UUID(text)
+    except ValueError:
+        raise WrongParameter("again", f"{text[:SAID]!r} is no job's id: it must be a UUID") from None
     # Its arguments may be seen only by those who may see jobs.
     if not may_view(request.user):
         return None
