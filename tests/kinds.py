@@ -1,6 +1,7 @@
 """Kinds for the tests: small handlers that do one thing each. Loaded by ``FURROW_MODULES=tasks,tests.kinds``."""
 
 import asyncio
+import base64
 import contextlib
 import ctypes
 import datetime as dt
@@ -40,6 +41,7 @@ from apps.jobs.api import (
     current_job,
     job,
 )
+from apps.jobs.worker import channel
 from apps.locks.api import lock
 
 logger = logging.getLogger(__name__)
@@ -632,3 +634,11 @@ def leaves(what: Literal["environment", "descriptors", "exceptions"], until: str
     else:
         threading.Thread(target=later, daemon=True).start()
     return "left"
+
+
+@job(retry=ONCE)
+def says_to_its_worker(packets: list[str]) -> int:
+    """Send these bytes (base64) to the worker's main process, as code does that writes into a descriptor not its own."""
+    for packet in packets:
+        channel.reports._in.send(base64.b64decode(packet))
+    return len(packets)

@@ -91,7 +91,9 @@ def _ask(script: str, keys: list[str], args: list[Any]) -> Any:
     try:
         connection = _idle.pop()
     except IndexError:
-        connection = client().connection_pool.make_connection()
+        # Not the pool's make_connection, which counts: after a hundred that failed it would give no more, for good.
+        pool = client().connection_pool
+        connection = pool.connection_class(**pool.connection_kwargs)
     source, digest = _script(script)
     try:
         try:

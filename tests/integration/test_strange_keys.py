@@ -357,3 +357,13 @@ def test_a_script_that_fails_for_another_reason_is_not_taken_for_a_wrong_key(r: 
     with pytest.raises(LockUnavailable, match="Redis refuses"):
         strange.run("rate", [], [])
     assert told() == []
+
+
+def test_calls_that_fail_use_nothing_up(r: Any) -> None:
+    r.set(STATE, "x")
+    for _ in range(150):
+        with pytest.raises(LockUnavailable), lock("odd", timeout=0):
+            pass
+    r.delete(STATE)
+    with lock("odd", timeout=0):
+        pass
