@@ -51,12 +51,15 @@ def set_back(connection: Connection, before: dt.datetime) -> int:
 
 def make_due(connection: Connection, before: dt.datetime, limit: int) -> int:
     """Make due at most ``limit`` of the jobs that were submitted before the clock was set back and were due then; returns how
-    many. Those that were submitted after it, or so long ago that nobody can tell, keep the time that they were given."""
+    many. Those that were submitted after it, or so long ago that nobody can tell, keep the time that they were given.
+    ``before`` is the last time that is known: a job that was to run at once was due, also if it was submitted later."""
     with connection.cursor() as cursor:
         cursor.execute(
             """UPDATE jobs_job SET run_at = statement_timestamp() WHERE id = ANY(ARRAY(
-                 SELECT id FROM jobs_job WHERE state = 'pending' AND attempt = 0 AND created_at > statement_timestamp()
-                   AND run_at > statement_timestamp() AND run_at <= %s LIMIT %s FOR NO KEY UPDATE SKIP LOCKED))""",
+                 SELECT id FROM jobs_job
+                 WHERE state = 'pending' AND attempt = 0 AND created_at > statement_timestamp()
+                   AND run_at > statement_timestamp() AND (run_at <= %s OR run_at <= created_at)
+                 LIMIT %s FOR NO KEY UPDATE SKIP LOCKED))""",
             [before, limit],
         )
         return int(cursor.rowcount)

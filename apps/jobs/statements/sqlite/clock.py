@@ -55,13 +55,14 @@ def set_back(connection: Connection, before: dt.datetime) -> int:
 
 def make_due(connection: Connection, before: dt.datetime, limit: int) -> int:
     """Make due at most ``limit`` of the jobs that were submitted before the clock was set back and were due then; returns how
-    many. Those that were submitted after it, or so long ago that nobody can tell, keep the time that they were given."""
+    many. Those that were submitted after it, or so long ago that nobody can tell, keep the time that they were given.
+    ``before`` is the last time that is known: a job that was to run at once was due, also if it was submitted later."""
     now = text(time.time())
     with connection.cursor() as cursor:
         cursor.execute(
             """UPDATE jobs_job SET run_at = %s WHERE id IN (
                  SELECT id FROM jobs_job WHERE state = 'pending' AND attempt = 0 AND created_at > %s
-                   AND run_at > %s AND run_at <= %s LIMIT %s)""",
+                   AND run_at > %s AND (run_at <= %s OR run_at <= created_at) LIMIT %s)""",
             (now, now, now, text(before.timestamp()), limit),
         )
         return int(cursor.rowcount)

@@ -1,0 +1,64 @@
+"""Clocks that are set while a process runs, by libfaketime (Debian's package, installed on demand). Monotonic clocks go on."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from deploy import packages
+from deploy.services import Postgres
+
+PACKAGE = "libfaketime"
+
+
+class Clock:
+    """The clock of all processes that are started with ``environ``, in seconds ahead of the machine's."""
+
+    def __init__(self, folder: Path) -> None:
+        packages.install(packages.missing([PACKAGE]))
+        self._file = folder / "clock"
+        self.set(0)
+
+    def set(self, ahead: int) -> None:
+        """Set it: at once, for all of them."""
+        new = self._file.with_suffix(".new")
+        new.write_text(f"{ahead:+d}\n")
+        new.chmod(0o644)
+        new.replace(self._file)
+
+    def environ(self, *, threads: bool = True) -> dict[str, str]:
+        """For the environment of a process, which may have threads."""
+        library = f"libfaketime{'MT' if threads else ''}.so.1"
+        (path,) = Path("/usr/lib").glob(f"*/faketime/{library}")
+        return {
+            "LD_PRELOAD": str(path),
+            "FURROW_MODULES": "tasks,tests.kinds,tests.sleep",
+            "FAKETIME_TIMESTAMP_FILE": str(self._file),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "DONT_FAKE_MONOTONIC": "1",
+        }
+
+
+class ClockedPostgres(Postgres):
+    """A private PostgreSQL with a clock of its own."""
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        super().__init__(folder, durable=False)
+        self._clock = clock
+
+    def environ(self) -> dict[str, str]:
+        """With the clock."""
+        return super().environ() | self._clock.environ(threads=False)
+
+
+@contextmanager
+def clock() -> Iterator[Clock]:
+    """One in a folder that every user can read."""
+    folder = Path(tempfile.mkdtemp(prefix="furrow-clock-"))
+    folder.chmod(0o755)
+    try:
+        yield Clock(folder)
+    finally:
+        shutil.rmtree(folder)
