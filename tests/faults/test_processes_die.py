@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.models import F
 
 from apps.jobs.api import Attempt, Job, State, submit, submit_many
-from apps.jobs.models import Worker
+from apps.jobs.models import Trouble, Worker
 from tests import kinds
 from tests.stack import Process, Stack, all_ended, wait_until
 
@@ -173,3 +173,20 @@ def test_sigkill_of_a_process_that_holds_a_job_it_has_not_begun(bare: Stack) -> 
     counts = Counter(Attempt.objects.values_list("outcome", flat=True))
     assert counts["succeeded"] == 4000
     assert sum(counts.values()) - 4000 <= 3 * 2 + 3 * 2
+
+
+def test_a_worker_that_may_start_no_process_goes_on_with_those_it_has(bare: Stack, tmp_path: Path) -> None:
+    refuse = tmp_path / "refuse"
+    bare.dispatcher()
+    worker = bare.worker(FURROW_MODULES="tasks,tests.kinds,tests.no_fork", FURROW_TEST_NO_FORK=str(refuse))
+    refuse.touch()
+    pool_process_of(worker).kill()
+    wait_until(lambda: len(worker.children()) == 1)
+    ids = submit_many(kinds.noop, [{"n": n} for n in range(100)])
+    all_ended()
+    assert Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == 100
+    wait_until(lambda: Trouble.objects.filter(name="start of a pool process").exists(), what="the trouble is named")
+    assert len(worker.children()) == 1
+    refuse.unlink()
+    wait_until(lambda: len(worker.children()) == 2, what="it is at full strength again")
+    assert "Connection to broker lost" not in worker.text

@@ -12,10 +12,11 @@ from kombu.transport import pyamqp
 
 from apps.jobs import troubles
 from apps.jobs.broker import EXCHANGE
+from apps.jobs.worker import consumed, readable
 from apps.jobs.worker.dead import DeadMessages, Kept
 from apps.jobs.worker.handling import wrong_limits
 from apps.jobs.worker.leaving import kill_all
-from apps.jobs.worker.readable import UNREADABLE, install
+from apps.jobs.worker.readable import UNREADABLE
 from apps.jobs.worker.transport import JobTransport
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,8 @@ class JobConsumer(Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        install()
+        readable.install()
+        consumed.install()
         #: For what comes over other channels than that of the tasks.
         self.dead_elsewhere = DeadMessages(self.controller.jobs.ledger.keep, self.hostname, set())
         for step in self.steps:

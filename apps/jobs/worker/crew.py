@@ -75,8 +75,9 @@ class Crew:
 
     @property
     def processes(self) -> int:
-        """Pool processes."""
-        return int(self._worker.pool.num_processes) if self._worker.pool._pool is not None else 0
+        """Pool processes that there are."""
+        pool = self._worker.pool
+        return min(int(pool.num_processes), len(pool._pool._pool)) if pool._pool is not None else 0
 
     def prefetch(self) -> int:
         """Messages to hold."""

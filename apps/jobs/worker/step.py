@@ -25,6 +25,7 @@ from apps.jobs.worker.crew import Crew
 from apps.jobs.worker.errands import Errands, job_queues
 from apps.jobs.worker.events import Events
 from apps.jobs.worker.failing import Watched
+from apps.jobs.worker.forking import Forking
 from apps.jobs.worker.handling import Handling
 from apps.jobs.worker.intake import Intake
 from apps.jobs.worker.lease import RENEWALS, Lease
@@ -84,6 +85,7 @@ class JobWorker(bootsteps.StartStopStep):
 
     def start(self, worker: Any) -> None:
         """After they are."""
+        Forking(worker.pool._pool)
         self.events.dispatcher = lambda: getattr(worker.consumer, "event_dispatcher", None)
         self.vitals.start()
         self.ledger.start()
