@@ -71,6 +71,11 @@ def _alarm_left() -> float:
             lambda: logging.getLogger("django").setLevel(logging.CRITICAL),
             id="a logger's level",
         ),
+        pytest.param(
+            lambda: (logging.root.manager.loggerDict.get("apps.made") and logging.getLogger("apps.made").level) or 0,
+            lambda: logging.getLogger("apps.made").setLevel(logging.CRITICAL),
+            id="a new logger's level",
+        ),
         pytest.param(lambda: logging.root.manager.disable, lambda: logging.disable(logging.ERROR), id="logging.disable"),
         pytest.param(
             lambda: list(logging.root.handlers), lambda: logging.root.addHandler(logging.NullHandler()), id="log handlers"

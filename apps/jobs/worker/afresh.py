@@ -132,8 +132,8 @@ class _Levels:
     def restore(self) -> None:
         if _MARK not in self._cache:
             logging.disable(self._disabled)
-            for logger, level in self._first.items():
-                if logger.level != level:
+            for logger in _loggers():  # one that a handler has made had no level before
+                if logger.level != (level := self._first.get(logger, logging.NOTSET)):
                     logger.setLevel(level)
             self._cache[_MARK] = True
 

@@ -1,12 +1,13 @@
-"""Celery's consumer with five changes: job messages take a short way, buffered ones are dropped with their channel,
-running jobs are looked after while the broker is away, a message that Celery would drop is kept, and nothing that is sent to
-the worker's remote control ends it."""
+"""Celery's consumer with six changes: job messages take a short way, buffered ones are dropped with their channel,
+running jobs are looked after while the broker is away, also before the connection is whole, a message that Celery would drop is
+kept, and nothing that is sent to the worker's remote control ends it."""
 
 import logging
 from typing import Any
 
 from celery.worker.consumer import Consumer
 from celery.worker.consumer.control import Control
+from celery.worker.consumer.delayed_delivery import DelayedDelivery
 from django.db import Error
 from kombu.transport import pyamqp
 
@@ -28,8 +29,32 @@ RETRY = (0.5, 0.5, 5.0)
 LATEST_CLOCK = 2**53
 
 
+class AtOnce(DelayedDelivery):
+    """Celery's delayed delivery; a broker that goes away meanwhile is a lost connection like any other. Celery sleeps and tries
+    again, so long that a worker whose event loop must not hang loses its lease, and then goes on without."""
+
+    def start(self, c: Any) -> None:
+        """At every connection. Raises the connection's error."""
+        self._validate_configuration(c.app)
+        for url in self._validate_broker_urls(c.app.conf.broker_url):
+            try:
+                self._setup_delayed_delivery(c, url)
+            except c.connection_errors:
+                raise
+            except Exception as error:
+                logger.warning("Tasks with a delay cannot be sent to some queue: %s: %s", type(error).__name__, error)
+
+
 class JobConsumer(Consumer):
     """Set as ``worker_consumer``."""
+
+    class Blueprint(Consumer.Blueprint):
+        """Its steps."""
+
+        default_steps = (
+            *(step for step in Consumer.Blueprint.default_steps if not step.endswith(":DelayedDelivery")),
+            AtOnce,
+        )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
