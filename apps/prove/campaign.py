@@ -60,7 +60,10 @@ class Campaign:
         dice = random.Random(f"{self._seed}:{happened.number}")  # noqa: S311 - no secret
         time.sleep(dice.uniform(0, STAGGER) if second else 0)
         happened.began = time.time()
-        fault.happen(Scene(self.stack, dice, happened))
+        try:
+            fault.happen(Scene(self.stack, dice, happened))
+        except Exception as error:  # a fault that could not be made as a whole: that is no reason to end
+            happened.target += f" (not as meant: {type(error).__name__}: {str(error)[:200]})"
         happened.healed = time.time()
 
     def _recover(self, faults: list[Happened]) -> None:

@@ -104,12 +104,14 @@ def truthful(e: Evidence) -> Found:
 
 
 def exactly_once(e: Evidence) -> Found:
-    """What a transactional handler writes is there once if its job succeeded, else not at all."""
+    """What a transactional handler writes is there once if its job succeeded, else not at all; and nothing of a transaction
+    that a handler left open."""
     for id, job in e.jobs.items():
-        if job.kind == "prove.transactional":
-            times = len(e.writes.get(id, []))
-            if times != (job.state == "succeeded"):
-                yield id, f"it is {job.state}, and what its transactional handler wrote is there {times} times"
+        times = len(e.writes.get(id, []))
+        if job.kind == "prove.leaves" and times:
+            yield id, "what it wrote in a transaction that it left open was committed"
+        if job.kind == "prove.transactional" and times != (job.state == "succeeded"):
+            yield id, f"it is {job.state}, and what its transactional handler wrote is there {times} times"
 
 
 def unexplained(e: Evidence) -> Found:

@@ -26,8 +26,8 @@ LATE = 30.0
 
 #: How a submitter may submit, and how often of a hundred times.
 WAYS = {
-    "many": 40,
-    "mixed": 17,
+    "many": 30,
+    "mixed": 27,
     "each kind": 1,
     "savepoint": 8,
     "rolled back": 8,
@@ -148,7 +148,7 @@ def submit_something(dice: random.Random, size: int, way: str = "") -> int:
     from apps.jobs import uploads
     from apps.jobs.api import Kind, submit, submit_many
     from apps.jobs.models.job import new_id
-    from apps.prove import kinds
+    from apps.prove import kinds, leftovers
 
     me = submitter()
     menu: list[tuple[float, Kind, dict[str, Any]]] = [
@@ -171,6 +171,9 @@ def submit_something(dice: random.Random, size: int, way: str = "") -> int:
         (2.0, kinds.ordered, {"key": f"{me}:{dice.randrange(8)}", "n": next(_numbers)}),
         (4.0, kinds.lined, {"key": f"{me}:{dice.randrange(8)}", "n": next(_numbers)}),
         (2.0, kinds.fair, {"tenant": dice.randrange(6)}),
+        (6.0, kinds.looks, {}),
+        (6.0, kinds.leaves, {"what": dice.choice(list(leftovers.WAYS))}),
+        (1.0, kinds.forks, {"then": dice.choice(list(leftovers.CHILDREN))}),
     ]
     way = way or dice.choices(list(WAYS), list(WAYS.values()))[0]
     tx = Transaction(way)

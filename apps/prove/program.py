@@ -60,10 +60,10 @@ class Program:
         """Whether its main process runs (a frozen one does)."""
         return self._popen is not None and self._popen.poll() is None
 
-    def children(self) -> list[int]:
-        """The processes it started that live: a worker's pool processes."""
+    def children(self, *, of_all: bool = True) -> list[int]:
+        """The processes it started that live, and those that they started; or only its own: a worker's pool processes."""
         with contextlib.suppress(psutil.NoSuchProcess):
-            return [child.pid for child in psutil.Process(self.pid).children(recursive=True)]
+            return [child.pid for child in psutil.Process(self.pid).children(recursive=of_all)]
         return []
 
     def pids(self) -> set[int]:

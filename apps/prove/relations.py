@@ -88,10 +88,18 @@ def _replaced(e: Evidence, key: str, asks: list[Asked]) -> Found:
 def _free(e: Evidence, id: str, spec: Spec) -> float:
     """When this job's unique key was free again."""
     moves = e.moves[id]
-    if isinstance(spec.unique, float):
-        return moves[0].at + spec.unique - BLUR
+    if isinstance(spec.unique, float):  # from the submit on: its INSERT may have waited
+        return min(moves[0].at, _born(id)) + spec.unique - BLUR
     ends = {"running", *FINAL} if spec.unique == "started" else FINAL
     return next((move.at for move in moves if move.after in ends), float("inf"))
+
+
+def _born(id: str) -> float:
+    """When this id was made: in seconds since the epoch, by UUIDv7."""
+    try:
+        return int(id[:12], 16) / 1000
+    except ValueError:
+        return float("inf")
 
 
 def _by_key(e: Evidence, chosen: Callable[[Spec], bool]) -> Iterator[tuple[Spec, str, list[str]]]:

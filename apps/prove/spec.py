@@ -24,6 +24,7 @@ class Spec:
     lined: bool = False  #: the same, by a queue with partitions: as long as no message is lost
     unique: str | float | None = None  #: ``started``, ``done``, or seconds: until then no other job has its key
     replaces: bool = False  #: a second submit gives the first job its arguments
+    remark: str = ""  #: lines of its log that begin so are the engine's own
 
 
 SPECS: dict[str, Spec] = {
@@ -47,6 +48,9 @@ SPECS: dict[str, Spec] = {
     "prove.ordered": Spec(ordered=True),
     "prove.lined": Spec(lined=True),
     "prove.fair": Spec(),
+    "prove.looks": Spec(),
+    "prove.leaves": Spec(remark="A transaction was left open"),
+    "prove.forks": Spec(),
     "prove.once": Spec(unique="done"),
     "prove.only": Spec(unique="done"),
     "prove.lasting": Spec(unique=KEPT),

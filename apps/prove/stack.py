@@ -57,7 +57,8 @@ class Stack:
         self.network = Network()
         self.programs: dict[str, Program] = {}
         self._password = ""
-        self._tending = threading.Event()
+        #: Set when the campaign has ended.
+        self.over = threading.Event()
 
     def of(self, role: str) -> list[Program]:
         """The programs of a role: ``worker``, ``dispatcher``, ``web``, ``client``."""
@@ -74,7 +75,7 @@ class Stack:
                 self._start_programs()
                 yield
             finally:
-                self._tending.set()
+                self.over.set()
                 self.network.close()
                 self._sweep()
                 for server in self.servers.values():
@@ -188,7 +189,7 @@ class Stack:
             program.wait_for("ready.", 90)
 
     def _tend_until_the_end(self) -> None:
-        while not self._tending.wait(0.2):
+        while not self.over.wait(0.2):
             self.tend()
 
     def _sweep(self) -> None:

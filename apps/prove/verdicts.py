@@ -1,6 +1,9 @@
 """What each job must have become, by what its submitter, its handler and the faults wrote down; compared with what the engine
 says of it. Pure: evidence in, violations out, one function a promise."""
 
+from collections import Counter, defaultdict
+from itertools import chain
+
 from apps.jobs.states import EXCUSED, FINAL
 from apps.prove.blame import BLUR, Found, culprits, enders
 from apps.prove.evidence import AttemptRow, Evidence, JobRow, Run
@@ -18,7 +21,8 @@ def policy(e: Evidence, told: list[tuple[str, JobRow]]) -> Found:
         for row in rows:
             counted += row.outcome not in EXCUSED
             errors = {run.error for run in _runs(e, id, row) if run.how == "raise"} or {row.error_type}
-            over = row.outcome in BAD and (bool(errors & FINAL_ERRORS) or counted >= spec.attempts)
+            told_final = row.outcome == "failed" and bool(errors & FINAL_ERRORS)  # what a lost run raised nobody heard
+            over = row.outcome in BAD and (told_final or counted >= spec.attempts)
             if over and row is not rows[-1]:
                 yield id, f"it was tried again after attempt {row.number}: of its {spec.attempts} attempts none was left"
             if not over and row is rows[-1] and job.state == "failed":
@@ -86,7 +90,8 @@ def lines(e: Evidence, told: list[tuple[str, JobRow]]) -> Found:
     for id, job in told:
         kept = e.lines.get(id, [])
         for row in e.attempts.get(id, []):
-            have = [text for number, text in kept if number == row.number]
+            remark = SPECS[job.kind].remark
+            have = [text for number, text in kept if number == row.number and not (remark and text.startswith(remark))]
             runs = [run for run in e.runs.get(id, []) if run.attempt == row.number]
             whole = row.outcome == "succeeded" or (row.outcome in ("failed", "snoozed") and SPECS[job.kind].itself)
             if whole and len(runs) == 1 and have != runs[0].lines:
@@ -120,17 +125,25 @@ def causes(e: Evidence, told: list[tuple[str, JobRow]]) -> Found:
 
 
 def surroundings(e: Evidence, told: list[tuple[str, JobRow]]) -> Found:
-    """Each run finds its process as the first one did, whatever ran there before."""
-    seen = [(id, run) for id, _ in told for run in e.runs.get(id, []) if run.around]
-    for name in sorted({name for _, run in seen for name in run.around}):
-        values = [run.around.get(name) for _, run in seen]
-        usual = max(values, key=values.count)
-        for id, run in seen:
-            if run.around.get(name) != usual:
-                yield (
-                    id,
-                    f"attempt {run.attempt} found {name} {run.around.get(name)!r} in process {run.pid}, usual is {usual!r}",
-                )
+    """Each run finds its process as the first one did, whatever ran there before; and that process is a worker's own."""
+    found: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    looked = [(id, run) for id, _ in told for run in e.runs.get(id, []) if run.around]
+    for _, run in looked:
+        for name, value in run.around.items():
+            found[name][repr(value)] += 1
+    usual = {name: values.most_common(1)[0][0] for name, values in found.items()}
+    for id, run in looked:
+        for name, value in run.around.items():
+            if repr(value) != usual[name]:
+                yield id, f"attempt {run.attempt} found {name} {value!r} in process {run.pid}, usual is {usual[name]}"
+    spans: dict[int, tuple[float, float]] = {}
+    for run in chain.from_iterable(e.runs.values()):
+        first, last = spans.get(run.pid, (run.began, run.began))
+        spans[run.pid] = min(first, run.began), max(last, run.began)
+    for id, _ in told:
+        for run in e.runs.get(id, []):
+            if run.parent in spans and spans[run.parent][0] <= run.began <= spans[run.parent][1]:
+                yield id, f"attempt {run.attempt} began in process {run.pid}, a child of the pool process {run.parent}"
 
 
 def explained(e: Evidence, id: str, job: JobRow | None, run: Run, row: AttemptRow | None) -> bool:

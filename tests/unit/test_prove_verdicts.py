@@ -96,6 +96,28 @@ def around(*values: str) -> Evidence:
     return e
 
 
+def remarked(text: str) -> Evidence:
+    """A run that left a transaction open, and what the engine logged."""
+    e = history("prove.leaves", "succeeded", OK)
+    e.lines[JOB] = [(1, text)]
+    return e
+
+
+def wrote(e: Evidence) -> Evidence:
+    """What the first run wrote was committed."""
+    e.writes[JOB] = [1]
+    return e
+
+
+def in_a_child() -> Evidence:
+    """Three jobs one after the other, the second of them in a child of the process that runs the others."""
+    e = Evidence()
+    for n, id in enumerate([JOB, OTHER, "j3"]):
+        history("prove.noop", "succeeded", OK, id=id, at=10 + 3 * n, into=e)
+    e.runs[OTHER][0] = replace(e.runs[OTHER][0], pid=POOL + 1, parent=POOL)
+    return e
+
+
 def changed(e: Evidence, **fields: Any) -> Evidence:
     """The first job's row says something else."""
     e.jobs[JOB] = e.jobs[JOB]._replace(**fields)
@@ -113,6 +135,7 @@ FAIL2: Attempts = [("failed", "ValueError"), ("failed", "ValueError")]
 LEGAL: dict[str, Callable[[], Evidence]] = {
     "succeeded": lambda: history("prove.noop", "succeeded", OK),
     "failed when its attempts were used up": lambda: history("prove.fails", "failed", FAIL2),
+    "an Abort that nobody heard": lambda: killed(history("prove.aborts", "failed", [("lost", "Abort"), ("failed", "Abort")])),
     "failed at once by Abort": lambda: history("prove.aborts", "failed", [("failed", "Abort")]),
     "snoozed": lambda: history("prove.snoozes", "succeeded", [("snoozed", "Snooze"), *OK]),
     "killed and run again": lambda: killed(history("prove.noop", "succeeded", [("crashed", ""), *OK])),
@@ -136,6 +159,7 @@ LEGAL: dict[str, Callable[[], Evidence]] = {
     "unique until started": lambda: asked(pair("prove.debounced", 1.5), OTHER, 2),
     "unique for a time": lambda: pair("prove.lasting", 5.5),
     "as it was": lambda: around("/a", "/a", "/a"),
+    "left a transaction open": lambda: remarked("A transaction was left open on the database"),
 }
 
 ILLEGAL: dict[str, tuple[Callable[[], Evidence], str, str]] = {
@@ -190,6 +214,9 @@ ILLEGAL: dict[str, tuple[Callable[[], Evidence], str, str]] = {
     "given a job that is not there": (lambda: asked(pair("prove.once", 3.0), "nobody"), "unique", "nobody"),
     "not replaced": (lambda: asked(pair("prove.debounced", 3.0), JOB, 7), "unique", JOB),
     "left in another folder": (lambda: around("/a", "/b", "/a"), "surroundings", "a1"),
+    "run by a child of a pool process": (in_a_child, "surroundings", OTHER),
+    "an open transaction that was committed": (lambda: wrote(remarked("A transaction was left open")), "exactly_once", JOB),
+    "a remark that nobody knows": (lambda: remarked("Something else"), "log_lines", JOB),
 }
 
 

@@ -4,7 +4,7 @@ A fault does its harm, waits, and undoes what does not undo itself (a program th
 supervisor would). It says on its :class:`Scene` which processes and servers it hits: only that may explain a second run.
 """
 
-from apps.prove.faults import disasters, network, processes, servers
+from apps.prove.faults import disasters, network, poison, processes, scarcity, servers
 from apps.prove.faults.base import FAULTS, Fault, Scene
 
-__all__ = ["FAULTS", "Fault", "Scene", "disasters", "network", "processes", "servers"]
+__all__ = ["FAULTS", "Fault", "Scene", "disasters", "network", "poison", "processes", "scarcity", "servers"]

@@ -1,10 +1,15 @@
 """The table of faults, and the scene that a fault plays on."""
 
+import contextlib
 import random
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import amqp
+
+from apps.jobs.errors import BrokerError
 from apps.prove.program import Program
 from apps.prove.stack import Stack
 
@@ -74,6 +79,8 @@ class Fault:
 
 
 FAULTS: dict[str, Fault] = {}
+#: RabbitMQ cannot be reached, or does not answer.
+BROKER_AWAY = (amqp.AMQPError, BrokerError, OSError)
 
 
 def fault(*touches: str) -> Callable[[Callable[[Scene], None]], Callable[[Scene], None]]:
@@ -89,3 +96,23 @@ def fault(*touches: str) -> Callable[[Callable[[Scene], None]], Callable[[Scene]
 def possible(database: str) -> list[str]:
     """The names of the faults that can happen on this database (``postgresql`` or ``sqlite``)."""
     return [name for name, fault in FAULTS.items() if database == "postgresql" or "postgres" not in fault.touches]
+
+
+def command(scene: Scene, text: str) -> bytes:
+    """Tell Redis something; its answer as it came."""
+    server = scene.stack.redis
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as link:
+        link.sendall(f"AUTH {server.password}\r\n{text}\r\nQUIT\r\n".encode())
+        answer = b""
+        with contextlib.suppress(TimeoutError):
+            while more := link.recv(65536):
+                answer += more
+    return answer.partition(b"\r\n")[2]
+
+
+def broker(scene: Scene) -> amqp.Connection:
+    """A connection to RabbitMQ, past the proxies."""
+    server = scene.stack.rabbitmq
+    return amqp.Connection(
+        f"127.0.0.1:{server.port}", userid="furrow", password=server.password, connect_timeout=5, read_timeout=10
+    )

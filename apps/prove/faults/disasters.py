@@ -3,14 +3,16 @@
 import contextlib
 import shutil
 import signal
-import socket
 import subprocess
-from collections.abc import Iterator
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
+from deploy.processes import until
 
-from apps.prove.faults.base import Scene, fault
+from apps.prove.faults.base import Scene, command, fault
+from apps.prove.stack import Stack
 
 
 @fault("postgres", "rabbitmq", "redis", "worker", "dispatcher", "web", "client")
@@ -44,6 +46,22 @@ def wipe_rabbitmq(scene: Scene) -> None:
     server.ctl("start_app")
 
 
+@fault("rabbitmq")
+def restore_rabbitmq(scene: Scene) -> None:
+    """RabbitMQ comes back with what it held some seconds earlier: messages of jobs that have ended, none of newer ones."""
+    scene.away("rabbitmq")
+    server = scene.stack.rabbitmq
+    data, backup = server.folder / "data", server.folder / "backup"
+    server.kill()
+    shutil.copytree(data, backup)
+    server.start()
+    scene.wait(2.0, 6.0)
+    server.kill()
+    shutil.rmtree(data)
+    backup.rename(data)
+    server.start()
+
+
 @fault("redis")
 def restore_redis(scene: Scene) -> None:
     """Redis comes back with what it held some seconds earlier: a backup was restored."""
@@ -61,33 +79,43 @@ def restore_redis(scene: Scene) -> None:
     server.start()
 
 
-@fault("redis")
-def poison_redis(scene: Scene) -> None:
-    """Each key of Redis is replaced by a value of another type."""
-    for key in filter(None, command(scene, "KEYS *").split(b"\r\n")[2::2]):
-        command(scene, f"SET {key.decode(errors='replace')} rubbish")
-
-
 @fault("postgres")
 def lock_rows(scene: Scene) -> None:
     """A transaction holds the rows of some jobs locked for 20 s; all others go on."""
-    with _open(scene) as link:
-        link.execute(
+    with contextlib.suppress(psycopg.Error), psycopg.connect(scene.stack.postgres.url, connect_timeout=5) as link:
+        locked = link.execute(
             "SELECT 1 FROM jobs_job WHERE state IN ('pending', 'queued', 'running') ORDER BY id DESC LIMIT 20 "
             "FOR UPDATE SKIP LOCKED"
-        )
+        ).fetchall()
+        scene.happened.target = f"{len(locked)} jobs"
         scene.wait(20.0, 20.0)
 
 
 @fault("postgres")
 def hold_snapshot(scene: Scene) -> None:
-    """An old snapshot keeps every dead row alive for a while, and a replication slot that nobody reads every log file."""
-    with _open(scene) as link:
+    """For minutes, under what follows, an old snapshot keeps every dead row alive, a slot that nobody reads every log file."""
+    slot, seconds = f"prove_idle_{scene.happened.number}", scene.dice.uniform(60.0, 180.0)
+    scene.happened.target = f"for {seconds:.0f} s"
+    threading.Thread(target=_hold_snapshot, args=(scene.stack, slot, seconds), name="prove-snapshot", daemon=True).start()
+
+
+def _hold_snapshot(stack: Stack, slot: str, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    with contextlib.suppress(psycopg.Error), psycopg.connect(stack.postgres.url, connect_timeout=5) as link:
+        link.execute("SELECT pg_create_physical_replication_slot(%s, true)", [slot])
+        link.commit()
         link.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         link.execute("SELECT count(*) FROM jobs_job")
-        scene.stack.database.rows("SELECT pg_create_physical_replication_slot('prove_idle', true)")
-        scene.wait(20.0, 40.0)
-    scene.stack.database.rows("SELECT pg_drop_replication_slot('prove_idle')")
+        until(lambda: stack.over.is_set() or time.monotonic() > end or link.closed, seconds + 5, 1.0)
+
+    def dropped() -> bool:
+        with contextlib.suppress(psycopg.Error):
+            drop = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = ?"
+            stack.database.rows(drop, [slot])
+            return True
+        return stack.over.is_set()
+
+    until(dropped, 60.0, 1.0)
 
 
 @fault("postgres")
@@ -96,22 +124,3 @@ def dump_postgres(scene: Scene) -> None:
     found = shutil.which("pg_dump")
     if found is not None:
         subprocess.run([found, "--dbname", scene.stack.postgres.url], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def command(scene: Scene, text: str) -> bytes:
-    """Tell Redis something; its answer as it came."""
-    server = scene.stack.redis
-    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as link:
-        link.sendall(f"AUTH {server.password}\r\n{text}\r\nQUIT\r\n".encode())
-        answer = b""
-        with contextlib.suppress(TimeoutError):
-            while more := link.recv(65536):
-                answer += more
-    return answer.partition(b"\r\n")[2]
-
-
-@contextlib.contextmanager
-def _open(scene: Scene) -> "Iterator[psycopg.Connection[tuple[object, ...]]]":
-    """A transaction of somebody else's; a server that goes away ends it."""
-    with contextlib.suppress(psycopg.Error), psycopg.connect(scene.stack.postgres.url, connect_timeout=5) as link:
-        yield link

@@ -109,7 +109,7 @@ def _restart(scene: Scene, program: Program) -> None:
 
 def _kill_pool_process(scene: Scene, number: signal.Signals) -> None:
     worker = scene.dice.choice(scene.stack.of("worker"))
-    if pool := sorted(worker.children()):
+    if pool := sorted(worker.children(of_all=False)):
         victim = scene.dice.choice(pool)
         scene.happened.pids.add(victim)
         scene.happened.target = f"process {victim} of {worker.name}"

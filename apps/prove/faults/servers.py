@@ -1,18 +1,13 @@
 """PostgreSQL, RabbitMQ and Redis are killed, restarted, frozen, emptied, filled with rubbish and made unwilling."""
 
 import secrets
-import socket
 import uuid
 
-import amqp
 from deploy.services import Service
 
 from apps.jobs.broker import Publisher
-from apps.jobs.errors import BrokerError
-from apps.prove.faults.base import Scene, fault
+from apps.prove.faults.base import BROKER_AWAY, Scene, broker, command, fault
 from apps.prove.stack import LEASE
-
-_BROKER_AWAY = (amqp.AMQPError, BrokerError, OSError)
 
 
 @fault("rabbitmq")
@@ -56,28 +51,6 @@ def delete_queue(scene: Scene) -> None:
 
 
 @fault("rabbitmq")
-def poison_queue(scene: Scene) -> None:
-    """Rubbish on the jobs' exchange: no properties, a body that is no JSON, an id that is none, a kind nobody knows."""
-    rubbish = [
-        amqp.Message(b""),
-        amqp.Message(b"\xff\xfe{", content_type="application/json", content_encoding="utf-8"),
-        amqp.Message(b"", message_id="no id at all", type="prove.noop"),
-        amqp.Message(b"", message_id=str(uuid.uuid4()), type="prove.nobody_knows"),
-        amqp.Message(b"", message_id=str(uuid.uuid4()), type="prove.noop"),
-        amqp.Message(b"[[], {}, {}]", application_headers={"task": "prove.noop", "id": 7}, content_type="application/json"),
-        amqp.Message(b"x" * 1_000_000, message_id=str(uuid.uuid4()), type="\u00fc" * 60),
-    ]
-    queue = scene.happened.target = scene.dice.choice(scene.stack.queues)
-    try:
-        with _connection(scene) as link:
-            channel = link.channel()
-            for message in rubbish * 3:
-                channel.basic_publish(message, exchange="furrow", routing_key=queue)
-    except _BROKER_AWAY:
-        scene.happened.target += " (RabbitMQ was away)"
-
-
-@fault("rabbitmq")
 def second_messages(scene: Scene) -> None:
     """Every job that waits, runs or has just ended gets a second message."""
     jobs = scene.stack.database.rows("SELECT id, kind, queue FROM jobs_job ORDER BY id DESC LIMIT 400")
@@ -85,7 +58,7 @@ def second_messages(scene: Scene) -> None:
     try:
         for queue in scene.stack.queues:
             publisher.publish(queue, [(uuid.UUID(id), kind) for id, kind, place in jobs if place == queue])
-    except _BROKER_AWAY:
+    except BROKER_AWAY:
         scene.happened.target += "(RabbitMQ was away)"
     finally:
         publisher.close()
@@ -106,10 +79,7 @@ def freeze_redis(scene: Scene) -> None:
 @fault("redis")
 def flush_redis(scene: Scene) -> None:
     """FLUSHALL: Redis forgets everything."""
-    server = scene.stack.redis
-    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as link:
-        link.sendall(f"AUTH {server.password}\r\nFLUSHALL\r\n".encode())
-        link.recv(64)
+    command(scene, "FLUSHALL")
 
 
 @fault("postgres")
@@ -183,14 +153,7 @@ def _alter_system(scene: Scene, what: str) -> None:
 def _at_the_broker(scene: Scene, what: str) -> None:
     queue = scene.happened.target = scene.dice.choice(scene.stack.queues)
     try:
-        with _connection(scene) as link:
+        with broker(scene) as link:
             getattr(link.channel(), what)(queue)
-    except _BROKER_AWAY:
+    except BROKER_AWAY:
         scene.happened.target += " (RabbitMQ was away)"
-
-
-def _connection(scene: Scene) -> amqp.Connection:
-    server = scene.stack.rabbitmq
-    return amqp.Connection(
-        f"127.0.0.1:{server.port}", userid="furrow", password=server.password, connect_timeout=5, read_timeout=10
-    )

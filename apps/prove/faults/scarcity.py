@@ -1,0 +1,104 @@
+"""What a process or a server needs is used up for some seconds: disk, memory, descriptors."""
+
+import contextlib
+import resource
+import signal
+
+import psutil
+import psycopg
+from deploy.processes import until
+
+from apps.prove.faults.base import Scene, command, fault
+from apps.prove.program import Program, send
+from apps.prove.stack import LEASE
+
+#: What a full disk refuses, in turn: the record of attempts, then the jobs, then the leases too.
+_TABLES = ("jobs_attempt", "jobs_job", "jobs_worker", "jobs_leader")
+_FULL = """
+CREATE FUNCTION prove_full() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$;
+"""
+
+
+@fault("postgres")
+def fill_postgres(scene: Scene) -> None:
+    """PostgreSQL answers writes as on a full disk, to some of its tables or to all."""
+    scene.away("postgres")
+    tables = _TABLES[: scene.dice.randint(1, len(_TABLES))]
+    scene.happened.target = ", ".join(tables)
+    trigger = "CREATE TRIGGER prove_full BEFORE INSERT OR UPDATE ON {} EXECUTE FUNCTION prove_full();"
+    triggers = "".join(trigger.format(name) for name in tables)
+    _persist(scene, _FULL + triggers)
+    scene.wait(1.0, LEASE + 4.0)
+    _persist(scene, "DROP FUNCTION prove_full CASCADE")
+
+
+@fault("rabbitmq")
+def fill_rabbitmq(scene: Scene) -> None:
+    """RabbitMQ's disk is full, as it thinks: it takes no messages, and confirms none."""
+    scene.away("rabbitmq")
+    scene.stack.rabbitmq.ctl("set_disk_free_limit", "1000000GB")
+    scene.wait(1.0, 12.0)
+    scene.stack.rabbitmq.ctl("set_disk_free_limit", "50MB")
+
+
+@fault("redis")
+def fill_redis(scene: Scene) -> None:
+    """Redis has no memory left: it refuses every write."""
+    command(scene, "CONFIG SET maxmemory 1")
+    scene.wait(2.0, 8.0)
+    command(scene, "CONFIG SET maxmemory 0")
+
+
+@fault("dispatcher")
+def fill_dispatcher(scene: Scene) -> None:
+    """The leading dispatcher cannot write to any file, its log among them."""
+    _limit(scene, scene.leader(), resource.RLIMIT_FSIZE, 0)
+
+
+@fault("dispatcher")
+def use_up_descriptors_of_dispatcher(scene: Scene) -> None:
+    """The leading dispatcher can open no file and no connection more."""
+    leader = scene.leader()
+    _limit(scene, leader, resource.RLIMIT_NOFILE, _open(leader.pid))
+
+
+@fault("worker")
+def use_up_descriptors_of_worker(scene: Scene) -> None:
+    """A worker's main process can open no file and no connection more, while one of its pool processes dies."""
+    worker = scene.pick("worker")
+    pool = worker.children(of_all=False)
+    if pool:
+        send(scene.dice.choice(sorted(pool)), signal.SIGKILL)
+    _limit(scene, worker, resource.RLIMIT_NOFILE, _open(worker.pid))
+    # Those that were born meanwhile have inherited the limit.
+    for child in set(worker.children(of_all=False)) - set(pool):
+        scene.happened.pids.add(child)
+        send(child, signal.SIGKILL)
+
+
+def _limit(scene: Scene, program: Program, what: int, limit: int) -> None:
+    pid = program.pid
+    with contextlib.suppress(ProcessLookupError):
+        before = resource.prlimit(pid, what)
+        resource.prlimit(pid, what, (limit, before[1]))
+        scene.wait(3.0, 10.0)
+        resource.prlimit(pid, what, before)
+
+
+def _open(pid: int) -> int:
+    with contextlib.suppress(psutil.Error):
+        return psutil.Process(pid).num_fds()
+    return 100
+
+
+def _persist(scene: Scene, script: str) -> None:
+    """The statements wait for everybody's locks, and may be the victim of a deadlock."""
+
+    def done() -> bool:
+        with contextlib.suppress(psycopg.Error):
+            scene.stack.database.run(script)
+            return True
+        return False
+
+    until(done, 60.0, 0.5)
