@@ -411,6 +411,31 @@ def said(job: Job) -> str:
     return reason.text
 
 
+def test_who_still_waits_for_a_rate_is_looked_at_again() -> None:
+    """Also when all that were let go got a slot, and none of them was parked again."""
+    rate, term = Limit("rate:r", 2, 60.0), lead()
+    for _ in range(5):
+        limited(rate)
+    admission, sql = Admission(), statements.on(connection)
+
+    def sent() -> int:
+        candidates = sql.candidates(connection, "default", 1000)
+        jobs = admission.admit(candidates, lambda candidate: from_json(candidate.limits), term or 0)
+        assert sql.mark_queued(connection, {job.id: job.attempt for job in jobs}, term) == len(jobs)
+        return len(jobs)
+
+    def opened() -> int:
+        Hold.objects.update(free_at=timezone.now() - dt.timedelta(seconds=1))
+        admission._opens = dict.fromkeys(admission._opens, 0.0)
+        return admission.open_rates(term or 0)
+
+    assert sent() == 2
+    assert (opened(), sent()) == (2, 2)
+    assert admission.seconds_until_open() is not None
+    assert (opened(), sent()) == (1, 1)
+    assert admission.seconds_until_open() is None, "nobody waits"
+
+
 def test_why_a_job_is_held() -> None:
     lock, limit, rate = LOCK, Limit("limit:tenant:x", 2), Limit("rate:m.f", 1, 60.0)
     order, queue = Limit("order:customer:1", ordered=True), Limit("queue:default", 1)

@@ -27,8 +27,9 @@ from apps.jobs.states import State
 
 logger = logging.getLogger(__name__)
 
-#: A rate's slot that was taken for a start that is not known yet is looked at again after this long (seconds).
-STARTING = 0.05
+#: A rate's slot that was taken for a start that is not known yet is looked at again after so many seconds: at first, and at
+#: most. One whose start is known, not sooner than after the third.
+STARTING, LATER, SOON = 0.025, 1.0, 0.005
 
 
 @dataclass
@@ -48,7 +49,7 @@ class _Board:
         for slot in slots:
             taken[slot.key][slot.slot] = slot.job
             if slot.period is not None:
-                seconds = slot.period if slot.free_in is None else slot.free_in
+                seconds = min(slot.period, STARTING) if slot.free_in is None else slot.free_in
                 free_in[slot.key] = min(seconds, free_in.get(slot.key, seconds))
         return cls(taken, heads, free_in)
 
@@ -92,6 +93,8 @@ class Admission:
 
     def __init__(self) -> None:
         self._opens: dict[str, float] = {}
+        #: By key: for how long the next look waits for a start.
+        self._patience: dict[str, float] = {}
 
     def admit(
         self, candidates: Sequence[Candidate], limits_of: Callable[[Candidate], list[Limit]], term: int
@@ -135,6 +138,8 @@ class Admission:
                     slot = board.free_slot(limit)
                     assert slot is not None
                     board.taken[limit.key][slot] = candidate.id
+                    if limit.period is not None:
+                        board.free_in.setdefault(limit.key, min(limit.period, STARTING))
                     verdicts.taking.append((limit.key, slot, candidate.id, limit.period, limit.ordered))
             verdicts.sent.append(Sendable(candidate.id, candidate.kind, candidate.attempt))
         elif blocking.conflict == "drop":
@@ -168,17 +173,30 @@ class Admission:
         now = time.monotonic()
         if not (keys := [key for key, at in self._opens.items() if at <= now]):
             return 0
-        released, slots, sql = 0, [], statements.on(connection)
+        released: int = 0
+        waited_for: dict[str, list[Slot]] = {}
+        sql = statements.on(connection)
         with transaction.atomic():
             if sql.leads(connection, term):
                 released = sql.release(connection, keys)
-                slots = sql.slots(connection, keys)
+                waited_for = {key: [] for key in keys if Job.objects.filter(state=State.PENDING, held=key).exists()}
+                for slot in sql.slots(connection, keys):
+                    waited_for.get(slot.key, []).append(slot)
         for key in keys:
             del self._opens[key]
-        for slot in slots if not released else ():
-            seconds = STARTING if slot.free_in is None else max(slot.free_in, 0.005)
-            self._opens[slot.key] = min(now + seconds, self._opens.get(slot.key, now + seconds))
+            patience = self._patience.pop(key, STARTING)
+            if key in waited_for:
+                self._opens[key] = now + self._look_in(key, waited_for[key], STARTING if released else patience)
         return released
+
+    def _look_in(self, key: str, slots: list[Slot], patience: float) -> float:
+        """Seconds until this key is to be looked at again: when the next of its slots is free, or, as long as a start is not
+        known, after a while that grows."""
+        known = [max(slot.free_in, SOON) for slot in slots if slot.free_in is not None]
+        if len(known) < max(1, len(slots)):
+            self._patience[key] = min(LATER, 2 * patience)
+            known.append(patience)
+        return min(known)
 
     def seconds_until_open(self) -> float | None:
         """Until the next rate allows a start; ``None`` when none is waited for."""

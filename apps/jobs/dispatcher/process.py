@@ -201,9 +201,9 @@ class Dispatcher:
     def _seconds_idle(self) -> float:
         """Until the next scheduled job is due, at most a poll interval. While the window is full: a while that grows."""
         until = [seconds for dispatch in self._open() if (seconds := dispatch.seconds_until_due()) is not None]
-        if (opens := self._admission.seconds_until_open()) is not None:
-            until.append(opens)
-        return min(max(min(until, default=conf().poll_interval), 0.02 * self._fruitless), conf().poll_interval)
+        idle = min(max(min(until, default=conf().poll_interval), 0.02 * self._fruitless), conf().poll_interval)
+        opens = self._admission.seconds_until_open()
+        return idle if opens is None else min(idle, max(0.0, opens))
 
     def _wait(self, seconds: float) -> None:
         if seconds > 0:
