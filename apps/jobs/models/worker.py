@@ -4,6 +4,9 @@ from django.db import models
 from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
+from apps.jobs.models.told import ToldField, names
+from apps.jobs.models.told import vitals as read_vitals
+
 
 class Worker(models.Model):
     """One life of a Celery worker: a restart is a new row. It owns the jobs it runs while ``lease_until`` is ahead."""
@@ -13,8 +16,8 @@ class Worker(models.Model):
     node = models.CharField(max_length=255)
     pid = models.IntegerField()
     processes = models.IntegerField()
-    queues = models.JSONField(default=list)
-    kinds = models.JSONField(default=list)
+    queues = ToldField(default=list, read=names)
+    kinds = ToldField(default=list, read=names)
     #: Where it runs, and of which release: Furrow's, Celery's and Python's.
     host = models.CharField(max_length=255, blank=True, default="", db_default="")
     version = models.CharField(max_length=100, blank=True, default="", db_default="")
@@ -23,8 +26,8 @@ class Worker(models.Model):
     #: Told with each heartbeat: the queues it was asked not to consume, its processes (:mod:`apps.jobs.worker.vitals`), how
     #: many messages wait there for a process (``waiting``) and of each partition (``lines``), how many runs have ended here so
     #: far, and how many of them not well.
-    paused = models.JSONField(default=list, db_default=[])
-    vitals = models.JSONField(default=dict, db_default={})
+    paused = ToldField(default=list, db_default=[], read=names)
+    vitals = ToldField(default=dict, db_default={}, read=read_vitals)
     ended = models.BigIntegerField(default=0, db_default=0)
     failed = models.BigIntegerField(default=0, db_default=0)
     started_at = models.DateTimeField(db_default=Now())
