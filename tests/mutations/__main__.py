@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.mutations.breaks import BREAKS, ROOT, Break
 
-#: Seconds that the tests of one break may take.
+#: Seconds that one file of tests may take.
 PATIENCE = 300
 
 
@@ -48,7 +48,7 @@ def failing(tests: list[str], tree: Path) -> str:
     told = {**os.environ, "FURROW_TEST_RUN": str(ROOT / ".run" / "mutations"), "FURROW_TEST_KEEP": "1"}
     told["PYTHONDONTWRITEBYTECODE"] = "1"
     try:
-        done = subprocess.run(command, cwd=tree, env=told, capture_output=True, text=True, timeout=PATIENCE)
+        done = subprocess.run(command, cwd=tree, env=told, capture_output=True, text=True, timeout=PATIENCE * len(tests))
     except subprocess.TimeoutExpired:
         return f"{' '.join(tests)} (does not end)"
     if done.returncode not in (0, 1):
