@@ -32,6 +32,8 @@ _PAIR = re.compile(r'([A-Za-z_][\w-]*(?:\.[\w-]+)*)=("(?:[^"\\]|\\.)*"|\S+)')
 EARLIEST, LATEST = 1970, 9998
 #: Clocks of the machines that make ids may disagree by this much.
 _SLACK = dt.timedelta(hours=1)
+#: No id of ours was made before this time, or will have been by this long from now.
+_NONE_BEFORE, _NONE_AFTER = dt.datetime(2020, 1, 1, tzinfo=dt.UTC), dt.timedelta(days=1)
 
 
 def select(
@@ -110,12 +112,19 @@ def _since(rows: QuerySet[Job], text: str, _asked_at: dt.datetime) -> QuerySet[J
 
 def _until(rows: QuerySet[Job], text: str, _asked_at: dt.datetime) -> QuerySet[Job]:
     moment = _moment(text)
-    return rows.filter(Q(pk__lt=_first_id(moment + _SLACK)), created_at__lt=moment)
+    return rows.filter(_bounded(rows, pk__lt=_first_id(moment + _SLACK)), created_at__lt=moment)
 
 
 def _after(rows: QuerySet[Job], moment: dt.datetime) -> QuerySet[Job]:
-    """The id begins with the time of its making, so that the primary key bounds the search."""
-    return rows.filter(Q(pk__gte=_first_id(moment - _SLACK)), created_at__gte=moment)
+    return rows.filter(_bounded(rows, pk__gte=_first_id(moment - _SLACK)), created_at__gte=moment)
+
+
+def _bounded(rows: QuerySet[Job], **bound: uuid.UUID) -> Q:
+    """An id begins with the time of its making, so that the primary key bounds the search. Not so the ids that another program
+    made (random ones, of version 4): where there are such, they are looked through as well."""
+    among = Job.objects.using(rows.db)
+    otherwise = Q(pk__lt=_first_id(_NONE_BEFORE)), Q(pk__gte=_first_id(timezone.now() + _NONE_AFTER))
+    return _any([Q(**bound), *otherwise]) if any(among.filter(ids).exists() for ids in otherwise) else Q(**bound)
 
 
 def _first_id(moment: dt.datetime) -> uuid.UUID:

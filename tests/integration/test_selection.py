@@ -27,6 +27,21 @@ def make(n: int, arguments: dict[str, Any] | None = None, **columns: Any) -> Job
     return made
 
 
+def test_times_find_jobs_whose_ids_say_nothing_of_them() -> None:
+    """Another program may INSERT random ids."""
+    now, hour = timezone.now(), dt.timedelta(hours=1)
+    ids = ["f0000000-0000-4000-8000-000000000000", "00000000-0000-4000-8000-000000000001"]
+    for n, id in enumerate(ids):
+        submit(kinds.noop, {"n": n}, id=id)
+        submit(kinds.noop, {"n": n + 2}, id=id[:-1] + "9")
+    Job.objects.filter(pk__in=[id[:-1] + "9" for id in ids]).update(created_at=now - 30 * hour)
+    make(4)
+    assert found(created="1h") == found(since=(now - hour).isoformat()) == [0, 1, 4]
+    assert found(until=(now - hour).isoformat()) == [2, 3]
+    assert found(until=(now + hour).isoformat()) == [0, 1, 2, 3, 4]
+    assert found(created="7d", until=(now - 29 * hour).isoformat()) == [2, 3]
+
+
 def test_values_of_arguments_are_found() -> None:
     make(1, {"account_id": 7, "customer": {"name": "Ann Lee", "tags": ["a"]}})
     make(2, {"account_id": "7", "flag": True, "none": None})
