@@ -81,8 +81,8 @@ def tags_column(kind: Kind, given: Collection[str]) -> dict[str, str]:
 
 def _now(countdown: object, expires: object) -> dt.datetime:
     """From when spans count: the database's clock, which also says when a job is due and when it expires. It is asked only
-    where a span is given."""
-    if not countdown and not isinstance(expires, int | float | dt.timedelta):
+    where one is given, or a time that must lie ahead."""
+    if not countdown and expires is None:
         return timezone.now()
     connection = connections[router.db_for_write(Job)]
     now: dt.datetime = statements.on(connection).clock(connection)

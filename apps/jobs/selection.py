@@ -18,6 +18,7 @@ from django.db.models.functions import Cast
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from apps.jobs import clock
 from apps.jobs.errors import InputError, did_you_mean
 from apps.jobs.models import Job, Worker
 from apps.jobs.secret import KEY
@@ -51,7 +52,7 @@ def select(
             wrong[name] = f"is no criterion; {did_you_mean(name, CRITERIA)}"
         elif text := str(text).strip():
             try:
-                rows = CRITERIA[name](rows, text.replace("\x00", ""), asked_at or timezone.now())
+                rows = CRITERIA[name](rows, text.replace("\x00", ""), asked_at or clock.now())
             except ValueError as error:
                 wrong[name] = str(error)
     if wrong:

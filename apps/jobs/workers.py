@@ -4,8 +4,8 @@ import uuid
 
 from django.db.models import QuerySet
 from django.db.models.functions import Now
-from django.utils import timezone
 
+from apps.jobs import clock
 from apps.jobs.models import Job, Worker, WorkerRequest
 from apps.jobs.states import State
 
@@ -28,7 +28,7 @@ def ask(worker: uuid.UUID, action: Action, *, subject: str = "", by: str = "") -
         return None
     waiting = WorkerRequest.objects.filter(worker=worker, action=action, subject=subject, taken_at__isnull=True)
     return waiting.first() or WorkerRequest.objects.create(
-        worker=worker, action=action, subject=subject[:100], asked_by=by[:150], asked_at=timezone.now()
+        worker=worker, action=action, subject=subject[:100], asked_by=by[:150], asked_at=clock.now()
     )
 
 

@@ -12,10 +12,10 @@ from django.db.models import Max, OuterRef, Subquery, Sum
 from django.db.models.functions import Right
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET
 
+from apps.jobs import clock
 from apps.jobs.admin import live
 from apps.jobs.admin.parameters import one_of
 from apps.jobs.kinds import all_kinds
@@ -52,7 +52,7 @@ def _facts(request: HttpRequest) -> dict[str, Any]:
     if not may_view(request.user):
         raise PermissionDenied
     period, kind = one_of(request, "period", PERIODS, USUAL), request.GET.get("kind", "")
-    groups, total = found(timezone.now(), PERIODS[period] * 3600, kind)
+    groups, total = found(clock.now(), PERIODS[period] * 3600, kind)
     return {
         "period": period,
         "periods": list(PERIODS),

@@ -6,9 +6,8 @@ import uuid
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.utils import timezone
 
-from apps.jobs import actions, permissions, workers
+from apps.jobs import actions, clock, permissions, workers
 from apps.jobs.audit import audit
 from apps.jobs.explain import living_workers
 from apps.jobs.models import Job, Worker
@@ -73,7 +72,7 @@ def _revoke(request: HttpRequest, target: str) -> HttpResponse | None:
 
 def _ask(request: HttpRequest, what: str, node: str) -> HttpResponse | None:
     """Ask a worker of ours by its name; ``None`` for what Celery itself must do, and for a worker that is none of ours."""
-    worker = living_workers(timezone.now()).filter(node=node).first()
+    worker = living_workers(clock.now()).filter(node=node).first()
     action, queue = _OURS.get(what), request.POST.get("queue", "")
     about_queue = action in (Action.PAUSE, Action.RESUME)
     if worker is None or action is None or (about_queue and queue not in worker.queues):

@@ -14,10 +14,9 @@ from django.db.models import Count, QuerySet
 from django.db.models.functions import Left
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from apps.jobs import lockers
+from apps.jobs import clock, lockers
 from apps.jobs import troubles as noted
 from apps.jobs.admin import live
 from apps.jobs.explain import living_workers
@@ -52,7 +51,7 @@ def home_live(request: HttpRequest) -> HttpResponse:
 
 
 def _facts(request: HttpRequest) -> dict[str, Any]:
-    now, sees = timezone.now(), _Sight(request)
+    now, sees = clock.now(), _Sight(request)
     facts: dict[str, Any] = {"now": now, "sees": sees, "counted": COUNTED, "troubles": [], "limit": WORKERS}
     queues = queue_figures(now) if sees.jobs or sees.queues else []
     workers = list(living_workers(now).order_by("node")) if sees.workers or sees.queues else []

@@ -11,13 +11,12 @@ from collections.abc import Iterator
 from django.conf import settings
 from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 from django.views.decorators.http import require_safe
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from apps.jobs import troubles
+from apps.jobs import clock, troubles
 from apps.jobs.explain import living_workers
 from apps.jobs.figures import QueueFigures, queue_figures
 from apps.jobs.models import DeadMessage, Drift, Leader, Rollup
@@ -37,7 +36,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
         )
         return HttpResponse(text, status=401, content_type="text/plain", headers={"WWW-Authenticate": "Bearer"})
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(timezone.now()))
+    registry.register(_Collector(clock.now()))
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 

@@ -10,8 +10,12 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.db.models import F
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
+from apps.jobs import clock
+from apps.jobs.api import submit
 from apps.jobs.conf import conf
 from apps.jobs.dispatcher.clock import Clock
 from apps.jobs.dispatcher.leader import Leadership
@@ -19,14 +23,20 @@ from apps.jobs.dispatcher.prune import Prune
 from apps.jobs.dispatcher.reconcile import Reconcile
 from apps.jobs.dispatcher.rescue import Rescue
 from apps.jobs.drift import CLOCK_SET_BACK, CLOCK_SET_FORWARD
+from apps.jobs.errors import OptionError
+from apps.jobs.explain import situation
 from apps.jobs.models import Attempt, Drift, Hold, Job, Leader, Queue, Worker
 from apps.jobs.models.job import new_id
 from apps.jobs.states import Outcome, State
 from apps.jobs.worker.lease import Lease
+from tests import kinds
 from tests.integration.test_statements_workers import DESCRIPTION
-from tests.rows import HOUR, claim, lead, make, state_of
+from tests.rows import HOUR, claim, everything_runs, lead, make, state_of
 
-pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("nobody_runs")]
+pytestmark = [
+    *(pytest.mark.engine, pytest.mark.usefixtures("nobody_runs")),
+    pytest.mark.filterwarnings("ignore:No directory at"),
+]
 
 #: By how much rows' times are moved: into the future when the clock was set back.
 BACK, FORWARD = HOUR, -HOUR
@@ -84,10 +94,10 @@ def watch(sql: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[Clock, Shifted]:
     """A duty that has looked at a clock that is an hour ahead of what rows that are made now have."""
     shifted = Shifted(monkeypatch, sql)
     shifted.ahead = HOUR
-    clock = Clock()
-    assert clock.run_once() == 0
+    watching = Clock()
+    assert watching.run_once() == 0
     Drift.objects.update(looked_at=timezone.now())
-    return clock, shifted
+    return watching, shifted
 
 
 def ahead(state: State = State.PENDING, **columns: Any) -> Job:
@@ -102,7 +112,7 @@ def found(name: str) -> int:
 
 
 def test_what_was_due_sent_or_began_goes_on_when_the_clock_is_set_back(sql: Any, watch: tuple[Clock, Shifted]) -> None:
-    clock, shifted = watch
+    watching, shifted = watch
     soon = timezone.now() + HOUR
     due, held = ahead(), ahead(held="lock:a", limits=[{"key": "lock:a", "slots": 1}])
     sent, runs = ahead(State.QUEUED, queued_at=soon), ahead(State.RUNNING, started_at=soon)
@@ -115,7 +125,7 @@ def test_what_was_due_sent_or_began_goes_on_when_the_clock_is_set_back(sql: Any,
     assert claim(sent) == [sent.pk]  # a message is enough
     Job.objects.filter(pk=sent.pk).update(state=State.QUEUED, attempt=0)
     shifted.ahead = dt.timedelta()
-    assert clock.run_once() == 5
+    assert watching.run_once() == 5
     now = timezone.now()
     rows = {job.pk: job for job in Job.objects.all()}
     assert [id for id, *_ in sql.due(connection, "default", 9).jobs] == [due.pk]
@@ -125,24 +135,24 @@ def test_what_was_due_sent_or_began_goes_on_when_the_clock_is_set_back(sql: Any,
     assert 290 < (rows[waits.pk].run_at - now).total_seconds() < 310
     assert {id: rows[id].run_at for id in was} == was
     assert 3590 < found(CLOCK_SET_BACK) < 3610
-    assert clock.run_once() == 0
+    assert watching.run_once() == 0
     late = ahead()  # committed only now
-    assert clock.run_once() == 1
+    assert watching.run_once() == 1
     assert [id for id, *_ in sql.due(connection, "default", 9).jobs] == [due.pk, late.pk]
 
 
 def test_many_are_made_due_over_several_looks(sql: Any, watch: tuple[Clock, Shifted], monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, shifted = watch
+    watching, shifted = watch
     monkeypatch.setattr("apps.jobs.dispatcher.clock.BATCH", 3)
     monkeypatch.setattr("apps.jobs.dispatcher.clock.ROUND", 0.0)
     for _ in range(7):
         ahead()
     shifted.ahead = dt.timedelta()
-    assert [clock.run_once() for _ in range(4)] == [3, 3, 1, 0]
+    assert [watching.run_once() for _ in range(4)] == [3, 3, 1, 0]
 
 
 def test_slots_pauses_and_unique_periods_are_not_prolonged(sql: Any, watch: tuple[Clock, Shifted]) -> None:
-    clock, shifted = watch
+    watching, shifted = watch
     now = timezone.now()
     Hold.objects.create(key="rate:a", slot=0, period=60.0, free_at=now + HOUR)
     Hold.objects.create(key="rate:a", slot=1, period=60.0, free_at=now + HOUR / 120)
@@ -150,7 +160,7 @@ def test_slots_pauses_and_unique_periods_are_not_prolonged(sql: Any, watch: tupl
     one = ahead(State.SUCCEEDED, unique_key="k", unique_until="time", unique_expires_at=now + HOUR + dt.timedelta(seconds=90))
     shifted.ahead = dt.timedelta()
     try:
-        assert clock.run_once() == 3
+        assert watching.run_once() == 3
         ends = Hold.objects.order_by("slot").values_list("free_at", flat=True)
         assert [round((end - now).total_seconds(), -1) for end in ends] == [60, 30]
         assert 80 < (Job.objects.get(pk=one.pk).unique_expires_at - now).total_seconds() < 100
@@ -174,24 +184,24 @@ def test_a_clock_that_is_set_forward_is_told_and_nothing_is_pruned(
     sql: Any, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
     settings.FURROW = {**settings.FURROW, "KEEP_SUCCEEDED": 0.0}
-    shifted, clock = Shifted(monkeypatch, sql), Clock()
-    prune = Prune(clock)
-    clock.run_once()
+    shifted, watching = Shifted(monkeypatch, sql), Clock()
+    prune = Prune(watching)
+    watching.run_once()
     shifted.ahead = HOUR
     ended, scheduled = make(State.SUCCEEDED, finished_at=timezone.now() - HOUR), make(run_at=timezone.now() + HOUR)
-    assert clock.run_once() == 0
+    assert watching.run_once() == 0
     assert 3590 < found(CLOCK_SET_FORWARD) < 3610
     assert prune.run_once() == 0
     assert {state_of(ended), state_of(scheduled)} == {State.SUCCEEDED, State.PENDING}
-    monkeypatch.setattr(clock, "_leapt_at", clock._leapt_at - 2 * 3600)
+    monkeypatch.setattr(watching, "_leapt_at", watching._leapt_at - 2 * 3600)
     assert prune.run_once() == 1
 
 
 def test_a_small_difference_is_no_step(sql: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    shifted, clock = Shifted(monkeypatch, sql), Clock()
+    shifted, watching = Shifted(monkeypatch, sql), Clock()
     for seconds in (0, 4, 0, -4, 0):
         shifted.ahead = dt.timedelta(seconds=seconds)
-        clock.run_once()
+        watching.run_once()
     assert found(CLOCK_SET_BACK) == found(CLOCK_SET_FORWARD) == 0
 
 
@@ -202,6 +212,30 @@ def test_the_dispatchers_own_clock_has_no_part_in_it(sql: Any, monkeypatch: pyte
     monkeypatch.setattr("django.utils.timezone.now", lambda: right() - 10 * HOUR)
     make(State.QUEUED, queued_at=right() - dt.timedelta(minutes=5))
     assert Reconcile(Empty(), [])._queue("default") == (1, 1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("off", [BACK, FORWARD])
+def test_the_clock_of_the_web_server_has_no_part_in_it(
+    sql: Any, monkeypatch: pytest.MonkeyPatch, site: Client, off: dt.timedelta
+) -> None:
+    if connection.vendor == "sqlite":
+        pytest.skip("its clock is the process's")
+    everything_runs()
+    Leader.objects.update(lease_until=timezone.now() + HOUR / 60)
+    Worker.objects.update(lease_until=timezone.now() + HOUR / 60)
+    job, late = make(run_at=timezone.now() + HOUR / 60), timezone.now() + HOUR / 60
+    right = timezone.now
+    monkeypatch.setattr("django.utils.timezone.now", lambda: right() + off)
+    page = site.get(reverse("admin:index")).content.decode()
+    assert "No dispatcher is running" not in page
+    assert "No worker is running" not in page
+    around = situation(job, clock.now())
+    assert (around.dispatcher_leads, around.consumers) == (True, 1)
+    if off == FORWARD:  # whose clock is behind
+        with pytest.raises(OptionError):
+            submit(kinds.add, {"a": 1}, expires=late - HOUR / 30)
+    else:
+        submit(kinds.add, {"a": 1}, expires=late)
 
 
 class Empty:

@@ -14,10 +14,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
-from apps.jobs import bulk
+from apps.jobs import bulk, clock
 from apps.jobs.admin import keyset
 from apps.jobs.admin.parameters import WrongParameter, one_of
 from apps.jobs.audit import audit
@@ -127,7 +126,7 @@ def _ask(request: HttpRequest, action: str, ids: list[uuid.UUID], criteria: dict
         "priorities": range(10),
         "id": new_id(),
         "back": query.urlencode() or request.GET.urlencode(),
-        "now": timezone.now(),
+        "now": clock.now(),
     }
     return TemplateResponse(request, "admin/jobs/job/bulk.html", context, status=status)
 

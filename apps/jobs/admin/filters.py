@@ -9,9 +9,9 @@ from django import forms
 from django.contrib.admin import SimpleListFilter
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
+from apps.jobs import clock
 from apps.jobs.admin.parameters import SAID, note
 from apps.jobs.conf import conf
 from apps.jobs.errors import InputError, did_you_mean
@@ -224,7 +224,7 @@ class AtFilter(_Filter):
         if not self.known(request):
             return queryset.none()
         _text, hours = AGES[self.value() or ""]
-        return queryset.filter(at__gte=timezone.now() - dt.timedelta(hours=hours))
+        return queryset.filter(at__gte=clock.now() - dt.timedelta(hours=hours))
 
 
 class TaskStatusFilter(_Column):

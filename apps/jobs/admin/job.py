@@ -9,12 +9,11 @@ from django.db.models import QuerySet
 from django.db.models.functions import Left
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from apps.jobs import bulk, wording
+from apps.jobs import bulk, clock, wording
 from apps.jobs.admin import bulk_page, filters, job_page, submit_page
 from apps.jobs.admin.job_body import run_seconds
 from apps.jobs.admin.parameters import note
@@ -132,7 +131,7 @@ class JobAdmin(ReadOnlyAdmin):
             below.append(wording.progress_bar(job.progress, job.progress_note))
         if job.state == State.RUNNING and job.cancel_requested_at:
             below.append("asked to stop")
-        if job.state == State.PENDING and job.run_at > timezone.now():
+        if job.state == State.PENDING and job.run_at > clock.now():
             below.append("retrying" if job.attempt else "scheduled")
         lines = format_html_join("", '<span class="fw-below">{}</span>', ((line,) for line in below))
         return format_html('<span class="fw-stack">{}{}</span>', wording.label(job.state), lines)
@@ -157,13 +156,13 @@ class JobAdmin(ReadOnlyAdmin):
         """From due to its last beginning, or until now."""
         if job.state in FINAL or job.state == State.RUNNING:
             return _span(job.wait.total_seconds() if job.wait is not None else None)
-        waited = (timezone.now() - job.run_at).total_seconds()
+        waited = (clock.now() - job.run_at).total_seconds()
         return _span(waited if waited > 0 else None)
 
     @display(description="run time")
     def run_time(self, job: Job) -> str:
         """How long the last run took, or takes."""
-        return _span(run_seconds(job, timezone.now()))
+        return _span(run_seconds(job, clock.now()))
 
     @display(description="attempts")
     def attempts(self, job: Job) -> str:

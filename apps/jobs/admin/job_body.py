@@ -10,9 +10,8 @@ from django.db.models import TextField
 from django.db.models.functions import Cast
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils import timezone
 
-from apps.jobs import wording
+from apps.jobs import clock, wording
 from apps.jobs.admin.timeline import timeline
 from apps.jobs.errors import UnknownKind
 from apps.jobs.explain import situation, why
@@ -32,7 +31,7 @@ SNOOZES = ((10, "10 min"), (60, "1 h"), (240, "4 h"), (1440, "1 day"), (10080, "
 
 def body(request: HttpRequest, job: Any, *, may_act: bool) -> dict[str, Any]:
     """The context of the part that changes while the job lives."""
-    now = timezone.now()
+    now = clock.now()
     final = job.state in FINAL
     reason = None if final else why(job, situation(job, now), now)
     known = _is_registered(job.kind)

@@ -14,10 +14,9 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
-from apps.jobs import bulk, wording
+from apps.jobs import bulk, clock, wording
 from apps.jobs.admin.filters import LEVELS
 from apps.jobs.admin.job_body import JSON_COLUMNS, body, whole_text
 from apps.jobs.admin.parameters import one_of, whole
@@ -113,7 +112,7 @@ def _with_span(request: HttpRequest, options: dict[str, Any]) -> dict[str, Any]:
     """A snooze may be given as minutes from now."""
     minutes = request.POST.get("minutes", "")
     if minutes.isdecimal() and len(minutes) < 8 and 0 < int(minutes) <= 366 * 1440:
-        options["until"] = timezone.now() + dt.timedelta(minutes=int(minutes))
+        options["until"] = clock.now() + dt.timedelta(minutes=int(minutes))
     return options
 
 

@@ -6,10 +6,9 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
-from apps.jobs import queues
+from apps.jobs import clock, queues
 from apps.jobs.admin import live
 from apps.jobs.admin.readonly import ReadOnlyAdmin
 from apps.jobs.audit import audit
@@ -132,11 +131,11 @@ def _may(request: HttpRequest, name: str = "", *, act: bool = False) -> None:
 
 
 def _all(request: HttpRequest) -> dict[str, Any]:
-    return {"queues": queue_figures(timezone.now()), "counted": COUNTED}
+    return {"queues": queue_figures(clock.now()), "counted": COUNTED}
 
 
 def _one(request: HttpRequest, name: str) -> dict[str, Any]:
-    (queue,) = queue_figures(timezone.now(), name)
+    (queue,) = queue_figures(clock.now(), name)
     sees = request.user.has_perm("jobs.view_worker")
     return {"queue": queue, "counted": COUNTED, "sees_workers": sees, "may_act": may_act(request.user)}
 

@@ -11,10 +11,9 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
-from apps.jobs import wording
+from apps.jobs import clock, wording
 from apps.jobs.admin import docstrings, row_field
 from apps.jobs.admin.arguments import argument_fields
 from apps.jobs.admin.file_field import FileField
@@ -54,7 +53,7 @@ def kinds(request: HttpRequest) -> HttpResponse:
     """All kinds that this user may submit, grouped by module."""
     _check_permission(request)
     groups: dict[str, list[Row]] = {}
-    lately = {figures.kind: figures for figures in by_kind(timezone.now(), LATELY)}
+    lately = {figures.kind: figures for figures in by_kind(clock.now(), LATELY)}
     for kind in all_kinds():
         if kind.name.startswith(BUILT_IN) or not may_submit(request.user, kind):
             continue

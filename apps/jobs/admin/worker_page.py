@@ -8,10 +8,9 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
-from apps.jobs import workers
+from apps.jobs import clock, workers
 from apps.jobs.admin import live
 from apps.jobs.audit import audit
 from apps.jobs.models import Job, Worker, WorkerRequest
@@ -101,7 +100,7 @@ def condition(worker: Worker) -> str:
     """``living``, ``lost`` (no sign of life, or taken for dead) or ``stopped``."""
     if worker.stopped_at is not None and not worker.lost:
         return "stopped"
-    return "lost" if worker.lost or worker.lease_until <= timezone.now() else "living"
+    return "lost" if worker.lost or worker.lease_until <= clock.now() else "living"
 
 
 def memory(worker: Worker) -> int | None:
@@ -124,7 +123,7 @@ def _find(request: HttpRequest, worker: uuid.UUID | str) -> Worker:
 
 
 def _one(request: HttpRequest, worker: Worker) -> dict[str, Any]:
-    now, may = timezone.now(), may_act(request.user)
+    now, may = clock.now(), may_act(request.user)
     lives = condition(worker) == "living"
     jobs: list[Job] = []
     if may_view(request.user):
@@ -180,5 +179,5 @@ def _with_fate(asked: WorkerRequest, worker: Worker | None) -> dict[str, Any]:
     elif asked.taken_at:
         fate = "taken"
     else:
-        fate = "late" if timezone.now() - asked.asked_at > LATE else "asked"
+        fate = "late" if clock.now() - asked.asked_at > LATE else "asked"
     return {"asked": asked, "fate": fate, "what": Action(asked.action).label}

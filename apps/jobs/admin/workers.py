@@ -8,12 +8,11 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET
 from unfold.decorators import display
 
-from apps.jobs import wording
+from apps.jobs import clock, wording
 from apps.jobs.admin import live, worker_page
 from apps.jobs.admin.readonly import ReadOnlyAdmin
 from apps.jobs.explain import living_workers
@@ -105,7 +104,7 @@ def all_live(request: HttpRequest) -> HttpResponse:
 def _all(request: HttpRequest) -> dict[str, Any]:
     if not request.user.has_perm("jobs.view_worker"):
         raise PermissionDenied
-    now = timezone.now()
+    now = clock.now()
     living = list(living_workers(now).order_by("node")[:LIVING])
     # Recent ones by id, which begins with the time of its making: no index knows when a worker stopped.
     gone = Worker.objects.exclude(pk__in=[worker.pk for worker in living]).order_by("-pk")[:ENDED]
@@ -137,7 +136,7 @@ class LeaderAdmin(ReadOnlyAdmin):
 
     @display(description="leads")
     def leads(self, leader: Leader) -> SafeString:
-        return wording.label("living" if leader.lease_until > timezone.now() else "lost")
+        return wording.label("living" if leader.lease_until > clock.now() else "lost")
 
     @display(description="lease until")
     def lease(self, leader: Leader) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.core.management.base import CommandError
-from django.utils import timezone
 
+from apps.jobs import clock
 from apps.jobs.errors import UnknownKind
 from apps.jobs.kinds import get_kind
 
@@ -69,7 +69,7 @@ def _check_kind(name: str) -> None:
 
 def _moment(text: str) -> str:
     if span := _SPAN.fullmatch(text.strip()):
-        return (timezone.now() - dt.timedelta(seconds=int(span[1]) * _SECONDS[span[2]])).isoformat()
+        return (clock.now() - dt.timedelta(seconds=int(span[1]) * _SECONDS[span[2]])).isoformat()
     return text
 
 

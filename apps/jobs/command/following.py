@@ -12,6 +12,7 @@ from django.db.models import Count
 from django.utils import timezone
 from rich.progress import BarColumn, Progress, TextColumn
 
+from apps.jobs import clock
 from apps.jobs.command.output import Output, write
 from apps.jobs.command.rows import line_json
 from apps.jobs.explain import situation, why
@@ -84,7 +85,7 @@ class Tail:
         return len(lines)
 
     def _say_why(self, job: Job) -> None:
-        now = timezone.now()
+        now = clock.now()
         if reason := why(job, situation(job, now), now):
             when = f" {relative(reason.when, now)}" if reason.when else ""
             self._say(f"{reason.text}{when}. {reason.remedy}".strip(), what=reason.text)

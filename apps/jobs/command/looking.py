@@ -5,9 +5,8 @@ import json
 from typing import Any
 
 from django.core.management.base import CommandError
-from django.utils import timezone
 
-from apps.jobs import wording
+from apps.jobs import clock, wording
 from apps.jobs.admin import docstrings
 from apps.jobs.admin.arguments import argument_fields
 from apps.jobs.command import choosing
@@ -95,7 +94,7 @@ def jobs(output: Output, actor: Actor, options: dict[str, Any]) -> int:
     if not found:
         output.say("No job meets these conditions." if choosing.criteria(options) else "There are no jobs yet.")
         return 0
-    now = timezone.now()
+    now = clock.now()
     output.table(COLUMNS, [cells(job, now) for job in found[:limit]])
     if len(found) > limit:
         output.say(f"The newest {limit:,}; --limit shows more.")
@@ -117,7 +116,7 @@ def show(output: Output, actor: Actor, options: dict[str, Any]) -> int:
     job = Job.objects.select_related("submitted_by").filter(pk=job_id).first()
     if job is None:
         raise CommandError(f"There is no job {job_id}; jobs that ended long ago are deleted.")
-    now = timezone.now()
+    now = clock.now()
     attempts = list(Attempt.objects.filter(job=job.pk).order_by("number"))
     reason = None if job.state in FINAL else why(job, situation(job, now), now)
     if output.as_json:
@@ -175,7 +174,7 @@ def add_stats_arguments(parser: argparse.ArgumentParser) -> None:
 def stats(output: Output, actor: Actor, options: dict[str, Any]) -> int:
     """Print what stands in each queue, how each kind fared in the last hour, and the living workers. Counts end at 10,000."""
     actor.must_view()
-    now = timezone.now()
+    now = clock.now()
     queues, kinds, workers = queue_figures(now), by_kind(now, HOUR), list(living_workers(now).order_by("node"))
     if output.as_json:
         shown = {"queues": map(_queue_json, queues), "kinds": map(_figures_json, kinds), "workers": map(_worker_json, workers)}

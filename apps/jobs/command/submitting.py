@@ -10,9 +10,8 @@ from typing import Any
 from django.core.files.base import File
 from django.core.management.base import CommandError
 from django.db import Error, router, transaction
-from django.utils import timezone
 
-from apps.jobs import uploads, wording
+from apps.jobs import clock, uploads, wording
 from apps.jobs.admin.row_field import missing_rows
 from apps.jobs.admin.table import MAX_BYTES, Problem, Table, read_csv, read_json_lines
 from apps.jobs.audit import audit
@@ -91,7 +90,7 @@ def _one(output: Output, actor: Actor, kind: Kind, options: dict[str, Any]) -> i
         if output.as_json:
             output.json(job_json(job))
         else:
-            due = f", due {wording.relative(job.run_at, timezone.now())}" if job.run_at > timezone.now() else ""
+            due = f", due {wording.relative(job.run_at, clock.now())}" if job.run_at > clock.now() else ""
             output.say(f"Submitted {job.kind} {job.pk} to queue {job.queue}{due}.")
         return 0
     output.say(f"Submitted {job.kind} {job.pk}.")

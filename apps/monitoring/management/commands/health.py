@@ -9,9 +9,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models.functions import Now
-from django.utils import timezone
 
-from apps.jobs import troubles
+from apps.jobs import clock, troubles
 from apps.jobs.api import all_kinds
 from apps.jobs.models import Leader, Worker
 from apps.jobs.wording import exact
@@ -59,7 +58,7 @@ def dispatcher() -> str:
     leader = Leader.objects.filter(role="dispatcher", lease_until__gt=Now()).first()
     if leader is None:
         raise CommandError("No dispatcher leads: none is running, or none reaches the database.")
-    if stands_still(leader, timezone.now()):
+    if stands_still(leader, clock.now()):
         since = f"since {exact(leader.progressed_at)}" if leader.progressed_at else "yet"
         raise CommandError(
             f"The dispatcher {leader.holder} leads, but has completed no round of its work {since}: see its log."
