@@ -1,6 +1,7 @@
 """Messages of other programs, in the jobs' queue and in Celery's: the worker lives, keeps or runs them, and does its jobs."""
 
 import json
+import subprocess
 from contextlib import suppress
 
 import amqp
@@ -42,11 +43,14 @@ def test_messages_of_others(stack: Stack) -> None:
     publish()
     assert worker.popen.poll() is None
     assert worker.text.count("worker@test ready") == 1
-    wait_until(lambda: not _unsettled(), what="all messages are settled")
+    wait_until(lambda: not _unsettled(), seconds=120, what="all messages are settled")
 
 
 def _unsettled() -> dict[str, int]:
     """Queues in which messages wait, or are held by a consumer."""
-    counted = services.broker.ctl("list_queues", "name", "messages", "--formatter", "json")
+    try:
+        counted = services.broker.ctl("list_queues", "name", "messages", "--formatter", "json")
+    except subprocess.TimeoutExpired:
+        return {"not told in time": 1}
     found = {row["name"]: row["messages"] for row in json.loads(counted) if not row["name"].startswith("celeryev")}
     return {name: count for name, count in found.items() if count and name in ("default", "celery")}
