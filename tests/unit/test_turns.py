@@ -3,6 +3,8 @@
 import contextlib
 import os
 import signal
+import threading
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +12,8 @@ import pytest
 from billiard.pool import EX_RECYCLE
 
 from apps.jobs.states import Outcome, State
-from apps.jobs.worker import channel, runner, stacks
+from apps.jobs.worker import channel, interruptions, runner, stacks
+from apps.jobs.worker.current import Run
 from tests import kinds
 from tests.stack import wait_until
 
@@ -111,3 +114,60 @@ def test_what_comes_between_two_jobs_gives_back_the_one_in_hand(packets: list[An
     assert trouble[2] == "The turn of a pool process fails: ValueError: from an alarm"
     assert left == ("left", "its pool process could not take it: ValueError", ID.format(1), ID.format(2))
     assert reports == ((None, ID.format(0)), (ID.format(0), ID.format(1)), (ID.format(0), None))
+
+
+class _Slow(ValueError):
+    """One that takes its time to say what it is."""
+
+    def __str__(self) -> str:
+        threading.Event().wait(60)
+        return "never"
+
+
+class _Stubborn(_Slow):
+    """And that is not to be interrupted."""
+
+    def __str__(self) -> str:
+        while True:
+            with contextlib.suppress(BaseException):
+                super().__str__()
+
+
+def _wide() -> BaseException:
+    return ExceptionGroup("wide", [ValueError(n) for n in range(200_000)])
+
+
+def _deep() -> BaseException:
+    error: Exception = ValueError("innermost")
+    for _ in range(100_000):
+        error = ExceptionGroup("deep", [error])
+    return error
+
+
+@pytest.mark.parametrize(("make", "text"), [(_Slow, "_Slow"), (_wide, "ExceptionGroup"), (_deep, "ExceptionGroup")])
+def test_what_an_exception_is_asked_has_an_end(
+    packets: list[Any], monkeypatch: pytest.MonkeyPatch, make: Callable[[], BaseException], text: str
+) -> None:
+    monkeypatch.setattr(interruptions, "TELLING", 0.3)
+
+    def run() -> None:
+        runner._prepare_process()
+        end = runner._end_by(Run(str(uuid.uuid4()), "kinds.fails", 1, 0, 3), make())
+        channel.reports.send((str(end[0]), str(end[1]), *end[2:]))
+        os._exit(0)  # without freeing what is nested so deep
+
+    assert exit_code_of(run, packets) == 0
+    ((state, outcome, delay, _, error, name, *_),) = packets
+    assert (state, outcome, delay, name) == (State.PENDING, Outcome.FAILED, 0.05, text)
+    assert error.startswith(text)
+
+
+def test_an_exception_that_cannot_be_stopped_ends_its_process(packets: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interruptions, "TELLING", 0.1)
+
+    def run() -> None:
+        runner._prepare_process()
+        runner._end_by(Run(str(uuid.uuid4()), "kinds.fails", 1, 0, 3), _Stubborn())
+
+    assert exit_code_of(run, packets) == EX_RECYCLE
+    assert packets == []

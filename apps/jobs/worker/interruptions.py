@@ -6,6 +6,7 @@ sends it for the soft timeout, so that ``signal.alarm`` and SIGALRM belong to th
 is the main process that says what becomes of running jobs.
 """
 
+import _signal  # type: ignore[import-not-found]  # without the enums: a tenth of the time
 import asyncio
 import os
 import signal
@@ -15,12 +16,23 @@ from collections.abc import Callable, Coroutine, Generator
 from types import FrameType
 from typing import Any
 
+from billiard.pool import EX_RECYCLE
+
 from apps.jobs.errors import SoftTimeout
 from apps.jobs.worker import lock_keeper
 from apps.jobs.worker.current import Run
 
 #: Signals that a service manager or a terminal sends to all processes of a worker.
 TO_THE_GROUP = (signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
+
+
+#: Seconds that telling of an exception may take; after as long again its process ends. It is interrupted so often meanwhile:
+#: Python's own ``traceback`` swallows what is raised while it asks for a text.
+TELLING, INSIST = 5.0, 10
+
+
+class TooSlow(BaseException):
+    """What was asked of a handler's exception took too long."""
 
 
 class Interruptions:
@@ -33,8 +45,10 @@ class Interruptions:
         #: It was told to end in a turn.
         self.told_to_end = False
         self._deadline: float | None = None
+        self._tell_by: float | None = None
         self._coroutine: Interruptible | None = None
         self._clock: _Clock | None = None
+        self._interrupted = 0
 
     def install(self) -> None:
         """In a new pool process."""
@@ -61,6 +75,30 @@ class Interruptions:
             if soft_timeout is not None and self._clock is not None:
                 self._clock.set(None)
 
+    def tell(self, function: Callable[[], Any]) -> Any:
+        """Call a function that asks a handler's exception about itself. One that goes on though it was interrupted ends this
+        process; its worker then says how the run ended.
+
+        Raises:
+            TooSlow: it took too long.
+        """
+        _signal.signal(_signal.SIGUSR2, self._on_stop)
+        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_signal.SIGUSR2,))
+        self._interrupted = 0
+        self._set_clock(TELLING)
+        try:
+            return function()
+        finally:
+            self._tell_by = None
+            if self._clock is not None:
+                self._clock.set(None)
+
+    def _set_clock(self, seconds: float) -> None:
+        self._tell_by = time.monotonic() + seconds
+        if self._clock is None or self._clock.pid != os.getpid():
+            self._clock = _Clock()
+        self._clock.set(self._tell_by)
+
     def awaited(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine in an event loop of its own: interruptions are raised where it awaits."""
         self._coroutine = interruptible = Interruptible(coroutine)
@@ -83,6 +121,12 @@ class Interruptions:
                 self._coroutine.throw_soon(error)
 
     def _check(self) -> None:
+        if self._tell_by is not None and time.monotonic() >= self._tell_by:
+            self._interrupted += 1
+            if self._interrupted > INSIST:
+                os._exit(EX_RECYCLE)
+            self._set_clock(TELLING / INSIST)
+            raise TooSlow(f"more than {TELLING:g} s")
         if self.run is None:
             return
         if self._deadline is not None and time.monotonic() >= self._deadline:

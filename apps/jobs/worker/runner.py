@@ -38,7 +38,7 @@ from apps.jobs.worker.interruptions import Interruptions
 from apps.jobs.worker.masks import Masks
 from apps.jobs.worker.offspring import in_this_process
 from apps.jobs.worker.shortage import again_in, is_shortage
-from apps.jobs.worker.verdict import name_of, verdict
+from apps.jobs.worker.verdict import name_of, untellable, verdict
 
 logger = logging.getLogger(__name__)
 
@@ -194,11 +194,10 @@ def _end_by(current: Run, error: BaseException) -> tuple[Any, ...]:
         text = f"its pool process could not begin it: {name_of(error)}"
         return (State.PENDING, Outcome.INTERRUPTED, again_in(current.excused), None, text, "", "", "")
     try:
-        return verdict(current, error)
+        end: tuple[Any, ...] = _interruptions.tell(lambda: verdict(current, error))
     except BaseException as second:  # what the exception does when it is asked about itself
-        name = name_of(error)
-        text = f"{name} (what becomes of it could not be told: {name_of(second)})"
-        return (State.FAILED, Outcome.FAILED, None, None, text, name, "", sign(name, text))
+        end = untellable(current, error, second)
+    return end
 
 
 def _leave_as_found(current: Run, *, failed: bool) -> None:

@@ -35,21 +35,36 @@ def verdict(current: Run, error: BaseException) -> tuple[Any, ...]:
         return (State.CANCELLED, Outcome.CANCELLED, None, None, text, name, "", "")
     outcome = Outcome.TIMED_OUT if isinstance(error, SoftTimeout) else Outcome.FAILED
     story = cut(clean(current.masks.text(_story(error))), conf().max_traceback)
-    try:
-        policy = get_kind(current.kind).retry
-        delay = next_delay(policy, current.failures, current.max_attempts, error)
-        delay = None if delay is None else float(delay)  # a Decimal is no number that the channel carries
-    except Exception:
-        logging.getLogger(__name__).exception("the retry policy of %s failed", current.kind)
-        delay = None
+    delay = _next_delay(current, error)
     state = State.FAILED if delay is None else State.PENDING
     return (state, outcome, delay, None, text, name, story, sign(name, text, story))
+
+
+def untellable(current: Run, error: BaseException, second: BaseException) -> tuple[Any, ...]:
+    """The same without asking the exception anything; ``second`` is what came of that. Its traceback has the last frames."""
+    name, delay = name_of(error), _next_delay(current, error)
+    text = f"{name} (what becomes of it could not be told: {name_of(second)})"
+    outcome = Outcome.TIMED_OUT if isinstance(error, SoftTimeout) else Outcome.FAILED
+    state = State.PENDING if delay is not None else State.FAILED
+    frames = "".join(traceback.format_tb(error.__traceback__, limit=-50))
+    story = cut(clean(current.masks.text(frames)), conf().max_traceback)
+    return (state, outcome, delay, None, text, name, story, sign(name, text, story))
+
+
+def _next_delay(current: Run, error: BaseException) -> float | None:
+    """Seconds until the next attempt (a float: a Decimal is nothing that the channel carries); ``None``: there is none."""
+    try:
+        delay = next_delay(get_kind(current.kind).retry, current.failures, current.max_attempts, error)
+        return None if delay is None else float(delay)
+    except Exception as second:
+        logging.getLogger(__name__).error("the retry policy of %s failed: %s", current.kind, name_of(second))
+        return None
 
 
 def name_of(error: BaseException) -> str:
     """The name of an exception's class as text that can be stored."""
     try:
-        return clean(str(type(error).__qualname__)[:200])
+        return clean(str(type.__dict__["__qualname__"].__get__(type(error)))[:200])  # not what a metaclass says
     except Exception:
         return "Exception"
 
