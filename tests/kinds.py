@@ -472,12 +472,20 @@ def freezes_in_a_transaction(name: str, mark: str) -> None:
 
 
 @job(retry=ONCE, timeout=8.0)
-def starts_children(how: Literal["fork", "multiprocessing", "spawn", "shell"], then: str = "", mark: str = "") -> int | None:
+def starts_children(
+    how: Literal["fork", "multiprocessing", "spawn", "terminate", "shell"], then: str = "", mark: str = ""
+) -> int | None:
     """Start a child process, wait for it, return its exit code; ``then``: what a forked child does with the handler's code."""
     if how == "shell":
         subprocess.run(f"(sleep 300 & echo $! >> {mark}); sleep 300 & echo $! >> {mark}", shell=True, check=True)
         os.spawnlp(os.P_NOWAIT, "setsid", "setsid", "sh", "-c", f"echo $$ >> {mark}; exec sleep 300")
         time.sleep(60)
+    if how == "terminate":
+        sleeper = multiprocessing.get_context("fork").Process(target=time.sleep, args=(300,))
+        sleeper.start()
+        sleeper.terminate()
+        sleeper.join()
+        return sleeper.exitcode
     if how in ("multiprocessing", "spawn"):
         forked = how == "multiprocessing"
         context = multiprocessing.get_context("fork" if forked else how)

@@ -42,6 +42,11 @@ def test_multiprocessing_works_and_its_children_have_connections_of_their_own(st
     assert (tmp_path / "mark").exists()
 
 
+def test_a_handler_can_terminate_its_child(stack: Stack) -> None:
+    job = ended(kinds.starts_children, how="terminate")
+    assert (job.error, job.result) == ("", -signal.SIGTERM)
+
+
 def test_what_a_run_started_is_killed_with_it(stack: Stack, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     job = submit(kinds.starts_children, {"how": "shell", "mark": str(mark)})

@@ -53,8 +53,16 @@ class Interruptions:
     def install(self) -> None:
         """In a new pool process."""
         signal.signal(signal.SIGUSR2, self._on_stop)
-        for number in TO_THE_GROUP:
-            signal.signal(number, self._after_the_turn(signal.getsignal(number)))
+        ours = {number: self._after_the_turn(signal.getsignal(number)) for number in TO_THE_GROUP}
+        for number, handler in ours.items():
+            signal.signal(number, handler)
+
+        def in_child() -> None:  # of a handler: it has no turn, and ends when it is told to
+            for number, handler in ours.items():
+                if signal.getsignal(number) is handler:
+                    signal.signal(number, signal.SIG_DFL)
+
+        os.register_at_fork(after_in_child=in_child)
 
     def call(self, run: Run, soft_timeout: float | None, function: Callable[[], Any]) -> Any:
         """Call the function; meanwhile what stops the run is raised in it.
