@@ -57,12 +57,21 @@ class Interruptions:
         for number, handler in ours.items():
             signal.signal(number, handler)
 
+        mask = threading.local()
+
+        def before() -> None:  # what comes for the child before it has its own handlers waits
+            mask.of_parent = signal.pthread_sigmask(signal.SIG_BLOCK, TO_THE_GROUP)
+
+        def in_parent() -> None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask.of_parent)
+
         def in_child() -> None:  # of a handler: it has no turn, and ends when it is told to
             for number, handler in ours.items():
                 if signal.getsignal(number) is handler:
                     signal.signal(number, signal.SIG_DFL)
+            in_parent()
 
-        os.register_at_fork(after_in_child=in_child)
+        os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
 
     def call(self, run: Run, soft_timeout: float | None, function: Callable[[], Any]) -> Any:
         """Call the function; meanwhile what stops the run is raised in it.
