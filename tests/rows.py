@@ -57,7 +57,7 @@ def lead(holder: str = "one", lease: float = 60) -> int | None:
 def everything_runs(**leader: Any) -> None:
     """A dispatcher leads, and a worker with two processes lives."""
     until = timezone.now() + HOUR
-    progressed = {"progressed_at": timezone.now(), **leader}
+    progressed = {"progressed_at": until, **leader}
     Leader.objects.create(role="dispatcher", holder="here:1", term=4, lease_until=until, **progressed)
     Worker.objects.create(node="w1@here", pid=1, processes=2, queues=["default"], lease_until=until)
 

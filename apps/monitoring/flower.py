@@ -104,6 +104,11 @@ def _answer(request: HttpRequest, connection: http.client.HTTPConnection, answer
     if answer.status == 401:
         connection.close()
         return _away(request, "It refuses the secret: FLOWER_BASIC_AUTH must be the same for web and for Flower.")
+    if not 200 <= answer.status <= 599:
+        connection.close()
+        return _away(
+            request, f"It answers with {answer.status}, which is no status of HTTP: is it Flower that FLOWER_URL names?"
+        )
     headers = {name: value for name in _ANSWERED if (value := answer.headers.get(name))}
     if answer.headers.get_content_type() == "text/html" and request.method != "HEAD":
         page = flower_pages.rewrite(request, answer.read().decode(errors="replace"), may_act=flower_acts.may_act(request))
