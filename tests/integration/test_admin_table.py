@@ -76,6 +76,17 @@ def test_a_second_click_makes_no_second_batch(site: Client) -> None:
     assert default_storage.listdir(f"furrow/{Job.objects.order_by('id')[0].pk}")[1] == []
 
 
+def test_a_table_is_submitted_by_who_looked_at_it(site: Client) -> None:
+    step = {"form.id": hidden_id(site.post(TYPED, {"text": "text\na"}))}
+    other = Client()
+    other.force_login(User.objects.create(username="other", is_staff=True, is_superuser=True))
+    assert "not kept any more" in other.post(TYPED, step, follow=True).content.decode()
+    assert "not kept any more" in site.post(GREETS, step, follow=True).content.decode(), "of another kind"
+    assert not Job.objects.exists()
+    site.post(TYPED, step)
+    assert Job.objects.count() == 1
+
+
 def test_a_table_that_is_not_kept_any_more_is_asked_for_again(site: Client) -> None:
     step = {"form.id": hidden_id(site.post(TYPED, {"text": "text\na"}))}
     default_storage.delete(f"furrow/{step['form.id'].split(':')[0]}/rows.csv")

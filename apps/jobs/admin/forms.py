@@ -28,7 +28,6 @@ from apps.jobs.submit import submit
 
 #: The hidden input with the id of the job that the form will make.
 FORM_ID = "form.id"
-_signer = signing.Signer(salt="furrow.form")
 
 
 class SubmitForm(forms.Form):
@@ -64,7 +63,8 @@ class SubmitForm(forms.Form):
         for name, field in self.fields.items():
             if isinstance(field, RowField):
                 field.offer(user, self[name].value())
-        self.id = form_id(data)
+        self._signer = signing.Signer(salt=f"furrow.form {kind.name} {user.pk}")
+        self.id = self._given_id(data)
         #: It had been submitted before: a double click, or a reload.
         self.was_submitted = False
         #: The kind is unique, and there was such a job already.
@@ -80,9 +80,16 @@ class SubmitForm(forms.Form):
         """The inputs of the options."""
         return [self[name] for name in self.fields if name.startswith(OPTION)]
 
+    def _given_id(self, data: Any) -> uuid.UUID:
+        """The id that a posted form carries; a fresh one where it carries none that this user was given for this kind."""
+        try:
+            return uuid.UUID(self._signer.unsign((data or {}).get(FORM_ID, "")))
+        except (signing.BadSignature, ValueError):
+            return new_id()
+
     def signed_id(self) -> str:
         """What the hidden input carries."""
-        return _signer.sign(str(self.id))
+        return self._signer.sign(str(self.id))
 
     def submit(self) -> Job | None:
         """Submit what was filled in; ``None`` when it was refused, with the reasons at the fields."""
@@ -165,14 +172,6 @@ class SubmitForm(forms.Form):
             field = self.fields[name]
             if isinstance(field, ArgumentField) and isinstance(text := data.get(name), str) and field.kind_of_input == "text":
                 field.shown(text)
-
-
-def form_id(data: Any) -> uuid.UUID:
-    """The id that a posted form carries; a fresh one where it carries none of ours."""
-    try:
-        return uuid.UUID(_signer.unsign((data or {}).get(FORM_ID, "")))
-    except (signing.BadSignature, ValueError):
-        return new_id()
 
 
 def _stand_in(value: Any) -> Any:

@@ -34,7 +34,6 @@ from apps.jobs.submit import submit, submit_many
 #: Rows of a good table, and problems of a bad one, that the page shows.
 SHOWN_ROWS, SHOWN_PROBLEMS = 12, 100
 FILE = "rows.csv"
-_signer = signing.Signer(salt="furrow.table")
 
 
 class TableForm(forms.Form):
@@ -99,7 +98,7 @@ class TableForm(forms.Form):
         if not self.is_valid():
             return None
         try:
-            self.id = uuid.UUID(_signer.unsign(self.data.get(FORM_ID, "")))
+            self.id = uuid.UUID(self._signer.unsign(self.data.get(FORM_ID, "")))
         except (signing.BadSignature, ValueError):
             return None
         if Job.objects.filter(batch=self.id).exists():
@@ -129,6 +128,11 @@ class TableForm(forms.Form):
         return self.id
 
     @property
+    def _signer(self) -> signing.Signer:
+        """Of this user and kind: nobody submits a table that another looked at."""
+        return signing.Signer(salt=f"furrow.table {self.kind.name} {self.user.pk}")
+
+    @property
     def _file(self) -> str:
         return f"{uploads.FOLDER}/{self.id}/{FILE}"
 
@@ -136,7 +140,7 @@ class TableForm(forms.Form):
 
     def signed_id(self) -> str:
         """What the hidden input of the second step carries."""
-        return _signer.sign(str(self.id))
+        return self._signer.sign(str(self.id))
 
     def chosen(self) -> list[tuple[str, str]]:
         """The options as they were chosen, by the names of their inputs, for the second step."""
