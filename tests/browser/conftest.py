@@ -20,6 +20,8 @@ FLAGS = (
 )
 #: The longest wait for something to appear, in milliseconds.
 PATIENCE = 20_000
+#: What the browser says of whatever a page wanted and the policy does not let it.
+POLICY = "Content Security Policy"
 #: Who logged in by the form already, and is known by these from then on.
 _cookies: dict[str, Any] = {}
 
@@ -52,13 +54,15 @@ def viewer(chromium: Browser, stack: Stack) -> Iterator[Page]:
 
 
 def _logged_in(chromium: Browser, stack: Stack, name: str, word: str) -> Iterator[Page]:
-    """Nothing is open yet. Any request to elsewhere, and any error of a script, fails the test."""
+    """Nothing is open yet. Any request to elsewhere, any error of a script, and whatever the policy forbids fails
+    the test."""
     origins = {urlsplit(stack.web_url).netloc}
     context = chromium.new_context(base_url=stack.web_url, viewport={"width": 1280, "height": 900})
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(f"{error}\n{error.stack}"))
+    page.on("console", lambda said: wrong.append(said.text) if POLICY in said.text else None)
     page.on("request", lambda request: wrong.append(request.url) if _is_elsewhere(request.url, origins) else None)
     wait_until(lambda: page.request.get(f"{stack.web_url}/health/ready").ok, what="the web server answers")
     if Session.objects.filter(session_key__in=[cookie["value"] for cookie in _cookies.get(name, [])]).exists():

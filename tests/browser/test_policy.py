@@ -1,0 +1,61 @@
+"""Every page of the site within its Content-Security-Policy; ``conftest.py`` fails the test on what the browser says of it."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from apps.jobs.api import submit
+from apps.jobs.models import Attempt, DeadMessage
+from tests import kinds
+from tests.stack import Stack, all_ended
+
+pytestmark = pytest.mark.browser
+
+PAGES = (
+    *(
+        "",
+        "search/?s=job",
+        "errors/",
+        "password_change/",
+        "jobs/job/?state=failed&q=x",
+        "jobs/job/bulk/?state=failed&action=retry",
+    ),
+    *("jobs/job/submit/", "jobs/job/submit/kinds.typed/", "jobs/job/submit/kinds.greets/", "jobs/job/submit/kinds.add/table/"),
+    *("jobs/attempt/", "jobs/logline/", "jobs/auditentry/", "jobs/queue/", "jobs/queue/default/change/", "jobs/worker/"),
+    *("jobs/worker/all/", "jobs/leader/", "jobs/leader/dispatcher/change/", "jobs/drift/", "jobs/deadmessage/", "locks/lock/"),
+    *(
+        "django_celery_results/taskresult/",
+        "django_celery_results/groupresult/",
+        "auth/user/",
+        "auth/user/add/",
+        "auth/group/add/",
+    ),
+    *("jobs/job/?after=nonsense", "jobs/", "no/such/page/"),
+)
+
+
+def test_every_page_keeps_to_the_policy(admin: Page, stack: Stack) -> None:
+    failed = submit(kinds.fails, {"message": "refused"})
+    all_ended()
+    message = DeadMessage.objects.create(reason="nobody can use it")
+    attempt = Attempt.objects.filter(job=failed.pk)[0]
+    own = (f"jobs/job/{failed.pk}/change/", f"jobs/attempt/{attempt.pk}/change/", f"jobs/deadmessage/{message.pk}/change/")
+    for path in (*PAGES, *own, "../flower/", "../flower/tasks", "../flower/broker", f"../flower/task/{failed.pk}"):
+        answer = admin.goto(f"{stack.web_url}/admin/{path}")
+        assert answer
+        assert "default-src 'none'" in answer.headers["content-security-policy"], path
+        expect(admin.locator("body")).not_to_be_empty()
+
+
+def test_what_the_theme_evaluates_still_works(admin: Page, stack: Stack) -> None:
+    admin.goto(f"{stack.web_url}/admin/")
+    menu = admin.locator("[x-data]").filter(has=admin.get_by_text("Log out")).first
+    expect(menu).to_be_attached()
+    assert admin.evaluate("Boolean(window.Alpine)")
+    assert admin.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--color-primary-600')")
+
+
+def test_a_script_in_a_pages_text_does_not_run(admin: Page, stack: Stack) -> None:
+    other = admin.context.new_page()  # its complaints are what is wanted
+    other.goto(f"{stack.web_url}/admin/")
+    other.evaluate("document.body.append(Object.assign(document.createElement('script'), {textContent: 'window.ran = 1'}))")
+    assert other.evaluate("window.ran === undefined")
