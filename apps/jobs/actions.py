@@ -38,12 +38,12 @@ def cancel(jobs: Jobs, *, reason: str = "cancelled by request") -> int:
         return asked + end_unstarted(Job.objects.filter(pk__in=[id for id, state in found if state != State.RUNNING]), reason)
 
 
-def end_unstarted(unstarted: QuerySet[Job], reason: str) -> int:
-    """Cancel jobs that have not begun, and count that; in the caller's transaction, which keeps them locked. What another has
-    locked is left alone."""
+def end_unstarted(unstarted: QuerySet[Job], reason: str, state: State = State.CANCELLED) -> int:
+    """Cancel (or fail) jobs that have not begun, and count that; in the caller's transaction, which keeps them locked. What
+    another has locked is left alone."""
     ids = list(unstarted.select_for_update(skip_locked=True).values_list("pk", flat=True))
     if ids:
-        Job.objects.filter(pk__in=ids).update(state=State.CANCELLED, finished_at=Now(), error=reason[:500])
+        Job.objects.filter(pk__in=ids).update(state=state, finished_at=Now(), error=reason[:500])
         link = connections[router.db_for_write(Job)]
         statements.on(link).count_cancelled(link, ids)
     return len(ids)

@@ -5,7 +5,9 @@ from typing import Any
 from django.apps import AppConfig
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import request_finished
+from django.db import connections
 from django.db.backends.signals import connection_created
+from django.db.models.signals import post_migrate
 
 
 class JobsConfig(AppConfig):
@@ -16,7 +18,7 @@ class JobsConfig(AppConfig):
 
     def ready(self) -> None:
         """Import every module that declares kinds, also the engine's own, so that each process knows the same ones."""
-        from apps.jobs import bulk, checks, troubles  # noqa: F401
+        from apps.jobs import bulk, checks, statements, troubles  # noqa: F401
         from apps.jobs.conf import conf
         from apps.jobs.handlers import discover
         from apps.locks import strange
@@ -24,6 +26,8 @@ class JobsConfig(AppConfig):
         connection_created.connect(_look_for_pooler, dispatch_uid="furrow.pooler")
         strange.tell = troubles.tell
         request_finished.connect(troubles.flush_quietly)
+        connection_created.connect(statements.read_any_time, dispatch_uid="furrow.times")
+        post_migrate.connect(_guard_again, sender=self)
         modules = conf().modules
         try:
             discover(modules)
@@ -38,3 +42,11 @@ def _look_for_pooler(connection: Any, **kwargs: Any) -> None:
         from apps.jobs.statements.postgresql import pooled
 
         pooled.look_for_pooler(connection)
+
+
+def _guard_again(sender: AppConfig, using: str, plan: Any = (), apps: Any = None, **others: Any) -> None:
+    """On SQLite a migration that changes a table makes it anew, and its triggers go with the old one."""
+    from apps.jobs import guards
+
+    if plan and (connection := connections[using]).vendor == "sqlite":
+        guards.install(connection, apps.get_models())

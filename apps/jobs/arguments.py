@@ -226,6 +226,8 @@ def explain(error: pydantic.ValidationError, secret: Collection[str] = ()) -> di
         text = _REMEDIES.get(item["type"])
         if text is None and path[0] in secret:
             text, path = "is not of its type (not shown: it is secret)", path[:1]
+        if text is None and item["type"] == "json_invalid":  # what was given is the whole row, secrets and all
+            text = item["msg"][:1].lower() + item["msg"][1:]
         if text is None:
             text = item["msg"][:1].lower() + item["msg"][1:] + f" (given: {_shown(item.get('input'))})"
         inner = ".".join(path[1:])

@@ -1,6 +1,7 @@
 """What holds a job back that has limits: the key that it waits for, who has its slots, how many wait before it."""
 
 import datetime as dt
+import json
 import uuid
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from django.db.models import Q, QuerySet
 from apps.jobs.limits import FAIR_GATE, Limit
 from apps.jobs.models import Hold, Job
 from apps.jobs.states import FINAL, State
+from apps.jobs.stored_limits import legible
 
 #: Jobs that wait before one are counted up to here, and so many holders are named.
 COUNTED, NAMED = 1_000, 5
@@ -47,7 +49,7 @@ def blocker(job: Job) -> Blocker | None:
     if job.held == FAIR_GATE:
         mates = Job.objects.filter(state=State.PENDING, held=FAIR_GATE, queue=job.queue, fair_key=job.fair_key)
         return Blocker(Limit(f"{FAIR_GATE}:{job.fair_key}"), 0, (), _ahead(mates, job))
-    limit = next((Limit(**entry) for entry in job.limits or () if entry["key"] == job.held), Limit(job.held))
+    limit = next((limit for limit in legible(json.dumps(job.limits)) if limit.key == job.held), Limit(job.held))
     if limit.ordered:
         before = Job.objects.filter(order_key=limit.key, pk__lt=job.pk, state__in=set(State) - FINAL).order_by("pk")
         return Blocker(limit, 1, _holders(list(before[:1])), len(before.values_list("pk")[:COUNTED]))

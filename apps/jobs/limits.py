@@ -246,11 +246,6 @@ def to_json(limits: Iterable[Limit]) -> str:
     return json.dumps([limit.as_json() for limit in limits], separators=(",", ":"), ensure_ascii=False)
 
 
-def from_json(text: str) -> list[Limit]:
-    """From the row's column."""
-    return [Limit(**entry) for entry in json.loads(text)]
-
-
 def row(limits: Iterable[Limit], fair_key: str | None) -> dict[str, Any]:
     """The columns of a job with these limits."""
     limits = list(limits)

@@ -4,12 +4,14 @@ import datetime as dt
 import json
 import uuid
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Any
 
 from django.db import connections, router
 from django.utils import timezone
 
 from apps.jobs import statements
+from apps.jobs.calendar import in_calendar
 from apps.jobs.conf import conf
 from apps.jobs.errors import OptionError, did_you_mean
 from apps.jobs.kinds import Kind
@@ -96,17 +98,17 @@ def _due(run_at: dt.datetime | None, countdown: float | None, wrong: dict[str, s
         if not _is_number(countdown) or countdown < 0:
             wrong["countdown"] = f"{countdown!r} must be a number of seconds, not less than 0"
         else:
-            try:
-                return now + dt.timedelta(seconds=countdown)
-            except OverflowError:
-                wrong["countdown"] = f"{countdown!r} seconds lead beyond the year 9999"
+            with suppress(OverflowError):
+                if in_calendar(moment := now + dt.timedelta(seconds=countdown)):
+                    return moment
+            wrong["countdown"] = f"{countdown!r} seconds lead beyond the year 9999"
     elif run_at is not None:
         if not isinstance(run_at, dt.datetime):
             wrong["run_at"] = f"{run_at!r} must be a datetime"
         elif timezone.is_naive(run_at):
             wrong["run_at"] = f"{run_at.isoformat()} has no time zone: pass an aware datetime (django.utils.timezone.now())"
-        elif not _in_calendar(run_at):
-            wrong["run_at"] = f"{run_at.isoformat()} is outside of the years 1 to 9999 in UTC"
+        elif not in_calendar(run_at):
+            wrong["run_at"] = f"{run_at.isoformat()} is outside of the years 1 to 9999, or within a day of their ends"
         else:
             return run_at
     return now
@@ -129,8 +131,8 @@ def _expiry(expires: float | dt.datetime | dt.timedelta | None, due: dt.datetime
     else:
         wrong["expires"] = f"{expires!r} must be a time, a timedelta or a number of seconds"
         return None
-    if not _in_calendar(moment):
-        wrong["expires"] = f"{moment.isoformat()} is outside of the years 1 to 9999 in UTC"
+    if not in_calendar(moment):
+        wrong["expires"] = f"{moment.isoformat()} is outside of the years 1 to 9999, or within a day of their ends"
     elif moment <= due:
         wrong["expires"] = f"{moment.isoformat()} is not after run_at ({due.isoformat()}): the job could never begin"
     return moment
@@ -139,14 +141,6 @@ def _expiry(expires: float | dt.datetime | dt.timedelta | None, due: dt.datetime
 def _is_number(value: Any) -> bool:
     """A finite number, and no ``True``."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < float("inf")
-
-
-def _in_calendar(moment: dt.datetime) -> bool:
-    try:
-        moment.astimezone(dt.UTC)
-    except OverflowError:
-        return False
-    return True
 
 
 def as_uuid(kind: Kind, option: str, given: uuid.UUID | str) -> uuid.UUID:

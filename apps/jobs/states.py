@@ -8,7 +8,8 @@ class State(StrEnum):
 
     #: Waits for other jobs. In: submit. Out: the last of them ended.
     WAITING = "waiting"
-    #: In the database until ``run_at`` is due and the dispatcher lets it go. In: submit, retry, rescue. Out: dispatch.
+    #: In the database until ``run_at`` is due and the dispatcher lets it go. In: submit, retry, rescue. Out: dispatch, or
+    #: failed when its row cannot be read.
     PENDING = "pending"
     #: RabbitMQ confirmed its message. In: dispatch. Out: claim, or back when the message is lost.
     QUEUED = "queued"
@@ -25,7 +26,7 @@ class State(StrEnum):
 #: Legal moves: from a state to the states that may follow it.
 MOVES: dict[State, frozenset[State]] = {
     State.WAITING: frozenset({State.PENDING, State.CANCELLED, State.FAILED}),
-    State.PENDING: frozenset({State.QUEUED, State.RUNNING, State.CANCELLED}),
+    State.PENDING: frozenset({State.QUEUED, State.RUNNING, State.CANCELLED, State.FAILED}),
     State.QUEUED: frozenset({State.PENDING, State.RUNNING, State.CANCELLED}),
     State.RUNNING: frozenset({State.PENDING, State.SUCCEEDED, State.FAILED, State.CANCELLED}),
     State.SUCCEEDED: frozenset({State.PENDING}),

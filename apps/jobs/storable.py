@@ -14,6 +14,8 @@ MAX_DEPTH = 100
 #: Python reads no number with more than 4,300 digits.
 MAX_BITS = 14_000
 _SCALARS = frozenset({str, int, float, bool, type(None)})
+_LONG_RUN = re.compile(r"\d{4301}")
+_TEXT_OR_LONG_RUN = re.compile(r'"(?:[^"\\]|\\.)*"|(\d{4301})')
 #: The escape of U+0000 in JSON text; after an odd number of backslashes it is the escape of a backslash and plain text.
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -26,6 +28,13 @@ def clean(text: str) -> str:
 def has_nul(text: str) -> bool:
     """This JSON text contains the character U+0000, which PostgreSQL cannot store."""
     return "\\u0000" in text and _NUL.search(text) is not None
+
+
+def has_long_integer(text: str) -> bool:
+    """This JSON text has an integer of more than 4,300 digits, which Python does not read."""
+    if not _LONG_RUN.search(text):
+        return False
+    return any(match[1] for match in _TEXT_OR_LONG_RUN.finditer(text))
 
 
 def unstorable(value: Any, depth: int = 0) -> str:

@@ -17,11 +17,12 @@ from apps.jobs.blockers import blocker
 from apps.jobs.dispatcher.admission import Admission
 from apps.jobs.dispatcher.turns import Turns
 from apps.jobs.explain import Situation, why
-from apps.jobs.limits import Limit, from_json, row, to_json
+from apps.jobs.limits import Limit, row, to_json
 from apps.jobs.models import Hold, Job, Leader, Queue, Rollup
 from apps.jobs.models.job import new_id
 from apps.jobs.statements import Group, Settlement
 from apps.jobs.states import Outcome, State
+from apps.jobs.stored_limits import read
 from tests.races import together
 from tests.rows import WORKER, lead, make
 
@@ -51,7 +52,7 @@ def admit(*jobs: Job) -> list[Job]:
     term = lead()
     assert term is not None
     found = [c for c in sql.candidates(connection, "default", 1000) if not jobs or c.id in {job.pk for job in jobs}]
-    sent = {job.id for job in Admission().admit(found, lambda candidate: from_json(candidate.limits), term)}
+    sent = {job.id for job in Admission().admit(found, lambda candidate: read(candidate.limits), term)}
     return list(Job.objects.filter(pk__in=sent).order_by("pk"))
 
 
@@ -134,7 +135,7 @@ def test_only_the_leader_takes_slots(sql: Any) -> None:
     term = lead()
     assert term is not None
     found = sql.candidates(connection, "default", 10)
-    assert Admission().admit(found, lambda candidate: from_json(candidate.limits), term - 1) == []
+    assert Admission().admit(found, lambda candidate: read(candidate.limits), term - 1) == []
     assert not Hold.objects.exists()
     assert not held()
 
@@ -397,7 +398,7 @@ def test_of_many_admissions_of_one_slot_one_wins() -> None:
 
 def test_limits_in_json() -> None:
     limits = [LOCK, Limit("limit:t", 5, conflict="drop"), Limit("rate:r", 2, 60.0), Limit("order:ü", ordered=True)]
-    assert from_json(to_json(limits)) == limits
+    assert read(to_json(limits)) == limits
 
 
 # --- in words -----------------------------------------------------------------------------------------------------------------

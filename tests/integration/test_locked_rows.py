@@ -25,11 +25,12 @@ from apps.jobs.dispatcher.rescue import Rescue
 from apps.jobs.dispatcher.turns import Turns
 from apps.jobs.errors import Snooze
 from apps.jobs.explain import situation, why
-from apps.jobs.limits import Limit, from_json, row
+from apps.jobs.limits import Limit, row
 from apps.jobs.models import AuditEntry, Drift, Hold, Job, Queue, Worker
 from apps.jobs.models.job import new_id
 from apps.jobs.statements import Locker, Progress, Sendable, Settlement
 from apps.jobs.states import Outcome, State
+from apps.jobs.stored_limits import read
 from apps.jobs.submit import submit
 from apps.jobs.worker.batch import Batch
 from apps.jobs.worker.put_off import PutOff
@@ -137,7 +138,7 @@ def test_admission_gives_no_slot_to_what_is_locked(elsewhere: psycopg.Connection
     mine, other, third = limited(one), limited(one), limited(one)
     lock(elsewhere, mine)
     found = statements.on(connection).candidates(connection, "default", 100)
-    sent = Admission().admit(found, lambda candidate: from_json(candidate.limits), lead() or 0)
+    sent = Admission().admit(found, lambda candidate: read(candidate.limits), lead() or 0)
     assert [job.id for job in sent] == [other.pk]
     assert list(Hold.objects.values_list("job", flat=True)) == [other.pk]
     assert Job.objects.get(pk=third.pk).held == "lock:a"

@@ -150,3 +150,9 @@ def test_too_large_names_the_largest_argument_the_size_and_the_limit(settings: S
 def test_the_limit_is_one_mebibyte_by_default() -> None:
     assert "the limit is 1,048,576" in refusal(takes(str), a="x" * 1024 * 1024)["a"]
     assert Arguments("k.f", takes(str)).to_json({"a": "x" * (1024 * 1024 - 8)})
+
+
+def test_json_that_cannot_be_read_is_not_told_for_it_may_hold_secrets() -> None:
+    with pytest.raises(ArgumentError, match="number out of range") as refused:
+        Arguments("k", lambda: None).from_json('{"pin": {"$secret": "4711"}, "n": 1' + "0" * 5_000 + "}")
+    assert "4711" not in str(refused.value)

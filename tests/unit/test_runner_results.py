@@ -35,6 +35,7 @@ KEY = uuid.uuid4()
         ((1, 2), "[1,2]"),
         ("\\u0000 is only text", '"\\\\u0000 is only text"'),
         ("ü🌱", '"ü🌱"'),
+        (["9" * 5_000, '\\"' + "9" * 5_000], f'["{"9" * 5_000}","\\\\\\"{"9" * 5_000}"]'),
     ],
 )
 def test_a_return_value_as_json(value: Any, text: str | None) -> None:
@@ -53,6 +54,7 @@ def test_a_return_value_as_json(value: Any, text: str | None) -> None:
         ("\ud800", "no JSON form"),
         (b"\xff", "no JSON form"),
         (lambda: 1, "no JSON form"),
+        ({"a": [-(10**4_300)]}, "an integer of more than 4,300 digits, which cannot be read: return it as text"),
     ],
 )
 def test_a_return_value_without_a_json_form_is_an_error_that_names_the_kind(value: Any, reason: str) -> None:

@@ -5,8 +5,8 @@ from django.db import connection, transaction
 from apps.jobs import statements
 from apps.jobs.dispatcher.leader import Leadership
 from apps.jobs.dispatcher.limited import current
-from apps.jobs.limits import from_json
 from apps.jobs.statements import Waiting
+from apps.jobs.stored_limits import legible
 
 #: Keys that one round looks at, and jobs of a key that it lets go.
 KEYS, JOBS = 2_000, 1_000
@@ -47,6 +47,6 @@ class Changes:
 
 
 def _changed(waiting: Waiting) -> bool:
-    stored = from_json(waiting.limits)
+    stored = legible(waiting.limits)
     today = {limit.key: limit for limit in current(stored, waiting.kind, waiting.queue)}
     return today.get(waiting.key) != next((limit for limit in stored if limit.key == waiting.key), None)

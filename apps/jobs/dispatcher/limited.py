@@ -5,18 +5,26 @@ Nothing is kept of them between rounds (no bookmark): one that was held becomes 
 
 import contextlib
 import json
+import logging
+import uuid
+from functools import partial
 
 from django.db import connection, transaction
 
 from apps.jobs import statements
+from apps.jobs.actions import end_unstarted
 from apps.jobs.conf import conf
 from apps.jobs.dispatcher.admission import Admission
 from apps.jobs.dispatcher.turns import Turns
-from apps.jobs.errors import ArgumentError, UnknownKind
+from apps.jobs.errors import UnknownKind
 from apps.jobs.kinds import all_kinds, get_kind
-from apps.jobs.limits import QUEUE, Limit, from_json, row, to_json
+from apps.jobs.limits import QUEUE, Limit, row, to_json
 from apps.jobs.models import Job
 from apps.jobs.statements import Candidate, Place, RuleColumns, Sendable
+from apps.jobs.states import State
+from apps.jobs.stored_limits import UnreadableLimits, read
+
+logger = logging.getLogger(__name__)
 
 #: Jobs that one round looks at, at most.
 BATCH = 1_000
@@ -58,16 +66,31 @@ class Limited:
             found = sql.candidates(connection, self.queue, min(limit, BATCH))
         if more_from is not None:
             found = [candidate for candidate in found if candidate.place <= more_from]
-        return self._admission.admit(found, self._limits_of, term) if found else []
+        stored = self._stored(found)
+        legible = [candidate for candidate in found if candidate.id in stored]
+        return self._admission.admit(legible, partial(self._limits_of, stored), term) if legible else []
+
+    def _stored(self, candidates: list[Candidate]) -> dict[uuid.UUID, list[Limit]]:
+        """The limits that their rows have. A job of another program whose limits cannot be read fails, and no other with it."""
+        found: dict[uuid.UUID, list[Limit]] = {}
+        for candidate in candidates:
+            try:
+                found[candidate.id] = read(candidate.limits)
+            except UnreadableLimits as error:
+                logger.warning("Job %s fails: %s.", candidate.id, error)
+                with transaction.atomic():
+                    pending = Job.objects.filter(pk=candidate.id, state=State.PENDING)
+                    end_unstarted(pending, f"UnreadableLimits: {error}; only Furrow writes this column", State.FAILED)
+        return found
 
     def seconds_until_due(self) -> float | None:
         """Until the next of them that is not held is due; ``None`` when there is none."""
         seconds: float | None = statements.on(connection).seconds_until_candidate(connection, self.queue)
         return seconds
 
-    def _limits_of(self, candidate: Candidate) -> list[Limit]:
+    def _limits_of(self, found: dict[uuid.UUID, list[Limit]], candidate: Candidate) -> list[Limit]:
         """As the row says, with the numbers of today, which are written to it."""
-        stored = from_json(candidate.limits)
+        stored = found[candidate.id]
         limits = current(stored, candidate.kind, self.queue)
         if limits != stored:
             Job.objects.filter(pk=candidate.id).update(limits=json.loads(to_json(limits)))
@@ -92,7 +115,7 @@ class Limited:
             kind = get_kind(job.kind)
             arguments = json.loads(kind.arguments.to_json(job.arguments))
             limits, fair_key = kind.rules.limits(arguments), kind.rules.fair_key(arguments)
-        except (UnknownKind, ArgumentError):  # its run will say so
+        except Exception:  # its run will say so: an unknown kind, arguments that do not fit, a validator that fails
             limits, fair_key = [], None
         columns = row([*limits, *self._own], fair_key)
         return RuleColumns(job.pk, columns["limits"], columns["order_key"], columns["fair_key"], columns["held"])

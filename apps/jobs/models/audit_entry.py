@@ -6,6 +6,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
+from apps.jobs.models.json_field import JSONField
+
 
 class Origin(StrEnum):
     """From where a person acted."""
@@ -33,7 +35,7 @@ class AuditEntry(models.Model):
     #: The job it was done to, or the job that carries it out.
     job = models.UUIDField(null=True, blank=True)
     #: ``{"ids": [...]}`` or ``{"filter": {...}}`` of an action on many; ``{}`` otherwise.
-    selection = models.JSONField(default=dict, blank=True)
+    selection = JSONField(shape=dict, default=dict, blank=True)
     #: To how many jobs (queues, workers); grows while a bulk action goes on.
     count = models.BigIntegerField(default=1)
     #: What else there is to say: a reason, the new priority.

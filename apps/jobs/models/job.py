@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
 from apps.jobs.limits import FAIR_GATE
+from apps.jobs.models.json_field import JSONField
 from apps.jobs.states import FINAL, State
 
 #: Priorities run from the first to the last of these; the smaller number goes first.
@@ -30,11 +31,11 @@ class Job(models.Model):
     )
     priority = models.SmallIntegerField(db_default=DEFAULT_PRIORITY, default=DEFAULT_PRIORITY)
     #: The handler's arguments by name, as JSON.
-    arguments = models.JSONField(default=dict, db_default={})
+    arguments = JSONField(shape=dict, default=dict, db_default={})
     #: Jobs submitted together may share a batch, to be counted and waited for as one.
     batch = models.UUIDField(null=True, blank=True)
     #: Short texts to find it by; none for most.
-    tags = models.JSONField(null=True, blank=True)
+    tags = JSONField(shape=list, null=True, blank=True)
     #: The job that this one repeats, perhaps with other arguments.
     again_of = models.UUIDField(null=True, blank=True)
 
@@ -53,7 +54,7 @@ class Job(models.Model):
     #: The worker that has claimed it (``Worker.id``); no constraint, for the claim's sake.
     worker = models.UUIDField(null=True, blank=True)
 
-    result = models.JSONField(null=True, blank=True)
+    result = JSONField(null=True, blank=True)
     #: The last attempt's error on one line, or the reason why the job waits or was cancelled.
     error = models.TextField(blank=True, db_default="", default="")
     #: What is the same in all errors of this sort (:mod:`apps.jobs.signature`); of the last run, empty when it did not fail.
@@ -68,7 +69,7 @@ class Job(models.Model):
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
 
     #: The slots that it needs to run (:class:`apps.jobs.limits.Limit`), as JSON; null for most jobs, which need none.
-    limits = models.JSONField(null=True, blank=True)
+    limits = JSONField(shape=list, null=True, blank=True)
     #: The key that it waits for while it is pending; the dispatcher does not look at it again before that is free. While it
     #: runs: the key was handed over to a line of jobs that its worker runs one after the other, and it is not the first.
     held = models.CharField(max_length=210, blank=True, db_default="", default="")

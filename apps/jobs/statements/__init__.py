@@ -192,7 +192,7 @@ class Candidate(NamedTuple):
     id: uuid.UUID
     kind: str
     attempt: int
-    limits: str  #: JSON text, see :func:`apps.jobs.limits.from_json`
+    limits: str  #: JSON text, see :func:`apps.jobs.stored_limits.read`
     place: Place
 
 
@@ -231,6 +231,12 @@ class Window(NamedTuple):
     queued: int = 0
     oldest_age: float = 0.0  #: seconds since the oldest was sent; 0 when none is
     oldest: dt.datetime | None = None  #: when that was; when none is: now
+
+
+def read_any_time(sender: object, connection: BaseDatabaseWrapper, **others: object) -> None:
+    """From now on this new connection reads every stored time, also one that Python cannot hold."""
+    if connection.vendor in ("postgresql", "sqlite"):
+        on(connection).read_any_time(connection)
 
 
 def on(connection: BaseDatabaseWrapper) -> Any:

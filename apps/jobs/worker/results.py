@@ -8,6 +8,7 @@ from django_celery_results.backends import DatabaseBackend
 
 from apps.jobs.errors import JobCancelled, JobFailed
 from apps.jobs.models import Attempt, Job
+from apps.jobs.models.json_field import Unreadable
 from apps.jobs.secret import masked
 from apps.jobs.states import State
 
@@ -53,6 +54,8 @@ def _meta(job: Job) -> dict[str, Any]:
         result = JobFailed(job.error or "failed")
         last = Attempt.objects.filter(job=job, number=job.attempt).first()
         trace = last.traceback if last else None
+    elif isinstance(result, Unreadable):
+        state, result = State.FAILED, JobFailed(f"the job succeeded, but its result cannot be read: {result.reason}")
     elif state is State.CANCELLED:
         result = JobCancelled(job.error or "cancelled")
     return {

@@ -29,7 +29,7 @@ from apps.jobs.kinds import Kind, get_kind
 from apps.jobs.signature import sign
 from apps.jobs.statements import Settlement
 from apps.jobs.states import Outcome, State
-from apps.jobs.storable import has_nul
+from apps.jobs.storable import has_long_integer, has_nul
 from apps.jobs.worker import channel, db_sessions, lock_keeper, offspring, one_transaction, stacks
 from apps.jobs.worker.afresh import Afresh
 from apps.jobs.worker.capture import JobLogHandler
@@ -271,6 +271,10 @@ def result_json(kind: Kind, value: Any) -> str | None:
         raise ResultError(f"{kind.name} returned a {type(value).__name__} that has no JSON form: {error}") from None
     if has_nul(text):
         raise ResultError(f"{kind.name} returned text with the character U+0000, which cannot be stored.")
+    if has_long_integer(text):
+        raise ResultError(
+            f"{kind.name} returned an integer of more than 4,300 digits, which cannot be read: return it as text."
+        )
     size, limit = len(text.encode()), conf().max_result_bytes
     if size > limit:
         raise ResultError(

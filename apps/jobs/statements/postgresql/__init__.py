@@ -3,6 +3,7 @@
 from apps.jobs.statements.postgresql.changes import let_go, move_limits, set_rules, waited_for
 from apps.jobs.statements.postgresql.clock import clock, make_due, set_back
 from apps.jobs.statements.postgresql.dispatch import due, lead, mark_queued, prune, seconds_until_due, waiting, window
+from apps.jobs.statements.postgresql.guards import guard, unguard
 from apps.jobs.statements.postgresql.holds import (
     candidates,
     heads,
@@ -23,6 +24,7 @@ from apps.jobs.statements.postgresql.rollups import count_cancelled, roll
 from apps.jobs.statements.postgresql.runs import claim, disown, settle, unknown, write
 from apps.jobs.statements.postgresql.sessions import end_sessions, name_session
 from apps.jobs.statements.postgresql.submit import forget_keys, insert_jobs, insert_unique, keepers, replace
+from apps.jobs.statements.postgresql.times import read_any_time
 from apps.jobs.statements.postgresql.troubles import tell
 from apps.jobs.statements.postgresql.turns import take_turns, tenants
 from apps.jobs.statements.postgresql.workers import answer, asked, owned, register_worker, renew, stop_requests, stop_worker
@@ -38,6 +40,7 @@ __all__ = [
     "due",
     "end_sessions",
     "forget_keys",
+    "guard",
     "heads",
     "insert_jobs",
     "insert_unique",
@@ -57,6 +60,7 @@ __all__ = [
     "partition_keys",
     "prepare",
     "prune",
+    "read_any_time",
     "register_worker",
     "release",
     "renew",
@@ -77,6 +81,7 @@ __all__ = [
     "tell",
     "tenants",
     "unended",
+    "unguard",
     "unknown",
     "waited_for",
     "waiting",

@@ -7,6 +7,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from apps.jobs.statements import RuleColumns, Waiting
 from apps.jobs.statements.postgresql.link import plain, raw, texts
+from apps.jobs.stored_limits import is_legible
 
 
 def set_rules(connection: Connection, rows: Sequence[RuleColumns]) -> None:
@@ -57,11 +58,13 @@ def let_go(connection: Connection, key: str, limit: int) -> int:
 
 def move_limits(connection: Connection, ids: Sequence[uuid.UUID], limits: str) -> None:
     """These jobs have moved to another queue: its limits (JSON) take the place of the old one's, which holds them no more. Jobs
-    without limits get them when the dispatcher sees them."""
+    without limits get them when the dispatcher sees them; those whose limits cannot be read fail there."""
     with raw(connection) as cursor:
+        cursor.execute("SELECT id, limits::text FROM jobs_job WHERE id = ANY(%s::uuid[]) AND limits IS NOT NULL", (plain(ids),))
+        legible = plain([id for id, stored in cursor.fetchall() if is_legible(stored)])
         cursor.execute(
             """UPDATE jobs_job SET held = CASE WHEN held LIKE 'queue:%%' THEN '' ELSE held END, limits = %s::jsonb || (
                  SELECT coalesce(jsonb_agg(l), '[]') FROM jsonb_array_elements(limits) AS l WHERE l->>'key' NOT LIKE 'queue:%%')
                WHERE id = ANY(%s::uuid[]) AND limits IS NOT NULL""",
-            (limits, plain(ids)),
+            (limits, legible),
         )

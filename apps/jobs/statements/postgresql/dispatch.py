@@ -47,7 +47,7 @@ def seconds_until_due(connection: Connection, queue: str, since: Mapping[int, Po
     """Seconds until the next pending job of this queue is due (0 or less: now); ``None`` when there is none after ``since``."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""SELECT extract(epoch FROM min(found.run_at) - clock_timestamp())::float8
+            f"""SELECT date_part('epoch', min(found.run_at)) - date_part('epoch', clock_timestamp())
                 FROM {_SINCE}, LATERAL (
                   SELECT run_at FROM jobs_job
                   WHERE state = 'pending' AND limits IS NULL AND queue = %s AND priority = since.level
@@ -121,7 +121,7 @@ def window(connection: Connection, queue: str, since: dt.datetime | None = None)
     """How many jobs of a queue RabbitMQ holds, and for how long the oldest has been there; of those sent from ``since`` on."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(queued_at)), 0)::float8,
+            """SELECT count(*), coalesce(date_part('epoch', clock_timestamp()) - date_part('epoch', min(queued_at)), 0),
                       coalesce(min(queued_at), statement_timestamp())
                FROM jobs_job WHERE state = 'queued' AND queue = %s AND queued_at >= %s""",
             [queue, since or "-infinity"],

@@ -6,8 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from apps.jobs.statements import Candidate, Slot
-from apps.jobs.statements.postgresql.link import Statement, columns, plain, raw, texts
+from apps.jobs.statements.postgresql.link import Statement, columns, entries, plain, raw, texts
 
+# Of an entry of limits that some other program wrote.
+_SLOTS = "CASE WHEN l->>'slots' ~ '^[0-9]{1,5}$' THEN (l->>'slots')::int ELSE 1 END"
 _BUSY = "(h.free_at IS NULL OR h.free_at > clock_timestamp())"
 
 
@@ -58,7 +60,7 @@ def seconds_until_candidate(connection: Connection, queue: str) -> float | None:
     """Seconds until the next of these is due (0 or less: now); ``None`` when there is none."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT extract(epoch FROM min(found.run_at) - clock_timestamp())::float8
+            """SELECT date_part('epoch', min(found.run_at)) - date_part('epoch', clock_timestamp())
                FROM generate_series(0, 9) AS level, LATERAL (
                  SELECT run_at FROM jobs_job
                  WHERE state = 'pending' AND limits IS NOT NULL AND held = '' AND queue = %s AND priority = level
@@ -81,7 +83,7 @@ def slots(connection: Connection, keys: Collection[str]) -> list[Slot]:
             (given,),
         )
         cursor.execute(
-            """SELECT key, slot, job, extract(epoch FROM free_at - clock_timestamp())::float8, period
+            """SELECT key, slot, job, date_part('epoch', free_at) - date_part('epoch', clock_timestamp()), period
                FROM jobs_hold WHERE key = ANY(%s::text[])""",
             (given,),
         )
@@ -171,8 +173,8 @@ _RELEASE_FOR = f"""
 WITH ended AS (
   SELECT limits, order_key FROM jobs_job WHERE id = ANY(%s::uuid[]) AND limits IS NOT NULL
 ), freed AS (
-  SELECT l->>'key' AS key, (l->>'slots')::int AS slots, count(*) AS many
-  FROM ended, jsonb_array_elements(ended.limits) AS l WHERE NOT l ? 'ordered' GROUP BY 1, 2
+  SELECT l->>'key' AS key, {_SLOTS} AS slots, count(*) AS many
+  FROM ended, {entries("ended.limits")} AS l WHERE NOT l ? 'ordered' GROUP BY 1, 2
 ), next AS (
   SELECT waiting.id FROM freed, LATERAL (
     SELECT id FROM jobs_job WHERE state = 'pending' AND held = freed.key AND held <> '' ORDER BY priority, run_at, id
@@ -213,7 +215,7 @@ def release(connection: Connection, keys: Collection[str] | None = None) -> int:
                 given AS MATERIALIZED ({waiting}),
                 free AS MATERIALIZED (
                   SELECT given.key, least(1000, (
-                    SELECT (l->>'slots')::int FROM jobs_job, jsonb_array_elements(limits) AS l
+                    SELECT {_SLOTS} FROM jobs_job, {entries("limits")} AS l
                     WHERE state = 'pending' AND held = given.key AND held <> '' AND l->>'key' = given.key LIMIT 1
                   ) - (SELECT count(*) FROM jobs_hold h WHERE h.key = given.key AND {_BUSY})) AS slots FROM given
                 ), next AS (
@@ -249,13 +251,13 @@ def sweep(connection: Connection) -> int:
                  SELECT ctid FROM jobs_hold WHERE free_at <= clock_timestamp() FOR UPDATE SKIP LOCKED))"""
         )
         cursor.execute(
-            """WITH idle AS (
+            f"""WITH idle AS (
                  SELECT h.key, h.slot, h.period FROM jobs_hold h LEFT JOIN jobs_job j ON j.id = h.job
                  WHERE h.job IS NOT NULL AND (j.id IS NULL OR j.state IN ('succeeded', 'failed', 'cancelled')
                    OR j.state = 'pending' AND NOT h.ordered AND (j.run_at > clock_timestamp() + interval '2 seconds'
                      OR j.queue IN (SELECT name FROM jobs_queue WHERE paused_at < clock_timestamp() - interval '2 seconds'))
                    OR j.state <> 'running' AND NOT EXISTS (
-                     SELECT FROM jsonb_array_elements(j.limits) AS l WHERE l->>'key' = h.key))
+                     SELECT FROM {entries("j.limits")} AS l WHERE l->>'key' = h.key))
                  FOR UPDATE OF h SKIP LOCKED
                ), spent AS (
                  UPDATE jobs_hold h SET job = NULL,

@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 from apps.jobs.statements import HandOver
 from apps.jobs.statements.begun import HAS_BEGUN
-from apps.jobs.statements.postgresql.link import Statement, plain, texts
+from apps.jobs.statements.postgresql.link import Statement, entries, plain, texts
 
 # A job that goes back to pending waits on for the key whose line it stood in, unless it has the key's slot itself.
 LEFT_IN_LINE = "CASE WHEN held <> '' AND EXISTS (SELECT FROM jobs_hold h WHERE h.job = j.id) THEN '' ELSE held END"
@@ -26,15 +26,18 @@ def passing_on(ids: Collection[str]) -> Statement:
 _HAND_OVER = (
     """
 WITH free AS MATERIALIZED (
-  SELECT DISTINCT l->>'key' AS key FROM jobs_job, jsonb_array_elements(limits) AS l
+  SELECT DISTINCT l->>'key' AS key FROM jobs_job, """
+    + entries("limits")
+    + """ AS l
   WHERE id = ANY(%s::uuid[]) AND limits IS NOT NULL AND l->>'slots' = '1' AND NOT l ?| '{ordered,period}'
     AND NOT EXISTS (SELECT FROM jobs_hold h WHERE h.key = l->>'key')
   LIMIT %s
 ), line AS (
   SELECT free.key, next.id, row_number() OVER place AS place, bool_and(next.fit) OVER place AS fit
   FROM free, LATERAL (
-    SELECT id, priority, run_at, jsonb_array_length(limits) = 1 AND NOT limits->0 ? 'conflict'
-      AND kind = ANY(%s::text[]) AND queue = ANY(%s::text[])
+    SELECT id, priority, run_at,
+      CASE jsonb_typeof(limits) WHEN 'array' THEN jsonb_array_length(limits) = 1 ELSE false END
+      AND NOT limits->0 ? 'conflict' AND kind = ANY(%s::text[]) AND queue = ANY(%s::text[])
       AND (expires_at IS NULL OR expires_at > clock_timestamp() OR """
     + HAS_BEGUN
     + """)

@@ -49,6 +49,11 @@ def in_one_go(
     return answers
 
 
+def entries(column: str, otherwise: str = "") -> str:
+    """SQL: the elements of a JSON array; ``otherwise`` is what there is in place of what is no array (nothing)."""
+    return f"jsonb_array_elements(CASE jsonb_typeof({column}) WHEN 'array' THEN {column} ELSE '[{otherwise}]' END)"
+
+
 def plain(values: Iterable[Any]) -> str:
     """An array's text, of numbers, ids and other words that need no quotes: psycopg takes ten times as long for a list."""
     return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"

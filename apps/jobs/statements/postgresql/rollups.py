@@ -46,11 +46,11 @@ _OLD = "ctid = ANY(ARRAY(SELECT ctid FROM {} WHERE seconds = %s AND at < %s FOR 
 
 
 def count_cancelled(connection: Connection, ids: Collection[object]) -> None:
-    """Count jobs that were cancelled before they began; in the transaction that does so."""
+    """Count jobs that were cancelled, or failed, before they began; in the transaction that does so."""
     with raw(connection) as cursor:
         cursor.execute(
-            f"""{_INTO} SELECT {_AT}, kind, queue, {_NOBODY}, pg_backend_pid(), 'cancelled', {TIMELESS}, count(*), 0
-                FROM jobs_job WHERE id = ANY(%s::uuid[]) GROUP BY kind, queue {_ADD}""",
+            f"""{_INTO} SELECT {_AT}, kind, queue, {_NOBODY}, pg_backend_pid(), state, {TIMELESS}, count(*), 0
+                FROM jobs_job WHERE id = ANY(%s::uuid[]) GROUP BY kind, queue, state {_ADD}""",
             (plain(ids),),
         )
 

@@ -10,7 +10,7 @@ from apps.jobs.statements import CANCELLED, DISOWNED, Claimed, Dead, Group, Sett
 from apps.jobs.statements.begun import HAS_BEGUN
 from apps.jobs.statements.postgresql.holds import FREED, beginning, releasing
 from apps.jobs.statements.postgresql.lines import LEFT_IN_LINE, handing_over, passing_on
-from apps.jobs.statements.postgresql.link import Statement, columns, in_one_go, plain, raw, texts
+from apps.jobs.statements.postgresql.link import Statement, columns, entries, in_one_go, plain, raw, texts
 from apps.jobs.statements.postgresql.rollups import COUNTED, ERRORS_COUNTED, NAMED
 
 _CLAIM = f"""
@@ -20,7 +20,7 @@ WHERE id = ANY(%s::uuid[]) AND (state || '' = 'queued' OR state || '' = 'pending
   AND (expires_at IS NULL OR expires_at > clock_timestamp() OR {HAS_BEGUN})
   AND queue <> ALL (ARRAY(SELECT name FROM jobs_queue WHERE paused_at IS NOT NULL AND NOT draining))
   AND (limits IS NULL OR (  -- it has all its slots
-    SELECT count(*) FROM jsonb_array_elements(limits) AS l
+    SELECT count(*) FROM {entries("limits", "null")} AS l
     WHERE NOT EXISTS (SELECT FROM jobs_hold h WHERE h.job = jobs_job.id AND h.key = l->>'key')) = 0)
 RETURNING id::text, kind, arguments::text, attempt, excused, max_attempts,
           CASE WHEN limits IS NULL THEN 0 WHEN jsonb_path_exists(limits, '$[*].period') THEN 2 ELSE 1 END, ''"""
@@ -90,7 +90,8 @@ WITH given AS (
             given.error_type, given.error, given.traceback, j.kind, j.queue, j.signature,
             CASE WHEN j.state <> 'pending' THEN j.state
                  WHEN given.outcome IN ('snoozed', 'interrupted') THEN 'excused' ELSE 'retried' END AS measure,
-            CASE WHEN given.pid <> 0 AND given.delay IS NULL THEN date_part('epoch', j.started_at - j.run_at) END AS wait
+            CASE WHEN given.pid <> 0 AND given.delay IS NULL AND isfinite(j.run_at)
+                 THEN date_part('epoch', j.started_at - j.run_at) END AS wait
 ), attempts AS (
   INSERT INTO jobs_attempt (job_id, number, outcome, worker, pid, started_at, finished_at, error_type, error, traceback)
   SELECT id, attempt, outcome, worker, pid, started_at, finished_at, error_type, error, traceback FROM moved

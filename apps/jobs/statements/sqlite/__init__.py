@@ -8,6 +8,7 @@ Django keeps a UUID as 32 hex digits and a time as text in UTC; texts of that fo
 from apps.jobs.statements.sqlite.changes import let_go, move_limits, set_rules, waited_for
 from apps.jobs.statements.sqlite.clock import clock, make_due, set_back
 from apps.jobs.statements.sqlite.dispatch import due, lead, mark_queued, prune, seconds_until_due, waiting, window
+from apps.jobs.statements.sqlite.guards import guard, unguard
 from apps.jobs.statements.sqlite.holds import (
     candidates,
     heads,
@@ -28,6 +29,7 @@ from apps.jobs.statements.sqlite.rollups import count_cancelled, roll
 from apps.jobs.statements.sqlite.runs import claim, disown, settle, unknown, write
 from apps.jobs.statements.sqlite.sessions import end_sessions, name_session
 from apps.jobs.statements.sqlite.submit import forget_keys, insert_jobs, insert_unique, keepers, replace
+from apps.jobs.statements.sqlite.times import read_any_time
 from apps.jobs.statements.sqlite.troubles import tell
 from apps.jobs.statements.sqlite.turns import take_turns, tenants
 from apps.jobs.statements.sqlite.workers import answer, asked, owned, register_worker, renew, stop_requests, stop_worker
@@ -43,6 +45,7 @@ __all__ = [
     "due",
     "end_sessions",
     "forget_keys",
+    "guard",
     "heads",
     "insert_jobs",
     "insert_unique",
@@ -62,6 +65,7 @@ __all__ = [
     "partition_keys",
     "prepare",
     "prune",
+    "read_any_time",
     "register_worker",
     "release",
     "renew",
@@ -82,6 +86,7 @@ __all__ = [
     "tell",
     "tenants",
     "unended",
+    "unguard",
     "unknown",
     "waited_for",
     "waiting",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from apps.jobs.statements import RuleColumns, Waiting
+from apps.jobs.stored_limits import is_legible
 
 
 def set_rules(connection: Connection, rows: Sequence[RuleColumns]) -> None:
@@ -43,11 +44,11 @@ def let_go(connection: Connection, key: str, limit: int) -> int:
 
 def move_limits(connection: Connection, ids: Sequence[uuid.UUID], limits: str) -> None:
     """These jobs have moved to another queue: its limits (JSON) take the place of the old one's, which holds them no more. Jobs
-    without limits get them when the dispatcher sees them."""
+    without limits get them when the dispatcher sees them; those whose limits cannot be read fail there."""
     with connection.cursor() as cursor:
         for id in ids:
             cursor.execute("SELECT limits FROM jobs_job WHERE id = %s AND limits IS NOT NULL", (id.hex,))
-            if row := cursor.fetchone():
+            if (row := cursor.fetchone()) and is_legible(row[0]):
                 kept = [entry for entry in json.loads(row[0]) if not entry["key"].startswith("queue:")]
                 cursor.execute(
                     """UPDATE jobs_job SET held = CASE WHEN held LIKE 'queue:%%' THEN '' ELSE held END, limits = %s

@@ -1,7 +1,6 @@
 """Who holds which slot of a limit, on SQLite. One row at a time; nobody else writes meanwhile."""
 
 import datetime as dt
-import json
 import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
@@ -11,8 +10,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from apps.jobs.statements import Candidate, Settlement, Slot
 from apps.jobs.statements.sqlite.lines import HandingOver, pass_on, taken
-from apps.jobs.statements.sqlite.times import bare, now, seconds, text
+from apps.jobs.statements.sqlite.times import bare, now, read, seconds, text
 from apps.jobs.states import Outcome, State
+from apps.jobs.stored_limits import legible
 
 _UNFINISHED = "state IN ('pending', 'queued', 'running', 'waiting')"
 
@@ -36,7 +36,7 @@ def candidates(connection: Connection, queue: str, limit: int) -> list[Candidate
                 (queue, level, now(), limit - len(found)),
             )
             for id, kind, attempt, limits, run_at in cursor.fetchall():
-                due_at = dt.datetime.fromisoformat(run_at).replace(tzinfo=dt.UTC)
+                due_at = read(run_at).replace(tzinfo=dt.UTC)
                 found.append(Candidate(uuid.UUID(id), kind, attempt, limits, (level, due_at, uuid.UUID(id))))
     return found
 
@@ -133,10 +133,10 @@ def give_back(cursor: Any, given: Settlement, state: str, limits: str, handing: 
             continue
         if state != State.PENDING or free_at is not None or not (ordered or given.outcome == Outcome.INTERRUPTED):
             _free(cursor, key, slot, period, free_at)
-    for entry in json.loads(limits):
-        lock = entry["slots"] == 1 and not entry.keys() & {"ordered", "period"}
-        if not (lock and handing and handing.next(cursor, entry["key"])):
-            let_go = _let_go(cursor, entry["key"], entry["slots"], 1)
+    for limit in legible(limits):
+        lock = limit.slots == 1 and not limit.ordered and limit.period is None
+        if not (lock and handing and handing.next(cursor, limit.key)):
+            let_go = _let_go(cursor, limit.key, limit.slots, 1)
             if handing:
                 handing.let_go += let_go
 
@@ -177,7 +177,7 @@ def release(connection: Connection, keys: Collection[str] | None = None) -> int:
         for key in keys:
             cursor.execute("SELECT limits FROM jobs_job WHERE state = 'pending' AND held = %s LIMIT 1", (key,))
             row = cursor.fetchone()
-            known = {entry["key"]: entry["slots"] for entry in json.loads(row[0] or "[]")} if row else {}
+            known = {limit.key: limit.slots for limit in legible(row[0])} if row else {}
             released += _let_go(cursor, key, known.get(key, 10_000), 1000 if key in known else 1)
     return released
 
@@ -193,7 +193,8 @@ def sweep(connection: Connection) -> int:
                  OR j.state = 'pending' AND NOT h.ordered AND (
                    j.run_at > %s OR j.queue IN (SELECT name FROM jobs_queue WHERE paused_at < %s))
                  OR j.state <> 'running' AND NOT EXISTS (
-                   SELECT 1 FROM json_each(coalesce(j.limits, '[]')) l WHERE json_extract(l.value, '$.key') = h.key))""",
+                   SELECT 1 FROM json_each(CASE WHEN json_valid(j.limits) THEN j.limits ELSE '[]' END) l
+                   WHERE CASE l.type WHEN 'object' THEN json_extract(l.value, '$.key') END = h.key))""",
             (text(time.time() + 2), text(time.time() - 2)),
         )
         idle = cursor.fetchall()

@@ -42,7 +42,7 @@ class HandingOver:
 
     def _line(self, cursor: Any, key: str, to: HandOver) -> list[Any]:
         cursor.execute(
-            f"""SELECT id, kind, arguments, excused, max_attempts, queue, json_array_length(limits) = 1
+            f"""SELECT id, kind, arguments, excused, max_attempts, queue, json_valid(limits) AND json_array_length(limits) = 1
                  AND json_extract(limits, '$[0].conflict') IS NULL AND (expires_at IS NULL OR expires_at > %s OR {HAS_BEGUN})
                  AND queue NOT IN (SELECT name FROM jobs_queue WHERE paused_at IS NOT NULL AND NOT draining)
                FROM jobs_job WHERE state = 'pending' AND held = %s AND run_at <= %s ORDER BY priority, run_at, id LIMIT %s""",

@@ -71,11 +71,11 @@ def _at() -> int:
 
 
 def count_cancelled(connection: Connection, ids: Collection[Any]) -> None:
-    """Count jobs that were cancelled before they began; in the transaction that does so."""
+    """Count jobs that were cancelled, or failed, before they began; in the transaction that does so."""
     with connection.cursor() as cursor:
         cursor.executemany(
             f"""INSERT INTO jobs_rollup ({_KEY}, count, total)
-                SELECT {_at()}, {SPAN}, kind, queue, '{_NOBODY}', 0, 'cancelled', {TIMELESS}, 1, 0 FROM jobs_job WHERE id = %s
+                SELECT {_at()}, {SPAN}, kind, queue, '{_NOBODY}', 0, state, {TIMELESS}, 1, 0 FROM jobs_job WHERE id = %s
                 {_ADD}""",
             [(str(id).replace("-", ""),) for id in ids],
         )

@@ -18,6 +18,9 @@ from apps.jobs.statements.sqlite.times import seconds as _seconds
 from apps.jobs.statements.sqlite.times import text as _text
 from apps.jobs.states import EXCUSED, Outcome, State
 
+#: A time before this one is none.
+_LONG_AGO = "0001-01-03"
+
 
 def write(connection: Connection, worker: uuid.UUID, group: Group) -> Written:
     """A worker's group commit: all of it in one transaction. No commit waits for the disk, under
@@ -56,8 +59,9 @@ def claim(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> li
                      AND (expires_at IS NULL OR expires_at > %s OR {HAS_BEGUN})
                      AND queue NOT IN (SELECT name FROM jobs_queue WHERE paused_at IS NOT NULL AND NOT draining)
                      AND (limits IS NULL OR NOT EXISTS (
-                       SELECT 1 FROM json_each(limits) l WHERE NOT EXISTS (
-                         SELECT 1 FROM jobs_hold h WHERE h.job = jobs_job.id AND h.key = json_extract(l.value, '$.key'))))
+                       SELECT 1 FROM json_each(CASE WHEN json_valid(limits) THEN limits ELSE '[1]' END) l WHERE NOT EXISTS (
+                         SELECT 1 FROM jobs_hold h WHERE h.job = jobs_job.id
+                           AND h.key = CASE l.type WHEN 'object' THEN json_extract(l.value, '$.key') END)))
                    RETURNING kind, arguments, attempt, excused, max_attempts,
                              CASE WHEN limits IS NULL THEN 0 WHEN limits LIKE '%%"period"%%' THEN 2 ELSE 1 END""",
                 (worker.hex, now, _hex(id), now, now),
@@ -139,7 +143,8 @@ def _settle_one(cursor: Any, given: Settlement, handing: HandingOver | None) -> 
         give_back(cursor, given, state, limits, handing)
     began = _seconds(started)
     run = _seconds(finished) - began if given.pid else None
-    wait = began - _seconds(run_at) if given.pid and given.delay is None else None
+    waited = given.pid and given.delay is None and run_at > _LONG_AGO
+    wait = began - _seconds(run_at) if waited else None
     measure = state if state != State.PENDING else "excused" if given.outcome in EXCUSED else "retried"
     return Settled(kind, queue, worker, measure, run, wait, given.signature, given.error_type, given.error)
 
