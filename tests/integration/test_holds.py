@@ -421,7 +421,7 @@ def test_who_still_waits_for_a_rate_is_looked_at_again() -> None:
 
     def sent() -> int:
         candidates = sql.candidates(connection, "default", 1000)
-        jobs = admission.admit(candidates, lambda candidate: from_json(candidate.limits), term or 0)
+        jobs = admission.admit(candidates, lambda candidate: read(candidate.limits), term or 0)
         assert sql.mark_queued(connection, {job.id: job.attempt for job in jobs}, term) == len(jobs)
         return len(jobs)
 

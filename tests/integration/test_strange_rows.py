@@ -65,7 +65,7 @@ def test_any_json_is_read(model: type[Model], field: Any) -> None:
     for value in UNREADABLE:
         strange(model, field.column, value)
         found = getattr(model._default_manager.all().first(), field.name)
-        assert isinstance(found, Unreadable) or model is Worker and not found, value
+        assert isinstance(found, Unreadable) or (model is Worker and not found), value
 
 
 def test_what_could_not_be_read_is_not_written_back() -> None:
