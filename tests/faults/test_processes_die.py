@@ -73,6 +73,7 @@ def test_a_killed_pool_process_reruns_only_what_it_ran(bare: Stack, tmp_path: Pa
     assert set(Job.objects.filter(pk__in=ids).values_list("state", "attempt")) == {("succeeded", 1)}
     assert list(victim.attempts.order_by("number").values_list("outcome", flat=True)) == ["crashed", "succeeded"]
     assert Attempt.objects.exclude(outcome="succeeded").count() == 1
+    assert "cannot take jobs" not in worker.text
 
 
 def test_a_process_killed_among_hundreds_claimed_ahead_reruns_one_job_and_loses_no_result(bare: Stack, tmp_path: Path) -> None:

@@ -152,6 +152,7 @@ class Assignments:
 
         def failed(information: Any = None) -> None:
             if (pid := self._drains.pop(handle, None)) is not None:
-                self._on_failed(pid, getattr(information, "exception", None))
+                error = getattr(information, "exception", None)
+                self._on_failed(pid, getattr(error, "exc", error))  # billiard wraps some
 
         self._worker.pool.apply_async(drain, callback=over, error_callback=failed, accept_callback=accepted)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, Error, connections
+from django.db import DEFAULT_DB_ALIAS, Error, OperationalError, connections
 
 from apps.jobs import statements
 
@@ -25,10 +25,17 @@ class Link:
         os.register_at_fork(before=self._before_fork, after_in_parent=self._after_fork, after_in_child=self._after_fork)
 
     def open(self) -> Any:
-        """The connection; connects when there is none."""
+        """The connection; connects when there is none.
+
+        Raises:
+            OperationalError: there is no database, or this process has no descriptor left for it.
+        """
         connection = self._connection
         if connection.connection is None:
-            connection.ensure_connection()
+            try:
+                connection.ensure_connection()
+            except OSError as error:  # of the system, while the driver waits
+                raise OperationalError(str(error)) from error
             statements.on(connection).prepare(connection, statements.BRIEF)
         return connection
 
