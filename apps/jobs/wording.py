@@ -129,10 +129,20 @@ def pretty_json(text: str | None) -> str:
     if len(text) > 4 * SHOWN:
         return text
     try:
-        value: Any = json.loads(text)
-        return json.dumps(value, indent=2, ensure_ascii=False)
+        return indented(json.loads(text))
     except (ValueError, RecursionError):
         return text
+
+
+def indented(value: Any) -> str:
+    """A JSON value with indentation; it ends a little behind what a page shows, for deep nesting indents without measure."""
+    pieces, length = [], 0
+    for piece in json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(value):
+        pieces.append(piece)
+        length += len(piece)
+        if length > SHOWN:
+            break
+    return "".join(pieces)
 
 
 #: Terminals' escape sequences (colours, titles); and what has no place in a page: other control characters, and those that

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from apps.jobs.api import submit
-from apps.jobs.wording import exact, label, moment, pretty_json, progress_bar, relative, shorten, span
+from apps.jobs.wording import SHOWN, exact, label, moment, pretty_json, progress_bar, relative, shorten, span
 from tests import kinds
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=dt.UTC)
@@ -94,3 +94,11 @@ def test_exact_times_are_in_the_zone_of_who_looks(client: Client, cookie: str, z
     client.cookies["furrow_zone"] = cookie
     job = submit(kinds.noop)
     assert f" {zone}" in client.get(f"/admin/jobs/job/{job.pk}/change/").content.decode().split('title="2')[1][:40]
+
+
+def test_json_that_is_nested_deep_is_written_no_further_than_it_is_shown() -> None:
+    """Indented as a whole, 18 kB of nested arrays are 162 MB."""
+    text = pretty_json("[" * 500 + "]" * 500)
+    assert text.startswith("[\n  [\n    [")
+    assert len(text) < 2 * SHOWN
+    assert pretty_json('{"a": [1, "ü"]}') == '{\n  "a": [\n    1,\n    "ü"\n  ]\n}'

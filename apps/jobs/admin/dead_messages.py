@@ -1,6 +1,5 @@
 """Dead messages: why, what, and the two things that may be done with them."""
 
-import json
 from typing import Any
 
 from django.contrib import admin, messages
@@ -133,7 +132,7 @@ class DeadMessageAdmin(ReadOnlyAdmin):
     @display(description="properties")
     def all_properties(self, message: DeadMessage) -> SafeString:
         return format_html(
-            '<pre class="fw-pre">{}</pre>', json.dumps(json.loads(message.properties), indent=2, ensure_ascii=True)
+            '<pre class="fw-pre">{}</pre>', wording.plain(wording.pretty_json(message.properties)[: wording.SHOWN])
         )
 
     @display(description="body")

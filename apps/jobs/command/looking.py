@@ -1,7 +1,6 @@
 """``jobs kinds``, ``list``, ``show``, ``stats``: commands that change nothing."""
 
 import argparse
-import json
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -160,7 +159,7 @@ _MOMENTS = (("created", "created"), ("due", "run"), ("began", "started"), ("ende
 
 
 def _json(value: Any) -> str:
-    text = json.dumps(masked(value), indent=2, ensure_ascii=False)
+    text = wording.indented(masked(value))
     return text if len(text) <= wording.SHOWN else f"{text[: wording.SHOWN]}… (cut; --json prints all)"
 
 

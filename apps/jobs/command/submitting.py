@@ -1,7 +1,6 @@
 """``jobs submit``: one job from words, or many from a table."""
 
 import argparse
-import json
 import sys
 from collections import Counter
 from pathlib import Path
@@ -139,7 +138,7 @@ def finish(output: Output, job: Job) -> int:
         )
         output.say(f"{job.state}{took}{': ' + job.error if job.error else ''}")
         if job.result is not None:
-            output.say(json.dumps(masked(job.result), indent=2, ensure_ascii=False)[: wording.SHOWN])
+            output.say(wording.indented(masked(job.result))[: wording.SHOWN])
     return exit_code(Counter([job.state]))
 
 
