@@ -17,6 +17,7 @@ from apps.jobs import statements
 from apps.jobs.calendar import EARLIEST, LATEST
 from apps.jobs.dispatcher.admission import Admission
 from apps.jobs.dispatcher.limited import Limited
+from apps.jobs.dispatcher.rescue import Rescue
 from apps.jobs.errors import JobFailed
 from apps.jobs.limits import Limit, to_json
 from apps.jobs.models import Attempt, Hold, Job, Leader, Rollup, Worker
@@ -105,6 +106,15 @@ def test_a_queued_job_of_no_time_stops_no_statement(sql: Any) -> None:
     for value in ("-infinity", "infinity"):
         strange(Job, "queued_at", value, id=odd.pk)
         assert sql.window(connection, "default").queued == 2
+
+
+def test_a_row_that_cannot_be_taken_back_bars_no_others() -> None:
+    refuses, other = make(State.RUNNING), make(State.RUNNING)
+    strange(Job, "started_at", STRANGE_TIMES[connection.vendor][0], id=refuses.pk)
+    strange(Job, "run_at", STRANGE_TIMES[connection.vendor][0], id=refuses.pk)
+    Rescue().run_once()
+    other.refresh_from_db()
+    assert other.state == State.PENDING
 
 
 def test_limits_that_nobody_can_read_fail_their_job_alone() -> None:

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
-from apps.jobs import locks, sessions, statements
+from apps.jobs import locks, sessions, statements, troubles
 from apps.jobs.conf import conf
 from apps.jobs.drift import note
 from apps.jobs.errors import FurrowError, UnknownKind
@@ -19,6 +19,7 @@ from apps.jobs.models import Job, Worker
 from apps.jobs.retry import RetryPolicy, next_delay
 from apps.jobs.signature import sign
 from apps.jobs.statements import Settlement
+from apps.jobs.statements.refused import ANY, refuses_value
 from apps.jobs.states import Outcome, State
 
 logger = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ class Rescue:
         with transaction.atomic():
             # What somebody else has locked is taken back when it is free.
             orphans = list(rows.select_for_update(skip_locked=True, of=("self",))[:BATCH])
-            settled = statements.on(connection).settle(connection, [self._verdict(job) for job in orphans])
+            settled = self._settle([self._verdict(job) for job in orphans])
         if not orphans:
             note("running_without_worker", 0)
             return 0
@@ -91,6 +92,20 @@ class Rescue:
         logger.warning("%d jobs of dead workers were taken back.", len(settled))
         locks.free((job.pk, job.attempt) for job in orphans)
         return len(settled)
+
+    def _settle(self, ends: list[Settlement]) -> set[str]:
+        """Settle all; where a row refuses, all but that one."""
+        try:
+            with transaction.atomic():
+                return set(statements.on(connection).settle(connection, ends))
+        except ANY as error:
+            if not refuses_value(error):
+                raise
+            if len(ends) == 1:
+                text = f"Job {ends[0].id} of a dead worker cannot be taken back: {str(error).strip()}"
+                troubles.note("taking back of a job", text, "Correct its row, or delete it.")
+                return set()
+        return {id for end in ends for id in self._settle([end])}
 
     def _verdict(self, job: Job) -> Settlement:
         error = WorkerLost(f"worker {job.worker} was lost while it ran this job")
