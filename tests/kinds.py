@@ -190,10 +190,10 @@ def kills_itself(with_signal: int = int(signal.SIGKILL), times: int = 99) -> str
 @job(retry=ONCE)
 def stubborn(seconds: float, how: Literal["checks", "sleeps", "deaf"], mark: str = "") -> str:
     """Take this long: asking whether to stop, asleep in Python, or deaf to everything but SIGKILL."""
+    if how == "deaf":
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     if mark:
         append(mark, "began")
-    if how == "deaf":
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if how == "checks":
@@ -331,7 +331,7 @@ def holds(name: str, mark: str, how: Literal["works", "deaf", "forgets", "dies"]
     if how == "dies":
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "deaf":
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:

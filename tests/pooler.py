@@ -45,6 +45,7 @@ ignore_startup_parameters = extra_float_digits
     if user:
         shutil.chown(folder, user)
         shutil.chown(settings, user)
+    (RUN / "log").mkdir(exist_ok=True)
     log = (RUN / "log" / "pgbouncer.log").open("wb")
     process = subprocess.Popen(
         [str(packages.find("pgbouncer")), str(settings)],

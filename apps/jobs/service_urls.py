@@ -37,7 +37,7 @@ def masked(value: Any, name: str = "") -> Any:
     if isinstance(name, str) and value and isinstance(value, str) and _SECRET.search(name):
         return MASK
     if isinstance(value, str):
-        return _WITH_PASSWORD.sub(rf"\g<user>:{MASK}@", value)
+        return _WITH_PASSWORD.sub(rf"\g<user>:{MASK}@", str(value))  # also of a lazy text
     if isinstance(value, Mapping):
         return {key: masked(one, key) for key, one in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

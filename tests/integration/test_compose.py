@@ -162,7 +162,7 @@ def test_a_worker_has_time_to_stop(services: dict[str, Any]) -> None:
 
 def test_every_variable_is_one_that_is_read(services: dict[str, Any]) -> None:
     settings = (ROOT / "platform" / "config" / "settings.py").read_text()
-    known = set(re.findall(r'(?:env\.\w+|_number|_yes|_url|_counts)\(\s*"(\w+)"', settings)) | {"FLOWER_ADDRESS"}
+    known = set(re.findall(r'(?:env\.\w+|_number|_yes|_url|_counts|_secret)\(\s*"(\w+)"', settings)) | {"FLOWER_ADDRESS"}
     for name in OURS:
         assert set(services[name]["environment"]) <= known, name
     example = (ROOT / ".env.example").read_text()

@@ -292,8 +292,8 @@ BREAKS = [
     Break(
         "a rescue that forgets",
         "dispatcher/rescue.py",
-        "statements.on(connection).settle(connection, [self._verdict(job) for job in orphans])",
-        "statements.on(connection).settle(connection, [])",
+        "self._settle([self._verdict(job) for job in orphans])",
+        "self._settle([])",
         T_RESCUE,
     ),
     Break(
