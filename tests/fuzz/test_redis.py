@@ -10,7 +10,7 @@ from tests.fuzz import examples
 from tests.integration import test_strange_keys
 from tests.integration.test_strange_keys import EPOCH, FAMILIES, _empty, others_go_on, use_everything
 
-pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("live_db"), pytest.mark.filterwarnings("ignore:No directory at")]
+pytestmark = [pytest.mark.usefixtures("live_db"), pytest.mark.filterwarnings("ignore:No directory at")]
 
 r = test_strange_keys.r
 _numbers = some.one_of(some.integers(), some.floats()).map(str)

@@ -22,7 +22,7 @@ from apps.locks.keys import PREFIX, key
 from tests.services import redis
 from tests.stack import wait_until
 
-pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("live_db"), pytest.mark.filterwarnings("ignore:No directory at")]
+pytestmark = [pytest.mark.usefixtures("live_db"), pytest.mark.filterwarnings("ignore:No directory at")]
 
 #: Values where a number, a text or a name is expected.
 VALUES: dict[str, bytes | str] = {
@@ -171,7 +171,7 @@ def test_a_key_of_another_type(r: Any, at: str, kind: str) -> None:
     ("at", "field"),
     [(STATE, "0"), (STATE, "limit"), (STATE, "strange"), *[(key("epoch"), field) for field in EPOCH], (LINE, ""), (RATE, "")],
 )
-def test_a_value_that_is_none_of_ours(r: Any, at: str, field: str, value: str, admin_client: Client) -> None:
+def test_a_value_that_is_none_of_ours(r: Any, at: str, field: str, value: str) -> None:
     given = VALUES[value]
     if isinstance(given, str):
         given = given.replace("{soon}", str(r.time()[0] * 1000 + 5_000))
@@ -183,8 +183,6 @@ def test_a_value_that_is_none_of_ours(r: Any, at: str, field: str, value: str, a
     else:
         r.hset(at, field, given)
     errors = use_everything()
-    if at in (STATE, LINE):
-        assert admin_client.get("/admin/locks/lock/").status_code == 200
     others_go_on()
     for error in errors:
         assert "nonsense" not in error, error
@@ -356,6 +354,19 @@ def test_a_script_that_fails_for_another_reason_is_not_taken_for_a_wrong_key(r: 
     with pytest.raises(LockUnavailable, match="Redis refuses"):
         strange.run("rate", [], [])
     assert told() == []
+
+
+@pytest.mark.parametrize(("at", "field"), [(STATE, "0"), (STATE, "limit"), (STATE, "strange"), (LINE, "")])
+def test_the_page_of_locks_stands_any_value(r: Any, at: str, field: str, admin_client: Client) -> None:
+    for value in VALUES.values():
+        given = value.replace("{soon}", str(r.time()[0] * 1000 + 5_000)) if isinstance(value, str) else value
+        r.sadd(key("index"), "lock:odd")
+        r.delete(STATE, LINE)
+        if at == LINE:
+            r.zadd(at, {given: 1})
+        else:
+            r.hset(at, field, given)
+        assert admin_client.get("/admin/locks/lock/").status_code == 200, value
 
 
 def test_calls_that_fail_use_nothing_up(r: Any) -> None:
