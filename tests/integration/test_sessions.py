@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 
 from apps.jobs import sessions, statements
+from apps.jobs.worker import db_sessions
 
 pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no sessions")
 
@@ -46,3 +47,16 @@ def test_a_role_that_may_not_end_them_is_told_what_it_lacks(weak_role: str, capl
         assert "1 sessions of a dead process were ended" in caplog.text
     finally:
         other.close()
+
+
+def test_a_connection_that_was_lost_is_no_open_transaction(live_db: None) -> None:
+    link = connection.copy()
+    link.connect()
+    (pid,) = link.connection.execute("SELECT pg_backend_pid()").fetchone()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
+    with pytest.raises(OperationalError), link.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    assert not db_sessions._in_transaction(link)
+    assert db_sessions._is_lost(link)
+    link.close()

@@ -64,7 +64,8 @@ def _end_here(failed: bool) -> list[str]:
         open_transaction = not failed and _in_transaction(link)
         if open_transaction:
             left_open.append(link.alias)
-        if failed or open_transaction or link.in_atomic_block or link.__dict__.pop("furrow_marked", False):
+        marked = link.__dict__.pop("furrow_marked", False)
+        if failed or open_transaction or marked or link.in_atomic_block or _is_lost(link):
             links.remove(link)
             link.close()
             alias = link.alias
@@ -111,4 +112,8 @@ def _in_transaction(link: Any) -> bool:
         return False
     if link.vendor == "sqlite":
         return bool(raw.in_transaction)
-    return int(raw.pgconn.transaction_status) != 0
+    return not raw.closed and int(raw.pgconn.transaction_status) != 0  # of a lost connection libpq says "unknown"
+
+
+def _is_lost(link: Any) -> bool:
+    return link.vendor == "postgresql" and link.connection is not None and bool(link.connection.closed)

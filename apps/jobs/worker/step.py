@@ -7,6 +7,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -173,8 +174,9 @@ def _pids(pool: Any) -> list[int]:
     return [child.pid for child in pool._pool._pool] if pool._pool is not None else []
 
 
+@cache
 def _release() -> str:
-    """Of Furrow, Celery and Python."""
+    """Of Furrow, Celery and Python; read once, at the start: later there may be no descriptor for it."""
     try:
         own = version("furrow")
     except PackageNotFoundError:  # run from its folder, not installed
