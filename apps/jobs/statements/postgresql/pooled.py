@@ -57,7 +57,7 @@ def set_up(connection: Connection) -> Iterator[None]:
     statement = local_settings(connection)
     if not statement or link.info.transaction_status != TransactionStatus.IDLE:
         yield
-    elif connection.in_atomic_block:
+    elif not link.autocommit:
         link.execute(statement)
         yield
     else:
