@@ -2,6 +2,7 @@
 
 import subprocess
 from collections import Counter
+from contextlib import closing
 from urllib.parse import urlsplit
 
 import psycopg
@@ -66,10 +67,8 @@ def test_all_parts_work_behind_pgbouncer(stack):
 
 
 def test_only_sessions_within_a_transaction_are_ended_behind_a_pooler(db):
-    with pooler() as url:
-        ours = _through(url)
+    with pooler() as url, closing(_through(url)) as ours, closing(_through(url)) as frozen:
         statements.on(ours).name_session(ours, "0abc")
-        frozen = _through(url)
         statements.on(frozen).name_session(frozen, "0abc")
         frozen.set_autocommit(False)
         with frozen.cursor() as cursor:
@@ -81,8 +80,6 @@ def test_only_sessions_within_a_transaction_are_ended_behind_a_pooler(db):
             cursor.execute("SELECT 1")
         with ours.cursor() as cursor:
             cursor.execute("SELECT 1")
-        frozen.close()
-        ours.close()
 
 
 def _through(url):
