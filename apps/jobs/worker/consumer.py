@@ -5,6 +5,7 @@ kept, and nothing that is sent to the worker's remote control ends it."""
 import logging
 from typing import Any
 
+import amqp
 from celery.worker.consumer import Consumer
 from celery.worker.consumer.control import Control
 from celery.worker.consumer.delayed_delivery import DelayedDelivery
@@ -67,8 +68,6 @@ class JobConsumer(Consumer):
                 self._guard_remote_control(step.box)
 
     def _guard_remote_control(self, box: Any) -> None:
-        inner = box.on_message
-
         def on_message(body: Any, message: Any) -> None:
             wrong = message.properties.get(UNREADABLE)
             if wrong or not isinstance(body, dict) or not isinstance(body.get("method"), str):
@@ -77,8 +76,14 @@ class JobConsumer(Consumer):
             clock = message.headers.get("clock")
             if not isinstance(clock, int) or not 0 <= clock < LATEST_CLOCK:
                 message.headers["clock"] = 0
+            self.app.clock.forward()
             with troubles.watched("worker's remote control"):
-                inner(body, message)
+                try:
+                    box.node.handle_message(body, message)
+                except (amqp.AMQPError, OSError):
+                    box.reset()
+                except Exception as error:  # Celery would open the box anew, and lose the commands that wait in it
+                    logger.exception("A remote control command cannot be carried out: %s", type(error).__name__)
 
         box.on_message = on_message
 
