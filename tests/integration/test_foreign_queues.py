@@ -2,19 +2,16 @@
 
 import datetime as dt
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 from kombu import Connection
 
-from apps.jobs import ring, troubles
+from apps.jobs import ring
 from apps.jobs.broker import STUCK_AFTER, Publisher
-from apps.jobs.dispatcher.expire import Expire
 from apps.jobs.dispatcher.process import Dispatcher
-from apps.jobs.errors import BrokerError, QueueRefused
-from apps.jobs.models import Leader, Trouble
+from apps.jobs.errors import QueueRefused
+from apps.jobs.models import Leader
 from apps.jobs.models.job import new_id
 from apps.jobs.partitions import Queue
 from apps.jobs.states import State
@@ -97,40 +94,3 @@ def test_an_exchange_that_is_not_ours_stays(link: Connection) -> None:
         ring.lay(link, link.channel(), Queue("foreign", partitions=2, key="a"))
     with link.channel() as channel:
         channel.exchange_declare("furrow.foreign", "fanout", durable=True, auto_delete=False)  # it is there as before
-
-
-def test_a_duty_that_fails_is_named_and_the_others_are_done(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    dispatcher = Dispatcher()
-    assert dispatcher.leadership.hold()
-    (first,) = (duty for duty in dispatcher._duties if isinstance(duty, Expire))
-
-    def strange() -> int:
-        raise AttributeError("nobody thought of this")
-
-    with monkeypatch.context() as broken:
-        broken.setattr(first, "run_once", strange)
-        dispatcher._step()
-    assert {type(duty).__name__ for duty in dispatcher._next} >= {"Expire", "Pauses", "Holds", "Prune", "Roll", "Sweep"}
-    troubles.flush(connection)
-    assert Trouble.objects.get().text == "The duty expire of the dispatcher fails: AttributeError: nobody thought of this"
-    dispatcher._next.clear()
-    dispatcher._step()
-    troubles.flush(connection)
-    assert Trouble.objects.get().count == 1
-
-
-def test_duties_that_need_no_broker_are_done_while_one_that_does_fails(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    make(State.QUEUED, queued_at=timezone.now() - dt.timedelta(minutes=1))
-    dispatcher = Dispatcher()
-    dispatcher.leadership.term = lead()
-
-    def away(*args: Any, **options: Any) -> Any:
-        raise BrokerError("away")
-
-    monkeypatch.setattr(dispatcher._publisher, "depth", away)
-    monkeypatch.setattr(dispatcher._publisher, "publish", away)
-    dispatcher._step()
-    dispatcher._step()
-    done = {type(duty).__name__ for duty in dispatcher._next}
-    assert done >= {"Expire", "Pauses", "Holds", "Prune", "Roll", "Sweep"}
-    assert "Reconcile" not in done
