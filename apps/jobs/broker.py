@@ -6,6 +6,7 @@ row. It is a token that tells a worker to look; losing it or having it twice is 
 
 import contextlib
 import logging
+import math
 import time
 import uuid
 from collections import Counter
@@ -18,9 +19,10 @@ from kombu import Connection, Exchange, Queue
 from kombu.exceptions import OperationalError
 
 from apps.jobs.conf import CELERY_QUEUE, conf
-from apps.jobs.errors import BrokerError, QueueRefused, Unserved
+from apps.jobs.errors import BrokerError, QueueRefused
 from apps.jobs.frames import written, written_by_key
 from apps.jobs.partitions import Queue as PartitionedQueue
+from apps.jobs.patient import TIMEOUT, nonsense, patient
 from apps.jobs.ring import lay as lay_ring
 from apps.jobs.ring import partition, partition_exchange, refusal
 from apps.jobs.service_urls import unreadable
@@ -29,9 +31,6 @@ logger = logging.getLogger(__name__)
 
 #: Topic, because Celery's delayed delivery for quorum queues wants it.
 EXCHANGE = Exchange("furrow", type="topic", durable=True)
-#: Seconds without any answer after which a connection is given up: less than half of a lease, so that the dispatcher leads and
-#: rescues also while RabbitMQ hangs.
-TIMEOUT = 5.0
 #: Seconds after a failure in which no new connection is tried: what else the dispatcher does in that round need not wait.
 QUIET = 0.5
 #: Seconds between two looks whether all partitions of a queue are there.
@@ -78,16 +77,9 @@ class Publisher:
     """
 
     def __init__(self, url: str) -> None:
-        self._connection = Connection(
-            url,
-            connect_timeout=5,
-            heartbeat=0,
-            transport_options={
-                "read_timeout": TIMEOUT,
-                "write_timeout": TIMEOUT,
-                "client_properties": {"connection_name": "furrow dispatcher"},
-            },
-        )
+        options = {"read_timeout": TIMEOUT, "write_timeout": TIMEOUT}
+        named = {"client_properties": {"connection_name": "furrow dispatcher"}}
+        self._connection = patient(Connection(url, connect_timeout=TIMEOUT, heartbeat=0, transport_options=options | named))
         self._channel: Any = None
         self._failed: tuple[float, str] = 0.0, ""  # when (monotonic seconds), and what it was
         self._declared: set[str] = set()
@@ -178,13 +170,12 @@ class Publisher:
         known = {name: value for name, value in properties.items() if name in _REPLAYED}
         headers = {name: value for name, value in known.pop("application_headers", {}).items() if not name.startswith("x-")}
         message = amqp.Message(body, **known, application_headers=headers) if headers else amqp.Message(body, **known)
+        returned: list[Any] = []
         try:
-            channel = self._connect()
-            returned: list[Any] = []
-            channel.events["basic_return"].add(lambda *reason: returned.append(reason[0]))
-            channel.basic_publish_confirm(message, exchange, routing_key, mandatory=True)
-        except (amqp.AMQPError, OperationalError, OSError) as error:
-            raise BrokerError(self._reason(error)) from error
+            with self._explained():
+                channel = self._connect()
+                channel.events["basic_return"].add(lambda *reason: returned.append(reason[0]))
+                channel.basic_publish_confirm(message, exchange, routing_key, mandatory=True)
         finally:
             self.close()
         if returned:
@@ -197,27 +188,30 @@ class Publisher:
         self._rings.clear()
         try:
             self._connection.collect(socket_timeout=1)
-        except (amqp.AMQPError, OSError) as error:
+        except Exception as error:  # whatever answers there
             logger.debug("closing the broker connection: %s", error)
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
-        """Whatever goes wrong costs the connection, and is said without the password."""
+        """Whatever goes wrong costs the connection, and is said without the password: what answers may be anything."""
         try:
             yield
-        except (amqp.AMQPError, OperationalError, OSError) as error:
+        except BrokerError:
+            self.close()
+            raise
+        except Exception as error:
             self.close()
             reason = self._reason(error)
             if not isinstance(error, amqp.ChannelError):  # RabbitMQ answered: a queue is gone, or is not as declared
                 self._failed = time.monotonic(), reason
             raise BrokerError(reason) from error
-        except Unserved:
-            self.close()
-            raise
 
     def _reason(self, error: Exception) -> str:
         """Without the password."""
-        said = "it does not answer in time" if isinstance(error.__cause__ or error, TimeoutError) else str(error)
+        if isinstance(error.__cause__ or error, TimeoutError):
+            said = "it does not answer in time"
+        else:
+            said = str(error) if isinstance(error, amqp.AMQPError | OperationalError | OSError) else nonsense(error)
         return f"{self._connection.as_uri()}: {said or type(error).__name__}"
 
     def _open(self, queue: str) -> Any:
@@ -268,9 +262,13 @@ class Publisher:
         del self._stuck[queue.name]
 
     def _wait(self) -> None:
+        connection, missing = self._channel.connection, len(self._unconfirmed) + 1
         try:
             while self._unconfirmed:
-                self._connection.drain_events(timeout=TIMEOUT)
+                if missing > (missing := len(self._unconfirmed)):
+                    connection.until = time.monotonic() + TIMEOUT
+                connection.drain_events(timeout=TIMEOUT)
+            connection.until = math.inf
         except TimeoutError:
             raise TimeoutError(f"no publisher confirm within {TIMEOUT:g} s (a resource alarm?)") from None
 

@@ -20,12 +20,14 @@ from django.core.signals import setting_changed
 
 from apps.locks.conf import times
 from apps.locks.errors import LockUnavailable
+from apps.locks.patient import patient
 
 logger = logging.getLogger(__name__)
 
 #: What redis-py raises when Redis is not there, is loading its data, does not answer in time, refuses, or is
 #: something else that answers nonsense.
-AWAY = (redis.RedisError, OSError, ValueError, LookupError)
+NONSENSE = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+AWAY = (redis.RedisError, OSError, *NONSENSE)
 
 _SCRIPTS = Path(__file__).parent / "scripts"
 _mutex = threading.Lock()
@@ -42,15 +44,17 @@ def client() -> redis.Redis:
     with _mutex:
         if _client is None:
             patience = times().patience
-            _client = redis.Redis.from_url(
-                settings.REDIS_URL,
-                socket_timeout=patience,
-                socket_connect_timeout=patience,
-                health_check_interval=30,
-                retry=None,
-                decode_responses=True,
-                encoding_errors="surrogateescape",  # of bytes that somebody else wrote and that are no text
-                protocol=2,
+            _client = patient(
+                redis.Redis.from_url(
+                    settings.REDIS_URL,
+                    socket_timeout=patience,
+                    socket_connect_timeout=patience,
+                    health_check_interval=30,
+                    retry=None,
+                    decode_responses=True,
+                    encoding_errors="surrogateescape",  # of bytes that somebody else wrote and that are no text
+                    protocol=2,
+                )
             )
         return _client
 
@@ -83,7 +87,7 @@ def explained() -> Iterator[None]:
         raise LockUnavailable(f"Redis refuses ({error}): mend that, or see REDIS_URL.") from error
     except (redis.RedisError, OSError) as error:
         raise LockUnavailable(f"Redis is not there ({error}): see REDIS_URL, or try again later.") from error
-    except (ValueError, LookupError, TypeError) as error:
+    except NONSENSE as error:
         raise LockUnavailable(f"Redis answers nonsense ({error}): is it Redis that REDIS_URL names?") from error
 
 

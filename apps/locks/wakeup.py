@@ -10,6 +10,8 @@ import time
 import redis
 from django.conf import settings
 
+from apps.locks.patient import patient
+
 logger = logging.getLogger(__name__)
 
 CHANNEL = "furrow:wake"
@@ -25,8 +27,10 @@ _quiet_until = 0.0
 
 def client(timeout: float = 0.25) -> redis.Redis:
     """A client for ``settings.REDIS_URL`` with short timeouts (seconds); connects when first used."""
-    return redis.Redis.from_url(
-        settings.REDIS_URL, socket_timeout=timeout, socket_connect_timeout=timeout, health_check_interval=30, retry=None
+    return patient(
+        redis.Redis.from_url(
+            settings.REDIS_URL, socket_timeout=timeout, socket_connect_timeout=timeout, health_check_interval=30, retry=None
+        )
     )
 
 

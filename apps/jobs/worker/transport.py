@@ -18,6 +18,7 @@ from amqp.exceptions import RecoverableConnectionError
 from kombu.transport import pyamqp
 
 from apps.jobs.broker import EXCHANGE
+from apps.jobs.patient import LARGEST, PatientConnection, nonsense
 from apps.jobs.worker.leaving import told_to_end
 
 #: Bytes in one read, and reads in one go before the event loop gets its turn.
@@ -46,7 +47,7 @@ _ID = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 Accept = Callable[[Any, int, str, str], None]
 
 
-class JobConnection(pyamqp.Connection):
+class JobConnection(PatientConnection):
     """Waits for answers with an end, and once: who asks for more over a connection that was silent is told at once."""
 
     def connect(self, callback: Callable[[], None] | None = None) -> Any:
@@ -70,7 +71,7 @@ class JobConnection(pyamqp.Connection):
             try:
                 return super().drain_events(max(0.0, min(left, SLICE)))
             except TimeoutError:
-                if left > SLICE:
+                if left > SLICE and time.monotonic() < self.until:
                     continue
                 if timeout is None:
                     with suppress(OSError):
@@ -113,7 +114,11 @@ class JobTransport(pyamqp.Transport):
             buffer = transport._read_buffer
             done = self._take_jobs(connection, buffer) if self.accept is not None else 0
             transport._read_buffer = buffer = buffer[done:]
-            if len(buffer) < _FRAME.size or len(buffer) < _FRAME.unpack_from(buffer)[2] + _FRAME.size + 1:
+            if len(buffer) < _FRAME.size:
+                return
+            if (size := _FRAME.unpack_from(buffer)[2]) > LARGEST:
+                raise OSError(nonsense(f"a frame of {size:,} bytes"))
+            if len(buffer) < size + _FRAME.size + 1:
                 return
             # May wait for an answer of RabbitMQ and so read frames itself: from the same buffer.
             connection.on_inbound_frame(transport.read_frame())

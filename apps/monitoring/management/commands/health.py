@@ -1,5 +1,6 @@
 """``manage.py health``: whether a part of the platform works, for container health checks, probes and people."""
 
+import logging
 import os
 import socket
 from argparse import ArgumentParser
@@ -13,9 +14,12 @@ from django.db.models.functions import Now
 from apps.jobs import clock, troubles
 from apps.jobs.api import all_kinds
 from apps.jobs.models import Leader, Worker
+from apps.jobs.patient import patient
 from apps.jobs.wording import exact
 from apps.monitoring.stores import rabbitmq, redis
 from apps.monitoring.troubles import stands_still
+
+logger = logging.getLogger(__name__)
 
 #: Seconds that a worker has to answer; for which what failed in the dispatcher counts as failing.
 PATIENCE, FAILING = 5.0, 60.0
@@ -97,8 +101,10 @@ def worker(node: str) -> str:
 def _answers(node: str) -> bool:
     celery = all_kinds()[0].task.app
     try:
-        return bool(celery.control.ping(destination=[node], timeout=PATIENCE))
-    except OSError:  # kombu's error for a broker that cannot be reached is one
+        with patient(celery.connection_for_write()) as connection:
+            return bool(celery.control.ping(destination=[node], timeout=PATIENCE, connection=connection))
+    except Exception as error:  # whatever answers where RabbitMQ should
+        logger.debug("no answer of %s: %s", node, error)
         return False
 
 

@@ -1,0 +1,140 @@
+"""Something else answers where RabbitMQ, Redis or PostgreSQL should: who asks is told so, in bounded time."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import ConnectionHandler, DatabaseError
+from django.test import Client
+from django.utils import timezone
+from kombu import Connection
+from pytest_django import Settings
+
+from apps.jobs import broker, patient
+from apps.jobs.broker import Publisher
+from apps.jobs.dispatcher.process import Dispatcher
+from apps.jobs.errors import BrokerError
+from apps.jobs.models import DeadMessage, Job, Leader, Worker
+from apps.jobs.partitions import Queue
+from apps.jobs.states import State
+from apps.jobs.worker.transport import JobTransport
+from apps.locks import wakeup
+from apps.locks.api import lock, rate_limit
+from apps.locks.errors import LockUnavailable
+from tests.nonsense import POSTGRES, RABBITMQ, REDIS, serving
+from tests.rows import HOUR
+
+pytestmark = pytest.mark.filterwarnings("ignore:No directory at")
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (patient, broker):
+        monkeypatch.setattr(module, "TIMEOUT", 0.5)
+
+
+@pytest.fixture(params=RABBITMQ)
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Of something that is no RabbitMQ."""
+    with serving(RABBITMQ[request.param]) as port:
+        yield f"amqp://furrow:secret@127.0.0.1:{port}//"
+
+
+def test_what_is_no_rabbitmq_is_said_so_in_bounded_time(url: str) -> None:
+    publisher = Publisher(url)
+    for _ in range(2):
+        with pytest.raises(BrokerError) as told:
+            publisher.depth("default")
+        assert str(told.value).startswith("amqp://furrow:**@")
+        assert "secret" not in str(told.value)
+    publisher.close()
+
+
+def test_a_worker_takes_it_for_a_broker_that_is_away(url: str) -> None:
+    """Celery connects again after these errors, and ends with any other."""
+    link = Connection(url, connect_timeout=0.5, transport_options={"read_timeout": 0.5})
+    with suppress(*link.connection_errors):
+        JobTransport(link).establish_connection().collect()
+
+
+@pytest.fixture
+def no_rabbitmq(settings: Settings) -> Iterator[None]:
+    """What answers raises an exception in py-amqp that is none of its own."""
+    with serving(RABBITMQ["a channel that is not open"]) as port:
+        settings.BROKER_URL = f"amqp://furrow:secret@127.0.0.1:{port}//"
+        yield
+
+
+@pytest.mark.django_db
+@pytest.mark.engine
+@pytest.mark.usefixtures("no_rabbitmq", "nobody_runs")
+def test_the_dispatcher_says_so_and_goes_on() -> None:
+    Job.objects.create(kind="k")
+    dispatcher = Dispatcher()
+    assert dispatcher.leadership.hold()
+    dispatcher._step()
+    assert "is it RabbitMQ that BROKER_URL names" in Leader.objects.get().trouble
+    assert Job.objects.get().state == State.PENDING
+    dispatcher._end()
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("no_rabbitmq")
+def test_health_names_it() -> None:
+    until = timezone.now() + HOUR
+    worker = Worker.objects.create(
+        id=uuid.uuid4(), node="w@nonsense", pid=1, processes=1, queues=["default"], lease_until=until
+    )
+    with pytest.raises(CommandError, match=r"RabbitMQ does not answer: .* is it RabbitMQ that BROKER_URL names"):
+        call_command("health", "stores")
+    with pytest.raises(CommandError, match="does not answer within"):
+        call_command("health", "worker", "--node", worker.node)
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("no_rabbitmq")
+def test_pages_and_metrics_stay(site: Client, settings: Settings) -> None:
+    settings.FURROW = {**settings.FURROW, "QUEUES": [Queue("default", 2, "key"), "other"]}
+    settings.METRICS_TOKEN = "t"
+    message = DeadMessage.objects.create(reason="r", exchange="", routing_key="default", body=b"x", size=1)
+    replayed = site.post(f"/admin/jobs/deadmessage/{message.pk}/replay/", follow=True)
+    assert "is it RabbitMQ that BROKER_URL names" in replayed.content.decode()
+    assert DeadMessage.objects.filter(pk=message.pk).exists()
+    for address in ("/admin/", "/admin/jobs/queue/", "/admin/jobs/queue/default/change/", "/metrics"):
+        assert site.get(address, headers={"authorization": "Bearer t"}, follow=True).status_code == 200, address
+
+
+# --- Redis --------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", REDIS)
+def test_what_is_no_redis_is_said_so_in_bounded_time(kind: str, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wakeup, "_client", None)
+    monkeypatch.setattr(wakeup, "_quiet_until", 0.0)
+    with serving(REDIS[kind]) as port:
+        settings.FURROW = {**settings.FURROW, "LOCK_LEASE": 2.0}
+        settings.REDIS_URL = f"redis://:secret@127.0.0.1:{port}/0"
+        waiter = wakeup.Waiter()
+        waiter.wait(0.01)
+        waiter.close()
+        wakeup.wake()
+        with pytest.raises(LockUnavailable, match="Redis"), lock("nonsense", timeout=0):
+            pass
+        with pytest.raises(LockUnavailable, match="Redis"):
+            rate_limit("nonsense", "5/s", timeout=0).take()
+    wakeup._client = None
+
+
+# --- PostgreSQL ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", POSTGRES)
+def test_what_is_no_postgresql_is_a_database_that_is_away(kind: str) -> None:
+    with serving(POSTGRES[kind]) as port:
+        address = {"HOST": "127.0.0.1", "PORT": port, "NAME": "furrow", "USER": "furrow", "PASSWORD": "secret"}
+        options = {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {"connect_timeout": 2}}
+        with pytest.raises(DatabaseError) as told:
+            ConnectionHandler({"default": address | options})["default"].ensure_connection()
+    assert "secret" not in str(told.value)
