@@ -8,6 +8,7 @@ from config.celery import app
 from kombu import Connection
 
 from apps.jobs.api import submit
+from apps.jobs.models import Trouble
 from tests import kinds, services
 from tests.stack import Stack, all_ended, wait_until
 
@@ -52,3 +53,52 @@ def test_a_job_submitted_while_its_queue_was_not_consumed_runs_once_it_is_again(
     wait_until(lambda: (job.refresh_from_db(), job.state)[1] == "queued")
     app.control.add_consumer("default", destination=WORKER, reply=True, timeout=10, connection=link)
     all_ended(10)
+
+
+def test_a_cancel_and_an_add_at_once_leave_the_queue_consumed(stack: Stack, link: Any) -> None:
+    for _ in range(5):
+        app.control.cancel_consumer("default", destination=WORKER, connection=link)
+        app.control.add_consumer("default", destination=WORKER, connection=link)
+    wait_until(lambda: "default" in consumed(link))
+    submit(kinds.add, {"a": 1})
+    all_ended(10)
+
+
+def test_a_pattern_that_takes_years_is_left_out_and_the_worker_goes_on(stack: Stack, link: Any) -> None:
+    def asked(pattern: str) -> Any:
+        return app.control.broadcast("ping", pattern=pattern, matcher="pcre", reply=True, limit=1, timeout=20, connection=link)
+
+    assert asked(r"^worker@")
+    years = "(" * 8 + ".+" + ")+" * 8 + "!"
+    app.control.mailbox(link)._publish("ping", {}, pattern=years, matcher="pcre")
+    assert asked(r"^worker@")  # after it
+    assert f"its pattern '{years}' takes too long" in stack.worker_process.text
+
+
+@pytest.mark.parametrize("exchange", ["gone.pidbox", "amq.nothing", "furrow", ""])
+def test_a_reply_that_cannot_be_sent_costs_nothing(stack: Stack, link: Any, exchange: str) -> None:
+    box, channel = app.control.mailbox(link), link.channel()
+    body = {"method": "ping", "arguments": {}, "destination": WORKER, "ticket": "x"}
+    body["reply_to"] = {"exchange": exchange, "routing_key": "nobody"}
+    for _ in range(2):  # the second time the exchange is gone, which Celery believes to be there
+        link.Producer(channel).publish(body, exchange=box.exchange.name, serializer="json")
+        assert app.control.ping(destination=WORKER, timeout=20, connection=link)
+        channel.exchange_delete("gone.pidbox")
+    log = stack.worker_process.text
+    assert "Connection to broker lost" not in log
+    assert "Error in event loop" not in log
+
+
+def test_a_worker_serves_its_other_queues_and_names_the_one_that_is_declared_otherwise(bare: Stack, link: Any) -> None:
+    with link.channel() as channel:
+        channel.queue_declare("otherwise", durable=True, auto_delete=False)
+    worker = bare.worker(FURROW_QUEUES="default,otherwise")
+    assert consumed(link) == {"default", "celery"}
+    wait_until(lambda: Trouble.objects.filter(text__contains="does not consume otherwise").exists())
+    with link.channel() as channel:
+        channel.queue_delete("otherwise")
+    wait_until(lambda: "otherwise" in consumed(link))
+    assert "Connection to broker lost" not in worker.text
+    worker.stop()
+    with link.channel() as channel:
+        channel.queue_delete("otherwise")

@@ -1,20 +1,19 @@
-"""Celery's consumer with six changes: job messages take a short way, buffered ones are dropped with their channel,
+"""Celery's consumer with seven changes: job messages take a short way, buffered ones are dropped with their channel,
 running jobs are looked after while the broker is away, also before the connection is whole, a message that Celery would drop is
-kept, and nothing that is sent to the worker's remote control ends it."""
+kept, nothing that is sent to the worker's remote control ends it, and a queue that RabbitMQ refuses does not keep it from
+others."""
 
 import logging
 from typing import Any
 
-import amqp
 from celery.worker.consumer import Consumer
 from celery.worker.consumer.control import Control
 from celery.worker.consumer.delayed_delivery import DelayedDelivery
 from django.db import Error
 from kombu.transport import pyamqp
 
-from apps.jobs import troubles
 from apps.jobs.broker import EXCHANGE
-from apps.jobs.worker import consumed, readable
+from apps.jobs.worker import consumed, mailbox, readable
 from apps.jobs.worker.dead import DeadMessages, Kept
 from apps.jobs.worker.handling import wrong_limits
 from apps.jobs.worker.leaving import kill_all
@@ -26,8 +25,6 @@ logger = logging.getLogger(__name__)
 #: Seconds between tries to reach the broker: the first wait, what each adds, the longest. With Celery's own (2, 2, 30) a broker
 #: that was away for ten seconds would be missed for up to twenty.
 RETRY = (0.5, 0.5, 5.0)
-#: What Celery's logical clock has at most: it grows by one a message.
-LATEST_CLOCK = 2**53
 
 
 class AtOnce(DelayedDelivery):
@@ -61,38 +58,20 @@ class JobConsumer(Consumer):
         super().__init__(*args, **kwargs)
         readable.install()
         consumed.install()
+        self.refused = consumed.Refused(self.hostname, self.app.amqp.queues)
         #: For what comes over other channels than that of the tasks.
         self.dead_elsewhere = DeadMessages(self.controller.jobs.ledger.keep, self.hostname, set())
         for step in self.steps:
             if isinstance(step, Control):
-                self._guard_remote_control(step.box)
-
-    def _guard_remote_control(self, box: Any) -> None:
-        def on_message(body: Any, message: Any) -> None:
-            wrong = message.properties.get(UNREADABLE)
-            if wrong or not isinstance(body, dict) or not isinstance(body.get("method"), str):
-                self.dead_elsewhere.keep(message, f"It is no remote control command: {wrong or 'no object with a method'}")
-                return
-            clock = message.headers.get("clock")
-            if not isinstance(clock, int) or not 0 <= clock < LATEST_CLOCK:
-                message.headers["clock"] = 0
-            self.app.clock.forward()
-            with troubles.watched("worker's remote control"):
-                try:
-                    box.node.handle_message(body, message)
-                except (amqp.AMQPError, OSError):
-                    box.reset()
-                except Exception as error:  # Celery would open the box anew, and lose the commands that wait in it
-                    logger.exception("A remote control command cannot be carried out: %s", type(error).__name__)
-
-        box.on_message = on_message
+                mailbox.guard(step.box, self.dead_elsewhere)
 
     def connection_for_read(self, heartbeat: Any = None) -> Any:
-        """For messages."""
+        """For messages. A queue that RabbitMQ refuses is left out from here on."""
         connection = self.app.connection_for_read(heartbeat=heartbeat)
         if connection.get_transport_cls() is pyamqp.Transport:  # over TLS messages go the ordinary way
             connection.get_transport_cls = lambda: JobTransport
-        return self.ensure_connected(connection)
+        self.refused.leave_out(self.ensure_connected(connection))
+        return connection
 
     def connection_for_write(self, url: Any = None, heartbeat: Any = None) -> Any:
         """For events: fire and forget. Waiting for a confirm of each would hold up the event loop."""

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 def job_queues(worker: Any) -> list[str]:
     """The job queues that a Celery worker consumes, unless it was asked not to."""
-    return queue_names(worker.app.amqp.queues.consume_from.values())
+    return queue_names(list(worker.app.amqp.queues.consume_from.values()))
 
 
 class Errands:

@@ -40,9 +40,7 @@ class Intake:
         #: Delivery tags of other messages that came over the same channel and are not settled yet.
         self.others: set[int] = set()
         self.dead = DeadMessages(crew.ledger.keep, crew.ledger.lease.node, self.others)
-        self._stopped: list[Any] = []  # job queues that are not consumed while every process is busy
-        #: Those that it was asked not to consume, and does not.
-        self._left_out: dict[str, Any] = {}
+        self._looking = False
         self._prefetch = 0  # messages that RabbitMQ may have sent and nobody acknowledged; 0: what Celery said
 
     def accept(self, channel: Any, tag: int, id: str, kind: str) -> None:
@@ -94,41 +92,44 @@ class Intake:
         self.pump()
 
     def look(self, consumer: Any) -> None:
-        """Once in a while: hold no more messages than this worker needs, since those belong to other workers. That is what its
-        processes do in a second; and none while every process runs something long. Messages returned would come straight back
-        to a consumer with the old limit, so job queues are consumed anew."""
+        """Once in a while: consume the queues that are chosen and no others, and hold no more messages than this worker needs,
+        since those belong to other workers. That is what its processes do in a second; and none while every process runs
+        something long. Messages returned would come straight back to a consumer with the old limit, so job queues are consumed
+        anew."""
         tasks = consumer.task_consumer
-        if tasks is None or self.closed or told_to_end():
+        if tasks is None or self._looking or self.closed or told_to_end():
             return
+        self._looking = True  # while an answer of RabbitMQ is waited for, remote control may ask for another look: the next one
+        try:
+            self._choose(consumer, tasks)
+        finally:
+            self._looking = False
+
+    def _choose(self, consumer: Any, tasks: Any) -> None:
+        chosen = self._chosen(consumer.app.amqp.queues.consume_from)
+        consumed = {queue.name for queue in tasks.queues}
         wanted = self.crew.prefetch()
-        if self.crew.blocked:
-            if not self._stopped:
-                self._stop_consuming(tasks)
-                self._return_all_but(0)
-        elif self._stopped or not self._prefetch / 2 <= wanted <= self._prefetch * 2 or self._pauses_changed(tasks):
-            changed = self._pauses_changed(tasks)
-            self._stop_consuming(tasks)
-            self._return_all_but(0 if changed else wanted)
-            self._begin_consuming(tasks, wanted)
+        fits = self.crew.blocked or self._prefetch / 2 <= wanted <= self._prefetch * 2
+        if fits and chosen.keys() == consumed:
+            return
+        for name in consumed:
+            if name not in chosen or name in conf().queues:
+                tasks.cancel_by_queue(name)
+        self._return_all_but(wanted if consumed <= chosen.keys() else 0)
+        self._consume(tasks, chosen, wanted)
 
-    def _stop_consuming(self, tasks: Any) -> None:
-        for queue in tasks.queues:
-            if queue.name in conf().queues:
-                tasks.cancel_by_queue(queue.name)
-                self._stopped.append(queue)
+    def _chosen(self, selected: dict[str, Any]) -> dict[str, Any]:
+        """Of the queues that settings and remote control select, those to consume now."""
+        left_out = conf().queues if self.crew.blocked else self.crew.paused
+        return {name: queue for name, queue in selected.items() if name not in left_out}
 
-    def _pauses_changed(self, tasks: Any) -> bool:
-        consumed = {queue.name for queue in (*tasks.queues, *self._stopped)}
-        return bool(self.crew.paused & consumed or self._left_out.keys() - self.crew.paused)
-
-    def _begin_consuming(self, tasks: Any, prefetch: int) -> None:
+    def _consume(self, tasks: Any, queues: dict[str, Any], prefetch: int) -> None:
         """A quorum queue's limit is the one that its channel had when its consumer began."""
-        queues = [*self._stopped, *self._left_out.values()]
-        self._stopped, self._prefetch = [], prefetch
-        self._left_out = {queue.name: queue for queue in queues if queue.name in self.crew.paused}
-        tasks.qos(prefetch_count=prefetch, apply_global=False)
-        for queue in queues:
-            if queue.name not in self.crew.paused:
+        if not self.crew.blocked:
+            self._prefetch = prefetch
+            tasks.qos(prefetch_count=prefetch, apply_global=False)
+        for name, queue in queues.items():
+            if not tasks.consuming_from(name):
                 tasks.add_queue(queue)
         tasks.consume()
 
@@ -152,7 +153,7 @@ class Intake:
         """The channel is gone, and with it the right to acknowledge: RabbitMQ gives these messages out again."""
         self._buffer.clear()
         self.others.clear()
-        self._stopped, self._prefetch, self._left_out = [], 0, {}
+        self._prefetch = 0
 
     def _acknowledge(self, batch: list[Arrived]) -> None:
         """Acknowledge; over a connection that broke meanwhile that cannot be done, and RabbitMQ gives the messages out again:

@@ -204,6 +204,8 @@ class JobReports(bootsteps.StartStopStep):
         hub.call_soon(look, consumer)
         hub.call_repeatedly(TICK, look, consumer)
         hub.call_repeatedly(1.0, Watched(jobs.intake.pump, "claims of a worker"))
+        again = Watched(consumer.refused.look_again, "worker's look for refused queues")
+        hub.call_repeatedly(1.0, again, consumer.connection)
         if consumer.controller.autoscaler is not None:
             hub.call_repeatedly(1.0, Watched(consumer.controller.autoscaler.maybe_scale, "autoscaler of a worker"))
         if conf().partitioned:
