@@ -5,6 +5,8 @@ import decimal
 import gc
 import locale
 import logging
+import logging.config
+import multiprocessing
 import os
 import resource
 import signal
@@ -79,6 +81,30 @@ def _alarm_left() -> float:
         pytest.param(lambda: logging.root.manager.disable, lambda: logging.disable(logging.ERROR), id="logging.disable"),
         pytest.param(
             lambda: list(logging.root.handlers), lambda: logging.root.addHandler(logging.NullHandler()), id="log handlers"
+        ),
+        pytest.param(
+            lambda: time.localtime(0).tm_zone,
+            lambda: (os.environ.update(TZ="Asia/Tokyo"), time.tzset(), os.environ.pop("TZ")),
+            id="a TZ that is gone",
+        ),
+        pytest.param(
+            lambda: [logging.getLogger(name).disabled for name in ("django", "apps.jobs")],
+            lambda: logging.config.dictConfig({"version": 1}),
+            id="disabled loggers",
+        ),
+        pytest.param(
+            lambda: logging.getLogger("django").propagate,
+            lambda: setattr(logging.getLogger("django"), "propagate", not logging.getLogger("django").propagate),
+            id="a logger's parents",
+        ),
+        pytest.param(sys.get_int_max_str_digits, lambda: sys.set_int_max_str_digits(0), id="limit of digits"),
+        pytest.param(
+            lambda: multiprocessing.get_start_method(allow_none=True),
+            lambda: multiprocessing.set_start_method("spawn"),
+            id="start method",
+        ),
+        pytest.param(
+            lambda: signal.getitimer(signal.ITIMER_PROF), lambda: signal.setitimer(signal.ITIMER_PROF, 500), id="timer of CPU"
         ),
         pytest.param(sys.getrecursionlimit, lambda: sys.setrecursionlimit(5_000), id="recursion limit"),
         pytest.param(socket.getdefaulttimeout, lambda: socket.setdefaulttimeout(3), id="socket timeout"),
@@ -163,6 +189,9 @@ def _few_descriptors() -> bool:
         "SELECT pg_advisory_lock(7)",
         "select pg_try_advisory_lock_shared(7)",
         "CREATE TEMP TABLE t (n int)",
+        "CREATE TABLE pg_temp.t (n int)",
+        "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
+        "SELECT setseed(0.5)",
         "LISTEN news",
         "PREPARE p AS SELECT 1",
         "DO $$ BEGIN END $$",

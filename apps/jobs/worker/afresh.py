@@ -13,6 +13,7 @@ import functools
 import gc
 import locale
 import logging
+import multiprocessing
 import os
 import resource
 import signal
@@ -59,7 +60,7 @@ class Afresh:
         self._parts: list[tuple[str, Callable[[], Any], Callable[[Any], object], Any]] = [
             (name, read, put_back, read()) for name, read, put_back in _PARTS
         ]
-        self._logs = _Levels()
+        self._logs = _Loggers()
 
     def context(self) -> Context:
         """For one run."""
@@ -79,7 +80,7 @@ class Afresh:
             os.environ.clear()
             os.environ.update(self._environ)
             time.tzset()
-        self._logs.restore()
+        self._logs.restore(closely=closely)
         if not closely:
             return ""
         self._looked_closely = now
@@ -87,7 +88,7 @@ class Afresh:
 
     def _put_back(self) -> str:
         """Part by part; why one cannot be put back, or ``""``."""
-        for timer in (signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):  # useless without a signal's handler, which a glance sees
+        for timer in (signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):  # whose signals end a process
             signal.setitimer(timer, 0)
         for name, read, put_back, first in self._parts:
             try:
@@ -117,11 +118,12 @@ class Afresh:
         return f"{lowest} descriptors are open in it" if lowest > _MOST_DESCRIPTORS else ""
 
 
-class _Levels:
-    """Levels of loggers. Python empties the root logger's cache whenever one is set: a mark in there tells."""
+class _Loggers:
+    """Levels of loggers, and whether they are disabled, as ``dictConfig`` does with each that it does not name. Python empties
+    the root logger's cache whenever a level is set: a mark in there tells. For the rest all are looked at, but seldom."""
 
     def __init__(self) -> None:
-        self._first = {logger: logger.level for logger in _loggers()}
+        self._first = {logger: _says(logger) for logger in _loggers()}
         self._disabled = logging.root.manager.disable
         self._cache[_MARK] = True
 
@@ -129,12 +131,15 @@ class _Levels:
     def _cache(self) -> dict[Any, Any]:
         return logging.root._cache  # type: ignore[attr-defined,no-any-return]
 
-    def restore(self) -> None:
-        if _MARK not in self._cache:
-            logging.disable(self._disabled)
+    def restore(self, *, closely: bool) -> None:
+        """Put back what differs."""
+        if closely or _MARK not in self._cache:
+            if logging.root.manager.disable != self._disabled:
+                logging.disable(self._disabled)
             for logger in _loggers():  # one that a handler has made had no level before
-                if logger.level != (level := self._first.get(logger, logging.NOTSET)):
-                    logger.setLevel(level)
+                if (now := _says(logger)) != (first := self._first.get(logger, (logging.NOTSET, False, now[2]))):
+                    logger.disabled, logger.propagate = first[1:]
+                    logger.setLevel(first[0])
             self._cache[_MARK] = True
 
 
@@ -169,6 +174,10 @@ def _loggers() -> list[logging.Logger]:
     return [logging.root, *(one for one in named if isinstance(one, logging.Logger))]
 
 
+def _says(logger: logging.Logger) -> tuple[int, bool, bool]:
+    return (logger.level, logger.disabled, logger.propagate)
+
+
 def _put_back_signals(first: list[Any]) -> None:
     for number, handler in zip(_SIGNALS, first, strict=True):
         if _signal.getsignal(number) is not handler and handler is not None:
@@ -200,6 +209,10 @@ def _put_back_path(first: list[str]) -> None:
     sys.path[:] = first
 
 
+def _put_back_start_method(first: str | None) -> None:
+    multiprocessing.set_start_method(first, force=True)
+
+
 def _put_back_root(first: list[logging.Handler]) -> None:
     logging.root.handlers[:] = first
 
@@ -225,6 +238,9 @@ _PARTS: list[tuple[str, Callable[[], Any], Callable[[Any], object]]] = [
     ("socket timeout", socket.getdefaulttimeout, socket.setdefaulttimeout),
     ("standard streams", lambda: (sys.stdin, sys.stdout, sys.stderr), _put_back_streams),
     ("garbage collector", lambda: (gc.isenabled(), gc.get_threshold()), _put_back_collector),
+    ("time zone", lambda: (time.tzname, time.timezone), lambda _: time.tzset()),
+    ("limit of digits", sys.get_int_max_str_digits, sys.set_int_max_str_digits),
+    ("start method", lambda: multiprocessing.get_start_method(allow_none=True), _put_back_start_method),
     ("trace function", sys.gettrace, sys.settrace),
     ("profile function", sys.getprofile, sys.setprofile),
     ("user and group", lambda: (os.geteuid(), os.getegid()), lambda _: None),
@@ -254,11 +270,21 @@ def _glance() -> tuple[Any, ...]:
         sys.stderr,
         gc.isenabled(),
         gc.get_threshold(),
+        time.tzname,
+        sys.get_int_max_str_digits(),
         sys.gettrace(),
         sys.getprofile(),
     )
 
 
 def _second_glance() -> tuple[Any, ...]:
-    """The parts that only a system call tells of, and that seldom change."""
-    return (os.geteuid(), os.getegid(), os.getpriority(os.PRIO_PROCESS, 0), _cpus())
+    """The parts that take longest to tell of, and that seldom change."""
+    return (
+        os.geteuid(),
+        os.getegid(),
+        os.getpriority(os.PRIO_PROCESS, 0),
+        _cpus(),
+        signal.getitimer(signal.ITIMER_VIRTUAL),
+        signal.getitimer(signal.ITIMER_PROF),
+        multiprocessing.get_start_method(allow_none=True),
+    )

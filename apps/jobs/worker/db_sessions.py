@@ -33,7 +33,9 @@ _FIRST_WORD = re.compile(
 )
 #: Characters of statements whose answer is kept: those of bulk inserts are long, and seldom the same.
 _LONGEST_KEPT = 4_000
-_LASTING = re.compile(r"set_config|advisory_(?:un)?lock|\btemp(?:orary)?\b|;\s*\S", re.IGNORECASE)
+_LASTING = re.compile(
+    r"set_config|setseed|advisory_(?:un)?lock|\b(?:pg_)?temp(?:orary)?\b|\bwith\s+hold\b|;\s*\S", re.IGNORECASE
+)
 
 
 def watch() -> None:
