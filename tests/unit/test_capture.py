@@ -2,10 +2,12 @@
 
 import io
 import logging
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from celery.utils.log import LoggingProxy
 
 from apps.jobs.context import _run
 from apps.jobs.worker.capture import JobLogHandler
@@ -68,3 +70,31 @@ def test_the_jobs_log_takes_info_whatever_the_worker_shows(
             logger.setLevel(logging.NOTSET)
     assert " ".join(run.said) == in_job
     assert " ".join(console.getvalue().split()) == on_console
+
+
+class FullDisk(io.StringIO):
+    """Where the console is written to."""
+
+    def write(self, text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+
+def test_a_console_that_cannot_be_written_leaves_the_jobs_log_as_it_is(
+    console: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run: Any = Lines()
+    logging.getLogger().handlers[:] = [logging.StreamHandler(FullDisk())]
+    JobLogHandler.install()
+    errors = io.StringIO()
+    monkeypatch.setattr(sys, "__stderr__", errors)
+    monkeypatch.setattr(sys, "stderr", LoggingProxy(logging.getLogger("celery.redirected"), logging.WARNING))
+    token = _run.set(run)
+    try:
+        for n in range(3):
+            logging.getLogger("tests.capture").warning("line %d", n)
+    finally:
+        _run.reset(token)
+    assert run.said == ["line 0", "line 1", "line 2"]
+    assert errors.getvalue().count("Errno 28") == 3
+    monkeypatch.setattr(sys, "__stderr__", FullDisk())
+    logging.getLogger("tests.capture").warning("also that cannot be told")

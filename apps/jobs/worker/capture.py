@@ -1,6 +1,9 @@
 """What is taken from a handler's run as text: its log records, and clean, bounded strings."""
 
 import logging
+import sys
+import traceback
+from contextlib import suppress
 from typing import Any
 
 from apps.jobs.context import _run
@@ -32,6 +35,7 @@ class JobLogHandler(logging.Handler):
             return
         for handler in base.handlers:
             handler.addFilter(_FromLevel(base, base.level))
+            handler.handleError = _told_beside_the_log  # type: ignore[method-assign]
         ours = cls()
         ours.addFilter(_FromLevel(base, logging.INFO))
         base.addHandler(ours)
@@ -46,6 +50,14 @@ class JobLogHandler(logging.Handler):
             run.log(record.levelno, record.name, self.format(record))
         except Exception:
             self.handleError(record)
+
+
+def _told_beside_the_log(record: logging.LogRecord) -> None:
+    """A record that a handler could not write, to a full disk for instance. By default ``logging`` tells of it on
+    ``sys.stderr``, which Celery leads to a logger, and that to the job's log."""
+    if logging.raiseExceptions and sys.__stderr__ is not None:
+        with suppress(OSError, ValueError):
+            traceback.print_exc(file=sys.__stderr__)
 
 
 class _FromLevel(logging.Filter):
