@@ -9,36 +9,24 @@ from pathlib import Path
 from deploy import packages
 from deploy.services import Postgres
 
-PACKAGE = "libfaketime"
+from apps.prove.means import clock as clocks
 
 
 class Clock:
     """The clock of all processes that are started with ``environ``, in seconds ahead of the machine's."""
 
     def __init__(self, folder: Path) -> None:
-        packages.install(packages.missing([PACKAGE]))
+        packages.install(packages.missing([clocks.PACKAGE]))
         self._file = folder / "clock"
         self.set(0)
 
     def set(self, ahead: int) -> None:
         """Set it: at once, for all of them."""
-        new = self._file.with_suffix(".new")
-        new.write_text(f"{ahead:+d}\n")
-        new.chmod(0o644)
-        new.replace(self._file)
+        clocks.put(self._file, ahead)
 
     def environ(self, *, threads: bool = True) -> dict[str, str]:
         """For the environment of a process, which may have threads."""
-        library = f"libfaketime{'MT' if threads else ''}.so.1"
-        (path,) = Path("/usr/lib").glob(f"*/faketime/{library}")
-        return {
-            "LD_PRELOAD": str(path),
-            "FURROW_MODULES": "tasks,tests.kinds,tests.sleep",
-            "FAKETIME_TIMESTAMP_FILE": str(self._file),
-            "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "DONT_FAKE_MONOTONIC": "1",
-        }
+        return {"FURROW_MODULES": "tasks,tests.kinds,tests.sleep", **clocks.environ(self._file, threads=threads)}
 
 
 class ClockedPostgres(Postgres):

@@ -38,10 +38,9 @@ class Database(ABC):
 class PostgreSQL(Database):
     """One connection a question; also while the campaign has made the server read-only."""
 
-    audit = audit.POSTGRESQL
-
-    def __init__(self, server: Postgres) -> None:
+    def __init__(self, server: Postgres, *, clocked: bool = False) -> None:
         self._server = server
+        self.audit = audit.POSTGRESQL + (audit.CLOCKED if clocked else "")
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         with self._connect() as link:

@@ -49,6 +49,7 @@ class Move(NamedTuple):
     attempt_before: int | None
     attempt: int | None
     worker: str | None
+    ahead: float = 0.0  #: seconds by which the database's clock was set then; ``at`` is the machine's time
 
 
 @dataclass
@@ -144,9 +145,11 @@ def collect(stack: Stack, faults: Iterable[Happened], drift: Iterable[str]) -> E
     ):
         found.attempts[id].append(AttemptRow(*attempt))
     for id, *move in database.rows(
-        "SELECT job, at, before, after, attempt_before, attempt, worker FROM prove_move ORDER BY seq"
+        "SELECT job, at, before, after, attempt_before, attempt, worker, ahead FROM prove_move ORDER BY seq"
     ):
         found.moves[id].append(Move(*move))
+    for id, rows in found.attempts.items():
+        rows[:] = [_true(row, found.moves[id]) for row in rows]
     for id, number, text in database.rows("SELECT job_id, attempt, message FROM jobs_logline ORDER BY id"):
         found.lines[id].append((number, text))
     for id, attempt in database.rows("SELECT job, attempt FROM prove_write ORDER BY seq"):
@@ -156,6 +159,15 @@ def collect(stack: Stack, faults: Iterable[Happened], drift: Iterable[str]) -> E
     _read_runs(found, stack.folder / "records")
     _read_submits(found, stack.folder / "records")
     return found
+
+
+def _true(row: AttemptRow, moves: list[Move]) -> AttemptRow:
+    """An attempt whose times are of a clock that had been set has those of its moves, which are the machine's."""
+    began = next((move for move in moves if move.after == "running" and move.attempt == row.number), None)
+    over = next((move for move in moves if move.before == "running" and move.attempt_before == row.number), None)
+    if not began or not over or not (began.ahead or over.ahead):
+        return row
+    return row._replace(started=began.at, finished=over.at)
 
 
 def _read_runs(found: Evidence, folder: Path) -> None:

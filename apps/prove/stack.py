@@ -15,13 +15,15 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import psycopg
 from deploy import ROOT, files, ports, processes
-from deploy.services import Postgres, RabbitMQ, Redis, Service
+from deploy.services import RabbitMQ, Redis, Service
 
 from apps.jobs.conf import conf
 from apps.prove import records
 from apps.prove.database import Database, PostgreSQL, SQLite
+from apps.prove.means.disk import Disk
 from apps.prove.program import Program, ProgramFailed
 from apps.prove.proxy import Network
+from apps.prove.server import OwnPostgres
 
 #: Seconds; shorter than the defaults, so that ten minutes hold many deaths. The engine's code is the same.
 TIMES = {
@@ -37,9 +39,19 @@ _VARIABLES = {"postgres": "DATABASE_URL", "rabbitmq": "BROKER_URL", "redis": "RE
 
 
 class Stack:
-    """See the module. ``database`` is ``postgresql`` or ``sqlite``; ``modules`` are loaded besides the campaign's kinds."""
+    """See the module. ``database`` is ``postgresql`` or ``sqlite``; ``modules`` are loaded besides the campaign's kinds;
+    ``means`` is what the faults need of the machine, of :data:`apps.prove.means.LACKING`."""
 
-    def __init__(self, folder: Path, database: str, *, seed: int, rate: float = 0, modules: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        database: str,
+        *,
+        seed: int,
+        rate: float = 0,
+        modules: Iterable[str] = (),
+        means: Iterable[str] = (),
+    ) -> None:
         self.folder = folder
         self.vendor = database
         self.seed = seed
@@ -51,9 +63,13 @@ class Stack:
         self.servers: dict[str, Service] = {"rabbitmq": self.rabbitmq, "redis": self.redis}
         self.database: Database = SQLite(folder / "db.sqlite3")
         if database == "postgresql":
-            self.postgres = Postgres(folder / "postgres", durable=True)
+            self.postgres = OwnPostgres(folder / "postgres", clocked="clock" in means, mounted="disk" in means)
             self.servers["postgres"] = self.postgres
-            self.database = PostgreSQL(self.postgres)
+            self.database = PostgreSQL(self.postgres, clocked=self.postgres.clocked)
+        #: Of the workers, by their names, where they have disks of their own.
+        self.disks: dict[str, Disk] = {}
+        if "disk" in means:
+            self.disks = {name: _disk(folder, name) for name in ("worker-1", "worker-2")}
         self.network = Network()
         self.programs: dict[str, Program] = {}
         self._password = ""
@@ -80,10 +96,12 @@ class Stack:
                 self._sweep()
                 for server in self.servers.values():
                     server.kill()
+                self._let_go()
 
     def destroy(self) -> None:
         """Remove the folder with all data; of what an earlier campaign with this seed left, too."""
         self._sweep()
+        let_go(self.folder)
         for server in self.servers.values():
             server.destroy()
         for left in self.folder.iterdir():
@@ -114,6 +132,8 @@ class Stack:
             told[_VARIABLES[name]] = _with(server.url, port=port)
         if not direct and self.vendor == "postgresql":
             told["DATABASE_URL"] = self._as_prove(told["DATABASE_URL"])
+        if client in self.disks:
+            told["TMPDIR"] = str(self.disks[client].folder)
         return told
 
     @property
@@ -179,8 +199,11 @@ class Stack:
             "web": [*python, *gunicorn],
             **{f"client-{n}": [*python, "-m", "apps.prove.load", f"{self.seed}:{n}", *load] for n in (1, 2)},
         }
+        for disk in self.disks.values():
+            disk.mount()
         for name, command in commands.items():
-            self.programs[name] = Program(name, command, self.environ(name), self.folder / "log" / f"{name}.log")
+            log = self.disks[name].folder if name in self.disks else self.folder / "log"
+            self.programs[name] = Program(name, command, self.environ(name), log / f"{name}.log")
         threading.Thread(target=self._tend_until_the_end, name="prove-tend", daemon=True).start()
         for role in ("dispatcher", "worker", "web"):
             for program in self.of(role):
@@ -191,6 +214,13 @@ class Stack:
     def _tend_until_the_end(self) -> None:
         while not self.over.wait(0.2):
             self.tend()
+
+    def _let_go(self) -> None:
+        """Keep the logs that are on disks of their own, and unmount these."""
+        for name, disk in self.disks.items():
+            if disk.mounted and (log := disk.folder / f"{name}.log").exists():
+                shutil.copy(log, self.folder / "log")
+        let_go(self.folder)
 
     def _sweep(self) -> None:
         for program in self.programs.values():
@@ -205,9 +235,21 @@ def end_leftovers(parent: Path) -> None:
             if not free:
                 continue
             processes.sweep(_mark(folder))
-            for server in (RabbitMQ(folder / "rabbitmq"), Redis(folder / "redis"), Postgres(folder / "postgres")):
+            for server in (RabbitMQ(folder / "rabbitmq"), Redis(folder / "redis"), OwnPostgres(folder / "postgres")):
                 if server.folder.exists():
                     server.kill()
+            let_go(folder)
+
+
+def let_go(folder: Path) -> None:
+    """Unmount the disks of the stack in this folder; what is on them stays in their images."""
+    OwnPostgres(folder / "postgres").let_go()
+    for image in (folder / "disks").glob("*.img"):
+        _disk(folder, image.stem).unmount()
+
+
+def _disk(folder: Path, name: str) -> Disk:
+    return Disk(folder / "disks" / f"{name}.img", folder / "disks" / name)
 
 
 def _mark(folder: Path) -> str:

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from itertools import chain
 
 from apps.jobs.states import EXCUSED, FINAL
-from apps.prove.blame import BLUR, Found, culprits, enders
+from apps.prove.blame import BLUR, Found, around, culprits, enders
 from apps.prove.evidence import AttemptRow, Evidence, JobRow, Run
 from apps.prove.spec import FINAL_ERRORS, SPECS
 
@@ -43,7 +43,7 @@ def unasked(e: Evidence, told: list[tuple[str, JobRow]]) -> Found:
                 yield id, "it was cancelled, and nobody had asked"
             elif e.runs.get(id):
                 yield id, "it expired, and had begun before"
-            elif _moved(e, id, "cancelled") < wanted.expires[0] - BLUR:
+            elif _moved(e, id, "cancelled") < wanted.expires[0] - BLUR and not _set(e, id):
                 yield id, "it expired too early"
         for cancel in asked:
             if cancel.done is None or not cancel.changed:
@@ -57,11 +57,11 @@ def unasked(e: Evidence, told: list[tuple[str, JobRow]]) -> Found:
 
 
 def timely(e: Evidence, told: list[tuple[str, JobRow]]) -> Found:
-    """A job does not begin before its time, nor for the first time after it expired."""
+    """A job does not begin before its time, nor for the first time after it expired; but for those whose clock was set."""
     for id, _ in told:
         wanted = e.wanted.get(id)
         began = [move.at for move in e.moves[id] if move.after == "running" and move.before != "running"]
-        if wanted is None or not began:
+        if wanted is None or not began or _set(e, id):
             continue
         if wanted.run_at is not None and began[0] < wanted.run_at - BLUR:
             yield id, f"it was claimed {wanted.run_at - began[0]:.3f} s before its time"
@@ -156,6 +156,14 @@ def explained(e: Evidence, id: str, job: JobRow | None, run: Run, row: AttemptRo
 
 def _runs(e: Evidence, id: str, row: AttemptRow) -> list[Run]:
     return [run for run in e.runs.get(id, []) if run.attempt == row.number]
+
+
+def _set(e: Evidence, id: str) -> bool:
+    """Whether the database's clock was set while this job waited: its times are of that clock."""
+    moves = e.moves[id]
+    return bool(moves) and around(
+        e, "clock", moves[0].at, next((m.at for m in moves if m.after in ("running", *FINAL)), moves[-1].at)
+    )
 
 
 def _moved(e: Evidence, id: str, state: str) -> float:

@@ -241,3 +241,20 @@ def test_the_order_of_a_partition_is_that_of_its_messages() -> None:
     e = pair("prove.lined", -3.0)
     e.faults.append(Happened(1, "wipe_rabbitmq", 6.0, 7.0, 8.0, servers={"rabbitmq"}))
     assert checks.judge(e) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["expired too early", "before its time", "after it expired", "too fast", "two within its time"]
+)
+def test_a_clock_that_is_set_excuses_times_and_periods(name: str) -> None:
+    e = ILLEGAL[name][0]()
+    e.faults.append(Happened(1, "step_clock", 9.0, 10.0, 10.5, servers={"clock"}))
+    assert checks.judge(e) == []
+
+
+@pytest.mark.parametrize("name", ["two with one unique key", "cancelled by nobody"])
+def test_a_clock_that_is_set_excuses_nothing_else(name: str) -> None:
+    evidence, check, job = ILLEGAL[name]
+    e = evidence()
+    e.faults.append(Happened(1, "step_clock", 9.0, 10.0, 10.5, servers={"clock"}))
+    assert (check, job) in [(found.check, found.job) for found in checks.judge(e)]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import amqp
 
 from apps.jobs.errors import BrokerError
+from apps.prove.means import LACKING
 from apps.prove.program import Program
 from apps.prove.stack import Stack
 
@@ -65,6 +66,14 @@ class Scene:
         """Let it last for so many seconds, by the dice."""
         time.sleep(self.dice.uniform(least, most))
 
+    def during(self, least: float, most: float, harm: Callable[[], object], undo: Callable[[], object]) -> None:
+        """Do harm, let it last for so many seconds, by the dice, and undo it whatever happens."""
+        try:
+            harm()
+            self.wait(least, most)
+        finally:
+            undo()
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -76,6 +85,8 @@ class Fault:
     touches: frozenset[str]
     #: What the report says of it.
     doc: str
+    #: What it needs of the machine, by its name in :data:`apps.prove.means.LACKING`; empty: nothing.
+    needs: str = ""
 
 
 FAULTS: dict[str, Fault] = {}
@@ -83,19 +94,29 @@ FAULTS: dict[str, Fault] = {}
 BROKER_AWAY = (amqp.AMQPError, BrokerError, OSError)
 
 
-def fault(*touches: str) -> Callable[[Callable[[Scene], None]], Callable[[Scene], None]]:
+def fault(*touches: str, needs: str = "") -> Callable[[Callable[[Scene], None]], Callable[[Scene], None]]:
     """Register a function as a fault under its own name."""
 
     def register(happen: Callable[[Scene], None]) -> Callable[[Scene], None]:
-        FAULTS[happen.__name__] = Fault(happen.__name__, happen, frozenset(touches), happen.__doc__ or "")
+        FAULTS[happen.__name__] = Fault(happen.__name__, happen, frozenset(touches), happen.__doc__ or "", needs)
         return happen
 
     return register
 
 
 def possible(database: str) -> list[str]:
-    """The names of the faults that can happen on this database (``postgresql`` or ``sqlite``)."""
-    return [name for name, fault in FAULTS.items() if database == "postgresql" or "postgres" not in fault.touches]
+    """The names of the faults that can happen here on this database (``postgresql`` or ``sqlite``)."""
+    out = left_out(database)
+    return [name for name in FAULTS if name not in out]
+
+
+def left_out(database: str) -> dict[str, str]:
+    """The faults that cannot happen here on this database, each with the reason."""
+    lacking = {need: LACKING[need]() for need in {fault.needs for fault in FAULTS.values() if fault.needs}}
+    found = {name: lacking.get(fault.needs, "") for name, fault in FAULTS.items()}
+    if database != "postgresql":
+        found |= {name: f"{database} has no server" for name, fault in FAULTS.items() if "postgres" in fault.touches}
+    return {name: reason for name, reason in found.items() if reason}
 
 
 def command(scene: Scene, text: str) -> bytes:

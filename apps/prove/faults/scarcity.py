@@ -1,4 +1,4 @@
-"""What a process or a server needs is used up for some seconds: disk, memory, descriptors."""
+"""What a process or a server needs is used up for some seconds: disk, memory, descriptors, processes."""
 
 import contextlib
 import resource
@@ -9,6 +9,8 @@ import psycopg
 from deploy.processes import until
 
 from apps.prove.faults.base import Scene, command, fault
+from apps.prove.faults.servers import limit_rabbitmq
+from apps.prove.means import pids
 from apps.prove.program import Program, send
 from apps.prove.stack import LEASE
 
@@ -28,26 +30,42 @@ def fill_postgres(scene: Scene) -> None:
     scene.happened.target = ", ".join(tables)
     trigger = "CREATE TRIGGER prove_full BEFORE INSERT OR UPDATE ON {} EXECUTE FUNCTION prove_full();"
     triggers = "".join(trigger.format(name) for name in tables)
-    _persist(scene, _FULL + triggers)
-    scene.wait(1.0, LEASE + 4.0)
-    _persist(scene, "DROP FUNCTION prove_full CASCADE")
+    scene.during(
+        1.0,
+        LEASE + 4.0,
+        lambda: _persist(scene, _FULL + triggers),
+        lambda: _persist(scene, "DROP FUNCTION IF EXISTS prove_full CASCADE"),
+    )
+
+
+@fault("postgres", needs="disk")
+def fill_disk_of_postgres(scene: Scene) -> None:
+    """The disk of PostgreSQL is full: no table grows, and without room for its log the server ends; then it is started."""
+    scene.away("postgres")
+    postgres = scene.stack.postgres
+    scene.during(2.0, LEASE + 4.0, postgres.disk.fill, postgres.disk.empty)
+    scene.happened.target = "it went on" if postgres.alive else "it had ended"
+    postgres.start()
+
+
+@fault("worker", needs="disk")
+def fill_disk_of_worker(scene: Scene) -> None:
+    """The disk of a worker is full: its log, and the temporary files of its handlers, cannot be written."""
+    disk = scene.stack.disks[scene.pick("worker").name]
+    scene.during(3.0, LEASE + 4.0, disk.fill, disk.empty)
 
 
 @fault("rabbitmq")
 def fill_rabbitmq(scene: Scene) -> None:
     """RabbitMQ's disk is full, as it thinks: it takes no messages, and confirms none."""
-    scene.away("rabbitmq")
-    scene.stack.rabbitmq.ctl("set_disk_free_limit", "1000000GB")
-    scene.wait(1.0, 12.0)
-    scene.stack.rabbitmq.ctl("set_disk_free_limit", "50MB")
+    limit_rabbitmq(scene, "set_disk_free_limit", "1000000GB", "50MB")
 
 
 @fault("redis")
 def fill_redis(scene: Scene) -> None:
     """Redis has no memory left: it refuses every write."""
-    command(scene, "CONFIG SET maxmemory 1")
-    scene.wait(2.0, 8.0)
-    command(scene, "CONFIG SET maxmemory 0")
+    maxmemory = "CONFIG SET maxmemory"
+    scene.during(2.0, 8.0, lambda: command(scene, f"{maxmemory} 1"), lambda: command(scene, f"{maxmemory} 0"))
 
 
 @fault("dispatcher")
@@ -68,8 +86,7 @@ def use_up_descriptors_of_worker(scene: Scene) -> None:
     """A worker's main process can open no file and no connection more, while one of its pool processes dies."""
     worker = scene.pick("worker")
     pool = worker.children(of_all=False)
-    if pool:
-        send(scene.dice.choice(sorted(pool)), signal.SIGKILL)
+    _kill_one(scene, pool)
     _limit(scene, worker, resource.RLIMIT_NOFILE, _open(worker.pid))
     # Those that were born meanwhile have inherited the limit.
     for child in set(worker.children(of_all=False)) - set(pool):
@@ -77,13 +94,30 @@ def use_up_descriptors_of_worker(scene: Scene) -> None:
         send(child, signal.SIGKILL)
 
 
+@fault("worker", needs="pids")
+def use_up_processes_of_worker(scene: Scene) -> None:
+    """A worker's main process can start no process and no thread more, while one of its pool processes dies."""
+    worker = scene.pick("worker")
+    with pids.used_up(worker.pid):
+        _kill_one(scene, worker.children(of_all=False))
+        scene.wait(3.0, 10.0)
+
+
+def _kill_one(scene: Scene, pool: list[int]) -> None:
+    if pool:
+        send(scene.dice.choice(sorted(pool)), signal.SIGKILL)
+
+
 def _limit(scene: Scene, program: Program, what: int, limit: int) -> None:
     pid = program.pid
     with contextlib.suppress(ProcessLookupError):
         before = resource.prlimit(pid, what)
-        resource.prlimit(pid, what, (limit, before[1]))
-        scene.wait(3.0, 10.0)
-        resource.prlimit(pid, what, before)
+        scene.during(
+            3.0,
+            10.0,
+            lambda: resource.prlimit(pid, what, (limit, before[1])),
+            lambda: resource.prlimit(pid, what, before),
+        )
 
 
 def _open(pid: int) -> int:

@@ -32,10 +32,7 @@ def freeze_rabbitmq(scene: Scene) -> None:
 @fault("rabbitmq")
 def alarm_rabbitmq(scene: Scene) -> None:
     """RabbitMQ raises its memory alarm: it takes no messages, and confirms none."""
-    scene.away("rabbitmq")
-    scene.stack.rabbitmq.ctl("set_vm_memory_high_watermark", "0.0000001")
-    scene.wait(1.0, 12.0)
-    scene.stack.rabbitmq.ctl("set_vm_memory_high_watermark", "0.4")
+    limit_rabbitmq(scene, "set_vm_memory_high_watermark", "0.0000001", "0.4")
 
 
 @fault("rabbitmq")
@@ -105,9 +102,12 @@ def freeze_postgres(scene: Scene) -> None:
 def read_only_postgres(scene: Scene) -> None:
     """PostgreSQL refuses every write, as after a failover to a standby or on a full disk."""
     scene.away("postgres")
-    _alter_system(scene, "SET default_transaction_read_only = on")
-    scene.wait(1.0, LEASE + 4.0)
-    _alter_system(scene, "RESET default_transaction_read_only")
+    scene.during(
+        1.0,
+        LEASE + 4.0,
+        lambda: _alter_system(scene, "SET default_transaction_read_only = on"),
+        lambda: _alter_system(scene, "RESET default_transaction_read_only"),
+    )
 
 
 @fault("postgres")
@@ -130,6 +130,16 @@ def rotate_credentials(scene: Scene) -> None:
     scene.stack.restart_programs()
 
 
+@fault("postgres", needs="clock")
+def step_clock(scene: Scene) -> None:
+    """The database's clock is set, forward or back, by up to a minute, and some seconds later to where it was."""
+    step = scene.dice.choice([-1, 1]) * scene.dice.randint(10, 60)
+    scene.happened.target = f"by {step:+d} s"
+    scene.away("clock")
+    postgres = scene.stack.postgres
+    scene.during(2.0, LEASE + 4.0, lambda: postgres.set_clock(step), lambda: postgres.set_clock(0))
+
+
 def _kill(scene: Scene, name: str) -> None:
     server: Service = scene.stack.servers[name]
     scene.away(name)
@@ -140,9 +150,14 @@ def _kill(scene: Scene, name: str) -> None:
 
 def _freeze(scene: Scene, name: str, least: float, most: float) -> None:
     scene.away(name)
-    scene.stack.servers[name].freeze()
-    scene.wait(least, most)
-    scene.stack.servers[name].thaw()
+    scene.during(least, most, scene.stack.servers[name].freeze, scene.stack.servers[name].thaw)
+
+
+def limit_rabbitmq(scene: Scene, limit: str, low: str, usual: str) -> None:
+    """A limit of RabbitMQ is so low that it raises an alarm: it takes no messages, and confirms none."""
+    scene.away("rabbitmq")
+    ctl = scene.stack.rabbitmq.ctl
+    scene.during(1.0, 12.0, lambda: ctl(limit, low), lambda: ctl(limit, usual))
 
 
 def _alter_system(scene: Scene, what: str) -> None:

@@ -18,7 +18,7 @@ from rich.console import Console
 from apps.jobs.errors import did_you_mean
 from apps.prove import checks, drift, evidence, page, report
 from apps.prove.campaign import Campaign
-from apps.prove.faults.base import possible
+from apps.prove.faults.base import FAULTS, left_out, possible
 from apps.prove.program import ProgramFailed
 from apps.prove.stack import Stack, end_leftovers
 
@@ -56,13 +56,22 @@ class Command(BaseCommand):
         seed = random.randrange(10**6) if options["seed"] is None else options["seed"]  # noqa: S311 - no secret
         names = [name.strip() for name in faults.split(",")] if faults else known
         if unknown := [name for name in names if name not in known]:
-            raise CommandError(f"--faults: {unknown[0]!r} cannot happen on {database}; {did_you_mean(unknown[0], known)}.")
+            why = left_out(database).get(unknown[0])
+            remedy = why or did_you_mean(unknown[0], known)
+            raise CommandError(f"--faults: {unknown[0]!r} cannot happen on {database}; {remedy}.")
+        for name, why in ({} if faults else left_out(database)).items():
+            self.stdout.write(f"Left out: {name}, since {why}.")
         _refuse(minutes, options["rate"])
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         run = run_folder()
         end_leftovers(run / "prove")
         stack = Stack(
-            run / "prove" / str(seed), database, seed=seed, rate=options["rate"], modules=[sabotage] if sabotage else []
+            run / "prove" / str(seed),
+            database,
+            seed=seed,
+            rate=options["rate"],
+            modules=[sabotage] if sabotage else [],
+            means={FAULTS[name].needs for name in names},
         )
         try:
             verdict = self._prove(stack, names, seed, minutes)
