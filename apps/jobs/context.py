@@ -8,9 +8,11 @@ from typing import Any, Protocol
 class Run(Protocol):
     """One run of a job, as the pool process that runs it sees it."""
 
-    id: uuid.UUID
     kind: str
     attempt: int
+
+    @property
+    def id(self) -> uuid.UUID: ...
 
     def progress(self, fraction: float, note: str) -> None: ...
     def log(self, level: int, logger: str, message: str) -> None: ...

@@ -59,6 +59,7 @@ def _alarm_left() -> float:
         pytest.param(_alarm_left, lambda: signal.alarm(500), id="alarm"),
         pytest.param(lambda: locale.setlocale(locale.LC_ALL), lambda: locale.setlocale(locale.LC_ALL, "C"), id="locale"),
         pytest.param(lambda: dict(os.environ), lambda: os.environ.update(LEFT="here"), id="environment"),
+        pytest.param(lambda: id(os.environ), lambda: setattr(os, "environ", dict(os.environ)), id="another environment"),
         pytest.param(lambda: time.tzname, lambda: (os.environ.update(TZ="Asia/Tokyo"), time.tzset()), id="TZ"),
         pytest.param(
             lambda: resource.getrlimit(resource.RLIMIT_CORE),

@@ -37,11 +37,13 @@ _SIGNALS = [number for number in range(1, signal.SIGRTMIN) if number not in (sig
 _SIG_BLOCK, _SIG_SETMASK = int(signal.SIG_BLOCK), int(signal.SIG_SETMASK)
 _LIMITS = sorted({value for name, value in vars(resource).items() if name.startswith("RLIMIT_")})
 _MARK: Any = "furrow"
+_ENVIRONMENT = os.environ
 #: Audited calls that change what a glance does not see; and those that start children.
-_CHANGES = frozenset({"os.chdir", "resource.setrlimit", "resource.prlimit"})
+_CHANGES = frozenset({"os.chdir", "os.putenv", "os.unsetenv", "resource.setrlimit", "resource.prlimit"})
 _STARTS = frozenset({"os.fork", "os.forkpty", "os.posix_spawn", "os.system", "subprocess.Popen"})
 _MOST_DESCRIPTORS = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
-_calls: set[str] = set()  # of these: the former since the last look, the latter since this process began
+#: Those of them that were not called: of the former since the last look, of the latter since this process began.
+_uncalled = dict.fromkeys(_CHANGES | _STARTS)
 _listens = False
 
 
@@ -50,10 +52,10 @@ class Afresh:
 
     def __init__(self) -> None:
         _listen()
-        self._left_children = 0
+        self._left_children, self._uncalled = 0, len(_uncalled)
         self._umask = os.umask(0o077)
         os.umask(self._umask)
-        self._environ, self._raw_environ = dict(os.environ), dict(_raw_environ())
+        self._context = _without_decimals()
         self._looked_closely, self._seen_closely = 0.0, _second_glance()
         self._seen = tuple(list(one) if isinstance(one, list) else one for one in _glance())
         #: The parts that are compared: how each is read, how it is put back, and what it was.
@@ -64,22 +66,16 @@ class Afresh:
 
     def context(self) -> Context:
         """For one run."""
-        context = copy_context()
-        context.run(decimal.setcontext, decimal.Context())
-        return context
+        return self._context.copy()
 
     def restore(self) -> str:
         """Put back what differs; why this process must be replaced, or ``""``."""
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        _signal.alarm(0)  # ITIMER_REAL, whoever set it
         os.umask(self._umask)
         closely = (now := time.monotonic()) - self._looked_closely >= CLOSELY
-        differs = not _calls.isdisjoint(_CHANGES) or _glance() != self._seen
+        differs = len(_uncalled) != self._uncalled or _glance() != self._seen
         if (differs or (closely and _second_glance() != self._seen_closely)) and (reason := self._put_back()):
             return reason
-        if _raw_environ() != self._raw_environ:
-            os.environ.clear()
-            os.environ.update(self._environ)
-            time.tzset()
         self._logs.restore(closely=closely)
         if not closely:
             return ""
@@ -98,7 +94,8 @@ class Afresh:
                         return f"its {name} cannot be put back"
             except Exception as error:
                 return f"its {name} cannot be put back: {error}"
-        _calls.difference_update(_CHANGES)
+        _uncalled.update(dict.fromkeys(_CHANGES))
+        self._uncalled = len(_uncalled)
         return ""
 
     def _worn_out(self) -> str:
@@ -106,7 +103,7 @@ class Afresh:
         are many."""
         if threading.active_count() > MOST_LEFT:
             return f"{threading.active_count()} threads were left in it"
-        if not _calls.isdisjoint(_STARTS) and _has_zombie():
+        if not _uncalled.keys() >= _STARTS and _has_zombie():
             self._left_children += 1
             if self._left_children > MOST_LEFT:
                 return "it has children that have ended and that nobody waits for"
@@ -146,14 +143,19 @@ class _Loggers:
 def _listen() -> None:
     """Hooks are for ever: one a process, and its children have it too."""
     global _listens
+    _uncalled.update(dict.fromkeys(_CHANGES))
     if not _listens:
         _listens = True
-        sys.addaudithook(_on_audit)
+        sys.addaudithook(_uncalled.pop)  # with the event and its arguments; a function of ours would take four times as long
 
 
-def _on_audit(event: str, _: Any) -> None:
-    if event in _CHANGES or event in _STARTS:
-        _calls.add(event)
+def _without_decimals() -> Context:
+    """This one, but for the decimal context, which would be shared: whoever uses decimals in a copy has a new one."""
+    context = Context()
+    for variable, value in copy_context().items():
+        if not isinstance(value, decimal.Context):
+            context.run(variable.set, value)
+    return context
 
 
 def _has_zombie() -> bool:
@@ -162,11 +164,6 @@ def _has_zombie() -> bool:
         return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:
         return False
-
-
-def _raw_environ() -> dict[bytes, bytes]:
-    """As bytes, which compare in a twentieth of the time."""
-    return os.environ._data  # type: ignore[attr-defined,no-any-return]
 
 
 def _loggers() -> list[logging.Logger]:
@@ -194,6 +191,13 @@ def _put_back_limits(first: list[tuple[int, int]]) -> None:
 def _put_back_filters(first: list[Any]) -> None:
     warnings.filters[:] = first  # type: ignore[index]
     warnings._filters_mutated()  # type: ignore[attr-defined]
+
+
+def _put_back_environment(first: tuple[int, dict[str, str]]) -> None:
+    os.environ = _ENVIRONMENT  # noqa: B003 - the object that was there
+    os.environ.clear()
+    os.environ.update(first[1])
+    time.tzset()
 
 
 def _put_back_streams(first: tuple[Any, Any, Any]) -> None:
@@ -226,6 +230,7 @@ def _folder() -> str:
 
 _PARTS: list[tuple[str, Callable[[], Any], Callable[[Any], object]]] = [
     ("working directory", _folder, os.chdir),
+    ("environment", lambda: (id(os.environ), dict(os.environ)), _put_back_environment),
     ("signal handlers", lambda: list(map(_signal.getsignal, _SIGNALS)), _put_back_signals),
     ("signal mask", lambda: _signal.pthread_sigmask(_SIG_BLOCK, ()), lambda mask: signal.pthread_sigmask(_SIG_SETMASK, mask)),
     ("limits", lambda: [resource.getrlimit(limit) for limit in _LIMITS], _put_back_limits),
@@ -274,6 +279,7 @@ def _glance() -> tuple[Any, ...]:
         sys.get_int_max_str_digits(),
         sys.gettrace(),
         sys.getprofile(),
+        id(os.environ),
     )
 
 

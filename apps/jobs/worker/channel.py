@@ -27,6 +27,8 @@ _DESCRIPTOR = struct.Struct("i")
 #: What the system says when a channel takes no more for now; the second: too many descriptors on their way.
 _FULL = (errno.EAGAIN, errno.ETOOMANYREFS, errno.ENOBUFS)
 _ONE_DESCRIPTOR = socket.CMSG_SPACE(_DESCRIPTOR.size)
+#: Plain numbers: arithmetic with flags that are enums takes a microsecond.
+_DONTWAIT, _CUT = int(socket.MSG_DONTWAIT), int(socket.MSG_CTRUNC)
 #: What a piece begins with: whether it is the first, one in between or the last (no packet of marshal's begins so); and the
 #: thread that sends.
 _PIECE = struct.Struct("=cQ")
@@ -71,7 +73,7 @@ class Assignments(Channel):
             OSError, MemoryError: this process has no descriptor or no memory for it. The packet is gone.
         """
         try:
-            content, ancillary, flags, _ = self._out.recvmsg(INLINE, _ONE_DESCRIPTOR, socket.MSG_DONTWAIT)
+            content, ancillary, flags, _ = self._out.recvmsg(INLINE, _ONE_DESCRIPTOR, _DONTWAIT)
         except BlockingIOError:
             return None
         if ancillary:
@@ -79,27 +81,27 @@ class Assignments(Channel):
             with os.fdopen(descriptor, "rb") as file:
                 file.seek(0)
                 content = file.read()
-        elif flags & socket.MSG_CTRUNC:
+        elif flags & _CUT:
             raise OSError(errno.EMFILE, "no descriptor is left to take a job's arguments by")
         return _unpacked(content)
 
     def take_back(self) -> Packet | None:
         """By the writer: the next packet that no reader has taken, of a large one the ids alone; or ``None``."""
         try:
-            return _unpacked(self._out.recv(INLINE, socket.MSG_DONTWAIT))  # without room for a descriptor, none is made
+            return _unpacked(self._out.recv(INLINE, _DONTWAIT))  # without room for a descriptor, none is made
         except BlockingIOError:
             return None
 
     def _offer(self, packet: Packet, content: bytes) -> None:
         if len(content) <= INLINE:
-            self._in.send(content, socket.MSG_DONTWAIT)
+            self._in.send(content, _DONTWAIT)
             return
         with nameless_file() as file:
             file.write(content)
             file.flush()
             passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, _DESCRIPTOR.pack(file.fileno()))]
             ids = marshal.dumps(tuple((entry[0],) for entry in packet))
-            self._in.sendmsg([ids], passed, socket.MSG_DONTWAIT)
+            self._in.sendmsg([ids], passed, _DONTWAIT)
 
 
 class Reports(Channel):
@@ -124,7 +126,7 @@ class Reports(Channel):
         """The next packet, or ``None`` when there is none now."""
         while True:
             try:
-                content = self._out.recv(INLINE, socket.MSG_DONTWAIT)
+                content = self._out.recv(INLINE, _DONTWAIT)
             except BlockingIOError:
                 return None
             if content[:1] not in (_FIRST, _MIDDLE, _LAST):

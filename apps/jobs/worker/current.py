@@ -3,6 +3,7 @@
 import logging
 import time
 import uuid
+from functools import cached_property
 
 from billiard import current_process
 
@@ -21,12 +22,17 @@ class Run:
     """One run of a job; what ``current_job`` speaks to."""
 
     def __init__(self, id: str, kind: str, attempt: int, excused: int, max_attempts: int) -> None:
-        self.id, self.kind, self.attempt = uuid.UUID(id), kind, attempt
+        self.kind, self.attempt = kind, attempt
         self.failures, self.max_attempts = attempt - excused, max_attempts
         self._text_id, self._lines, self._progress_at, self._complete = id, 0, 0.0, False
         self.told = False  # that it shall stop
         self.masks = NOTHING  #: hide the secrets among its arguments in whatever it tells
         self.excused, self.called = excused, False  # its handler was called
+
+    @cached_property
+    def id(self) -> uuid.UUID:
+        """The job's."""
+        return uuid.UUID(self._text_id)  # most handlers do not ask, and it takes a microsecond
 
     def progress(self, fraction: float, note: str) -> None:
         """Report progress, at most ten times a second."""

@@ -20,8 +20,7 @@ class Masks:
 
     def __init__(self, arguments: str) -> None:
         """``arguments``: the row's, a JSON text."""
-        found = set(_secrets(arguments)) if KEY in arguments else set()
-        forms = {form for secret in found for form in _forms(secret)}
+        forms = {form for secret in set(_secrets(arguments)) for form in _forms(secret)}
         longest_first = sorted(forms, key=lambda form: (-len(form), form))
         self._pattern = re.compile("|".join(map(_sought, longest_first))) if forms else None
 
@@ -47,9 +46,6 @@ class Masks:
             return self.text(value)
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         return MASK if number and self.text(json.dumps(value)) == MASK else value
-
-
-NOTHING = Masks("{}")
 
 
 def _secrets(arguments: str) -> Iterator[str]:
@@ -79,3 +75,11 @@ def _sought(form: str) -> str:
         return re.escape(form)
     adjoins = "0-9" if form.isdigit() else "0-9A-Za-z"
     return f"(?<![{adjoins}]){re.escape(form)}(?![{adjoins}])"
+
+
+NOTHING = Masks("{}")
+
+
+def masks_of(arguments: str) -> Masks:
+    """For a job with these arguments; most have no secrets."""
+    return Masks(arguments) if KEY in arguments else NOTHING

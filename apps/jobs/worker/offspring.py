@@ -21,10 +21,13 @@ from django.db import connections
 _PR_SET_CHILD_SUBREAPER = 36
 #: Connections of the parent: kept, since closing them here would close them there.
 _of_the_parent: list[Any] = []
+_pool_process = 0
 
 
 def install() -> None:
     """In a new pool process: allow it children, and have those that lose their parent come to it."""
+    global _pool_process
+    _pool_process = os.getpid()
     # billiard's process calls itself a daemon, which may have none, and has a key that it lets nobody pass on.
     process = multiprocessing.current_process()
     process._config |= {"daemon": False, "authkey": AuthenticationString(process.authkey)}  # type: ignore[attr-defined]
@@ -36,7 +39,7 @@ def install() -> None:
 def in_this_process(function: Callable[[], Any]) -> Any:
     """Call a handler. In a child that it forked this does not return: the child ends with 0, with 1 and the traceback on
     stderr, or as it says by ``SystemExit``."""
-    here, status = os.getpid(), 0
+    here, status = _pool_process or os.getpid(), 0
     try:
         return function()
     except BaseException as error:

@@ -7,7 +7,6 @@ one packet tells the parent how the last one ended and which one begins now; so 
 parent knows which job it was running.
 """
 
-import inspect
 import json
 import logging
 import os
@@ -15,6 +14,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from contextvars import copy_context
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
 import pydantic_core
@@ -35,13 +35,16 @@ from apps.jobs.worker.afresh import Afresh
 from apps.jobs.worker.capture import JobLogHandler
 from apps.jobs.worker.current import Run
 from apps.jobs.worker.interruptions import Interruptions
-from apps.jobs.worker.masks import Masks
+from apps.jobs.worker.masks import masks_of
 from apps.jobs.worker.offspring import in_this_process
 from apps.jobs.worker.shortage import again_in, is_shortage
 from apps.jobs.worker.verdict import name_of, untellable, verdict
 
 logger = logging.getLogger(__name__)
 
+_SUCCEEDED = (str(State.SUCCEEDED), str(Outcome.SUCCEEDED))
+#: What does not run before it is awaited or iterated over.
+_UNFINISHED = (CoroutineType, AsyncGeneratorType, GeneratorType)
 #: A drain ends after this long (seconds), to let ordinary Celery tasks have the process.
 TURN = 1.0
 
@@ -94,7 +97,7 @@ def _take_a_turn() -> None:
     global _ended, _taken
     pid, end = os.getpid(), time.monotonic() + TURN
     while not _is_over(end) and (line := channel.assignments.receive()) is not None:
-        _taken = [id for id, *_ in line]
+        _taken = [assignment[0] for assignment in line]
         for assignment in line:
             if len(_taken) < len(line) and _is_over(end):
                 _tell_end(pid)
@@ -169,7 +172,8 @@ def run(
         end = _end_by(current, error)
     _leave_as_found(current, failed=end[0] != State.SUCCEEDED)
     state, outcome, delay, *rest = end
-    return (id, attempt, str(state), str(outcome), os.getpid(), started, time.time(), delay, *rest)
+    pid = _ready_in_process or os.getpid()
+    return (id, attempt, str(state), str(outcome), pid, started, time.time(), delay, *rest)
 
 
 def _run_to_its_end(current: Run, arguments: str, started: float) -> tuple[Any, ...]:
@@ -177,11 +181,11 @@ def _run_to_its_end(current: Run, arguments: str, started: float) -> tuple[Any, 
     try:
         kind = get_kind(current.kind)
         given = kind.arguments.from_json(arguments)
-        current.masks = Masks(arguments)
+        current.masks = masks_of(arguments)
         current.called = True
         handle = _handle_and_settle if kind.transactional else _handle
         result = handle(current, kind, given, started)
-        return (State.SUCCEEDED, Outcome.SUCCEEDED, None, result, "", "", "", "")
+        return (*_SUCCEEDED, None, result, "", "", "", "")
     except BaseException as error:  # SystemExit and interruptions too: this process goes on
         return _end_by(current, error)
 
@@ -244,11 +248,11 @@ def _handle_and_settle(current: Run, kind: Kind, given: dict[str, Any], started:
 def _call(kind: Kind, arguments: dict[str, Any]) -> Any:
     """To its end: what a generator yields is its result, as a list."""
     value = kind.handler(**arguments)
-    if inspect.iscoroutine(value):
+    if not isinstance(value, _UNFINISHED):
+        return value
+    if isinstance(value, CoroutineType):
         return _interruptions.awaited(value)
-    if inspect.isasyncgen(value):
-        return _interruptions.awaited(_listed(value))
-    return list(value) if inspect.isgenerator(value) else value
+    return _interruptions.awaited(_listed(value)) if isinstance(value, AsyncGeneratorType) else list(value)
 
 
 async def _listed(values: AsyncIterator[Any]) -> list[Any]:
