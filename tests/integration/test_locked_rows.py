@@ -240,6 +240,27 @@ def test_a_worker_puts_off_what_is_locked(elsewhere: psycopg.Connection[Any]) ->
     assert len(put_off) == 0
 
 
+@pytest.mark.usefixtures("committed")
+def test_a_lock_is_remembered_until_the_row_is_seen_free(elsewhere: psycopg.Connection[Any]) -> None:
+    """Also while others are looked at; no statement runs into it meanwhile."""
+    one, other = make(State.RUNNING), make(State.RUNNING)
+    put_off = PutOff()
+
+    def kept(*jobs: Job, all: bool = False) -> set[str]:
+        """Of these, those that would be written."""
+        batch = Batch()
+        batch.progress = {str(job.pk): Progress(str(job.pk), 1, 0.5, "half") for job in jobs}
+        put_off.sort_out(connection, batch, all=all)
+        return batch.jobs
+
+    for job in (one, other):
+        lock(elsewhere, job)
+    assert kept(one, other, all=True) == kept(one) == kept(other) == set()
+    elsewhere.rollback()
+    assert (kept(one), kept(other)) == ({str(one.pk)}, {str(other.pk)})
+    assert len(put_off) == 2, "what was put off is written when its time has come"
+
+
 # --- what people do -------------------------------------------------------------------------------------------------------
 
 

@@ -39,6 +39,11 @@ T_ASSIGNED = "unit/test_assignments.py"
 T_SUBMIT = "unit/test_submit.py"
 T_WAKE = "unit/test_submit_wakeup.py"
 T_RESCUE = "integration/test_rescue_verdicts.py"
+T_CLOCK = "integration/test_clock_steps.py"
+T_LOCKED = "integration/test_locked_rows.py"
+T_CHANGED = "integration/test_limits_change.py"
+T_AFRESH = "unit/test_afresh.py"
+T_MASKS = "unit/test_masks.py"
 
 BREAKS = [
     Break(
@@ -219,11 +224,11 @@ BREAKS = [
         T_MOVES,
     ),
     Break(
-        "an expiry of what runs",
+        "an expiry of what has begun",
         "dispatcher/expire.py",
-        "state__in=[State.PENDING, State.QUEUED]",
-        "state__in=[State.PENDING, State.QUEUED, State.RUNNING]",
-        T_MOVES,
+        'f"NOT {HAS_BEGUN}"',
+        '"1 = 1"',
+        "integration/test_expiry.py",
     ),
     Break(
         "a snooze taken for a failure",
@@ -316,5 +321,106 @@ BREAKS = [
         "except c.connection_errors:\n                raise",
         "except ZeroDivisionError:\n                raise",
         "unit/test_delayed_delivery.py",
+    ),
+    Break(
+        "a lowered limit exceeded",
+        "dispatcher/admission.py",
+        "if len(taken) >= limit.slots:",
+        "if False:",
+        "integration/test_limits_model.py",
+    ),
+    Break("a changed limit that reaches nobody", "dispatcher/changes.py", "if _changed(one):", "if False:", T_CHANGED),
+    Break(
+        "a clock set back that mends nothing",
+        "dispatcher/clock.py",
+        "changed = sql.set_back(connection, self._before) + self._make_due()",
+        "changed = 0",
+        T_CLOCK,
+    ),
+    Break(
+        "a step between two leaders missed",
+        "dispatcher/clock.py",
+        "return -behind if behind > TOLERANCE else 0.0",
+        "return 0.0",
+        T_CLOCK,
+    ),
+    Break(
+        "pruning by a clock set forward",
+        "dispatcher/clock.py",
+        "return time.monotonic() < self._leapt_at + SHOWN",
+        "return False",
+        T_CLOCK,
+    ),
+    Break(
+        "a lease ended by a step of the clock",
+        "dispatcher/rescue.py",
+        "if now - self._seen[id][1] >= (until - heartbeat).total_seconds():",
+        "if (Worker.objects.filter(pk=id, lease_until__lt=Now()).exists()):",
+        T_CLOCK,
+    ),
+    Break(
+        "no grace after an outage",
+        "dispatcher/rescue.py",
+        "            self._seen = {}\n        over",
+        "            pass\n        over",
+        T_CLOCK,
+    ),
+    Break("a secret told by a handler", "worker/masks.py", "else self._pattern.sub(MASK, text)", "else text", T_MASKS),
+    Break(
+        "a secret told in JSON",
+        "worker/masks.py",
+        "return [self._value(part) for part in value]",
+        "return value",
+        T_MASKS,
+    ),
+    Break(
+        "a locked row that holds all up",
+        "worker/put_off.py",
+        "suspects = batch.jobs if all else batch.jobs & self._locked if self._locked else set()",
+        "suspects: set[str] = set()",
+        f"{T_LOCKED}::test_a_worker_puts_off_what_is_locked",
+    ),
+    Break(
+        "a lock forgotten before it is gone",
+        "worker/put_off.py",
+        "self._locked = (self._locked - suspects) | locked",
+        "self._locked = locked",
+        f"{T_LOCKED}::test_a_lock_is_remembered_until_the_row_is_seen_free",
+    ),
+    Break(
+        "a shortage taken for the message's fault",
+        "worker/shortage.py",
+        "isinstance(error, OSError) and error.errno in _USED_UP",
+        "False",
+        "unit/test_handling.py unit/test_turns.py",
+    ),
+    Break(
+        "times that nobody guards",
+        "guards.py",
+        "if isinstance(field, DateTimeField):",
+        "if False:",
+        "integration/test_guards.py",
+    ),
+    Break(
+        "what has begun expires",
+        RUNS,
+        "expires_at > clock_timestamp() OR {HAS_BEGUN})",
+        "expires_at > clock_timestamp())",
+        "integration/test_expiry.py",
+    ),
+    Break(
+        "a disowned job's cancel forgotten",
+        RUNS,
+        "state = CASE WHEN cancel_requested_at IS NULL THEN 'pending' ELSE 'cancelled' END,",
+        "state = 'pending',",
+        T_MOVES,
+    ),
+    Break("an environment left behind", "worker/afresh.py", "if _raw_environ() != self._raw_environ:", "if False:", T_AFRESH),
+    Break(
+        "children left behind",
+        "worker/afresh.py",
+        "if self._left_children > MOST_LEFT:",
+        "if False:",
+        T_AFRESH,
     ),
 ]
