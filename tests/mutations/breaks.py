@@ -415,7 +415,13 @@ BREAKS = [
         "state = 'pending',",
         T_MOVES,
     ),
-    Break("an environment left behind", "worker/afresh.py", "if _raw_environ() != self._raw_environ:", "if False:", T_AFRESH),
+    Break(
+        "an environment left behind",
+        "worker/afresh.py",
+        '    ("environment", lambda: (id(os.environ), dict(os.environ)), _put_back_environment),\n',
+        "",
+        T_AFRESH,
+    ),
     Break(
         "children left behind",
         "worker/afresh.py",
