@@ -20,7 +20,22 @@ _leaves = some.one_of(
     some.sampled_from([_ID, "next", "failed", "succeeded", "pending", "running", "timed_out", "\x00", "\ud800"]),
 )  # fmt: skip
 _values = some.recursive(_leaves, lambda inner: some.lists(inner, max_size=5).map(tuple), max_leaves=15)
-_ends = some.one_of(_values, some.lists(_values, min_size=13, max_size=13).map(tuple))
+#: The ends, log lines and progress of runs, as they should be.
+_RIGHT = [
+    (_ID, 1, "failed", "failed", 7, 1.5, 2.5, None, None, "text", "Error", "traceback", "signature"),
+    (_ID, 1, 1.5, 20, "logger", "text"),
+    (_ID, 1, 0.5, "text"),
+]
+
+
+@some.composite
+def _nearly(draw: Any, right: tuple[Any, ...]) -> tuple[Any, ...]:
+    """With one field that is anything."""
+    at = draw(some.integers(0, len(right) - 1))
+    return (*right[:at], draw(_values), *right[at + 1 :])
+
+
+_ends = some.one_of(_values, _nearly(_RIGHT[0]))
 
 
 @some.composite
@@ -33,7 +48,7 @@ def _packets(draw: Any) -> bytes:
     if what == "next":  # of a process that is none of the worker's: a handler that forges its own end is believed
         rest = [draw(some.integers(2**40, 2**50)), draw(_ends), draw(_values), draw(_values)][: draw(some.integers(0, 4))]
     if what in ("log", "progress") and draw(some.booleans()):
-        rest = [_ID, 1, *rest[:5]]
+        rest = [*draw(_nearly(_RIGHT[1 if what == "log" else 2]))]
     content = marshal.dumps(draw(_values) if what == "value" else (what, *rest))
     return content[: draw(some.integers(1, 400))] or b"\x00"
 

@@ -19,7 +19,7 @@ from apps.jobs.errors import UnknownKind
 from apps.jobs.kinds import get_kind
 from apps.jobs.statements import Claimed, LogRecord, Progress, Settlement
 from apps.jobs.states import Outcome, State
-from apps.jobs.worker import channel, offspring
+from apps.jobs.worker import channel, offspring, packets
 from apps.jobs.worker.assignments import Assignments
 from apps.jobs.worker.blame import settle_death
 from apps.jobs.worker.events import Events
@@ -140,20 +140,19 @@ class Crew:
             if ended is not None:
                 self._on_ended(pid, ended)
             if begun is not None:  # perhaps after its process was killed for the one before
-                self._on_begun(pid, begun, at, Outcome.INTERRUPTED if before is not None and before.doom else None)
+                self._on_begun(pid, begun, float(at), Outcome.INTERRUPTED if before is not None and before.doom else None)
         elif what == "left":
             reason, *ids = rest
             for id in ids:
                 if job := self.assigned.left(id):
-                    self.hand_back(job, reason)
+                    self.hand_back(job, str(reason))
         elif what == "trouble":
-            troubles.note(*rest)
+            name, text, remedy = rest
+            troubles.note(name, text, remedy)
         elif what == "log":
-            id, *fields = rest
-            self.ledger.log(LogRecord(id, *fields))
+            self.ledger.log(packets.record(LogRecord, rest))
         elif what == "progress":
-            id, *fields = rest
-            self.ledger.progress(Progress(id, *fields))
+            self.ledger.progress(packets.record(Progress, rest))
 
     def _on_begun(self, pid: int, id: str, at: float, doom: Outcome | None) -> None:
         job = self.assigned.begun(id, pid)
@@ -170,7 +169,7 @@ class Crew:
             self.ledger.begun(job, at)
 
     def _on_ended(self, pid: int, ended: tuple[Any, ...]) -> None:
-        settlement = Settlement._make(ended)
+        settlement = packets.record(Settlement, ended)
         running = self.running.get(pid)
         self.ledger.settle(settlement)
         if running is None or running.job.id != settlement.id:
