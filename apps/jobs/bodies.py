@@ -10,9 +10,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.files.uploadhandler import FileUploadHandler, SkipFile
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import render
 from django.template.defaultfilters import filesizeformat
+from django.utils.datastructures import MultiValueDict
 
 from apps.jobs.conf import conf
 
@@ -41,11 +42,17 @@ class BodyMiddleware:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        _withhold(request)
         return self._get_response(request)
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: dict[str, Any]) -> HttpResponse | None:
         """Django's hook: the address is known, and nothing has been read."""
-        return refusal(request, view, kwargs)
+        _hand_out(request)
+        try:
+            return refusal(request, view, kwargs)
+        except Exception:
+            _withhold(request)
+            raise
 
 
 def refusal(request: HttpRequest, view: Any, kwargs: dict[str, Any]) -> HttpResponse | None:
@@ -91,6 +98,16 @@ class NoFiles(FileUploadHandler):
 
 
 # --- Steps ------------------------------------------------------------------------------------------------------------
+
+
+def _withhold(request: Any) -> None:
+    """Until its view takes it, the request has an empty form: Django's pages for 403, 404 and 500 look for a CSRF token in the
+    form, and would read all of the body."""
+    request._post, request._files = QueryDict(), MultiValueDict()
+
+
+def _hand_out(request: Any) -> None:
+    del request._post, request._files
 
 
 def _length(request: HttpRequest) -> int:
