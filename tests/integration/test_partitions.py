@@ -2,15 +2,18 @@
 
 import datetime as dt
 import subprocess
+import sys
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+import amqp
 import pytest
 from django.db import connection
 from django.utils import timezone
+from kombu import Connection
 from pytest_django import Settings
 
 from apps.jobs import statements
@@ -20,8 +23,9 @@ from apps.jobs.conf import conf
 from apps.jobs.errors import BrokerError
 from apps.jobs.explain import living_workers, situation, why
 from apps.jobs.figures import partition_figures
-from apps.jobs.models import Leader, Worker
+from apps.jobs.models import DeadMessage, Leader, Worker
 from apps.jobs.partitions import Queue
+from apps.jobs.ring import partition_exchange
 from tests import history, kinds, services
 from tests.stack import Stack, all_ended, wait_until
 
@@ -113,6 +117,58 @@ def test_jobs_of_a_key_run_one_at_a_time_and_in_order_also_over_retries(bare: St
     later = submit(kinds.keyed, {"key": None, "n": 1, "mark": str(mark)}, queue="orders")
     all_ended()
     assert Job.objects.get(pk=later.pk).result == 1
+
+
+@pytest.mark.engine
+@pytest.mark.usefixtures("orders")
+def test_messages_that_nobody_can_use_are_kept_and_the_others_stay_in_order(bare: Stack, tmp_path: Path) -> None:
+    mark, stranger = tmp_path / "mark", str(uuid.uuid4())
+    deep: Any = 1
+    for _ in range(1_500):
+        deep = {"a": deep}
+    hostile = [
+        amqp.Message(b"", message_id=b"\xff\xfe", type="kinds.keyed"),
+        amqp.Message(b"", message_id="no id at all", type=b"\xff"),
+        amqp.Message(b"x" * 300_000),
+        amqp.Message(b"", message_id=stranger, type="kinds.keyed"),
+        amqp.Message(b"{}", message_id=stranger, application_headers=deep),
+    ]
+    dispatcher = bare.dispatcher(**ENVIRON)
+    worker = bare.worker("one", processes=2, **ENVIRON)
+    submit(kinds.keyed, {"key": "k", "n": 0, "mark": str(mark)}, queue="orders")
+    all_ended()
+    dispatcher.stop()
+    jobs = submit_many(kinds.keyed, [{"key": "k", "n": n, "mark": str(mark)} for n in range(1, 30)], queue="orders")
+    elsewhere = amqp.Message(b"", message_id=str(jobs[20]), type="kinds.keyed")
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(20_000)
+    with Connection(services.broker.url) as link:
+        channel = link.channel()
+        channel.confirm_select()
+        for message in hostile:
+            for key in ("k", "\u00fc" * 100):
+                channel.basic_publish_confirm(message, partition_exchange("orders").name, key, mandatory=True)
+        for part in ORDERS.parts:
+            channel.basic_publish_confirm(elsewhere, "", part, mandatory=True)
+    sys.setrecursionlimit(limit)
+    wait_until(lambda: DeadMessage.objects.count() >= 2 * 4 + 1 + len(ORDERS.parts), what=f"they are kept; log: {worker.log}")
+    assert DeadMessage.objects.filter(reason__contains="in order is only what 'furrow.orders' sends").count() == len(
+        ORDERS.parts
+    )
+    assert DeadMessage.objects.filter(reason__contains="It cannot be read: RecursionError").exists()
+    assert DeadMessage.objects.filter(reason__contains=f"no job {stranger}").exists()
+    bare.dispatcher("another", **ENVIRON)
+    all_ended()
+    assert read(mark)["k"] == [event for n in range(30) for event in (("began", n), ("ended", n))]
+    assert worker.text.count("one@test ready") == 1, "no message ends the worker"
+    wait_until(lambda: not standing_messages(), what="every message is settled")
+
+
+def standing_messages() -> dict[str, str]:
+    """Messages in the partitions, those in a worker's hands included."""
+    said = services.broker.ctl("list_queues", "--quiet", "--no-table-headers", "name", "messages")
+    rows = (line.split("\t") for line in said.splitlines())
+    return {name: count for name, count in rows if name in ORDERS.parts and count != "0"}
 
 
 @pytest.mark.engine

@@ -25,6 +25,7 @@ from kombu.exceptions import OperationalError
 from apps.jobs import statements
 from apps.jobs.conf import conf
 from apps.jobs.partitions import Queue, share_out
+from apps.jobs.ring import partition_exchange
 from apps.jobs.statements import Claimed
 from apps.jobs.worker.crew import Crew
 from apps.jobs.worker.dead import DeadMessages
@@ -147,6 +148,7 @@ class Partitions:
 
     def _on_message(self, part: str, message: Any) -> None:
         try:
+            self._came_by_its_key(part, message)
             id, kind = job_of(message.properties)
         except ValueError as error:
             self._dead.keep(message.channel.message_to_python(message), str(error))
@@ -160,6 +162,14 @@ class Partitions:
         if self._should_be_elsewhere(part):
             self._misplaced.add(part)
         self.pump()
+
+    def _came_by_its_key(self, part: str, message: Any) -> None:
+        """Raises ValueError if somebody put the message straight into the partition: it says nothing of its place."""
+        exchange = partition_exchange(part.rpartition(".")[0]).name
+        if (other := message.delivery_info["exchange"]) != exchange:
+            raise ValueError(
+                f"It came to partition {part} through exchange {other!r}, and in order is only what {exchange!r} sends."
+            )
 
     # --- claims -------------------------------------------------------------------------------------------------------------
 
