@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deploy import packages
-from deploy.services import Postgres
+from deploy.services import Postgres, Redis
 
 from apps.prove.means import clock as clocks
 
@@ -39,6 +39,18 @@ class ClockedPostgres(Postgres):
     def environ(self) -> dict[str, str]:
         """With the clock."""
         return super().environ() | self._clock.environ(threads=False)
+
+
+class ClockedRedis(Redis):
+    """A private Redis with a clock of its own."""
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        super().__init__(folder)
+        self._clock = clock
+
+    def environ(self) -> dict[str, str]:
+        """With the clock."""
+        return super().environ() | self._clock.environ()
 
 
 @contextmanager

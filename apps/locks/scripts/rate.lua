@@ -1,4 +1,6 @@
--- A rate limit (GCRA): reserve the next permitted time. One number is kept: when the bucket is full again.
+-- A rate limit (GCRA): reserve the next permitted time. Two numbers are kept: when the bucket is full again, and when that was
+-- written (microseconds). A clock that was set back since then shows as a time of writing that lies ahead: the first number
+-- moves back with it, as if no time had passed.
 -- The algorithm: ITU-T I.371, the virtual scheduling form of the generic cell rate algorithm.
 --
 -- KEYS    rate, epoch
@@ -19,12 +21,15 @@ local interval, tolerance, longest = tonumber(ARGV[1]), tonumber(ARGV[2]), tonum
 
 -- After this server lost everything, what was permitted before is unknown: the bucket is taken to have been empty then.
 local kept = redis.pcall('GET', KEYS[1]) or '0'
-local full = tonumber(type(kept) == 'string' and string.match(kept, '^%d+%.?%d*$') or nil)
+local at, written
+if type(kept) == 'string' then at, written = string.match(kept, '^(%d+%.?%d*) ?(%d*)$') end
+local full = tonumber(at)
+if full then full = full - math.max(0, (tonumber(written) or 0) - now) end
 local strange = not full or full > now + tolerance + 4e13  -- more than a year ahead
 if strange then full = now + tolerance end  -- as if the bucket were empty
-if known[3] ~= '0' then full = math.max(full, known[3] * 1000 + tolerance) end
+if known[3] ~= '0' then full = math.max(full, math.min(known[3] * 1000, now) + tolerance) end
 full = math.max(full, now) + interval
 local wait = math.max(0, full - tolerance - now)
 if longest >= 0 and wait > longest then return { 0, math.ceil(wait) } end
-redis.call('SET', KEYS[1], string.format('%.3f', full), 'PX', math.ceil((full - now) / 1000) + 1000)
+redis.call('SET', KEYS[1], string.format('%.3f %.0f', full, now), 'PX', math.ceil((full - now) / 1000) + 1000)
 return { 1, math.ceil(wait), string.format('%.0f', now + wait), known[1], strange and 1 or 0 }
