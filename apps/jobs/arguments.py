@@ -15,6 +15,7 @@ import pydantic_core
 
 from apps.jobs.conf import conf
 from apps.jobs.errors import ArgumentError, KindError
+from apps.jobs.hints import File, ForeignKey, has_inside
 from apps.jobs.secret import Secret
 from apps.jobs.storable import has_nul, keys_are_text, unstorable
 
@@ -60,6 +61,11 @@ class Arguments:
             if name not in hints:
                 raise KindError(f"{self.kind}: argument {name!r} has no type hint; write {name}: int (or str, date, …).")
             default = ... if parameter.default is parameter.empty else parameter.default
+            if inside := next((hint.__name__ for hint in (File, ForeignKey) if has_inside(hints[name], hint)), ""):
+                raise KindError(
+                    f"{self.kind}: argument {name!r} has a {inside} inside, which no form could offer, nor check who may use "
+                    "it: make it an argument of its own, or write the plain type."
+                )
             hint = Annotated[hints[name], Secret] if _is_secret(hints[name]) else hints[name]
             # The alias lets an argument have any name, also one that pydantic keeps for itself (model_…, json, copy).
             fields[f"a_{name}"] = (hint, pydantic.Field(default, alias=name, validate_default=True))

@@ -5,8 +5,9 @@ def remind(user: Annotated[int, ForeignKey("auth.User")], letter: UploadedPath) 
 The handler gets the plain value: the row's primary key, the file's name in Django's storage. Code that submits passes the same.
 """
 
-from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from contextlib import suppress
+from dataclasses import dataclass, is_dataclass
+from typing import Annotated, Any, NewType, TypeVar, get_args, get_origin, get_type_hints
 
 from django.apps import apps
 from django.db.models import Model
@@ -70,3 +71,27 @@ def find_hint(annotation: Any, metadata: list[Any], wanted: type[Hint]) -> Hint 
     if type(None) in parts:
         return next((found for part in parts if (found := find_hint(part, [], wanted))), None)
     return None
+
+
+def has_inside(annotation: Any, wanted: type[Any]) -> bool:
+    """A hint of this type stands deeper than :func:`find_hint` looks: on the items of a list, a field of a model, …"""
+    return find_hint(annotation, [], wanted) is None and _is_anywhere(annotation, wanted, set())
+
+
+def _is_anywhere(annotation: Any, wanted: type[Any], seen: set[Any]) -> bool:
+    if isinstance(annotation, wanted):
+        return True
+    parts: list[Any] = list(get_args(annotation))
+    if isinstance(annotation, NewType):
+        parts = [annotation.__supertype__]
+    elif isinstance(annotation, type) and annotation not in seen:
+        seen.add(annotation)
+        fields = getattr(annotation, "model_fields", None)
+        if isinstance(fields, dict):  # a pydantic model's
+            parts += [part for field in fields.values() for part in (field.annotation, *field.metadata)]
+        elif getattr(annotation, "__annotations__", None) and (
+            is_dataclass(annotation) or issubclass(annotation, (dict, tuple))
+        ):
+            with suppress(NameError, TypeError):  # what it names is not there yet
+                parts += get_type_hints(annotation, include_extras=True).values()
+    return any(_is_anywhere(part, wanted, seen) for part in parts)

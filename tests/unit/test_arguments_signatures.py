@@ -2,14 +2,27 @@
 
 import datetime as dt
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict
 
 import pytest
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from apps.jobs.arguments import Arguments
 from apps.jobs.errors import KindError
+from apps.jobs.hints import ForeignKey, UploadedPath
 from tests.hints import NAIVE, Rude
+
+
+class Letter(BaseModel):
+    """With a file that a form would take any name for."""
+
+    file: UploadedPath
+
+
+class Draft(TypedDict):
+    """The same."""
+
+    letter: Letter
 
 
 def no_hint(a, b: int) -> None: ...  # type: ignore[no-untyped-def]
@@ -19,6 +32,10 @@ def positional(a: int, /, b: int) -> None: ...
 def a_class(a: Rude) -> None: ...
 def a_function(a: Callable[[int], int]) -> None: ...
 def nested_class(good: int, bad: list[Rude]) -> None: ...
+def files(a: list[UploadedPath]) -> None: ...
+def rows(a: "dict[str, Annotated[int, ForeignKey('auth.User')] | None]") -> None: ...
+def file_in_a_model(a: Letter | None = None) -> None: ...
+def file_in_a_dict(a: Draft) -> None: ...
 def typo(a: "Missing") -> None: ...  # type: ignore[name-defined]  # noqa: F821
 def typo_in_module(a: "dt.datetimes") -> None: ...  # type: ignore[name-defined]
 def no_python(a: "not a type (") -> None: ...  # type: ignore[valid-type]  # noqa: F722
@@ -40,6 +57,10 @@ def bound_default(a: Annotated[int, Field(ge=1)] = 0) -> None: ...
         (a_class, "type hint of argument 'a' has no JSON form: .*Rude.*; use plain types"),
         (a_function, "type hint of argument 'a' has no JSON form"),
         (nested_class, "type hint of argument 'bad' has no JSON form"),
+        (files, "argument 'a' has a File inside, .*: make it an argument of its own"),
+        (rows, "argument 'a' has a ForeignKey inside"),
+        (file_in_a_model, "argument 'a' has a File inside"),
+        (file_in_a_dict, "argument 'a' has a File inside"),
         (typo, "type hint 'Missing' cannot be resolved; import it at module level"),
         (typo_in_module, "cannot be resolved .*no attribute 'datetimes'.*; write a type that exists"),
         (no_python, "cannot be resolved .*; write a type that exists"),
