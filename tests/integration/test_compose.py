@@ -146,6 +146,38 @@ def test_only_web_is_published_and_only_on_loopback(services: dict[str, Any]) ->
     assert {name for name, service in services.items() if "outside" in service["networks"]} == {"web", "worker"}
 
 
+def test_no_secret_is_on_a_command_line(services: dict[str, Any], secrets: dict[str, str]) -> None:
+    for name, service in services.items():
+        said = json.dumps([service.get("command"), service.get("healthcheck")])
+        assert not [secret for secret in secrets.values() if secret in said], name
+
+
+def test_redis_starts_with_its_password_and_tells_it_to_nobody(
+    bare: Stack, services: dict[str, Any], secrets: dict[str, str], tmp_path: Path
+) -> None:
+    port = str(ports.choose(27700))
+    entrypoint = tmp_path / "docker-entrypoint.sh"
+    entrypoint.write_text(f'#!/bin/sh\nexec "$1" --port {port} --bind 127.0.0.1 --dir {tmp_path} -\n')
+    entrypoint.chmod(0o700)
+    redis = services["redis"]
+    command = [word.replace("$$", "$") for word in redis["command"]]
+    told = {"PATH": f"{tmp_path}:{os.environ['PATH']}", **redis["environment"]}
+    server = bare.start("compose-redis", command, **told)
+
+    def ask(*words: str) -> str:
+        asked = ["redis-cli", "-p", port, *words]
+        return subprocess.run(asked, env={**os.environ, **told}, capture_output=True, text=True, check=False).stdout
+
+    wait_until(lambda: ask("ping") == "PONG\n", what=f"it answers who knows the password; log: {server.log}")
+    assert "noeviction" in ask("config", "get", "maxmemory-policy")
+    assert "yes" in ask("config", "get", "appendonly")
+    told["REDISCLI_AUTH"] = ""
+    assert "NOAUTH" in ask("ping")
+    assert secrets["REDIS_PASSWORD"] not in Path(f"/proc/{server.popen.pid}/cmdline").read_text()
+    assert "redis-server" in Path(f"/proc/{server.popen.pid}/cmdline").read_text(), "it gets the signals itself"
+    server.stop()
+
+
 def test_our_containers_are_confined(services: dict[str, Any]) -> None:
     for name in OURS:
         service = services[name]
