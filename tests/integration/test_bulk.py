@@ -2,6 +2,7 @@
 
 import datetime as dt
 import uuid
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -183,6 +184,39 @@ def test_it_does_what_its_user_may_and_no_more() -> None:
     forged = submit(bulk.bulk_action, {"action": "cancel", "criteria": {}, "options": {}}, submitted_by=user)
     with pytest.raises(Abort, match="nobody is known"):
         run(forged)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("how", ["may not act", "has left", "is deleted", "may not act on that kind"])
+def test_what_its_user_may_not_do_any_more_ends_with_the_batch(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    user = User.objects.create(username="ann", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=["view_job", "act_on_job", "change_group"]))
+    jobs = [submit(kinds.guarded) for _ in range(3)]
+    Job.objects.update(state=State.FAILED, finished_at=jobs[0].created_at)
+    monkeypatch.setattr(bulk, "BATCH", 1)
+    perform = bulk.perform
+
+    def perform_and_withdraw(*args: Any, **more: Any) -> Any:
+        done = perform(*args, **more)
+        if how == "has left":
+            User.objects.update(is_active=False)
+        elif how == "is deleted":
+            User.objects.all().delete()
+        else:
+            user.user_permissions.remove(
+                Permission.objects.get(codename="act_on_job" if how == "may not act" else "change_group")
+            )
+        return done
+
+    monkeypatch.setattr(bulk, "perform", perform_and_withdraw)
+    job = bulk.start("retry", {"kind": kinds.guarded.name}, by=user, origin="admin")
+    with suppress(Abort):
+        run(job)
+    assert [each.state for each in Job.objects.filter(kind=kinds.guarded.name).order_by("pk")] == [
+        "pending",
+        "failed",
+        "failed",
+    ]
 
 
 @pytest.mark.django_db
