@@ -36,7 +36,7 @@ class Guarded(NamedTuple):
 
     table: str
     times: Mapping[str, str]  #: the message, by column
-    json: Mapping[str, tuple[str, str]]  #: shape (may be empty) and message, by column
+    json: Mapping[str, tuple[str, str]]  #: shape and message, by column
 
 
 def guarded(models: Iterable[type[Model]]) -> list[Guarded]:
@@ -52,7 +52,7 @@ def _guarded(model: type[Model]) -> Guarded:
         if isinstance(field, DateTimeField):
             times[field.attname] = f"{where} {_TIME}"
         elif isinstance(field, JSONField):
-            shape, remedy = SHAPES.get((model._meta.model_name or "", field.name), ("", ""))
+            shape, remedy = SHAPES.get((model._meta.model_name or "", field.name), ("json", ""))
             json[field.attname] = shape, f"{where} cannot be read: {'; '.join(filter(None, [remedy, _READABLE]))}"
     return Guarded(model._meta.db_table, times, json)
 

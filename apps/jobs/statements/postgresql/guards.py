@@ -1,6 +1,8 @@
 """Triggers that refuse what could not be read.
 
 They run after the row, so that COPY goes on writing rows in bulk, and only where their condition says that something is wrong.
+PostgreSQL parses and plans the conditions of a table's triggers anew for each statement, which took as long as the INSERT of a
+job. So each is the call of a function, which a session plans once.
 """
 
 from typing import Any
@@ -15,19 +17,19 @@ _LIMIT = """@.key.type() == "string" && @.slots.type() == "number" && @.slots >=
   && (!exists(@.ordered) || @.ordered.type() == "boolean") && (!exists(@.declared) || @.declared.type() == "boolean")
   && !exists(@.keyvalue() ? (@.key != "key" && @.key != "slots" && @.key != "period" && @.key != "conflict"
                              && @.key != "ordered" && @.key != "declared"))"""
-#: When a column's JSON is not of its shape.
+#: When JSON is not of its shape.
 _WRONG = {
-    "": "false",
-    "object": "jsonb_typeof(NEW.{0}) <> 'object'",
-    "texts": """jsonb_typeof(NEW.{0}) <> 'array' OR jsonb_path_exists(NEW.{0}, 'strict $[*] ? (@.type() != "string")')""",
-    "limits": """jsonb_typeof(NEW.{0}) <> 'array' OR jsonb_path_exists(NEW.{0}, 'strict $[*] ? (@.type() != "object")')"""
-    " OR jsonb_path_exists(NEW.{0}, '$[*] ? ((" + _LIMIT + ") is unknown"
+    "json": "false",
+    "object": "jsonb_typeof(given) <> 'object'",
+    "texts": """jsonb_typeof(given) <> 'array' OR jsonb_path_exists(given, 'strict $[*] ? (@.type() != "string")')""",
+    "limits": """jsonb_typeof(given) <> 'array' OR jsonb_path_exists(given, 'strict $[*] ? (@.type() != "object")')"""
+    " OR jsonb_path_exists(given, '$[*] ? ((" + _LIMIT + ") is unknown"
     " || !(" + _LIMIT + "))')",
 }
 #: When it is nested too deep, or has an integer of too many digits: of short texts neither can be, of most others no run of
 #: digits is long.
-_UNREADABLE = """octet_length(NEW.{0}::text) > 500 AND (jsonb_path_exists(NEW.{0}, '$.**{{256}}')
-  OR NEW.{0}::text ~ '[0-9]{{255}}' AND jsonb_path_exists(NEW.{0}, '$.** ? (@ >= 1e4300 || @ <= -1e4300)'))"""
+_UNREADABLE = """octet_length(given::text) > 500 AND (jsonb_path_exists(given, '$.**{256}')
+  OR given::text ~ '[0-9]{255}' AND jsonb_path_exists(given, '$.** ? (@ >= 1e4300 || @ <= -1e4300)'))"""
 
 _FUNCTIONS = f"""
 CREATE OR REPLACE FUNCTION jobs_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -60,12 +62,16 @@ def guard(connection: Connection, guarded: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute(_FUNCTIONS)
         if guarded.times:
-            new = ", ".join(f"NEW.{column}" for column in guarded.times)
-            wrong = f"NOT (least({new}) >= {_LOW} AND greatest({new}) < {_HIGH})"
+            names = [f"given_{number}" for number in range(len(guarded.times))]
+            given = ", ".join(names)
+            wrong = f"NOT (least({given}) >= {_LOW} AND greatest({given}) < {_HIGH})"
+            cursor.execute(_condition("times", ", ".join(f"{name} timestamptz" for name in names), wrong))
+            wrong = f"jobs_is_wrong_times({', '.join(f'NEW.{column}' for column in guarded.times)})"
             words = [word for pair in guarded.times.items() for word in pair]
             cursor.execute(_trigger(table, "times", ", ".join(guarded.times), wrong, "jobs_refuse_times", words))
         for column, (shape, message) in guarded.json.items():
-            wrong = f"{_WRONG[shape]} OR {_UNREADABLE}".format(column)
+            cursor.execute(_condition(shape, "given jsonb", f"{_WRONG[shape]} OR {_UNREADABLE}") + " STRICT")
+            wrong = f"jobs_is_wrong_{shape}(NEW.{column})"
             cursor.execute(_trigger(table, column, column, wrong, "jobs_refuse", [column, message]))
 
 
@@ -74,6 +80,13 @@ def unguard(connection: Connection, guarded: Any) -> None:
     with connection.cursor() as cursor:
         for name in ("times", *guarded.json):
             cursor.execute(f"DROP TRIGGER IF EXISTS furrow_{name} ON {guarded.table}")
+
+
+def _condition(shape: str, given: str, wrong: str) -> str:
+    return (
+        f"CREATE OR REPLACE FUNCTION jobs_is_wrong_{shape}({given}) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS "
+        f"$$ BEGIN RETURN {wrong}; END $$"
+    )
 
 
 def _trigger(table: str, name: str, columns: str, wrong: str, function: str, words: list[str]) -> str:

@@ -23,7 +23,7 @@ _LIMIT = """l.type = 'object'
     WHERE key NOT IN ('key', 'slots', 'period', 'conflict', 'ordered', 'declared'))"""
 #: When a column's JSON is not of its shape. That it is JSON at all is a CHECK of Django's.
 _WRONG = {
-    "": "0",
+    "json": "0",
     "object": "json_type(NEW.{0}) <> 'object'",
     "texts": "json_type(NEW.{0}) <> 'array' OR EXISTS (SELECT 1 FROM json_each(NEW.{0}) WHERE type <> 'text')",
     "limits": "json_type(NEW.{0}) <> 'array' OR EXISTS (SELECT 1 FROM json_each(NEW.{0}) l"
