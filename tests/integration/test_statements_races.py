@@ -118,3 +118,20 @@ def test_a_group_is_written_at_once_or_not_at_all(sql: Any) -> None:
     (claimed,), _ = sql.write(connection, WORKER, Group(settlements=[settlement], claims=[str(waits.pk)]))
     assert claimed.id == str(waits.pk)
     assert (state_of(ends), state_of(waits)) == (State.SUCCEEDED, State.RUNNING)
+
+
+@pytest.mark.parametrize("what", ["a line", "an end"])
+def test_what_a_run_logged_and_how_it_ended_is_on_disk_once_it_was_written(sql: Any, what: str) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite says so in its settings")
+    job = make(State.RUNNING)
+    line = LogRecord(str(job.pk), 1, timezone.now().timestamp(), 20, "logger", "line")
+    end = Settlement(str(job.pk), 1, State.SUCCEEDED, Outcome.SUCCEEDED)
+    with connection.cursor() as cursor:
+        cursor.execute("SET synchronous_commit = on")  # the tests' server has it off
+        cursor.execute("SELECT pg_current_wal_insert_lsn()")
+        before = cursor.fetchone()
+        sql.write(connection, WORKER, Group(logs=[line]) if what == "a line" else Group(settlements=[end]))
+        cursor.execute("SELECT pg_current_wal_flush_lsn() > %s", before)
+        assert cursor.fetchone() == (True,)
+        cursor.execute("RESET synchronous_commit")

@@ -113,7 +113,7 @@ def mark_queued(connection: Connection, attempts: Mapping[uuid.UUID, int], term:
     ``state || ''`` keeps the planner, which may think that few jobs are pending, from reading them all by ``job_due``. The
     commit does not wait for the disk, nor a claim for it: a lost mark means a second message, which the claim drops."""
     tried = json.dumps({str(id): attempt for id, attempt in attempts.items() if attempt})
-    (answer,) = in_one_go(connection, [(_MARK, (plain(sorted(attempts)), tried, term))], durable=False)
+    (answer,) = in_one_go(connection, [(_MARK, (plain(sorted(attempts)), tried, term))], durable=False, patient=False)
     return answer.rowcount
 
 

@@ -27,15 +27,17 @@ def prepare(connection: Connection, patience: float) -> None:
 
 
 def in_one_go(
-    connection: Connection, given: Iterable[Statement], *, durable: bool = True
+    connection: Connection, given: Iterable[Statement], *, durable: bool = True, patient: bool = True
 ) -> "list[psycopg.Cursor[tuple[Any, ...]]]":
     """Run these in the caller's transaction or one of their own, in libpq's pipeline mode: all is sent, then all is read.
 
-    What need not be durable waits for no lock for longer than ``BRIEF`` either."""
+    ``durable``: its commit waits for the disk. Not ``patient``: it waits for no lock for longer than ``BRIEF``."""
     connection.ensure_connection()
     link: psycopg.Connection[tuple[Any, ...]] = connection.connection
     own = not connection.in_atomic_block
-    hasty = {"synchronous_commit": "off", "lock_timeout": _BRIEF} if own and not durable else {}
+    hasty = {"lock_timeout": _BRIEF} if own and not patient else {}
+    if own and not durable:
+        hasty["synchronous_commit"] = "off"
     begun = link.info.transaction_status != TransactionStatus.IDLE
     settings = local_settings(connection, **hasty)
     with connection.wrap_database_errors, link.pipeline():

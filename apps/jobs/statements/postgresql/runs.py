@@ -187,8 +187,9 @@ def write(connection: Connection, worker: uuid.UUID, group: Group) -> Written:
         given["keep"] = _keeping(group.dead)
     if group.claims:
         given["claim"] = _claiming(worker, group.claims)
+    ends = bool(group.settlements or group.dead)
     answers = dict(
-        zip(given, in_one_go(connection, given.values(), durable=bool(group.settlements or group.dead)), strict=True)
+        zip(given, in_one_go(connection, given.values(), durable=ends or bool(group.logs), patient=ends), strict=True)
     )
     lines = answers["hand over"].fetchall() if "hand over" in answers else []
     claimed = [Claimed._make(fields) for _, *fields in sorted(lines, key=lambda row: (row[-1], row[0]))]
