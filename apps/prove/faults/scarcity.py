@@ -16,6 +16,8 @@ from apps.prove.stack import LEASE
 
 #: What a full disk refuses, in turn: the record of attempts, then the jobs, then the leases too.
 _TABLES = ("jobs_attempt", "jobs_job", "jobs_worker", "jobs_leader")
+#: More than PostgreSQL keeps ready.
+_LOG_FILES = 64
 _FULL = """
 CREATE FUNCTION prove_full() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN RAISE 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$;
@@ -42,8 +44,16 @@ def fill_postgres(scene: Scene) -> None:
 def fill_disk_of_postgres(scene: Scene) -> None:
     """The disk of PostgreSQL is full: no table grows, and without room for its log the server ends; then it is started."""
     scene.away("postgres")
-    postgres = scene.stack.postgres
-    scene.during(2.0, LEASE + 4.0, postgres.disk.fill, postgres.disk.empty)
+    postgres, log_too = scene.stack.postgres, scene.dice.random() < 0.5
+
+    def fill() -> None:
+        postgres.disk.fill()
+        if log_too:  # leave none of the files that it keeps for its log
+            with contextlib.suppress(psycopg.Error):
+                for _ in range(_LOG_FILES):
+                    scene.stack.database.rows("SELECT pg_logical_emit_message(true, 'prove', ''), pg_switch_wal()")
+
+    scene.during(2.0, LEASE + 4.0, fill, postgres.disk.empty)
     scene.happened.target = "it went on" if postgres.alive else "it had ended"
     postgres.start()
 
