@@ -21,6 +21,8 @@ from unfold.widgets import (
     UnfoldBooleanWidget,
 )
 
+from apps.jobs import wording
+
 #: The browser said nothing about this argument: it is not passed, its default applies.
 OMIT: Any = object()
 #: A text longer than this, or with line breaks, gets several lines.
@@ -174,7 +176,11 @@ class JsonField(ArgumentField):
     def shown(self, value: Any) -> Any:
         if isinstance(value, str):
             return value
-        return "" if value is None and self.nullable else json.dumps(value, indent=2, ensure_ascii=False)
+        if value is None and self.nullable:
+            return ""
+        text = wording.indented(value)
+        # Cut, it may not be sent back; and what is nested deep grows with its indentation to many times its size.
+        return text if len(text) <= wording.SHOWN else json.dumps(value, ensure_ascii=False)
 
     def parse(self, text: str) -> Any:
         try:
