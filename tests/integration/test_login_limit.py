@@ -41,6 +41,7 @@ def test_guessing_ends_soon_and_locks_out_nobody_else() -> None:
     assert log_in(word="guess").status_code == 429
     refused = log_in()
     assert refused.status_code == 429
+    assert b"Wait 15 min, or ask" in refused.content  # type: ignore[attr-defined]
     assert b"axes_reset_username" in refused.content  # type: ignore[attr-defined]
     assert log_in(where=THERE).status_code == 302, "the person elsewhere"
     assert log_in("bob").status_code == 302, "others from there"

@@ -196,6 +196,7 @@ def test_nothing_is_changed_without_a_csrf_token(samples: dict[str, Any]) -> Non
         row = MATRIX[route]
         answer = client.post(address(route, row, samples), row.post(samples) if callable(row.post) else row.post)
         assert answer.status_code == 403, route
+        assert "load the page again, and send it once more" in answer.content.decode(), route
     assert fingerprint() == before
 
 
