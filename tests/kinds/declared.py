@@ -1,0 +1,54 @@
+"""How the tests' kinds are declared: ``kinds.NAME``, in whatever file of this folder."""
+
+import logging
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from apps.jobs import api
+from apps.jobs.api import (
+    RetryPolicy,
+    current_job,
+)
+
+
+def job(handler: Any = None, /, **options: Any) -> Any:
+    """As ``apps.jobs.api.job``, by the name ``kinds.function``."""
+    if handler is None:
+        return lambda handler: job(handler, **options)
+    return api.job(name=f"kinds.{handler.__name__}", **options)(handler)
+
+
+logger = logging.getLogger("tests.kinds")
+
+
+QUICK = RetryPolicy(max_attempts=3, base=0.05, jitter=0)
+
+
+ONCE = RetryPolicy(max_attempts=1)
+
+
+def append(path: str, line: str) -> None:
+    """Append a line to a file, whole or not at all."""
+    with Path(path).open("a") as file:
+        file.write(f"{current_job.id} {current_job.attempt} {line}\n")
+        file.flush()
+
+
+def note(path: str, what: str, key: str = "") -> None:
+    """Append a line of history that survives this process: when, what, of which key, job and attempt."""
+    line = f"{time.monotonic_ns()} {what} {key or '-'} {current_job.id} {current_job.attempt}\n"
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(file, line.encode())
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def noted(path: str, key: str, seconds: float) -> None:
+    """Begin, take this long, end."""
+    note(path, "begin", key)
+    time.sleep(seconds)
+    note(path, "end", key)
