@@ -158,7 +158,7 @@ class Engine:
 
     def check(self, most: int) -> None:
         """No more run than their limits allow, and none before its turn."""
-        running = list(Job.objects.filter(state=State.RUNNING, kind=both.name).values_list("arguments__key", flat=True))
+        running = [one.arguments["key"] for one in Job.objects.filter(state=State.RUNNING, kind=both.name)]
         assert len(running) == len(set(running)), "two of one key run"
         assert len(running) <= most
         assert all(starts <= 2 for starts in self.starts.values()), "more starts than the rate allows"
