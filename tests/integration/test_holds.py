@@ -178,6 +178,7 @@ def test_a_rates_slot_is_taken_for_its_period_from_the_start(sql: Any) -> None:
     run(second)
     began = timezone.now() - dt.timedelta(seconds=20)
     sql.write(connection, WORKER, Group(begun=[(str(first.pk), 1, began.timestamp()), (str(second.pk), 99, began.timestamp())]))
+    Job.objects.filter(pk=first.pk).update(started_at=began)
     free_at = dict(Hold.objects.values_list("job", "free_at"))
     assert abs((free_at[first.pk] - began).total_seconds() - 60) < 2
     assert free_at[second.pk] is None, "that attempt is not the one that runs"
@@ -191,6 +192,58 @@ def test_a_rates_slot_is_taken_for_its_period_from_the_start(sql: Any) -> None:
     assert sql.release(connection, ["rate:r"]) == 1
     assert admit() == [third]
     assert Hold.objects.count() == 2
+
+
+def test_a_rates_slot_is_taken_early_by_a_job_that_begins_when_it_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statements, "EARLY", 30.0)
+    rate = Limit("rate:r", 2, 100.0)
+    jobs = [limited(rate) for _ in range(4)]
+    for job in admit():
+        run(job)
+        end(job)
+    soon, later = (timezone.now() + dt.timedelta(seconds=seconds) for seconds in (25, 60))
+    Hold.objects.filter(slot=0).update(free_at=later)
+    Hold.objects.filter(slot=1).update(free_at=soon)
+    Job.objects.update(held="")
+    assert admit() == [jobs[2]], "of two slots one is free soon"
+    hold = Hold.objects.get(job=jobs[2].pk)
+    assert (hold.slot, hold.not_before, hold.free_at) == (1, soon, None)
+    with transaction.atomic():
+        (claimed,) = statements.on(connection).claim(connection, WORKER, [str(jobs[2].pk)])
+    assert claimed.wait == 0.25, "as long as it can be, whatever the clock was set to"
+    assert held() == {jobs[3].pk: "rate:r"}
+
+
+def test_a_rates_slot_is_not_taken_early_while_its_run_goes_on_or_its_start_is_not_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(statements, "EARLY", 30.0)
+    rate = Limit("rate:r", 2, 100.0)
+    first, _, third = (limited(rate) for _ in range(3))
+    assert len(admit()) == 2
+    run(first)
+    Hold.objects.filter(job=first.pk).update(free_at=timezone.now() + dt.timedelta(seconds=25))
+    Job.objects.filter(pk=third.pk).update(held="")
+    assert admit(third) == []
+    assert held() == {third.pk: "rate:r"}
+
+
+def test_a_taken_slot_of_a_rate_is_refused_to_others() -> None:
+    rate = Limit("rate:r", 1, 60.0)
+    first, second = limited(rate), limited(rate)
+    assert admit(first) == [first]
+    with pytest.raises(IntegrityError), transaction.atomic():
+        statements.on(connection).take(connection, [("rate:r", 0, second.pk, 60.0, False)])
+
+
+def test_the_runs_own_start_counts_where_it_came_after_the_reported_one() -> None:
+    job = limited(Limit("rate:r", 1, 60.0))
+    admit()
+    run(job)
+    sql, now = statements.on(connection), timezone.now()
+    sql.write(connection, WORKER, Group(begun=[(str(job.pk), 1, now.timestamp() - 5)]))
+    end(job, started=now.timestamp())
+    assert Hold.objects.get().free_at >= now + dt.timedelta(seconds=60)
 
 
 def test_in_the_order_of_their_ids_until_they_are_over() -> None:

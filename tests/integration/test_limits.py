@@ -48,6 +48,20 @@ def test_locks_limits_rates_and_order_hold_over_three_workers(bare: Stack, tmp_p
     assert Counter(event.what for event in history if isinstance(event, Event))["begin"] == 129
 
 
+@pytest.mark.parametrize(("starts", "period"), [(4, 1.0), (20, 0.2)])
+def test_a_rate_is_never_exceeded_and_its_slots_are_taken_early(bare: Stack, starts: int, period: float) -> None:
+    bare.dispatcher()
+    bare.worker(processes=2)
+    ids = [submit(kinds.noop, rate=f"{starts}/{period:g}s").pk for _ in range(5 * starts)]
+    if period >= 1:
+        wait_until(Hold.objects.filter(not_before__isnull=False).exists, what="a slot was taken before it was free")
+    all_ended()
+    assert succeeded(list(ids))
+    began = sorted(job.started_at for job in Job.objects.filter(pk__in=ids) if job.started_at)
+    gaps = [(later - earlier).total_seconds() for earlier, later in zip(began, began[starts:], strict=False)]
+    assert min(gaps) >= period, gaps
+
+
 def test_a_tenants_jobs_do_not_wait_for_thousands_of_anothers(bare: Stack) -> None:
     """By count: of the many at most a few windows went before the one that came last."""
     many = submit_many(kinds.shared, [{"tenant": "large", "n": n} for n in range(8_000)])

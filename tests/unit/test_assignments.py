@@ -1,5 +1,6 @@
 """Claimed jobs on their way to the pool processes."""
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -131,3 +132,29 @@ def test_a_process_that_cannot_end_its_turn_is_told_of_and_drains_no_longer(pool
     pool.orders[0]["error_callback"](SimpleNamespace(exception=error))
     assert failed == [(4711, error)]
     assert not assigned.draining
+
+
+def test_what_must_not_begin_yet_is_handed_out_when_it_may(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    assigned, calls = assignments(pool), []
+    assigned._worker.hub = SimpleNamespace(call_later=lambda *call: calls.append(call))
+    early = job(1)._replace(wait=0.25)
+    assigned.add([[early], [job(2)]])
+    assert calls == [(0.25, assigned.hand_out)]
+    assert set(assigned) == {early, job(2)}
+    assert list(assigned.due()) == [job(2)]
+    assert channel.assignments.receive() == (tuple(job(2)),)
+    assert channel.assignments.receive() is None
+    now = time.monotonic() + 0.25
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    assigned.hand_out()
+    assert channel.assignments.receive() == (tuple(early),)
+
+
+def test_what_must_not_begin_yet_is_taken_back(pool: Pool) -> None:
+    assigned = assignments(pool)
+    assigned._worker.hub = SimpleNamespace(call_later=lambda *call: None)
+    early = job(1)._replace(wait=0.25)
+    assigned.add([[early]])
+    assert len(assigned) == 1
+    assert assigned.take_back() == [(early,)]
+    assert not assigned

@@ -28,8 +28,8 @@ from apps.jobs.states import State
 logger = logging.getLogger(__name__)
 
 #: A rate's slot that was taken for a start that is not known yet is looked at again after so many seconds: at first, and at
-#: most. One whose start is known, not sooner than after the third.
-STARTING, LATER, SOON = 0.025, 1.0, 0.005
+#: most.
+STARTING, LATER = 0.025, 1.0
 
 
 @dataclass
@@ -38,29 +38,35 @@ class _Board:
 
     taken: dict[str, dict[int, uuid.UUID | None]]
     heads: dict[str, uuid.UUID]
-    #: Seconds until the first slot of a rate is free.
+    #: Seconds until the first slot of a rate may be taken.
     free_in: dict[str, float]
+    #: Slots of rates that are free so soon that they may be taken, the first last.
+    early: dict[str, list[int]]
     lowest: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, slots: Iterable[Slot], heads: dict[str, uuid.UUID]) -> "_Board":
         taken: dict[str, dict[int, uuid.UUID | None]] = defaultdict(dict)
         free_in: dict[str, float] = {}
-        for slot in slots:
+        early: dict[str, list[int]] = defaultdict(list)
+        for slot in sorted(slots, key=lambda slot: -(slot.free_in or 0.0)):
             taken[slot.key][slot.slot] = slot.job
+            if slot.early:
+                early[slot.key].append(slot.slot)
             if slot.period is not None:
-                seconds = min(slot.period, STARTING) if slot.free_in is None else slot.free_in
+                seconds = min(slot.period, STARTING) if slot.look_in is None else slot.look_in
                 free_in[slot.key] = min(seconds, free_in.get(slot.key, seconds))
-        return cls(taken, heads, free_in)
+        return cls(taken, heads, free_in, early)
 
     def holds(self, job: uuid.UUID, key: str) -> bool:
         return job in self.taken[key].values()
 
     def free_slot(self, limit: Limit) -> int | None:
-        """The first slot of this limit that nobody has."""
+        """The first slot of this limit that nobody has, or that is free soonest if it may be taken early."""
         taken = self.taken[limit.key]
         if len(taken) >= limit.slots:  # also of numbers beyond: the limit may have been higher
-            return None
+            early = self.early[limit.key]
+            return early[-1] if len(taken) == limit.slots and early and early[-1] < limit.slots else None
         first = self.lowest.get(limit.key, 0)
         slot = next((slot for slot in range(first, limit.slots) if slot not in taken), None)
         self.lowest[limit.key] = limit.slots if slot is None else slot
@@ -137,6 +143,8 @@ class Admission:
                 if not board.holds(candidate.id, limit.key):
                     slot = board.free_slot(limit)
                     assert slot is not None
+                    if slot in board.taken[limit.key]:
+                        board.early[limit.key].pop()
                     board.taken[limit.key][slot] = candidate.id
                     if limit.period is not None:
                         board.free_in.setdefault(limit.key, min(limit.period, STARTING))
@@ -192,7 +200,7 @@ class Admission:
     def _look_in(self, key: str, slots: list[Slot], patience: float) -> float:
         """Seconds until this key is to be looked at again: when the next of its slots is free, or, as long as a start is not
         known, after a while that grows."""
-        known = [max(slot.free_in, SOON) for slot in slots if slot.free_in is not None]
+        known = [seconds for slot in slots if (seconds := slot.look_in) is not None]
         if len(known) < max(1, len(slots)):
             self._patience[key] = min(LATER, 2 * patience)
             known.append(patience)

@@ -17,6 +17,8 @@ class Hold(models.Model):
     #: Of a rate: for how long (seconds) a start keeps the slot, and when it is free again (null: it has not started).
     period = models.FloatField(null=True)
     free_at = models.DateTimeField(null=True)
+    #: Of a rate's slot that was taken before it was free: when it is, and its job may begin.
+    not_before = models.DateTimeField(null=True)
     #: Kept until the job is over, also while it waits for another attempt.
     ordered = models.BooleanField(default=False)
 

@@ -41,6 +41,7 @@ class Claimed(NamedTuple):
     max_attempts: int
     limited: int = 0  #: it has limits (1), and one of them is a rate (2)
     line: str = ""  #: the key that was handed over to it: jobs of one line run one after the other, in one process
+    wait: float = 0.0  #: seconds from now on in which it must not begin: its rate's slot was taken early
 
 
 class Settlement(NamedTuple):
@@ -205,6 +206,18 @@ class Waiting(NamedTuple):
     limits: str  #: JSON text
 
 
+#: A rate's slot is taken so many seconds before it is free, at most; never earlier than half of its period before. In that time
+#: the job is sent and claimed, so that it begins when the slot is free.
+EARLY = 0.25
+#: Seconds between two looks at a rate's slots, at least.
+SOON = 0.005
+
+
+def lead(period: float) -> float:
+    """How many seconds before a slot of a rate is free it may be taken."""
+    return min(EARLY, period / 2)
+
+
 class Slot(NamedTuple):
     """A slot of a key that is taken."""
 
@@ -213,6 +226,20 @@ class Slot(NamedTuple):
     job: uuid.UUID | None
     free_in: float | None  #: seconds until it is free by itself; ``None``: when its job gives it back
     period: float | None
+
+    @property
+    def early(self) -> bool:
+        """It may be taken now, for a job that begins when it is free."""
+        return self.job is None and self.free_in is not None and self.free_in <= lead(self.period or 0.0)
+
+    @property
+    def look_in(self) -> float | None:
+        """Seconds until it may be taken, with pauses that let several be taken in one go; ``None``: its start is not known."""
+        if self.free_in is None:
+            return None
+        before = lead(self.period or 0.0)
+        early = self.free_in - before if self.job is None or self.free_in > before else self.free_in  # its run still goes on
+        return max(early, before / 4, SOON)
 
 
 class RuleColumns(NamedTuple):

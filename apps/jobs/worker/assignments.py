@@ -1,5 +1,8 @@
 """Jobs on their way to the pool processes: claimed, and not begun."""
 
+import heapq
+import itertools
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -27,6 +30,9 @@ class Assignments:
         self._worker = worker
         self._on_unsendable, self._on_failed = on_unsendable, on_failed
         self._ready: deque[tuple[Claimed, ...]] = deque()  # lines, most of one job; not yet in the channel
+        #: Not to begin before a moment of the monotonic clock: that, a number, the line.
+        self._early: list[tuple[float, int, tuple[Claimed, ...]]] = []
+        self._numbers = itertools.count()
         self._behind: dict[str, tuple[Claimed, ...]] = {}  # by the id of a line's first job: the others
         self._rest: dict[int, tuple[Claimed, ...]] = {}  # by pid: the line that this process has taken last
         self._handed: dict[str, Claimed] = {}  # in the channel, or in the hand of a process that has not reported yet
@@ -36,12 +42,18 @@ class Assignments:
         self.closed = False
 
     def __iter__(self) -> Iterator[Claimed]:
+        for _, _, line in self._early:
+            yield from line
+        yield from self.due()
+
+    def __len__(self) -> int:
+        return sum(len(line) for _, _, line in self._early) + sum(map(len, self._ready)) + len(self._handed)
+
+    def due(self) -> Iterator[Claimed]:
+        """Those that may begin."""
         for line in self._ready:
             yield from line
         yield from self._handed.values()
-
-    def __len__(self) -> int:
-        return sum(map(len, self._ready)) + len(self._handed)
 
     @property
     def draining(self) -> set[int]:
@@ -59,14 +71,21 @@ class Assignments:
         return bool(self._handed or self._drains)
 
     def add(self, lines: Iterable[Sequence[Claimed]]) -> None:
-        """Hand these out as well."""
-        self._ready.extend(map(tuple, lines))
+        """Hand these out as well, each when it may begin."""
+        for line in map(tuple, lines):
+            if (wait := line[0].wait) > 0:
+                heapq.heappush(self._early, (time.monotonic() + wait, next(self._numbers), line))
+                self._worker.hub.call_later(wait, self.hand_out)
+            else:
+                self._ready.append(line)
         self.hand_out()
 
     def hand_out(self) -> None:
         """Fill the channel, and have it drained."""
         if self.closed:
             return
+        while self._early and self._early[0][0] <= time.monotonic():
+            self._ready.append(heapq.heappop(self._early)[-1])
         while self._ready:
             line = self._ready[0]
             try:
@@ -120,8 +139,9 @@ class Assignments:
             if line := tuple(job for id, *_ in packet if (job := self._handed.pop(id, None))):
                 self._behind.pop(line[0].id, None)
                 untaken.append(line)
-        untaken += self._ready
+        untaken += [*self._ready, *(line for _, _, line in sorted(self._early))]
         self._ready.clear()
+        self._early.clear()
         return untaken
 
     def in_hand(self) -> set[Claimed]:

@@ -89,7 +89,7 @@ class Crew:
             return 0.0
         now = time.monotonic()
         busy = [(running.job.kind, now - running.began) for running in self.running.values()]
-        return self.pace.room(self.processes, busy, (job.kind for job in self.assigned))
+        return self.pace.room(self.processes, busy, (job.kind for job in self.assigned.due()))
 
     # --- jobs to processes --------------------------------------------------------------------------------------------------
 

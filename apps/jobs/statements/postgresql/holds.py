@@ -3,14 +3,17 @@
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 
+from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
-from apps.jobs.statements import Candidate, Slot
+from apps.jobs.statements import EARLY, Candidate, Slot
 from apps.jobs.statements.postgresql.link import Statement, columns, entries, plain, raw, texts
 
 # Of an entry of limits that some other program wrote.
 _SLOTS = "CASE WHEN l->>'slots' ~ '^[0-9]{1,5}$' THEN (l->>'slots')::int ELSE 1 END"
-_BUSY = "(h.free_at IS NULL OR h.free_at > clock_timestamp())"
+# A spent slot of a rate may be taken early (``lead``).
+_LEAD = f"CASE WHEN h.job IS NULL THEN least({EARLY}, h.period / 2) ELSE 0 END * interval '1 second'"
+_BUSY = f"(h.free_at IS NULL OR h.free_at > clock_timestamp() + {_LEAD})"
 
 
 def leads(connection: Connection, term: int) -> bool:
@@ -117,14 +120,23 @@ def watched(connection: Connection, keys: Collection[str]) -> dict[str, int]:
 
 
 def take(connection: Connection, rows: Sequence[tuple[str, int, uuid.UUID, float | None, bool]]) -> None:
-    """Take slots: key, slot, job, period, ordered. The primary key refuses what is taken, and the transaction with it."""
+    """Take slots: key, slot, job, period, ordered. A rate's that nobody has and that is not free yet is taken from then on.
+
+    Raises:
+        IntegrityError: one is taken; the primary key refuses it, or its holder's row.
+    """
     if rows:
         with raw(connection) as cursor:
             cursor.execute(
-                """INSERT INTO jobs_hold (key, slot, job, period, ordered)
-                   SELECT * FROM unnest(%s::text[], %s::int[], %s::uuid[], %s::float8[], %s::boolean[])""",
+                """INSERT INTO jobs_hold AS h (key, slot, job, period, ordered)
+                   SELECT * FROM unnest(%s::text[], %s::int[], %s::uuid[], %s::float8[], %s::boolean[])
+                   ON CONFLICT (key, slot) DO UPDATE SET job = excluded.job, period = excluded.period,
+                     not_before = h.free_at, free_at = NULL
+                   WHERE h.job IS NULL AND h.free_at IS NOT NULL""",
                 columns(rows),
             )
+            if cursor.rowcount != len(rows):
+                raise IntegrityError(f"of {len(rows)} slots {len(rows) - cursor.rowcount} are taken")
 
 
 def park(connection: Connection, keys: Mapping[uuid.UUID, str]) -> None:
@@ -147,7 +159,7 @@ def park(connection: Connection, keys: Mapping[uuid.UUID, str]) -> None:
 # one that is tried again keeps its place in the order.
 FREED = """
 , freed AS (
-  SELECT h.key, h.slot, h.period, heir.id AS heir,
+  SELECT h.key, h.slot, h.period, moved.started_at, heir.id AS heir,
     moved.measure NOT IN ('excused', 'retried') OR h.free_at IS NOT NULL
       OR NOT (h.ordered OR moved.outcome = 'interrupted') AS free
   FROM jobs_hold h JOIN moved ON h.job = moved.id LEFT JOIN LATERAL (
@@ -160,7 +172,9 @@ FREED = """
   DELETE FROM jobs_hold h USING freed
   WHERE h.key = freed.key AND h.slot = freed.slot AND freed.free AND freed.period IS NULL AND freed.heir IS NULL
 ), spent AS (
-  UPDATE jobs_hold h SET job = NULL, free_at = coalesce(h.free_at, clock_timestamp() + h.period * interval '1 second')
+  UPDATE jobs_hold h SET job = NULL,
+    free_at = greatest(coalesce(h.free_at, clock_timestamp() + h.period * interval '1 second'),
+                       freed.started_at + h.period * interval '1 second')
   FROM freed WHERE h.key = freed.key AND h.slot = freed.slot AND freed.free AND freed.period IS NOT NULL
 )"""
 

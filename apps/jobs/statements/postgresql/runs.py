@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
-from apps.jobs.statements import CANCELLED, DISOWNED, Claimed, Dead, Group, Settlement, Written
+from apps.jobs.statements import CANCELLED, DISOWNED, EARLY, Claimed, Dead, Group, Settlement, Written
 from apps.jobs.statements.begun import HAS_BEGUN
 from apps.jobs.statements.postgresql.holds import FREED, beginning, releasing
 from apps.jobs.statements.postgresql.lines import LEFT_IN_LINE, handing_over, passing_on
@@ -23,7 +23,10 @@ WHERE id = ANY(%s::uuid[]) AND (state || '' = 'queued' OR state || '' = 'pending
     SELECT count(*) FROM {entries("limits", "null")} AS l
     WHERE NOT EXISTS (SELECT FROM jobs_hold h WHERE h.job = jobs_job.id AND h.key = l->>'key')) = 0)
 RETURNING id::text, kind, arguments::text, attempt, excused, max_attempts,
-          CASE WHEN limits IS NULL THEN 0 WHEN jsonb_path_exists(limits, '$[*].period') THEN 2 ELSE 1 END, ''"""
+          CASE WHEN limits IS NULL THEN 0 WHEN jsonb_path_exists(limits, '$[*].period') THEN 2 ELSE 1 END, '',
+          CASE WHEN limits IS NULL THEN 0 ELSE coalesce((
+            SELECT least({EARLY}, greatest(0, max(date_part('epoch', h.not_before)) - date_part('epoch', clock_timestamp())))
+            FROM jobs_hold h WHERE h.job = jobs_job.id), 0) END::float8"""
 
 
 def claim(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> list[Claimed]:
@@ -192,7 +195,7 @@ def write(connection: Connection, worker: uuid.UUID, group: Group) -> Written:
         zip(given, in_one_go(connection, given.values(), durable=ends or bool(group.logs), patient=ends), strict=True)
     )
     lines = answers["hand over"].fetchall() if "hand over" in answers else []
-    claimed = [Claimed._make(fields) for _, *fields in sorted(lines, key=lambda row: (row[-1], row[0]))]
+    claimed = [Claimed(*fields) for _, *fields in sorted(lines, key=lambda row: (row[-1], row[0]))]
     if "claim" in answers:
         claimed += map(Claimed._make, answers["claim"].fetchall())
     return Written(claimed, answers["let go"].rowcount if "let go" in answers else 0)

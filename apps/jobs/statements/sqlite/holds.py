@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
-from apps.jobs.statements import Candidate, Settlement, Slot
+from apps.jobs.statements import EARLY, Candidate, Settlement, Slot
 from apps.jobs.statements.sqlite.lines import HandingOver, pass_on, taken
 from apps.jobs.statements.sqlite.times import bare, now, read, seconds, text
 from apps.jobs.states import Outcome, State
@@ -94,12 +94,30 @@ def watched(connection: Connection, keys: Collection[str]) -> dict[str, int]:
 
 
 def take(connection: Connection, rows: Sequence[tuple[str, int, uuid.UUID, float | None, bool]]) -> None:
-    """Take slots: key, slot, job, period, ordered. The primary key refuses what is taken, and the transaction with it."""
+    """Take slots: key, slot, job, period, ordered. A rate's that nobody has and that is not free yet is taken from then on.
+
+    Raises:
+        IntegrityError: one is taken; the primary key refuses it.
+    """
     with connection.cursor() as cursor:
-        cursor.executemany(
-            "INSERT INTO jobs_hold (key, slot, job, period, ordered) VALUES (%s, %s, %s, %s, %s)",
-            [(key, slot, job.hex, period, ordered) for key, slot, job, period, ordered in rows],
-        )
+        for key, slot, job, period, ordered in rows:
+            cursor.execute(
+                """UPDATE jobs_hold SET job = %s, period = %s, not_before = free_at, free_at = NULL
+                   WHERE key = %s AND slot = %s AND job IS NULL AND free_at IS NOT NULL""",
+                (job.hex, period, key, slot),
+            )
+            if cursor.rowcount == 0:
+                cursor.execute(
+                    "INSERT INTO jobs_hold (key, slot, job, period, ordered) VALUES (%s, %s, %s, %s, %s)",
+                    (key, slot, job.hex, period, ordered),
+                )
+
+
+def seconds_to_wait(cursor: Any, job: str) -> float:
+    """In which this job, whose rate's slot was taken early, must not begin."""
+    cursor.execute("SELECT max(not_before || '') FROM jobs_hold WHERE job = %s", (bare(job),))
+    (moment,) = cursor.fetchone()
+    return 0.0 if moment is None else min(EARLY, max(0.0, seconds(moment) - time.time()))
 
 
 def park(connection: Connection, keys: Mapping[uuid.UUID, str]) -> None:
@@ -132,7 +150,7 @@ def give_back(cursor: Any, given: Settlement, state: str, limits: str, handing: 
         if pass_on(cursor, key, slot):
             continue
         if state != State.PENDING or free_at is not None or not (ordered or given.outcome == Outcome.INTERRUPTED):
-            _free(cursor, key, slot, period, free_at)
+            _free(cursor, key, slot, period, free_at, min(given.started, time.time()))
     for limit in legible(limits):
         lock = limit.slots == 1 and not limit.ordered and limit.period is None
         if not (lock and handing and handing.next(cursor, limit.key)):
@@ -141,13 +159,13 @@ def give_back(cursor: Any, given: Settlement, state: str, limits: str, handing: 
                 handing.let_go += let_go
 
 
-def _free(cursor: Any, key: str, slot: int, period: float | None, free_at: str | None) -> None:
+def _free(cursor: Any, key: str, slot: int, period: float | None, free_at: str | None, started: float = 0.0) -> None:
     if period is None:
         cursor.execute("DELETE FROM jobs_hold WHERE key = %s AND slot = %s", (key, slot))
     else:
         cursor.execute(
             "UPDATE jobs_hold SET job = NULL, free_at = %s WHERE key = %s AND slot = %s",
-            (free_at or text(time.time() + period), key, slot),
+            (max(free_at or text(time.time() + period), text(started + period)), key, slot),
         )
 
 

@@ -1,12 +1,13 @@
 """Lines: jobs that wait for a lock's key, which passes to them when the run before is settled; on SQLite."""
 
 import itertools
+import time
 import uuid
 from typing import Any
 
-from apps.jobs.statements import Claimed, HandOver
+from apps.jobs.statements import Claimed, HandOver, lead
 from apps.jobs.statements.begun import HAS_BEGUN
-from apps.jobs.statements.sqlite.times import now
+from apps.jobs.statements.sqlite.times import now, text
 
 #: A job that goes back to pending waits on for the key whose line it stood in, unless it has the key's slot itself.
 LEFT_IN_LINE = "CASE WHEN EXISTS (SELECT 1 FROM jobs_hold h WHERE h.job = jobs_job.id) THEN '' ELSE held END"
@@ -64,6 +65,13 @@ def pass_on(cursor: Any, key: str, slot: int) -> bool:
 
 
 def taken(cursor: Any, key: str) -> int:
-    """How many slots of this key are taken."""
-    cursor.execute("SELECT count(*) FROM jobs_hold WHERE key = %s AND (free_at IS NULL OR free_at > %s)", (key, now()))
+    """How many slots of this key are taken; a rate's that nobody has and that is free soon may be taken early."""
+    cursor.execute("SELECT period FROM jobs_hold WHERE key = %s LIMIT 1", (key,))
+    row = cursor.fetchone()
+    soon = time.time() + lead(row[0] or 0.0 if row else 0.0)
+    cursor.execute(
+        """SELECT count(*) FROM jobs_hold
+           WHERE key = %s AND (free_at IS NULL OR free_at > CASE WHEN job IS NULL THEN %s ELSE %s END)""",
+        (key, text(soon), now()),
+    )
     return int(cursor.fetchone()[0])

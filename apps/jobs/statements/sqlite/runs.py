@@ -7,9 +7,20 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
-from apps.jobs.statements import CANCELLED, DISOWNED, Claimed, Dead, Group, LogRecord, Progress, Settlement, Written
+from apps.jobs.statements import (
+    CANCELLED,
+    DISOWNED,
+    WITH_RATE,
+    Claimed,
+    Dead,
+    Group,
+    LogRecord,
+    Progress,
+    Settlement,
+    Written,
+)
 from apps.jobs.statements.begun import HAS_BEGUN
-from apps.jobs.statements.sqlite.holds import begin_rates, give_back
+from apps.jobs.statements.sqlite.holds import begin_rates, give_back, seconds_to_wait
 from apps.jobs.statements.sqlite.lines import LEFT_IN_LINE, HandingOver, pass_on
 from apps.jobs.statements.sqlite.rollups import Settled, count, count_cancelled
 from apps.jobs.statements.sqlite.times import bare as _hex
@@ -67,7 +78,7 @@ def claim(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> li
                 (worker.hex, now, _hex(id), now, now),
             )
             if row := cursor.fetchone():
-                claimed.append(Claimed(id, *row))
+                claimed.append(Claimed._make((id, *row, "", seconds_to_wait(cursor, id) if row[-1] == WITH_RATE else 0.0)))
     return claimed
 
 
