@@ -49,8 +49,9 @@ class ClockedRedis(Redis):
         self._clock = clock
 
     def environ(self) -> dict[str, str]:
-        """With the clock."""
-        return super().environ() | self._clock.environ()
+        """With the clock, and with the C library's ``malloc``: jemalloc asks for the time before libfaketime can tell it."""
+        clock = self._clock.environ()
+        return super().environ() | clock | {"LD_PRELOAD": f"{clock['LD_PRELOAD']}:libc.so.6"}
 
 
 @contextmanager
