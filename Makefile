@@ -58,7 +58,7 @@ check: .venv/.development  ## Format, lint, types, import contracts, missing mig
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/python -m mypy
-	PYTHONPATH=.:platform .venv/bin/lint-imports
+	PYTHONPATH=.:apps:platform .venv/bin/lint-imports
 	.venv/bin/python manage.py makemigrations --check --dry-run
 
 screenshots: .venv/.development  ## Take the pictures of docs/screenshots anew (about five minutes)

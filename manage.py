@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
-for source_root in (str(ROOT / "platform"), str(ROOT)):
+for source_root in (str(ROOT / "platform"), str(ROOT / "apps"), str(ROOT)):
     if source_root not in sys.path:
         sys.path.insert(0, source_root)
 

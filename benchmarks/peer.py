@@ -79,7 +79,7 @@ def environment(peer: Peer, servers: Servers, folder: Path) -> dict[str, str]:
         "PATH": os.environ.get("PATH", ""),
         "HOME": os.environ.get("HOME", "/"),
         "LANG": "C.UTF-8",
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'platform'}",
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'apps'}:{ROOT / 'platform'}",
         "PYTHONUNBUFFERED": "1",
         processes.MARK: mark(folder),
         "FURROW_RUN": str(folder / "furrow"),

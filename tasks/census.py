@@ -13,9 +13,9 @@ from typing import Any
 from django.db import router, transaction
 from django.db.models import Count, Min, OuterRef, Q, Subquery
 from django.utils import timezone
+from furrow import FINAL, Abort, Attempt, Job, RetryPolicy, Snooze, State, current_job, job, submit, submit_many
 from uuid_utils.compat import uuid7
 
-from apps.jobs.api import FINAL, Abort, Attempt, Job, RetryPolicy, Snooze, State, current_job, job, submit, submit_many
 from tasks.source.listing import Listing
 from tasks.source.measurement import measure_file
 from tasks.source.reading import NotAFile, NotPython, NotText, SourceError, TooDeep, TooLarge

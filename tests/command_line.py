@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-
-from apps.jobs.api import Job
+from furrow import Job
 
 
 def jobs(*words: Any) -> str:

@@ -78,7 +78,7 @@ def stack(_stack: Stack, live_db: None) -> Iterator[Stack]:
 
 
 def _worker_is_known() -> bool:
-    from apps.jobs.explain import living_workers
+    from furrow.diagnosis.explain import living_workers
 
     return living_workers(timezone.now()).filter(node="worker@test").exists()
 
@@ -93,9 +93,9 @@ def bare(_stack: Stack, live_db: None) -> Iterator[Stack]:
 
 def _settle_down() -> None:
     """Let running jobs end, and stop the rest, before the next test."""
-    from apps.jobs.actions import cancel
-    from apps.jobs.models import Job
-    from apps.jobs.states import FINAL
+    from furrow.actions.jobs import cancel
+    from furrow.models import Job
+    from furrow.states import FINAL
 
     for job in Job.objects.exclude(state__in=FINAL):
         cancel(job.pk)
@@ -103,18 +103,7 @@ def _settle_down() -> None:
 
 
 def _delete_jobs() -> None:
-    from apps.jobs.models import (
-        Attempt,
-        DeadMessage,
-        ErrorCount,
-        ErrorGroup,
-        Job,
-        LogLine,
-        Queue,
-        Rollup,
-        Trouble,
-        WorkerRequest,
-    )
+    from furrow.models import Attempt, DeadMessage, ErrorCount, ErrorGroup, Job, LogLine, Queue, Rollup, Trouble, WorkerRequest
 
     for model in (DeadMessage, LogLine, Attempt, Job, Queue, WorkerRequest, Rollup, ErrorCount, ErrorGroup, Trouble):
         model.objects.all()._raw_delete(connection.alias)

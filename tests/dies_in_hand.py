@@ -5,7 +5,7 @@ import os
 import signal
 from typing import Any
 
-from apps.jobs.worker import runner
+from furrow.worker.child import runner
 
 _report = runner._report
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from deploy import packages
 from deploy.services import Postgres, Redis
-
-from apps.prove.means import clock as clocks
+from furrow.prove.means import clock as clocks
 
 
 class Clock:

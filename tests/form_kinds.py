@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 from django.test import Client
-
-from apps.jobs.api import Job, Secret, job
+from furrow import Job, Secret, job
 
 
 class Shade(enum.Enum):
@@ -113,7 +112,7 @@ FULL = {
 
 def submit(site: Client, kind: str, given: dict[str, str]) -> Any:
     """The answer to a form that was filled in so."""
-    return site.post(f"/admin/jobs/job/submit/admin_forms.{kind}/", given)
+    return site.post(f"/admin/furrow/job/submit/admin_forms.{kind}/", given)
 
 
 def only_job() -> Job:

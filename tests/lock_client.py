@@ -35,7 +35,7 @@ class Client:
 
     def run(self) -> None:
         """Until somebody kills it."""
-        from apps.locks.api import LockError, LockLost, lock, semaphore
+        from furrow import LockError, LockLost, lock, semaphore
 
         while os.getppid() != 1:
             kind = self.random.choice(["lock", "lock", "lock", "semaphore", "rate"])
@@ -95,7 +95,7 @@ class Client:
 
     def is_permitted(self) -> None:
         """Use the rate limit."""
-        from apps.locks.api import rate_limit
+        from furrow import rate_limit
 
         limit = rate_limit("r", RATE, BURST, timeout=20)
         limit.take()
@@ -104,7 +104,7 @@ class Client:
 
 if __name__ == "__main__":
     django.setup()
-    from apps.locks.keeper import Keeper
+    from furrow.locks.keeper import Keeper
 
     if sys.argv[3] == "unfenced":
         Keeper.interrupt = lambda self, holding: None  # type: ignore[method-assign]

@@ -1,8 +1,7 @@
 """The rows that the clients of the histories write, and the record of what was written."""
 
 from django.db import models
-
-from apps.locks.api import FencedModel
+from furrow import FencedModel
 
 
 class Row(FencedModel):

@@ -14,7 +14,7 @@ from django.contrib import admin
 #: E: has every add, change and delete permission on the engine's tables, R: superuser. Anonymous visitors have none.
 ROLES = "SVMAER"
 VIEWERS, STAFF = "VAER", ROLES
-OWN_APPS = ("jobs", "locks", "monitoring")
+OWN_APPS = ("furrow",)
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ def chosen(name: str, label: str) -> Any:
     return lambda samples: {"action": name, "_selected_action": str(samples[label])}
 
 
-J, Q = "admin/jobs/job/", "admin/jobs/queue/"
-W = "admin/jobs/worker/"
-ENDED, WORKER = {"job_id": "{ended}"}, {"worker": "{jobs.worker}"}
+J, Q = "admin/furrow/job/", "admin/furrow/queue/"
+W = "admin/furrow/worker/"
+ENDED, WORKER = {"job_id": "{ended}"}, {"worker": "{furrow.worker}"}
 #: The addresses of our own, and those of Django's that are no table's.
 ROWS: dict[str, Row] = {
     "": Row(),  # leads to the admin
@@ -52,7 +52,7 @@ ROWS: dict[str, Row] = {
     "admin/password_change/": Row(see=STAFF),
     "admin/password_change/done/": Row(see=STAFF),
     "admin/r/<path:content_type_id>/<path:object_id>/": Row(where={"content_type_id": "0", "object_id": "0"}),
-    "admin/^(?P<app_label>APPS)/$": Row(see="VMAER", where={"": "admin/jobs/"}),
+    "admin/^(?P<app_label>APPS)/$": Row(see="VMAER", where={"": "admin/furrow/"}),
     "admin/(?P<url>.*)$": Row(where={"": "admin/nothing/here/"}),
     "admin/auth/user/<id>/password/": Row(see="R", where={"id": "{auth.user}"}),
     "admin/home/live/": Row(see=STAFF),
@@ -69,11 +69,11 @@ ROWS: dict[str, Row] = {
     W + "<uuid:worker>/live/": Row(see=VIEWERS, where=WORKER),
     W + "<uuid:worker>/ask/": Row(change="AR", post={"action": "restart"}, where=WORKER),
     W + "stack/<uuid:job>/": Row(change="AR", where={"job": "{running}"}),
-    W + "request/<uuid:asked>/": Row(see=VIEWERS, where={"asked": "{jobs.workerrequest}"}),
-    W + "request/<uuid:asked>/live/": Row(see=VIEWERS, where={"asked": "{jobs.workerrequest}"}),
+    W + "request/<uuid:asked>/": Row(see=VIEWERS, where={"asked": "{furrow.workerrequest}"}),
+    W + "request/<uuid:asked>/live/": Row(see=VIEWERS, where={"asked": "{furrow.workerrequest}"}),
     # Locks: none is there to be broken.
-    "admin/locks/lock/live/": Row(see=VIEWERS),
-    "admin/locks/lock/break/": Row(act="AR", post={"name": "none", "token": "1"}),
+    "admin/furrow/lock/live/": Row(see=VIEWERS),
+    "admin/furrow/lock/break/": Row(act="AR", post={"name": "none", "token": "1"}),
     # Jobs.
     J: Row(see=VIEWERS),
     J + "add/": Row(see=STAFF),  # leads to the kinds
@@ -82,7 +82,7 @@ ROWS: dict[str, Row] = {
     J + "submit/<str:name>/": Row(see="MR", change="MR", post={"a": "1"}, where={"name": "kinds.add"}),
     J + "submit/<str:name>/table/": Row(see="MR", post={"text": "a\n1"}, where={"name": "kinds.add"}),
     J + "submit/<str:name>/rows/<str:argument>/": Row(see="R", where={"name": "kinds.greets", "argument": "user"}),
-    J + "bulk/": Row(see="AR", change="AR", post=lambda s: {"action": "cancel", "ids": [s["jobs.job"]]}),
+    J + "bulk/": Row(see="AR", change="AR", post=lambda s: {"action": "cancel", "ids": [s["furrow.job"]]}),
     J + "<uuid:job_id>/cancel/": Row(change="AR"),
     J + "<uuid:job_id>/retry/": Row(change="AR", where=ENDED),
     J + "<uuid:job_id>/run-now/": Row(change="AR"),
@@ -94,11 +94,11 @@ ROWS: dict[str, Row] = {
     J + "<uuid:job_id>/log/": Row(see=VIEWERS),
     J + "<uuid:job_id>/json/<str:column>/": Row(see=VIEWERS, where={"column": "arguments"}),
     # Messages that nobody could use. One is not sent again here: it would lie about in RabbitMQ.
-    "admin/jobs/deadmessage/<int:message_id>/replay/": Row(act="AR", where={"message_id": "{jobs.deadmessage}"}),
-    "admin/jobs/deadmessage/<path:object_id>/delete/": Row(see="ER", change="ER", post={"post": "yes"}),
-    "admin/jobs/deadmessage/": Row(see=VIEWERS, change="ER", post=chosen("delete_chosen", "jobs.deadmessage")),
-    "admin/jobs/drift/<path:object_id>/change/": Row(),
-    "admin/jobs/drift/<path:object_id>/history/": Row(),
+    "admin/furrow/deadmessage/<int:message_id>/replay/": Row(act="AR", where={"message_id": "{furrow.deadmessage}"}),
+    "admin/furrow/deadmessage/<path:object_id>/delete/": Row(see="ER", change="ER", post={"post": "yes"}),
+    "admin/furrow/deadmessage/": Row(see=VIEWERS, change="ER", post=chosen("delete_chosen", "furrow.deadmessage")),
+    "admin/furrow/drift/<path:object_id>/change/": Row(),
+    "admin/furrow/drift/<path:object_id>/history/": Row(),
     # Queues.
     Q + "live/": Row(see=VIEWERS),
     Q + "<str:name>/live/": Row(see=VIEWERS, where={"name": "default"}),

@@ -9,13 +9,12 @@ from typing import Any
 from django.apps import apps
 from django.db import connection, transaction
 from django.utils import timezone
-
-from apps.jobs import guards, statements
-from apps.jobs.models import Job, Leader, Worker
-from apps.jobs.models.job import new_id
-from apps.jobs.signature import sign
-from apps.jobs.statements import Settlement
-from apps.jobs.states import FINAL, Outcome, State
+from furrow import statements
+from furrow.models import Job, Leader, Worker
+from furrow.models.job import new_id
+from furrow.signature import sign
+from furrow.statements import Settlement, guards
+from furrow.states import FINAL, Outcome, State
 
 WORKER = new_id()
 HOUR = dt.timedelta(hours=1)

@@ -5,9 +5,8 @@ is not fenced, and a submit does not take part in its caller's transaction. The 
 import re
 
 from django.db import connections
-
-from apps.jobs import submit
-from apps.jobs.statements.postgresql import runs
+from furrow.statements.postgresql import runs
+from furrow.submission import submit
 
 
 def _replaced(pattern: str, by: str, text: str) -> str:

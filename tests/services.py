@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "platform")]
+sys.path[:0] = [str(ROOT), str(ROOT / "apps"), str(ROOT / "platform")]
 
 from deploy import processes  # noqa: E402
 from deploy.services import Postgres, RabbitMQ, Redis, Service  # noqa: E402

@@ -38,8 +38,8 @@ def all_ended(seconds: float = 120) -> None:
     Raises:
         AssertionError: some have not; says which, and where they stand.
     """
-    from apps.jobs.models import Job
-    from apps.jobs.states import FINAL
+    from furrow.models import Job
+    from furrow.states import FINAL
 
     left = Job.objects.exclude(state__in=FINAL)
     try:

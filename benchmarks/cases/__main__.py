@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "platform")]
+sys.path[:0] = [str(ROOT / "apps"), str(ROOT / "platform")]
 
 from deploy import files, processes  # noqa: E402
 

@@ -23,11 +23,11 @@ def run(bench: Bench) -> list[Figure]:
         for done in range(0, total, chunk):
             rows.finished(loaded.link, chunk, newest=DAYS * (1 - done / total), days=DAYS * chunk / total)
             say(f"  {done + chunk:,} finished jobs")
-        loaded.link.execute("VACUUM ANALYZE jobs_job, jobs_attempt")
+        loaded.link.execute("VACUUM ANALYZE furrow_job, furrow_attempt")
         plain, full = compare.by_turns(bench, loaded, bench.jobs(JOBS), ROUNDS)
         size = rows.sizes(loaded.link)
         told = compare.figures("finished jobs", plain, full, at_least=80)
-        told += [Figure("size of jobs_job, without indexes", size.pop("jobs_job"), "MiB")]
+        told += [Figure("size of furrow_job, without indexes", size.pop("furrow_job"), "MiB")]
         told += [Figure("size of its indexes", sum(size.values()), "MiB")]
         return told + _pruning(loaded, full)
     finally:
@@ -36,7 +36,7 @@ def run(bench: Bench) -> list[Figure]:
 
 def _pruning(bench: Bench, unpruned: compare.Rates) -> list[Figure]:
     rows.finished(bench.link, bench.jobs(OLD), newest=20, days=5)
-    bench.link.execute("VACUUM ANALYZE jobs_job, jobs_attempt")
+    bench.link.execute("VACUUM ANALYZE furrow_job, furrow_attempt")
     before, begin = rows.finished_count(bench.link), time.perf_counter()
     drained, _ = bench.drain(bench.jobs(JOBS))
     while_working = _rate(bench, before + bench.jobs(JOBS), begin)
@@ -48,13 +48,13 @@ def _pruning(bench: Bench, unpruned: compare.Rates) -> list[Figure]:
         alone = _rate(bench, before, begin)
     finally:
         bench.stop()
-    dead = bench.link.execute("SELECT n_dead_tup, n_live_tup FROM pg_stat_user_tables WHERE relname = 'jobs_job'").fetchone()
+    dead = bench.link.execute("SELECT n_dead_tup, n_live_tup FROM pg_stat_user_tables WHERE relname = 'furrow_job'").fetchone()
     assert dead
     return [
         Figure("pruned while jobs pass", while_working, "jobs/s"),
         Figure("rate while pruning, of the rate without", 100 * drained / unpruned.jobs, "%", at_least=60),
         Figure("pruned with nothing else to do", alone, "jobs/s"),
-        Figure("dead rows of jobs_job afterwards", 100 * dead[0] / max(1, sum(dead)), "% of all"),
+        Figure("dead rows of furrow_job afterwards", 100 * dead[0] / max(1, sum(dead)), "% of all"),
     ]
 
 

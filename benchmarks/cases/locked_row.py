@@ -64,7 +64,7 @@ def _locked(bench: Bench) -> Iterator[None]:
     it."""
     with psycopg.connect(bench.url) as holder:
         rows.pending(bench.link, 1, priority=0, delay="1 second")
-        holder.execute("SELECT 1 FROM jobs_job WHERE state = 'pending' AND priority = 0 FOR UPDATE")
+        holder.execute("SELECT 1 FROM furrow_job WHERE state = 'pending' AND priority = 0 FOR UPDATE")
         yield
 
 
@@ -97,7 +97,7 @@ def _latency(bench: Bench, span: float) -> float:
             time.sleep(0.002)
     (p99,) = bench.link.execute(
         """SELECT 1000 * percentile_cont(0.99) WITHIN GROUP (ORDER BY extract(epoch FROM finished_at - run_at))
-           FROM jobs_job WHERE finished_at IS NOT NULL AND created_at >= %s AND priority <> 0""",
+           FROM furrow_job WHERE finished_at IS NOT NULL AND created_at >= %s AND priority <> 0""",
         [since],
     ).fetchone() or (0.0,)
     return float(p99)

@@ -20,7 +20,7 @@ def run(bench: Bench) -> list[Figure]:
     jobs, sample = bench.jobs(JOBS), bench.jobs(SAMPLE)
     with psycopg.connect(bench.url) as holder:
         holder.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        holder.execute("SELECT count(*) FROM jobs_job")
+        holder.execute("SELECT count(*) FROM furrow_job")
         bench.counts.clear()
         bench.start_worker()
         bench.start_dispatcher()

@@ -86,6 +86,6 @@ def _waits(bench: Bench) -> list[float]:
     """Seconds from submit to start, of the urgent ones, by the rows."""
     found = bench.link.execute(
         """SELECT extract(epoch FROM a.started_at - j.created_at)::float8
-           FROM jobs_job j JOIN jobs_attempt a ON a.job_id = j.id WHERE j.priority = 0"""
+           FROM furrow_job j JOIN furrow_attempt a ON a.job_id = j.id WHERE j.priority = 0"""
     )
     return [float(row[0]) for row in found]

@@ -12,7 +12,7 @@ def run(bench: Bench) -> list[Figure]:
     loaded = bench.another("scheduled")
     try:
         rows.pending(loaded.link, bench.jobs(SCHEDULED), priority=0, delay="1 day")
-        loaded.link.execute("VACUUM ANALYZE jobs_job")
+        loaded.link.execute("VACUUM ANALYZE furrow_job")
         rates = compare.by_turns(bench, loaded, bench.jobs(JOBS), ROUNDS)
     finally:
         loaded.close()

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "platform")]
+sys.path[:0] = [str(ROOT / "apps"), str(ROOT / "platform")]
 
 from deploy.services import Redis  # noqa: E402
 
@@ -59,7 +59,7 @@ def environ(folder: Path, redis: Redis) -> dict[str, str]:
     """What Furrow's clients are told."""
     return {
         **os.environ,
-        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'platform'}",
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'apps'}{os.pathsep}{ROOT / 'platform'}",
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}",
         "REDIS_URL": redis.url,

@@ -18,7 +18,7 @@ def furrow(url: str, name: str) -> Callable[[], AbstractContextManager[Any]]:
     import django
 
     django.setup()
-    from apps.locks.api import lock
+    from furrow import lock
 
     return lambda: lock(name)
 

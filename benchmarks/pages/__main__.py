@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "platform")]
+sys.path[:0] = [str(ROOT / "apps"), str(ROOT / "platform")]
 
 import psycopg  # noqa: E402
 from deploy import ports, processes  # noqa: E402
@@ -69,7 +69,7 @@ def _environment(servers: Servers, folder: Path, jobs: int, *, fresh: bool) -> d
     return {
         "PATH": os.environ.get("PATH", ""),
         "HOME": os.environ.get("HOME", "/"),
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'platform'}",
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'apps'}:{ROOT / 'platform'}",
         "PYTHONUNBUFFERED": "1",
         processes.MARK: mark(folder),
         "FURROW_RUN": str(folder / "furrow"),
@@ -87,7 +87,7 @@ def _fill(env: dict[str, str], jobs: int) -> None:
     manage = [sys.executable, "manage.py"]
     subprocess.run([*manage, "migrate", "-v0"], env=env, cwd=ROOT, check=True)
     with psycopg.connect(env["DATABASE_URL"], autocommit=True) as link:
-        if link.execute("SELECT EXISTS (SELECT FROM jobs_job)").fetchone() == (True,):
+        if link.execute("SELECT EXISTS (SELECT FROM furrow_job)").fetchone() == (True,):
             return
         say(f"filling the tables with {jobs:,} jobs ...")
         populate(link, Amounts.scaled(jobs))
@@ -116,10 +116,10 @@ def _measure(env: dict[str, str], folder: Path, names: list[str]) -> dict[str, l
 def _examples(env: dict[str, str]) -> dict[str, Any]:
     with psycopg.connect(env["DATABASE_URL"]) as link:
         row = link.execute(
-            """SELECT (SELECT id FROM jobs_job WHERE state = 'succeeded' ORDER BY id DESC LIMIT 1),
-                      (SELECT id FROM jobs_job WHERE state = 'failed' ORDER BY id DESC LIMIT 1),
-                      (SELECT id FROM jobs_job WHERE state = 'running' ORDER BY id DESC LIMIT 1),
-                      (SELECT id FROM jobs_worker ORDER BY id DESC LIMIT 1)"""
+            """SELECT (SELECT id FROM furrow_job WHERE state = 'succeeded' ORDER BY id DESC LIMIT 1),
+                      (SELECT id FROM furrow_job WHERE state = 'failed' ORDER BY id DESC LIMIT 1),
+                      (SELECT id FROM furrow_job WHERE state = 'running' ORDER BY id DESC LIMIT 1),
+                      (SELECT id FROM furrow_worker ORDER BY id DESC LIMIT 1)"""
         ).fetchone()
     assert row
     return dict(zip(("job", "failed", "running", "worker"), row, strict=True))

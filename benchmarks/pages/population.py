@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+from furrow.statements.rollups import BOUNDS
 
-from apps.jobs.statements.rollups import BOUNDS
 from benchmarks.cases.rows import uuid7
 
 #: Jobs belong to so many kinds and queues, and end with so many different errors.
@@ -66,14 +66,14 @@ def populate(link: psycopg.Connection[Any], amounts: Amounts) -> None:
 def _workers(link: psycopg.Connection[Any], amounts: Amounts) -> None:
     """Living for a day, so that pages have something to show; none consumes one of the queues. And a dispatcher that leads."""
     link.execute(
-        """INSERT INTO jobs_worker (id, node, pid, processes, queues, kinds, lease_until, lost)
+        """INSERT INTO furrow_worker (id, node, pid, processes, queues, kinds, lease_until, lost)
            SELECT ('00000000-0000-7000-8000-' || lpad(i::text, 12, '0'))::uuid, 'worker' || i || '@example', 4710 + i, 8,
                   '["default", "mail", "reports"]', '[]', now() + interval '1 day', false
            FROM generate_series(1, %s) AS i""",
         (amounts.workers,),
     )
     link.execute(
-        """INSERT INTO jobs_leader (role, holder, term, lease_until, trouble)
+        """INSERT INTO furrow_leader (role, holder, term, lease_until, trouble)
            VALUES ('dispatcher', 'example:1:abcdef', 1, now() + interval '1 day', '')"""
     )
 
@@ -102,7 +102,7 @@ def _ended(link: psycopg.Connection[Any], amounts: Amounts) -> None:
             ), made AS MATERIALIZED (
               SELECT {uuid7("(extract(epoch FROM at - run - wait) * 1000)::bigint")} AS id, given.* FROM given
             ), attempts AS (
-              INSERT INTO jobs_attempt
+              INSERT INTO furrow_attempt
                 (job_id, number, outcome, worker, pid, started_at, finished_at, error_type, error, traceback)
               SELECT id, 1, state, worker, 4711, at - run, at, CASE WHEN state = 'failed' THEN error_type ELSE '' END,
                      CASE WHEN state = 'failed' THEN error ELSE '' END,
@@ -110,7 +110,7 @@ def _ended(link: psycopg.Connection[Any], amounts: Amounts) -> None:
                        E'Traceback (most recent call last):\\n  File "tasks/example.py", line 7, in run\\n' || error ELSE '' END
               FROM made
             )
-            INSERT INTO jobs_job (id, kind, queue, state, arguments, created_at, run_at, queued_at, started_at, finished_at,
+            INSERT INTO furrow_job (id, kind, queue, state, arguments, created_at, run_at, queued_at, started_at, finished_at,
                                   attempt, max_attempts, worker, result, error, signature)
             SELECT id, kind, queue, state, arguments, at - run - wait, at - run - wait, at - run, at - run, at, 1,
                    1, worker, 'null', CASE WHEN state = 'failed' THEN error ELSE '' END,
@@ -128,7 +128,7 @@ def _unfinished(link: psycopg.Connection[Any], amounts: Amounts) -> None:
         ("running", amounts.running, "now() - random() * interval '5 min'"),
     ):
         link.execute(
-            f"""INSERT INTO jobs_job (id, kind, queue, state, arguments, run_at, queued_at, started_at, attempt, worker)
+            f"""INSERT INTO furrow_job (id, kind, queue, state, arguments, run_at, queued_at, started_at, attempt, worker)
                 SELECT {uuid7("(extract(epoch FROM now()) * 1000)::bigint")}, kind, queue, %(state)s::text, arguments, {due},
                        CASE WHEN %(state)s::text IN ('queued', 'running') THEN now() END,
                        CASE WHEN %(state)s::text = 'running' THEN now() END, (%(state)s::text = 'running')::int,
@@ -141,9 +141,9 @@ def _unfinished(link: psycopg.Connection[Any], amounts: Amounts) -> None:
 def _log_lines(link: psycopg.Connection[Any], amounts: Amounts) -> None:
     """Ten a job, of the newest jobs that ended."""
     link.execute(
-        """INSERT INTO jobs_logline (job_id, attempt, at, level, logger, message)
+        """INSERT INTO furrow_logline (job_id, attempt, at, level, logger, message)
            SELECT id, 1, started_at, 20, 'tasks.example', 'line ' || n
-           FROM (SELECT id, started_at FROM jobs_job WHERE finished_at IS NOT NULL ORDER BY id DESC LIMIT %s) AS newest,
+           FROM (SELECT id, started_at FROM furrow_job WHERE finished_at IS NOT NULL ORDER BY id DESC LIMIT %s) AS newest,
                 generate_series(1, 10) AS n""",
         (amounts.log_lines // 10,),
     )
@@ -156,20 +156,20 @@ def _counts(link: psycopg.Connection[Any]) -> None:
     bounds = "'{" + ",".join(map(str, BOUNDS)) + "}'::float8[]"
     worker = "CASE WHEN seconds = 60 THEN worker ELSE '00000000-0000-0000-0000-000000000000' END"
     link.execute(
-        f"""WITH ended AS (SELECT *, {at} FROM jobs_job WHERE finished_at IS NOT NULL),
+        f"""WITH ended AS (SELECT *, {at} FROM furrow_job WHERE finished_at IS NOT NULL),
               times AS (SELECT *, state AS measure, extract(epoch FROM finished_at - started_at)::float8 AS took FROM ended
                         UNION ALL SELECT *, 'wait', extract(epoch FROM started_at - run_at)::float8 FROM ended)
-            INSERT INTO jobs_rollup (at, seconds, kind, queue, worker, writer, measure, bucket, count, total)
+            INSERT INTO furrow_rollup (at, seconds, kind, queue, worker, writer, measure, bucket, count, total)
             SELECT at - at % seconds, seconds, kind, queue, {worker}, 0, measure, width_bucket(took, {bounds}), count(*),
                    sum(took)
             FROM times GROUP BY 1, 2, 3, 4, 5, 7, 8"""
     )
     link.execute(
-        f"""WITH failed AS (SELECT *, {at} FROM jobs_job WHERE state = 'failed'), groups AS (
-              INSERT INTO jobs_errorgroup (kind, signature, error_type, message, first_seen)
+        f"""WITH failed AS (SELECT *, {at} FROM furrow_job WHERE state = 'failed'), groups AS (
+              INSERT INTO furrow_errorgroup (kind, signature, error_type, message, first_seen)
               SELECT kind, signature, split_part(min(error), ':', 1), min(error), min(finished_at) FROM failed
               GROUP BY kind, signature
             )
-            INSERT INTO jobs_errorcount (at, seconds, kind, signature, writer, runs, jobs)
+            INSERT INTO furrow_errorcount (at, seconds, kind, signature, writer, runs, jobs)
             SELECT at - at % seconds, seconds, kind, signature, 0, count(*), count(*) FROM failed GROUP BY 1, 2, 3, 4"""
     )

@@ -14,9 +14,9 @@ django.setup()
 from django.conf import settings  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
+from furrow import Job, submit, submit_many  # noqa: E402
+from furrow.rabbitmq.broker import Publisher, job_queue  # noqa: E402
 
-from apps.jobs.api import Job, submit, submit_many  # noqa: E402
-from apps.jobs.broker import Publisher, job_queue  # noqa: E402
 from benchmarks.client import Client  # noqa: E402
 from benchmarks.peers.furrow_kinds import noop  # noqa: E402
 
@@ -34,7 +34,7 @@ class Furrow(Client):
         from kombu import Connection
 
         with connection.cursor() as cursor:
-            cursor.execute("TRUNCATE jobs_job, jobs_attempt, jobs_logline, jobs_worker, jobs_leader CASCADE")
+            cursor.execute("TRUNCATE furrow_job, furrow_attempt, furrow_logline, furrow_worker, furrow_leader CASCADE")
             cursor.execute("CHECKPOINT")
         with Connection(settings.BROKER_URL) as broker:
             queue = job_queue("default")(broker.channel())
@@ -57,17 +57,17 @@ class Furrow(Client):
             publisher.publish("default", pending[start : start + BATCH])
         publisher.close()
         with connection.cursor() as cursor:
-            cursor.execute("UPDATE jobs_job SET state = 'queued', queued_at = clock_timestamp() WHERE state = 'pending'")
+            cursor.execute("UPDATE furrow_job SET state = 'queued', queued_at = clock_timestamp() WHERE state = 'pending'")
 
     def recorded(self, handle: Any) -> bool:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT state FROM jobs_job WHERE id = %s", [handle])
+            cursor.execute("SELECT state FROM furrow_job WHERE id = %s", [handle])
             row = cursor.fetchone()
         return bool(row and row[0] == "succeeded")
 
     def unrecorded(self) -> int:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM jobs_job WHERE finished_at IS NULL")
+            cursor.execute("SELECT count(*) FROM furrow_job WHERE finished_at IS NULL")
             row = cursor.fetchone()
         return int(row[0]) if row else 0
 

@@ -1,6 +1,7 @@
 """Furrow's no-op job: loaded by ``FURROW_MODULES=benchmarks.peers.furrow_kinds``."""
 
-from apps.jobs.api import job
+from furrow import job
+
 from benchmarks.counter import count
 
 

@@ -7,6 +7,6 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup(set_prefix=False)
 
-from apps.jobs.asgi import BoundedHandler  # noqa: E402
+from furrow.web.asgi import BoundedHandler  # noqa: E402
 
 application = BoundedHandler()

@@ -21,12 +21,12 @@ class FurrowCelery(Celery):
         """Submit a job if a kind has this name, else send an ordinary task.
 
         Raises:
-            ArgumentError, OptionError: as :func:`apps.jobs.api.submit`.
+            ArgumentError, OptionError: as :func:`furrow.submit`.
         """
         if not apps.ready:
             django.setup()
-        from apps.jobs.errors import UnknownKind
-        from apps.jobs.kinds import get_kind
+        from furrow.errors import UnknownKind
+        from furrow.kinds.kind import get_kind
 
         try:
             kind = get_kind(name)
@@ -41,8 +41,8 @@ app = FurrowCelery("furrow")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 # The job engine inside a Celery worker.
-app.steps["worker"].add("apps.jobs.worker.step:JobWorker")
-app.steps["consumer"].add("apps.jobs.worker.step:JobReports")
+app.steps["worker"].add("furrow.worker.celery.bootsteps:JobWorker")
+app.steps["consumer"].add("furrow.worker.celery.bootsteps:JobReports")
 
 
 @app.on_after_configure.connect
@@ -50,8 +50,7 @@ def connect_to_broker(sender: Any, **kwargs: Any) -> None:
     """The worker consumes the job queues and Celery's own, and no queue that is a slip of the pen. The URL is set here, since
     ``celery report`` and Flower's pages hide a password under this name and not under ``CELERY_BROKER_URL``."""
     from django.conf import settings
-
-    from apps.jobs.broker import worker_queues
+    from furrow.rabbitmq.broker import worker_queues
 
     sender.conf.broker_url = settings.BROKER_URL
     sender.conf.task_queues = worker_queues()

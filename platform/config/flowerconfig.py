@@ -1,6 +1,6 @@
 """Flower's configuration: ``celery -A config flower --conf=platform/config/flowerconfig.py``.
 
-It is reached through the admin's door alone (``apps/monitoring/flower.py``): below ``/flower``, on loopback unless
+It is reached through the admin's door alone (``apps/furrow/monitoring/flower.py``): below ``/flower``, on loopback unless
 ``FLOWER_ADDRESS`` says otherwise, with a secret that the door knows.
 """
 

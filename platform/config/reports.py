@@ -5,8 +5,7 @@ from typing import Any
 
 from celery.app import utils
 from django.views.debug import SafeExceptionReporterFilter
-
-from apps.jobs.service_urls import masked
+from furrow.service_urls import masked
 
 
 class MaskingFilter(SafeExceptionReporterFilter):

@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from furrow.partitions import from_text
+from furrow.service_urls import unreadable
 
-from apps.jobs.partitions import from_text
-from apps.jobs.service_urls import unreadable
 from config.protection import *  # noqa: F403
 
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -88,7 +88,7 @@ X_FRAME_OPTIONS = "DENY"
 TRUSTED_PROXIES = int(_number("TRUSTED_PROXIES", int(HTTPS)))
 
 INSTALLED_APPS = [
-    "apps.monitoring",
+    "furrow",
     "unfold",
     "config.admin.AdminConfig",
     "django.contrib.auth",
@@ -100,9 +100,6 @@ INSTALLED_APPS = [
     "axes",
     "csp",
     "django_celery_results",
-    "apps.locks",
-    "apps.jobs",
-    "apps.prove",
     "tasks",
 ]
 
@@ -112,13 +109,13 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "apps.jobs.bodies.BodyMiddleware",
+    "furrow.web.bodies.BodyMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "apps.jobs.zone.middleware",
-    "apps.jobs.admin.parameters.middleware",
+    "furrow.web.zone.middleware",
+    "furrow.web.parameters.middleware",
     "axes.middleware.AxesMiddleware",
 ]
 
@@ -188,8 +185,8 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_CHANNEL_ERROR_RETRY = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"confirm_publish": True, "read_timeout": 10, "write_timeout": 10}
-CELERY_WORKER_CONSUMER = "apps.jobs.worker.consumer:JobConsumer"
-CELERY_WORKER_AUTOSCALER = "apps.jobs.worker.autoscaler:JobAutoscaler"
+CELERY_WORKER_CONSUMER = "furrow.worker.celery.consumer:JobConsumer"
+CELERY_WORKER_AUTOSCALER = "furrow.worker.celery.autoscaler:JobAutoscaler"
 CELERY_WORKER_DETECT_QUORUM_QUEUES = True
 CELERY_WORKER_SEND_TASK_EVENTS = _yes("WORKER_SEND_TASK_EVENTS", default=True)
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
@@ -202,7 +199,7 @@ CELERY_BROKER_NATIVE_DELAYED_DELIVERY_QUEUE_TYPE = "classic"
 CELERY_TASK_TRACK_STARTED = True
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_SERIALIZER = CELERY_RESULT_SERIALIZER = "json"
-CELERY_RESULT_BACKEND = "apps.jobs.worker.results:JobResultBackend"
+CELERY_RESULT_BACKEND = "furrow.worker.celery.results:JobResultBackend"
 CELERY_RESULT_EXTENDED = True
 CELERY_TIMEZONE = "UTC"
 
@@ -223,7 +220,7 @@ FURROW = {
     "LOCK_LEASE": _number("FURROW_LOCK_LEASE", 15.0),
 }
 
-# --- Requests (apps/jobs/bodies.py; what else is limited: docs/security.md) ---------------------------------------------
+# --- Requests (apps/furrow/web/bodies.py; what else is limited: docs/security.md) ---------------------------------------------
 
 # Texts of a form: arguments as they are typed, quoted for the way.
 DATA_UPLOAD_MAX_MEMORY_SIZE = max(4 * 1024 * 1024, 4 * int(FURROW["MAX_ARGUMENT_BYTES"]))
@@ -269,11 +266,11 @@ UNFOLD = {
     "SITE_SUBHEADER": "Durable jobs",
     "SITE_SYMBOL": "agriculture",
     "SITE_URL": None,
-    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "apps.jobs.admin.navigation.icon"}],
-    "STYLES": ["apps.jobs.admin.navigation.stylesheet"],
-    "SCRIPTS": ["apps.jobs.admin.navigation.script"],
-    "DASHBOARD_CALLBACK": "apps.monitoring.home.overview",
-    "SIDEBAR": {"navigation": "apps.jobs.admin.navigation.sidebar"},
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "furrow.admin.navigation.icon"}],
+    "STYLES": ["furrow.admin.navigation.stylesheet"],
+    "SCRIPTS": ["furrow.admin.navigation.script"],
+    "DASHBOARD_CALLBACK": "furrow.monitoring.home.overview",
+    "SIDEBAR": {"navigation": "furrow.admin.navigation.sidebar"},
     "COLORS": {
         # Leaf green instead of the theme's purple.
         "primary": {

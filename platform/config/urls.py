@@ -3,14 +3,13 @@
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
-
-from apps.monitoring.flower import flower
+from furrow.monitoring.flower import flower
 
 admin.autodiscover()
-handler400 = "apps.jobs.admin.parameters.bad_request"
+handler400 = "furrow.web.parameters.bad_request"
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
-    path("", include("apps.monitoring.urls")),
+    path("", include("furrow.monitoring.urls")),
     path("admin/", admin.site.urls),
     path("flower", RedirectView.as_view(pattern_name="flower")),
     path("flower/", flower, name="flower"),

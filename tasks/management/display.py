@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Protocol, Self
 
+from furrow import State
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from apps.jobs.api import State
 from tasks.management.following import Look
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections
 from django.db.models import Count
 from django.utils import timezone
+from furrow import FINAL, Job, Situation, State, situation
 
-from apps.jobs.api import FINAL, Job, Situation, State, situation
 from tasks.census import measure, report
 
 #: Seconds without a job ending after which it is asked why.
@@ -124,7 +124,7 @@ def troubles(batch: uuid.UUID) -> list[str]:
 
 
 def obstacles(job: Job, around: Situation) -> list[str]:
-    """What :func:`apps.jobs.api.situation` says, as far as it is an obstacle."""
+    """What :func:`furrow.situation` says, as far as it is an obstacle."""
     found = []
     if not around.dispatcher_leads:
         found.append("No dispatcher leads: start one with `manage.py dispatcher`.")

@@ -49,7 +49,7 @@ def viewer(chromium: Browser, stack: Stack) -> Iterator[Page]:
     """A page that is logged in as one who may see everything of ours and change nothing."""
     users = get_user_model().objects
     user = users.filter(username="viewer").first() or users.create_user("viewer", password=stack.admin[1], is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__startswith="view_", content_type__app_label="jobs"))
+    user.user_permissions.set(Permission.objects.filter(codename__startswith="view_", content_type__app_label="furrow"))
     yield from _logged_in(chromium, stack, "viewer", stack.admin[1])
 
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from furrow import Job, State, submit
 from playwright.sync_api import Page, expect
 
-from apps.jobs.api import Job, State, submit
 from tests import kinds
 from tests.browser.conftest import PATIENCE
 from tests.stack import Stack, all_ended

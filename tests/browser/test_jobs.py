@@ -5,10 +5,10 @@ import re
 
 import pytest
 from django.utils import timezone
+from furrow import Job, LogLine, State, submit, submit_many
+from furrow.models import AuditEntry
 from playwright.sync_api import Page, expect
 
-from apps.jobs.api import Job, LogLine, State, submit, submit_many
-from apps.jobs.models import AuditEntry
 from tests import kinds
 from tests.browser.conftest import PATIENCE
 from tests.stack import Stack, wait_until
@@ -29,7 +29,7 @@ def go(page: Page, stack: Stack, path: str) -> None:
 
 def test_the_list_stays_live_and_keeps_what_was_selected(admin: Page, stack: Stack) -> None:
     failed(3)
-    go(admin, stack, "jobs/job/?kind=kinds.noop&state=failed")
+    go(admin, stack, "furrow/job/?kind=kinds.noop&state=failed")
     rows = admin.locator("#result_list tbody")
     expect(rows).to_have_count(3)
     box = rows.nth(1).locator("input.action-select")
@@ -48,7 +48,7 @@ def test_the_list_stays_live_and_keeps_what_was_selected(admin: Page, stack: Sta
 
 def test_what_matches_is_retried_by_a_job_and_written_down(admin: Page, stack: Stack) -> None:
     failed(120)
-    go(admin, stack, "jobs/job/?state=failed")
+    go(admin, stack, "furrow/job/?state=failed")
     admin.get_by_role("link", name=re.compile("Act on all that match")).click()
     expect(admin.locator(".fw-big")).to_contain_text("120 jobs")
     admin.get_by_role("button", name="Retry").click()
@@ -64,7 +64,7 @@ def test_what_matches_is_retried_by_a_job_and_written_down(admin: Page, stack: S
 
 def test_the_chosen_jobs_get_another_priority(admin: Page, stack: Stack) -> None:
     submit_many(kinds.noop, [{"n": n} for n in range(3)], countdown=3600)
-    go(admin, stack, "jobs/job/")
+    go(admin, stack, "furrow/job/")
     admin.locator("input.action-select").nth(0).check()
     admin.locator("input.action-select").nth(2).check()
     admin.select_option("select[name=action]", "change priority")
@@ -81,7 +81,7 @@ def test_the_chosen_jobs_get_another_priority(admin: Page, stack: Stack) -> None
 def test_a_job_is_found_by_its_argument_and_by_its_error(admin: Page, stack: Stack) -> None:
     failed(2)
     submit(kinds.add, {"a": 77}, countdown=3600)
-    go(admin, stack, "jobs/job/")
+    go(admin, stack, "furrow/job/")
     for query, kind in (("a=77", "kinds.add"), ("it broke", "kinds.noop")):
         admin.fill("#searchbar", query)
         admin.press("#searchbar", "Enter")
@@ -94,10 +94,10 @@ def test_a_job_is_found_by_its_argument_and_by_its_error(admin: Page, stack: Sta
 def test_a_log_is_followed_filtered_and_found_in(admin: Page, stack: Stack) -> None:
     job = submit(kinds.chatters, {"lines": 200, "pause": 0.1})
     wait_until(lambda: LogLine.objects.filter(job=job.pk).exists(), what="the first line")
-    go(admin, stack, f"jobs/job/{job.pk}/change/")
+    go(admin, stack, f"furrow/job/{job.pk}/change/")
     lines = admin.locator("#job-lines")
     expect(lines).to_contain_text("line 5 ")
-    go(admin, stack, f"jobs/job/{job.pk}/change/?find=odd")
+    go(admin, stack, f"furrow/job/{job.pk}/change/?find=odd")
     admin.select_option("select[name=level]", "30")
     expect(lines.locator("li").first).to_contain_text("odd")
     expect(lines.locator("li").nth(5)).to_contain_text("odd", timeout=PATIENCE)
@@ -106,7 +106,7 @@ def test_a_log_is_followed_filtered_and_found_in(admin: Page, stack: Stack) -> N
     admin.on("dialog", lambda dialog: dialog.accept())
     admin.get_by_role("button", name="Cancel").click()
     expect(admin.locator(".fw-headline .fw-label")).to_have_text("cancelled", timeout=PATIENCE)
-    go(admin, stack, f"jobs/job/{job.pk}/change/")
+    go(admin, stack, f"furrow/job/{job.pk}/change/")
     expect(lines).to_contain_text("line 0 ")
     with admin.expect_download() as download:
         admin.locator("#job-log").get_by_role("link", name="Download").click()
@@ -115,7 +115,7 @@ def test_a_log_is_followed_filtered_and_found_in(admin: Page, stack: Stack) -> N
 
 def test_a_job_is_snoozed_and_run_now(admin: Page, stack: Stack) -> None:
     job = submit(kinds.add, {"a": 1}, run_at=timezone.now() + dt.timedelta(hours=1))
-    go(admin, stack, f"jobs/job/{job.pk}/change/")
+    go(admin, stack, f"furrow/job/{job.pk}/change/")
     admin.select_option("select[name=minutes]", "1440")
     admin.get_by_role("button", name="Snooze").click()
     expect(admin.locator("body")).to_contain_text("The job waits until then.")
@@ -132,14 +132,14 @@ def test_a_job_is_snoozed_and_run_now(admin: Page, stack: Stack) -> None:
 def test_who_may_only_look_finds_no_button(viewer: Page, stack: Stack) -> None:
     failed(2)
     job = Job.objects.order_by("pk")[0]
-    go(viewer, stack, "jobs/job/")
+    go(viewer, stack, "furrow/job/")
     expect(viewer.locator("#result_list tbody")).to_have_count(2)
     expect(viewer.locator("input.action-select")).to_have_count(0)
     expect(viewer.locator(".fw-act-on-all")).to_have_count(0)
-    go(viewer, stack, f"jobs/job/{job.pk}/change/")
+    go(viewer, stack, f"furrow/job/{job.pk}/change/")
     expect(viewer.locator(".fw-buttons form")).to_have_count(0)
     token = next(cookie["value"] for cookie in viewer.context.cookies() if cookie["name"] == "csrftoken")
-    for path in (f"jobs/job/{job.pk}/retry/", "jobs/job/bulk/"):
+    for path in (f"furrow/job/{job.pk}/retry/", "furrow/job/bulk/"):
         answer = viewer.request.post(
             f"{stack.web_url}/admin/{path}",
             form={"action": "retry", "csrfmiddlewaretoken": token},
@@ -150,11 +150,11 @@ def test_who_may_only_look_finds_no_button(viewer: Page, stack: Stack) -> None:
     assert job.state == State.FAILED
 
 
-@pytest.mark.parametrize("path", ["jobs/job/", "jobs/job/bulk/?state=failed&action=retry", "jobs/auditentry/", "{job}"])
+@pytest.mark.parametrize("path", ["furrow/job/", "furrow/job/bulk/?state=failed&action=retry", "furrow/auditentry/", "{job}"])
 def test_nothing_is_cut_off_on_a_phone(admin: Page, stack: Stack, path: str) -> None:
     failed(1)
     job = Job.objects.get()
     LogLine.objects.create(job=job, attempt=5, at=timezone.now(), level=20, message="x" * 500)
     admin.set_viewport_size({"width": 400, "height": 800})
-    go(admin, stack, path.format(job=f"jobs/job/{job.pk}/change/"))
+    go(admin, stack, path.format(job=f"furrow/job/{job.pk}/change/"))
     assert admin.evaluate("document.documentElement.scrollWidth") <= 400

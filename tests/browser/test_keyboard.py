@@ -4,11 +4,10 @@ import contextlib
 import re
 
 import pytest
+from furrow import Job, LockLost, State, lock, submit
+from furrow.models import WorkerRequest
 from playwright.sync_api import Dialog, Page, expect
 
-from apps.jobs.api import Job, State, submit
-from apps.jobs.models import WorkerRequest
-from apps.locks.api import LockLost, lock
 from tests import kinds
 from tests.browser.conftest import PATIENCE
 from tests.stack import Stack, wait_until
@@ -27,7 +26,7 @@ def tab_to(page: Page, text: str) -> None:
 
 def test_a_job_is_found_and_run_by_keys_alone_and_what_was_chosen_stays(admin: Page, stack: Stack) -> None:
     job = submit(kinds.sleeps, {"seconds": 60}, countdown=3600)
-    admin.goto(f"{stack.web_url}/admin/jobs/job/")
+    admin.goto(f"{stack.web_url}/admin/furrow/job/")
     admin.locator("#result_list").wait_for()
     admin.keyboard.press("/")
     expect(admin.locator("#searchbar")).to_be_focused()
@@ -61,13 +60,13 @@ def test_a_worker_and_a_lock_are_asked_about_once(admin: Page, stack: Stack) -> 
         dialog.accept() if len(questions) > 2 else dialog.dismiss()
 
     admin.on("dialog", answer)
-    admin.goto(f"{stack.web_url}/admin/jobs/worker/")
+    admin.goto(f"{stack.web_url}/admin/furrow/worker/")
     admin.get_by_role("link", name="worker@test").first.click()
     admin.get_by_role("button", name="Shut down").click()
     assert [text.split("?")[0] for text in questions] == ["Shut this worker down"]
     assert not WorkerRequest.objects.exists()
     with contextlib.suppress(LockLost), lock("asked about") as held:
-        admin.goto(f"{stack.web_url}/admin/locks/lock/")
+        admin.goto(f"{stack.web_url}/admin/furrow/lock/")
         row = admin.locator("tr", has_text="asked about")
         row.get_by_role("button", name="Break").click()
         assert len(questions) == 2

@@ -3,9 +3,9 @@
 import re
 
 import pytest
+from furrow import Job, State
 from playwright.sync_api import Page, expect
 
-from apps.jobs.api import Job, State
 from tests.browser.conftest import PATIENCE
 from tests.stack import Stack
 
@@ -87,7 +87,7 @@ def test_a_scheduled_job_says_why_it_waits_and_is_cancelled(admin: Page) -> None
     expect(admin.locator("body")).to_contain_text("The job is cancelled.")
 
 
-@pytest.mark.parametrize("path", ["", "jobs/job/", "jobs/job/submit/", "jobs/job/submit/kinds.typed/", "jobs/worker/"])
+@pytest.mark.parametrize("path", ["", "furrow/job/", "furrow/job/submit/", "furrow/job/submit/kinds.typed/", "furrow/worker/"])
 def test_nothing_is_cut_off_on_a_phone(admin: Page, stack: Stack, path: str) -> None:
     admin.set_viewport_size({"width": 400, "height": 800})
     admin.goto(f"{stack.web_url}/admin/{path}")

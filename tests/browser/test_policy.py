@@ -1,10 +1,10 @@
 """Every page of the site within its Content-Security-Policy; ``conftest.py`` fails the test on what the browser says of it."""
 
 import pytest
+from furrow import submit
+from furrow.models import Attempt, DeadMessage
 from playwright.sync_api import Page, expect
 
-from apps.jobs.api import submit
-from apps.jobs.models import Attempt, DeadMessage
 from tests import kinds
 from tests.stack import Stack, all_ended
 
@@ -16,12 +16,31 @@ PAGES = (
         "search/?s=job",
         "errors/",
         "password_change/",
-        "jobs/job/?state=failed&q=x",
-        "jobs/job/bulk/?state=failed&action=retry",
+        "furrow/job/?state=failed&q=x",
+        "furrow/job/bulk/?state=failed&action=retry",
     ),
-    *("jobs/job/submit/", "jobs/job/submit/kinds.typed/", "jobs/job/submit/kinds.greets/", "jobs/job/submit/kinds.add/table/"),
-    *("jobs/attempt/", "jobs/logline/", "jobs/auditentry/", "jobs/queue/", "jobs/queue/default/change/", "jobs/worker/"),
-    *("jobs/worker/all/", "jobs/leader/", "jobs/leader/dispatcher/change/", "jobs/drift/", "jobs/deadmessage/", "locks/lock/"),
+    *(
+        "furrow/job/submit/",
+        "furrow/job/submit/kinds.typed/",
+        "furrow/job/submit/kinds.greets/",
+        "furrow/job/submit/kinds.add/table/",
+    ),
+    *(
+        "furrow/attempt/",
+        "furrow/logline/",
+        "furrow/auditentry/",
+        "furrow/queue/",
+        "furrow/queue/default/change/",
+        "furrow/worker/",
+    ),
+    *(
+        "furrow/worker/all/",
+        "furrow/leader/",
+        "furrow/leader/dispatcher/change/",
+        "furrow/drift/",
+        "furrow/deadmessage/",
+        "furrow/lock/",
+    ),
     *(
         "django_celery_results/taskresult/",
         "django_celery_results/groupresult/",
@@ -29,7 +48,7 @@ PAGES = (
         "auth/user/add/",
         "auth/group/add/",
     ),
-    *("jobs/job/?after=nonsense", "jobs/", "no/such/page/"),
+    *("furrow/job/?after=nonsense", "furrow/", "no/such/page/"),
 )
 
 
@@ -38,7 +57,11 @@ def test_every_page_keeps_to_the_policy(admin: Page, stack: Stack) -> None:
     all_ended()
     message = DeadMessage.objects.create(reason="nobody can use it")
     attempt = Attempt.objects.filter(job=failed.pk)[0]
-    own = (f"jobs/job/{failed.pk}/change/", f"jobs/attempt/{attempt.pk}/change/", f"jobs/deadmessage/{message.pk}/change/")
+    own = (
+        f"furrow/job/{failed.pk}/change/",
+        f"furrow/attempt/{attempt.pk}/change/",
+        f"furrow/deadmessage/{message.pk}/change/",
+    )
     for path in (*PAGES, *own, "../flower/", "../flower/tasks", "../flower/broker", f"../flower/task/{failed.pk}"):
         answer = admin.goto(f"{stack.web_url}/admin/{path}")
         assert answer

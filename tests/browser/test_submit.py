@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 from django.core.files.storage import default_storage
+from furrow import Job
 from playwright.sync_api import Page, expect
 
-from apps.jobs.api import Job
 from tests.browser.conftest import PATIENCE
 from tests.stack import Stack
 
 pytestmark = pytest.mark.browser
-FORM = "/admin/jobs/job/submit/{}/"
+FORM = "/admin/furrow/job/submit/{}/"
 
 
 def choose(page: Page, argument: str, words: str) -> None:
@@ -48,7 +48,7 @@ def test_a_form_that_arrives_twice_at_once_makes_one_job(admin: Page, stack: Sta
     send = "fetch(form.action, { method: 'POST', body: new FormData(form) }).then((answer) => answer.url)"
     urls = admin.evaluate(f"() => {{ const form = document.querySelector('.fw-form'); return Promise.all([{send}, {send}]); }}")
     assert urls[0] == urls[1]
-    assert f"/admin/jobs/job/{Job.objects.get().pk}/change/" in urls[0]
+    assert f"/admin/furrow/job/{Job.objects.get().pk}/change/" in urls[0]
 
 
 def test_a_table_is_corrected_looked_at_and_submitted(admin: Page, stack: Stack) -> None:
@@ -84,7 +84,7 @@ def test_hostile_texts_in_docs_and_fields_are_shown_harmlessly(admin: Page, stac
     expect(admin.locator("input[name=text]")).to_have_value(hostile)
     expect(admin.locator("input[type=password]")).to_have_value("")
     assert "owned" not in admin.title()
-    admin.goto(stack.web_url + "/admin/jobs/job/submit/")
+    admin.goto(stack.web_url + "/admin/furrow/job/submit/")
     expect(admin.locator("body")).to_contain_text("Say <b>hello</b>")
     assert "owned" not in admin.title()
 
@@ -92,5 +92,5 @@ def test_hostile_texts_in_docs_and_fields_are_shown_harmlessly(admin: Page, stac
 @pytest.mark.parametrize("path", ["kinds.greets/", "kinds.typed/table/"])
 def test_nothing_is_cut_off_on_a_phone(admin: Page, stack: Stack, path: str) -> None:
     admin.set_viewport_size({"width": 400, "height": 800})
-    admin.goto(f"{stack.web_url}/admin/jobs/job/submit/{path}")
+    admin.goto(f"{stack.web_url}/admin/furrow/job/submit/{path}")
     assert admin.evaluate("document.documentElement.scrollWidth") <= 400

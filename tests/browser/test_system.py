@@ -5,10 +5,10 @@ import re
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
+from furrow import Job, State, submit
+from furrow.models import WorkerRequest
 from playwright.sync_api import Page, expect
 
-from apps.jobs.api import Job, State, submit
-from apps.jobs.models import WorkerRequest
 from tests import kinds
 from tests.stack import Stack, wait_until
 
@@ -24,9 +24,9 @@ def test_a_queue_is_paused_seen_on_its_jobs_page_and_resumed(admin: Page, stack:
     expect(admin.locator(".fw-reason")).to_contain_text(re.compile("Paused by .*the printer is broken"))
     job = submit(kinds.add, {"a": 1}, queue="other")
     expect(admin.locator(".fw-count", has_text="due").locator("b").first).to_have_text("1")  # without a reload
-    admin.goto(f"{stack.web_url}/admin/jobs/job/{job.pk}/change/")
+    admin.goto(f"{stack.web_url}/admin/furrow/job/{job.pk}/change/")
     expect(admin.locator(".fw-reason")).to_contain_text("was paused by admin (the printer is broken)")
-    admin.goto(f"{stack.web_url}/admin/jobs/queue/other/change/")
+    admin.goto(f"{stack.web_url}/admin/furrow/queue/other/change/")
     admin.get_by_role("button", name="Resume").click()
     expect(admin.locator(".fw-headline")).to_contain_text("open")
     wait_until(lambda: Job.objects.get(pk=job.pk).state == State.SUCCEEDED, what="it runs")
@@ -35,7 +35,7 @@ def test_a_queue_is_paused_seen_on_its_jobs_page_and_resumed(admin: Page, stack:
 def test_a_running_job_says_where_it_is_and_a_worker_leaves_a_queue(admin: Page, stack: Stack) -> None:
     job = submit(kinds.sleeps, {"seconds": 120})
     wait_until(lambda: Job.objects.get(pk=job.pk).state == State.RUNNING)
-    admin.goto(f"{stack.web_url}/admin/jobs/worker/")
+    admin.goto(f"{stack.web_url}/admin/furrow/worker/")
     admin.get_by_role("link", name="worker@test").first.click()
     admin.get_by_role("button", name="Where is it?").click()
     expect(admin.locator("pre")).to_contain_text("in sleeps")
@@ -70,10 +70,10 @@ def test_who_may_only_look(viewer: Page, stack: Stack) -> None:
     get_user_model().objects.get(username="viewer").user_permissions.add(Permission.objects.get(codename="view_flower"))
     job = submit(kinds.sleeps, {"seconds": 120})
     wait_until(lambda: Job.objects.get(pk=job.pk).state == State.RUNNING)
-    viewer.goto(f"{stack.web_url}/admin/jobs/queue/other/change/")
+    viewer.goto(f"{stack.web_url}/admin/furrow/queue/other/change/")
     expect(viewer.locator(".fw-headline")).to_contain_text("other")
     expect(viewer.locator("main button, #content button")).to_have_count(0)
-    viewer.goto(f"{stack.web_url}/admin/jobs/worker/")
+    viewer.goto(f"{stack.web_url}/admin/furrow/worker/")
     viewer.get_by_role("link", name="worker@test").first.click()
     expect(viewer.locator("#content")).to_contain_text("Processes")
     expect(viewer.locator("#content button")).to_have_count(0)
@@ -86,8 +86,8 @@ def test_who_may_only_look(viewer: Page, stack: Stack) -> None:
 
 def test_nothing_is_cut_off_on_a_phone(admin: Page, stack: Stack) -> None:
     admin.set_viewport_size({"width": 400, "height": 800})
-    admin.goto(f"{stack.web_url}/admin/jobs/worker/")
-    addresses = ["jobs/queue/", "jobs/queue/default/change/", "jobs/worker/"]
+    admin.goto(f"{stack.web_url}/admin/furrow/worker/")
+    addresses = ["furrow/queue/", "furrow/queue/default/change/", "furrow/worker/"]
     addresses.append(str(admin.get_by_role("link", name="worker@test").first.get_attribute("href")).removeprefix("/admin/"))
     for address in addresses:
         admin.goto(f"{stack.web_url}/admin/{address}")

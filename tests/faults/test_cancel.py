@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
+from furrow import FINAL, Job, State, cancel, submit
 
-from apps.jobs.api import FINAL, Job, State, cancel, submit
 from tests import kinds
 from tests.stack import Stack, wait_until
 

@@ -11,9 +11,9 @@ import psycopg
 import pytest
 from django.db import connection
 from django.utils import timezone
+from furrow import Attempt, Job, State, submit
+from furrow.models import Drift, Worker
 
-from apps.jobs.api import Attempt, Job, State, submit
-from apps.jobs.models import Drift, Worker
 from tests import faketime, kinds
 from tests.rows import HOUR, make
 from tests.stack import PYTHON, Stack, wait_until
@@ -45,20 +45,20 @@ class Server:
     def submit(self, kind: str = "kinds.add", arguments: str = '{"a": 1}', **columns: Any) -> uuid.UUID:
         """A job, as any program inserts it; columns are SQL."""
         names, values = "".join(f", {name}" for name in columns), "".join(f", {value}" for value in columns.values())
-        row = f"INSERT INTO jobs_job (id, kind, arguments{names}) VALUES (gen_random_uuid(), %s, %s{values}) RETURNING id"
+        row = f"INSERT INTO furrow_job (id, kind, arguments{names}) VALUES (gen_random_uuid(), %s, %s{values}) RETURNING id"
         id: uuid.UUID = self.rows(row, kind, arguments)[0][0]
         return id
 
     def ended(self, *ids: uuid.UUID) -> bool:
         """They succeeded, by their first counted attempt."""
-        done = "SELECT count(*) FROM jobs_job WHERE id = ANY(%s) AND state = 'succeeded' AND attempt - excused = 1"
+        done = "SELECT count(*) FROM furrow_job WHERE id = ANY(%s) AND state = 'succeeded' AND attempt - excused = 1"
         return self.rows(done, list(ids)) == [(len(ids),)]
 
     def states(self, *ids: uuid.UUID) -> dict[uuid.UUID, tuple[str, int]]:
         """State and attempt of each."""
         return {
             id: (state, n)
-            for id, state, n in self.rows("SELECT id, state, attempt FROM jobs_job WHERE id = ANY(%s)", list(ids))
+            for id, state, n in self.rows("SELECT id, state, attempt FROM furrow_job WHERE id = ANY(%s)", list(ids))
         }
 
     def stop(self) -> None:
@@ -82,7 +82,7 @@ def test_the_databases_clock_is_set_back_and_forward(bare: Stack, server: Server
     dispatcher, worker = bare.dispatcher(**env), bare.worker(**env)
     runs = server.submit("kinds.sleeps", f'{{"seconds": 0, "until": "{tmp_path / "enough"}"}}')
     wait_until(lambda: server.states(runs) == {runs: ("running", 1)}, what="a long job runs")
-    wait_until(lambda: server.rows("SELECT 1 FROM jobs_drift WHERE name = 'clock_set_back'"), what="the time is marked")
+    wait_until(lambda: server.rows("SELECT 1 FROM furrow_drift WHERE name = 'clock_set_back'"), what="the time is marked")
 
     # Back, with jobs that are due, one that has lost its message, one for later.
     dispatcher.send(signal.SIGSTOP)
@@ -95,7 +95,7 @@ def test_the_databases_clock_is_set_back_and_forward(bare: Stack, server: Server
     new = server.submit()
     wait_until(lambda: server.ended(new), what="a job that is submitted after the step runs")
     assert server.states(runs, later) == {runs: ("running", 1), later: ("pending", 0)}
-    ((found, repaired),) = server.rows("SELECT found, repaired FROM jobs_drift WHERE name = 'clock_set_back'")
+    ((found, repaired),) = server.rows("SELECT found, repaired FROM furrow_drift WHERE name = 'clock_set_back'")
     assert abs(found - STEP) < 10
     assert repaired >= 20
 
@@ -113,12 +113,12 @@ def test_the_databases_clock_is_set_back_and_forward(bare: Stack, server: Server
     # Forward: everything goes on.
     server.clock.set(STEP)
     wait_until(
-        lambda: server.rows("SELECT 1 FROM jobs_drift WHERE name = 'clock_set_forward' AND found > 0"), what="it is told"
+        lambda: server.rows("SELECT 1 FROM furrow_drift WHERE name = 'clock_set_forward' AND found > 0"), what="it is told"
     )
     new = server.submit()
     wait_until(lambda: server.ended(new, later), what="jobs run, also that for later")
     assert server.states(runs) == {runs: ("running", 2)}
-    assert server.rows("SELECT node FROM jobs_worker WHERE lost") == [("worker@test",)]
+    assert server.rows("SELECT node FROM furrow_worker WHERE lost") == [("worker@test",)]
     (tmp_path / "enough").touch()
     wait_until(lambda: server.states(runs) == {runs: ("succeeded", 2)}, what="the long job ends")
 

@@ -6,9 +6,9 @@ On PostgreSQL only: SQLite has no clock of its own, and all its processes share 
 import datetime as dt
 
 from django.utils import timezone
+from furrow import Attempt, Job, State, submit, submit_many
+from furrow.models import Worker
 
-from apps.jobs.api import Attempt, Job, State, submit, submit_many
-from apps.jobs.models import Worker
 from tests import kinds
 from tests.stack import Stack, all_ended, wait_until
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from django.db import connection
+from furrow import Attempt, Job, State, submit, submit_many
+from furrow.models import Worker
+from furrow.worker.pool.shutdown import LINGER
 
-from apps.jobs.api import Attempt, Job, State, submit, submit_many
-from apps.jobs.models import Worker
-from apps.jobs.worker.leaving import LINGER
 from tests import kinds, services
 from tests.stack import Stack, all_ended, wait_until
 

@@ -3,10 +3,10 @@
 import psutil
 import pytest
 from django.db import connection
+from furrow import Job, State, submit, submit_many
+from furrow.conf import conf
+from furrow.models import LogLine
 
-from apps.jobs.api import Job, State, submit, submit_many
-from apps.jobs.conf import conf
-from apps.jobs.models import LogLine
 from tests import kinds, services
 from tests.stack import Process, Stack, all_ended, wait_until
 
@@ -75,14 +75,14 @@ def test_a_flood_into_a_slow_database_costs_no_lease(bare: Stack) -> None:
         cursor.execute(
             """CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
                $$ BEGIN PERFORM pg_sleep(0.004); RETURN NEW; END $$;
-               CREATE TRIGGER slow BEFORE INSERT ON jobs_logline FOR EACH ROW EXECUTE FUNCTION slow()"""
+               CREATE TRIGGER slow BEFORE INSERT ON furrow_logline FOR EACH ROW EXECUTE FUNCTION slow()"""
         )
     try:
         flood = submit(kinds.floods, {"lines": 5_000, "width": 7_000})
         all_ended()
     finally:
         with connection.cursor() as cursor:
-            cursor.execute("DROP TRIGGER slow ON jobs_logline; DROP FUNCTION slow()")
+            cursor.execute("DROP TRIGGER slow ON furrow_logline; DROP FUNCTION slow()")
     assert list(flood.attempts.values_list("outcome", flat=True)) == ["succeeded"]
     assert LogLine.objects.filter(job=flood.pk).count() == 5_000
     assert "lost its lease" not in worker.text

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import redis
 from django.conf import settings
+from furrow import Attempt, Job, State, submit_many
+from furrow.models import Hold
 
-from apps.jobs.api import Attempt, Job, State, submit_many
-from apps.jobs.models import Hold
 from tests import kinds
 from tests.history import Broken, at_most, in_order, never_together, read
 from tests.stack import Stack, all_ended, wait_until

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from furrow import Attempt, Job, State, submit, submit_many
+from furrow.models import Hold
 
-from apps.jobs.api import Attempt, Job, State, submit, submit_many
-from apps.jobs.models import Hold
 from tests import kinds
 from tests.faults.test_limits_under_faults import cut_off
 from tests.history import never_together, read

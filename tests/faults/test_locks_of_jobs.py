@@ -8,12 +8,11 @@ from pathlib import Path
 import psutil
 import pytest
 from django.db import connection
+from furrow import Job, NotAcquired, State, lock, submit
+from furrow.locks import client
+from furrow.locks.conf import times
+from furrow.locks.keys import key
 
-from apps.jobs.api import Job, State, submit
-from apps.locks import client
-from apps.locks.api import NotAcquired, lock
-from apps.locks.conf import times
-from apps.locks.keys import key
 from tests import kinds
 from tests.lock_rows import Row
 from tests.stack import Process, Stack, all_ended, wait_until

@@ -6,9 +6,9 @@ import signal
 from pathlib import Path
 
 import pytest
+from furrow import Attempt, Job, State, submit_many
+from furrow.models import Worker
 
-from apps.jobs.api import Attempt, Job, State, submit_many
-from apps.jobs.models import Worker
 from tests import kinds, services
 from tests.integration.test_partitions import ENVIRON, active, orders, read
 from tests.stack import Stack, all_ended, wait_until

@@ -8,9 +8,9 @@ import psutil
 import pytest
 from django.db import connection
 from django.db.models import F
+from furrow import Attempt, Job, State, submit, submit_many
+from furrow.models import Trouble, Worker
 
-from apps.jobs.api import Attempt, Job, State, submit, submit_many
-from apps.jobs.models import Trouble, Worker
 from tests import kinds
 from tests.stack import Process, Stack, all_ended, wait_until
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import psycopg
 from django.db import connection
 from django.db.models import F
+from furrow import Job, State, submit, submit_many
+from furrow.models import Leader, Worker
 
-from apps.jobs.api import Job, State, submit, submit_many
-from apps.jobs.models import Leader, Worker
 from tests import kinds
 from tests.lock_rows import Row
 from tests.stack import Stack, all_ended, database_url, wait_until
@@ -115,8 +115,8 @@ def test_a_worker_frozen_in_its_own_transaction_holds_nobody_up(bare: Stack, tmp
     worker = life_of("frozen")
     with in_a_transaction(
         worker.session,
-        "SELECT 1 FROM jobs_job WHERE state = 'running' FOR UPDATE",
-        f"SELECT 1 FROM jobs_worker WHERE id = '{worker.pk}' FOR UPDATE",
+        "SELECT 1 FROM furrow_job WHERE state = 'running' FOR UPDATE",
+        f"SELECT 1 FROM furrow_worker WHERE id = '{worker.pk}' FOR UPDATE",
     ):
         os.killpg(frozen.popen.pid, signal.SIGSTOP)
         goes_on.touch()
@@ -130,7 +130,7 @@ def test_a_leader_frozen_in_its_transaction_is_followed(bare: Stack) -> None:
     first = bare.dispatcher("one", **SHORT)
     wait_until(lambda: "leads" in first.text)
     leader = Leader.objects.get(role="dispatcher")
-    with in_a_transaction(leader.holder[-8:], "SELECT 1 FROM jobs_leader WHERE role = 'dispatcher' FOR SHARE"):
+    with in_a_transaction(leader.holder[-8:], "SELECT 1 FROM furrow_leader WHERE role = 'dispatcher' FOR SHARE"):
         first.send(signal.SIGSTOP)
         second = bare.dispatcher("two", **SHORT)
         wait_until(lambda: "leads" in second.text)
@@ -147,7 +147,7 @@ def test_a_worker_that_waits_for_a_lock_keeps_its_lease(bare: Stack, tmp_path: P
     job = submit(kinds.sleeps, {"seconds": 0, "mark": str(mark), "until": str(goes_on := tmp_path / "goes on")})
     wait_until(mark.exists)
     with psycopg.connect(database_url()) as link:
-        link.execute("SELECT 1 FROM jobs_job WHERE state = 'running' FOR UPDATE")
+        link.execute("SELECT 1 FROM furrow_job WHERE state = 'running' FOR UPDATE")
         goes_on.touch()
         wait_until(lambda: "ended" in mark.read_text())
         before = life_of("worker").heartbeat_at

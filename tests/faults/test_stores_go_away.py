@@ -11,11 +11,11 @@ import pytest
 from django.db import OperationalError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
+from furrow import Attempt, Job, State, submit, submit_many
+from furrow.actions.workers import Action, ask
+from furrow.models import Drift, Leader, Worker
+from furrow.rabbitmq.broker import Publisher
 
-from apps.jobs.api import Attempt, Job, State, submit, submit_many
-from apps.jobs.broker import Publisher
-from apps.jobs.models import Drift, Leader, Worker
-from apps.jobs.workers import Action, ask
 from tests import kinds, services
 from tests.stack import Stack, all_ended, wait_until
 
@@ -268,7 +268,7 @@ def test_a_database_whose_disk_is_full_is_waited_for(bare: Stack) -> None:
             """CREATE FUNCTION no_space() RETURNS trigger LANGUAGE plpgsql AS
                $$ BEGIN RAISE 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$"""
         )
-        for table in ("jobs_attempt", "jobs_job"):
+        for table in ("furrow_attempt", "furrow_job"):
             cursor.execute(f"CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON {table} EXECUTE FUNCTION no_space()")
         try:
             wait_until(lambda: "No space left" in worker.text)

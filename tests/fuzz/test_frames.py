@@ -6,13 +6,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import amqp
+from furrow.rabbitmq.broker import EXCHANGE
+from furrow.worker.intake.readable import UNREADABLE, properties
+from furrow.worker.intake.transport import JobTransport
+from furrow.worker.ledger.dead import describe
 from hypothesis import given
 from hypothesis import strategies as some
 
-from apps.jobs.broker import EXCHANGE
-from apps.jobs.worker.dead import describe
-from apps.jobs.worker.readable import UNREADABLE, properties
-from apps.jobs.worker.transport import JobTransport
 from tests.fuzz import examples
 from tests.fuzz.amqp_values import messages, short
 

@@ -6,11 +6,11 @@ from contextlib import suppress
 
 import amqp
 import pytest
+from furrow import Job, State, submit
 from hypothesis import given
 from hypothesis import strategies as some
 from kombu import Connection
 
-from apps.jobs.api import Job, State, submit
 from tests import kinds, services
 from tests.fuzz import examples
 from tests.fuzz.amqp_values import messages

@@ -5,10 +5,10 @@ import marshal
 from typing import Any
 
 import pytest
+from furrow import FINAL, Job, State, submit
 from hypothesis import given
 from hypothesis import strategies as some
 
-from apps.jobs.api import FINAL, Job, State, submit
 from tests import kinds
 from tests.fuzz import examples
 from tests.stack import Stack, wait_until

@@ -8,11 +8,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import Error, connection, transaction
 from django.test import Client
+from furrow import Job, State, submit
+from furrow.states import State as States
 from hypothesis import given
 from hypothesis import strategies as some
 
-from apps.jobs.api import Job, State, submit
-from apps.jobs.states import State as States
 from tests import kinds
 from tests.fuzz import examples
 from tests.rows import make
@@ -70,7 +70,7 @@ def _change(job: uuid.UUID, values: dict[str, Any]) -> bool:
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             id = job if connection.vendor == "postgresql" else job.hex
-            cursor.execute(f"UPDATE jobs_job SET {assignments} WHERE id = %s", [*values.values(), id])
+            cursor.execute(f"UPDATE furrow_job SET {assignments} WHERE id = %s", [*values.values(), id])
     except (Error, ValueError, OverflowError):
         return False
     return True
@@ -91,7 +91,7 @@ def test_rows_of_others(stack: Stack) -> None:
             _change(id, values)
         job = submit(kinds.add, {"a": 1})
         wait_until(lambda: Job.objects.get(pk=job.pk).state == State.SUCCEEDED, what="the job beside them")
-        for path in ("/admin/", "/admin/jobs/job/", "/metrics", *(f"/admin/jobs/job/{id}/change/" for id in strange)):
+        for path in ("/admin/", "/admin/furrow/job/", "/metrics", *(f"/admin/furrow/job/{id}/change/" for id in strange)):
             assert client.get(path, follow=True).status_code in (200, 404), path
         _forget(strange)
 
@@ -103,4 +103,4 @@ def test_rows_of_others(stack: Stack) -> None:
 def _forget(ids: list[uuid.UUID]) -> None:
     with connection.cursor() as cursor:
         given = [id if connection.vendor == "postgresql" else id.hex for id in ids]
-        cursor.execute(f"DELETE FROM jobs_job WHERE id IN ({', '.join(['%s'] * len(ids))})", given)
+        cursor.execute(f"DELETE FROM furrow_job WHERE id IN ({', '.join(['%s'] * len(ids))})", given)

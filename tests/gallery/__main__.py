@@ -66,9 +66,9 @@ def _filled() -> dict[str, Any]:
 
 
 def _take(stack: Stack, jobs: dict[str, Any], names: list[str]) -> int:
+    from furrow import lock, semaphore
     from playwright.sync_api import sync_playwright
 
-    from apps.locks.api import lock, semaphore
     from tests.gallery.pages import pictures
 
     chosen = [picture for picture in pictures(jobs) if not names or picture.name in names]

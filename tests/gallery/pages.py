@@ -6,10 +6,10 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from furrow import submit_many
+from furrow.models import DeadMessage, Worker, WorkerRequest
 from playwright.sync_api import Page
 
-from apps.jobs.api import submit_many
-from apps.jobs.models import DeadMessage, Worker, WorkerRequest
 from tests.gallery import shop
 from tests.gallery.scene import shorten
 
@@ -35,32 +35,32 @@ def pictures(jobs: Mapping[str, uuid.UUID]) -> list[Picture]:
     matching = "kind=shop.send_newsletter&state=pending"
     return [
         Picture("home", "", whole=True),
-        Picture("jobs", "jobs/job/?kind=shop.charge_card"),
-        Picture("job", f"jobs/job/{jobs['job']}/change/"),
-        Picture("job-log", f"jobs/job/{jobs['running']}/change/", _to_log),
-        Picture("job-waiting", f"jobs/job/{jobs['waiting']}/change/"),
-        Picture("bulk", f"jobs/job/bulk/?{matching}&action=change+priority"),
-        Picture("bulk-progress", f"jobs/job/bulk/?{matching}&action=change+priority", _act),
-        Picture("kinds", "jobs/job/submit/"),
-        Picture("submit", "jobs/job/submit/shop.welcome_customer/", whole=True),
-        Picture("csv", "jobs/job/submit/shop.charge_card/table/", _table("account_id,amount\n1,20.50\n2,9.90\n3,7\n")),
+        Picture("jobs", "furrow/job/?kind=shop.charge_card"),
+        Picture("job", f"furrow/job/{jobs['job']}/change/"),
+        Picture("job-log", f"furrow/job/{jobs['running']}/change/", _to_log),
+        Picture("job-waiting", f"furrow/job/{jobs['waiting']}/change/"),
+        Picture("bulk", f"furrow/job/bulk/?{matching}&action=change+priority"),
+        Picture("bulk-progress", f"furrow/job/bulk/?{matching}&action=change+priority", _act),
+        Picture("kinds", "furrow/job/submit/"),
+        Picture("submit", "furrow/job/submit/shop.welcome_customer/", whole=True),
+        Picture("csv", "furrow/job/submit/shop.charge_card/table/", _table("account_id,amount\n1,20.50\n2,9.90\n3,7\n")),
         Picture(
             "csv-errors",
-            "jobs/job/submit/shop.charge_card/table/",
+            "furrow/job/submit/shop.charge_card/table/",
             _table("account_id,amount,currency\n1,20.50,EUR\nx,9.90,CHF\n3,,EUR\n"),
         ),
         Picture("errors", "errors/"),
-        Picture("audit", "jobs/auditentry/"),
-        Picture("queues", "jobs/queue/"),
-        Picture("queue", "jobs/queue/mail/change/"),
-        Picture("partitions", "jobs/queue/orders/change/", _orders),
-        Picture("workers", "jobs/worker/"),
-        Picture("worker", f"jobs/worker/{worker}/change/"),
-        Picture("stack", f"jobs/job/{jobs['running']}/change/", _where),
-        Picture("locks", "locks/lock/"),
-        Picture("drift", "jobs/drift/"),
-        Picture("dead-messages", "jobs/deadmessage/"),
-        Picture("dead-message", f"jobs/deadmessage/{message}/change/"),
+        Picture("audit", "furrow/auditentry/"),
+        Picture("queues", "furrow/queue/"),
+        Picture("queue", "furrow/queue/mail/change/"),
+        Picture("partitions", "furrow/queue/orders/change/", _orders),
+        Picture("workers", "furrow/worker/"),
+        Picture("worker", f"furrow/worker/{worker}/change/"),
+        Picture("stack", f"furrow/job/{jobs['running']}/change/", _where),
+        Picture("locks", "furrow/lock/"),
+        Picture("drift", "furrow/drift/"),
+        Picture("dead-messages", "furrow/deadmessage/"),
+        Picture("dead-message", f"furrow/deadmessage/{message}/change/"),
         Picture("flower", f"../flower/task/{jobs['running']}"),
     ]
 

@@ -11,15 +11,15 @@ from deploy import ROOT
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.utils import timezone
+from furrow import Job, LogLine, State, submit, submit_many
+from furrow.actions import audit, queues
+from furrow.diagnosis.drift import MEANINGS, note
+from furrow.diagnosis.explain import living_workers
+from furrow.models import Attempt, DeadMessage, Drift, ErrorCount, ErrorGroup, Rollup
+from furrow.statements.rollups import BOUNDS, WAIT
+from furrow.states import FINAL
 from kombu import Connection
 
-from apps.jobs import audit, queues
-from apps.jobs.api import Job, LogLine, State, submit, submit_many
-from apps.jobs.drift import MEANINGS, note
-from apps.jobs.explain import living_workers
-from apps.jobs.models import Attempt, DeadMessage, Drift, ErrorCount, ErrorGroup, Rollup
-from apps.jobs.statements.rollups import BOUNDS, WAIT
-from apps.jobs.states import FINAL
 from tests.gallery import shop
 
 #: Jobs that stay in the table for later: what bulk actions are shown on.

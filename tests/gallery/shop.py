@@ -5,8 +5,7 @@ import time
 from typing import Annotated, Any, Literal
 
 from celery import shared_task
-
-from apps.jobs.api import ForeignKey, Retry, RetryPolicy, Secret, UploadedPath, current_job, job
+from furrow import ForeignKey, Retry, RetryPolicy, Secret, UploadedPath, current_job, job
 
 ONCE = RetryPolicy(max_attempts=1)
 SHORT = RetryPolicy(max_attempts=2, base=0.2, jitter=0)

@@ -8,10 +8,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
+from furrow import statements
+from furrow.models import Leader, Worker
 from pytest_django import Settings
-
-from apps.jobs import statements
-from apps.jobs.models import Leader, Worker
 
 
 @pytest.fixture

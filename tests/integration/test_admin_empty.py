@@ -4,11 +4,11 @@ import pytest
 from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
+from furrow import submit
+from furrow.admin.readonly import ReadOnlyAdmin
+from furrow.locks.models import Lock
+from furrow.models import Queue, Worker
 
-from apps.jobs.admin.readonly import ReadOnlyAdmin
-from apps.jobs.api import submit
-from apps.jobs.models import Queue, Worker
-from apps.locks.models import Lock
 from tests import kinds
 
 pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No directory at")]
@@ -25,15 +25,15 @@ def test_every_list_of_ours_says_what_it_is_for(admin_client: Client) -> None:
         page = admin_client.get(reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")).content.decode()
         assert (of.empty_title or "Nothing is here yet") in page
         assert "Create a new item" not in page
-    assert "No worker has ever run" in admin_client.get("/admin/jobs/worker/all/").content.decode()
+    assert "No worker has ever run" in admin_client.get("/admin/furrow/worker/all/").content.decode()
 
 
 def test_what_matches_nothing_can_be_taken_off(admin_client: Client) -> None:
     submit(kinds.add, {"a": 1}, countdown=60)
     for query in ("?q=nowhere", "?state=failed"):
-        page = admin_client.get(f"/admin/jobs/job/{query}").content.decode()
+        page = admin_client.get(f"/admin/furrow/job/{query}").content.decode()
         assert "No results found" in page
         assert '<a class="fw-button" href="?">Show all</a>' in page
-    page = admin_client.get("/admin/jobs/job/").content.decode()
+    page = admin_client.get("/admin/furrow/job/").content.decode()
     assert "No results found" not in page
     assert "No jobs yet" not in page

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
-
-from apps.jobs.api import Attempt, Job, State
-from apps.jobs.explain import Situation, situation, why
-from apps.jobs.models import Leader, Queue, Worker
+from furrow import Attempt, Job, State
+from furrow.diagnosis.explain import Situation, situation, why
+from furrow.models import Leader, Queue, Worker
 
 NOW = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
 LATER = NOW + dt.timedelta(minutes=5)

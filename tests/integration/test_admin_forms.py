@@ -9,10 +9,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
+from furrow import Job
+from furrow.admin.forms.arguments import argument_fields
+from furrow.admin.forms.docstrings import split
 
-from apps.jobs.admin.arguments import argument_fields
-from apps.jobs.admin.docstrings import split
-from apps.jobs.api import Job
 from tests.form_kinds import FULL, Address, Shade, only_job, optional, required, submit
 
 pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No directory at")]
@@ -45,7 +45,7 @@ def test_what_is_filled_in_is_what_the_job_gets(site: Client, admin_user: User) 
     answer = submit(site, "required", FULL)
     made = only_job()
     assert answer.status_code == 302
-    assert answer["Location"] == f"/admin/jobs/job/{made.pk}/change/"
+    assert answer["Location"] == f"/admin/furrow/job/{made.pk}/change/"
     assert made.submitted_by == admin_user
     assert (made.queue, made.priority) == ("other", 3)
     assert required.arguments.from_json(json.dumps(made.arguments)) == {
@@ -79,7 +79,7 @@ def test_local_times_are_meant_in_the_current_time_zone(site: Client) -> None:
 
 
 def test_an_untouched_form_submits_the_defaults(site: Client) -> None:
-    page = site.get("/admin/jobs/job/submit/admin_forms.optional/")
+    page = site.get("/admin/furrow/job/submit/admin_forms.optional/")
     form = page.context["form"]
     shown = {name: form[name].value() for name in form.fields}
     assert shown["span"] == "1:30:00"
@@ -106,7 +106,7 @@ def test_an_argument_may_be_called_like_an_option(site: Client) -> None:
 
 
 def test_the_docstring_is_the_help_and_is_escaped(site: Client) -> None:
-    page = site.get("/admin/jobs/job/submit/admin_forms.required/").content.decode()
+    page = site.get("/admin/furrow/job/submit/admin_forms.required/").content.decode()
     assert "More about it, with &lt;b&gt;markup&lt;/b&gt;" in page
     assert "What to say &lt;i&gt;loudly&lt;/i&gt;." in page
     assert "How many times in all." in page
@@ -122,24 +122,24 @@ def test_docstrings() -> None:
 
 
 def test_the_address_fills_the_form(site: Client) -> None:
-    form = site.get("/admin/jobs/job/submit/admin_forms.optional/?whole=8&on=false&greeting=hi&nonsense=1").context["form"]
+    form = site.get("/admin/furrow/job/submit/admin_forms.optional/?whole=8&on=false&greeting=hi&nonsense=1").context["form"]
     assert (form["whole"].value(), form["on"].value(), form["greeting"].value()) == ("8", False, "hi")
 
 
 def test_again_fills_the_form_with_an_earlier_jobs_arguments(site: Client) -> None:
     submit(site, "required", {**FULL, "text": "two\r\nlines", "option.queue": "default", "option.priority": "9"})
     first = only_job()
-    page = site.get(f"/admin/jobs/job/submit/admin_forms.required/?again={first.pk}")
+    page = site.get(f"/admin/furrow/job/submit/admin_forms.required/?again={first.pk}")
     form = page.context["form"]
     assert "two\nlines</textarea>" in page.content.decode()
     given = {name: form[name].value() for name in form.fields if form[name].value() not in (None, False)}
-    assert site.post("/admin/jobs/job/submit/admin_forms.required/", given).status_code == 302
+    assert site.post("/admin/furrow/job/submit/admin_forms.required/", given).status_code == 302
     second = Job.objects.exclude(pk=first.pk).get()
     assert (second.arguments, second.queue, second.priority) == (first.arguments, "default", 9)
 
 
 def test_again_of_a_job_that_is_not_there_begins_with_the_defaults(site: Client) -> None:
-    page = site.get(f"/admin/jobs/job/submit/admin_forms.nothing/?again={uuid.uuid4()}")
+    page = site.get(f"/admin/furrow/job/submit/admin_forms.nothing/?again={uuid.uuid4()}")
     assert page.status_code == 200
     assert "There is no job" in page.content.decode()
 
@@ -150,13 +150,13 @@ def test_run_at(site: Client) -> None:
 
 
 def test_all_kinds_are_listed_without_running_any(site: Client) -> None:
-    page = site.get("/admin/jobs/job/submit/").content.decode()
+    page = site.get("/admin/furrow/job/submit/").content.decode()
     for name in ("admin_forms.required", "admin_forms.optional", "admin_forms.nothing"):
-        assert f'href="/admin/jobs/job/submit/{name}/"' in page
+        assert f'href="/admin/furrow/job/submit/{name}/"' in page
     assert "Every type, needed." in page
 
 
 def test_no_kinds(site: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apps.jobs.kinds._kinds", {})
-    page = site.get("/admin/jobs/job/submit/").content.decode()
+    monkeypatch.setattr("furrow.kinds.kind._kinds", {})
+    page = site.get("/admin/furrow/job/submit/").content.decode()
     assert "No kind of job is registered" in page

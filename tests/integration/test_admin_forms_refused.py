@@ -4,8 +4,8 @@ import json
 
 import pytest
 from django.test import Client
+from furrow import Job
 
-from apps.jobs.api import Job
 from tests.form_kinds import FULL, only_job, submit
 
 pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No directory at")]
@@ -52,7 +52,7 @@ def test_all_bad_values_are_named_at_once(site: Client) -> None:
 
 
 def test_limits_reach_the_browser_and_are_enforced(site: Client) -> None:
-    page = site.get("/admin/jobs/job/submit/admin_forms.optional/").content.decode()
+    page = site.get("/admin/furrow/job/submit/admin_forms.optional/").content.decode()
     assert 'min="2"' in page
     assert "How many, at a time. At least 2, at most 9." in page
     answer = submit(site, "optional", {"bounded": "10"})
@@ -68,7 +68,7 @@ def test_large_arguments_pass_the_form_and_too_large_ones_are_refused(site: Clie
 
 
 def test_a_kind_that_is_not_registered(site: Client) -> None:
-    answer = site.get("/admin/jobs/job/submit/admin_forms.optionl/")
+    answer = site.get("/admin/furrow/job/submit/admin_forms.optionl/")
     assert answer.status_code == 404
     assert "Did you mean admin_forms.optional" in answer.content.decode()
 
@@ -83,7 +83,7 @@ def test_a_secret_is_typed_blind_and_never_sent_back(site: Client) -> None:
     assert submit(site, "secrets", {**given, "limit": "1"}).status_code == 302
     made = only_job()
     assert (made.arguments["token"], made.arguments["key"]) == ({"$secret": "hush " * 40}, {"$secret": "k-e-y"})
-    again = site.get(f"/admin/jobs/job/submit/admin_forms.secrets/?again={made.pk}&token=hush&key=k-e-y").content.decode()
+    again = site.get(f"/admin/furrow/job/submit/admin_forms.secrets/?again={made.pk}&token=hush&key=k-e-y").content.decode()
     assert 'value="u"' in again
     assert "hush" not in again
     assert "k-e-y" not in again

@@ -7,11 +7,11 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
+from furrow import Attempt, Job, LogLine, State, submit
+from furrow.actions.audit import audit
+from furrow.admin.forms.docstrings import first_line
+from furrow.diagnosis.wording import plain, traceback
 
-from apps.jobs.admin.docstrings import first_line
-from apps.jobs.api import Attempt, Job, LogLine, State, submit
-from apps.jobs.audit import audit
-from apps.jobs.wording import plain, traceback
 from tests import kinds
 
 pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No directory at")]
@@ -46,10 +46,10 @@ def test_nothing_hostile_reaches_a_page(admin_client: Client) -> None:
     second = hostile_job()
     assert first_line(f"{HOSTILE}\n\nmore")
     for path in (
-        "jobs/job/", f"jobs/job/{job.pk}/change/", "jobs/attempt/", "jobs/logline/", "jobs/auditentry/",
-        f"jobs/job/{job.pk}/change/?find=alert&level=10", f"jobs/job/bulk/?kind={HTML}&action=cancel&q={HTML}",
-        f"jobs/job/?q={HTML}", f"jobs/job/?tag={HTML}", f"jobs/attempt/{Attempt.objects.all()[0].pk}/change/",
-        f"jobs/logline/{LogLine.objects.all()[0].pk}/change/",
+        "furrow/job/", f"furrow/job/{job.pk}/change/", "furrow/attempt/", "furrow/logline/", "furrow/auditentry/",
+        f"furrow/job/{job.pk}/change/?find=alert&level=10", f"furrow/job/bulk/?kind={HTML}&action=cancel&q={HTML}",
+        f"furrow/job/?q={HTML}", f"furrow/job/?tag={HTML}", f"furrow/attempt/{Attempt.objects.all()[0].pk}/change/",
+        f"furrow/logline/{LogLine.objects.all()[0].pk}/change/",
     ):  # fmt: skip
         answer = admin_client.get(f"/admin/{path}")
         text = answer.content.decode()
@@ -58,11 +58,11 @@ def test_nothing_hostile_reaches_a_page(admin_client: Client) -> None:
         assert "<img src=x" not in text, path
         for character in UNSEEN:
             assert character not in text, (path, character)
-    page = admin_client.get(f"/admin/jobs/job/{job.pk}/change/").content.decode()
+    page = admin_client.get(f"/admin/furrow/job/{job.pk}/change/").content.decode()
     assert "⟨U+202E⟩" in page
     assert f"signature={'0' * 16}" in page
     assert second.pk
-    live = json.loads(admin_client.get(f"/admin/jobs/job/{job.pk}/live/").content)
+    live = json.loads(admin_client.get(f"/admin/furrow/job/{job.pk}/live/").content)
     assert "<script>" not in live["body"] + live["lines"]
     assert not any(character in live["body"] + live["lines"] for character in UNSEEN)
 
@@ -70,7 +70,7 @@ def test_nothing_hostile_reaches_a_page(admin_client: Client) -> None:
 def test_files_are_downloads_and_no_pages(admin_client: Client) -> None:
     job = hostile_job()
     for path in ("json/arguments/", "json/result/", "log/"):
-        answer = admin_client.get(f"/admin/jobs/job/{job.pk}/{path}")
+        answer = admin_client.get(f"/admin/furrow/job/{job.pk}/{path}")
         assert answer["Content-Disposition"].startswith("attachment")
         assert answer["X-Content-Type-Options"] == "nosniff"
         assert not answer["Content-Type"].startswith("text/html")
@@ -82,7 +82,7 @@ def test_a_megabyte_is_cut(admin_client: Client) -> None:
     job = hostile_job(arguments={"text": HUGE, "more": HTML}, error=HUGE, progress_note="x" * 200)
     Attempt.objects.filter(job=job.pk).update(error=HUGE, traceback=HUGE)
     LogLine.objects.create(job=job, attempt=1, at=timezone.now(), level=20, message=HUGE[:8_000])
-    for path in ("jobs/job/", f"jobs/job/{job.pk}/change/", "jobs/attempt/", "jobs/logline/", "jobs/job/?q=xxxxxxxx"):
+    for path in ("furrow/job/", f"furrow/job/{job.pk}/change/", "furrow/attempt/", "furrow/logline/", "furrow/job/?q=xxxxxxxx"):
         assert len(admin_client.get(f"/admin/{path}").content) < 250_000, path
 
 
@@ -92,9 +92,9 @@ def test_secrets_are_nowhere(admin_client: Client) -> None:
     other = submit(kinds.keeps, {"word": "hunter2" * 20_000})
     for one in (job, other):
         for path in ("change/", "live/", "json/arguments/"):
-            assert b"hunter2" not in admin_client.get(f"/admin/jobs/job/{one.pk}/{path}").content
-    assert b"hunter2" not in admin_client.get(f"/admin/jobs/job/submit/kinds.keeps/?again={job.pk}").content
-    assert admin_client.get("/admin/jobs/job/?q=hunter2").context["cl"].result_list == []
+            assert b"hunter2" not in admin_client.get(f"/admin/furrow/job/{one.pk}/{path}").content
+    assert b"hunter2" not in admin_client.get(f"/admin/furrow/job/submit/kinds.keeps/?again={job.pk}").content
+    assert admin_client.get("/admin/furrow/job/?q=hunter2").context["cl"].result_list == []
 
 
 def test_no_column_is_compared_from_an_address(admin_client: Client) -> None:
@@ -106,21 +106,21 @@ def test_no_column_is_compared_from_an_address(admin_client: Client) -> None:
         "submitted_by__password=x",
     ):
         for table in ("job", "attempt", "logline"):
-            answer = admin_client.get(f"/admin/jobs/{table}/?{query}")
+            answer = admin_client.get(f"/admin/furrow/{table}/?{query}")
             assert answer.status_code in (302, 400), query
-    assert admin_client.get("/admin/jobs/logline/?job__arguments__icontains=hunter2").status_code in (302, 400)
+    assert admin_client.get("/admin/furrow/logline/?job__arguments__icontains=hunter2").status_code in (302, 400)
 
 
 def test_numbers_with_too_many_digits_are_no_error(admin_client: Client) -> None:
     job = submit(kinds.noop)
     for page in ("job", "attempt", "logline"):
         for digits in (26, 5_000):
-            assert admin_client.get(f"/admin/jobs/{page}/?after={'9' * digits}").status_code == 400
-            assert admin_client.get(f"/admin/jobs/{page}/?before={'9' * digits}").status_code == 400
-    assert admin_client.post(f"/admin/jobs/job/{job.pk}/snooze/", {"minutes": "9" * 5_000}).status_code == 302
-    assert admin_client.post(f"/admin/jobs/job/{job.pk}/snooze/", {"until": "0001-01-01"}).status_code == 302
-    assert admin_client.post("/admin/locks/lock/break/", {"lock": "x", "token": "9" * 5_000}).status_code == 302
-    assert admin_client.get("/admin/jobs/job/?since=0001-01-01").status_code == 400
+            assert admin_client.get(f"/admin/furrow/{page}/?after={'9' * digits}").status_code == 400
+            assert admin_client.get(f"/admin/furrow/{page}/?before={'9' * digits}").status_code == 400
+    assert admin_client.post(f"/admin/furrow/job/{job.pk}/snooze/", {"minutes": "9" * 5_000}).status_code == 302
+    assert admin_client.post(f"/admin/furrow/job/{job.pk}/snooze/", {"until": "0001-01-01"}).status_code == 302
+    assert admin_client.post("/admin/furrow/lock/break/", {"lock": "x", "token": "9" * 5_000}).status_code == 302
+    assert admin_client.get("/admin/furrow/job/?since=0001-01-01").status_code == 400
 
 
 def test_texts_are_made_plain() -> None:
@@ -136,11 +136,11 @@ def test_texts_are_made_plain() -> None:
 
 
 def test_a_nul_in_an_address_is_refused_by_the_parameters_name(admin_client: Client) -> None:
-    page = f"/admin/jobs/job/{submit(kinds.noop).pk}/change/"
+    page = f"/admin/furrow/job/{submit(kinds.noop).pk}/change/"
     for path, name in (
-        *(("/admin/jobs/job/", name) for name in ("q", "kind", "tag", "worker", "by", "since", "queue", "after", "nonsense")),
+        *(("/admin/furrow/job/", name) for name in ("q", "kind", "tag", "worker", "by", "since", "queue", "after", "nonsense")),
         *((page, name) for name in ("find", "level")),
-        *(("/admin/jobs/auditentry/", name) for name in ("who", "action", "q")),
+        *(("/admin/furrow/auditentry/", name) for name in ("who", "action", "q")),
         ("/admin/auth/user/", "username"),
         ("/admin/search/", "s"),
     ):
@@ -149,5 +149,5 @@ def test_a_nul_in_an_address_is_refused_by_the_parameters_name(admin_client: Cli
             path,
             name,
         )
-    assert admin_client.get("/admin/jobs/queue/a%00b/change/").status_code == 400
+    assert admin_client.get("/admin/furrow/queue/a%00b/change/").status_code == 400
     assert connection.vendor

@@ -10,11 +10,11 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from furrow import Job, State, submit, submit_many
+from furrow.admin import keyset
+from furrow.admin.job import JobAdmin
+from furrow.statements.bounded import TookTooLong, at_most
 
-from apps.jobs.admin import keyset
-from apps.jobs.admin.job import JobAdmin
-from apps.jobs.api import Job, State, submit, submit_many
-from apps.jobs.statements.bounded import TookTooLong, at_most
 from tests import kinds
 from tests.rows import make
 
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No direc
 
 
 def found(client: Client, query: str) -> int:
-    answer = client.get(f"/admin/jobs/job/?{query}")
+    answer = client.get(f"/admin/furrow/job/?{query}")
     assert answer.status_code == 200
     return int(answer.context["cl"].result_count)
 
@@ -60,22 +60,22 @@ def test_the_list_goes_by_keys_and_reads_no_large_columns(admin_client: Client, 
     monkeypatch.setattr(keyset, "COUNTED", 3)
     ids = [make(State.PENDING).pk for _ in range(5)][::-1]
     with CaptureQueriesContext(connection) as queries:
-        answer = admin_client.get("/admin/jobs/job/?kind=kinds.add")
-    [read] = [query["sql"] for query in queries if 'ORDER BY "jobs_job"."id" DESC' in query["sql"]]
+        answer = admin_client.get("/admin/furrow/job/?kind=kinds.add")
+    [read] = [query["sql"] for query in queries if 'ORDER BY "furrow_job"."id" DESC' in query["sql"]]
     assert "LIMIT 3" in read
-    for column in ('"result"', '"jobs_job"."arguments",', "JOIN"):
+    for column in ('"result"', '"furrow_job"."arguments",', "JOIN"):
         assert column not in read
     seen = [row.pk for row in answer.context["cl"].result_list]
     for _ in range(2):
         link = answer.context["cl"].older_link
         assert "kind=kinds.add" in link
-        answer = admin_client.get("/admin/jobs/job/" + link)
+        answer = admin_client.get("/admin/furrow/job/" + link)
         seen += [row.pk for row in answer.context["cl"].result_list]
     assert seen == ids
     assert not answer.context["cl"].older_link
-    back = admin_client.get("/admin/jobs/job/" + answer.context["cl"].newer_link)
+    back = admin_client.get("/admin/furrow/job/" + answer.context["cl"].newer_link)
     assert [row.pk for row in back.context["cl"].result_list] == ids[2:4]
-    assert admin_client.get("/admin/jobs/job/?after=nonsense").status_code == 400
+    assert admin_client.get("/admin/furrow/job/?after=nonsense").status_code == 400
 
 
 def test_a_search_that_takes_too_long_says_how_far_it_came(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,10 +89,10 @@ def test_a_search_that_takes_too_long_says_how_far_it_came(admin_client: Client,
 
     monkeypatch.setattr(keyset, "_read", read)
     monkeypatch.setattr(keyset, "WINDOW", 4)
-    answer = admin_client.get("/admin/jobs/job/?q=a=1")
+    answer = admin_client.get("/admin/furrow/job/?q=a=1")
     assert "Looked through 4 jobs, not all." in answer.content.decode()
     assert len(answer.context["cl"].result_list) == 2
-    rest = admin_client.get("/admin/jobs/job/" + answer.context["cl"].further_link.replace("&amp;", "&"))
+    rest = admin_client.get("/admin/furrow/job/" + answer.context["cl"].further_link.replace("&amp;", "&"))
     assert len(rest.context["cl"].result_list) == 1
     assert asked[-1] == keyset.PATIENT_BUDGET
 
@@ -100,16 +100,16 @@ def test_a_search_that_takes_too_long_says_how_far_it_came(admin_client: Client,
 @pytest.mark.engine
 def test_a_query_that_takes_too_long_is_given_up() -> None:
     submit_many(kinds.noop, [{"n": n} for n in range(400)])
-    slow = "SELECT count(*) FROM jobs_job a, jobs_job b, jobs_job c"
+    slow = "SELECT count(*) FROM furrow_job a, furrow_job b, furrow_job c"
     with connection.cursor() as cursor:
         with pytest.raises(TookTooLong), at_most(connection, 0.05):
             cursor.execute(slow)
-        cursor.execute("SELECT count(*) FROM jobs_job")
+        cursor.execute("SELECT count(*) FROM furrow_job")
         assert cursor.fetchone() == (400,)
 
 
 def test_the_list_does_not_sort_by_other_columns(admin_client: Client) -> None:
     make(State.PENDING)
     with CaptureQueriesContext(connection) as queries:
-        admin_client.get("/admin/jobs/job/?o=2.-4")
-    assert any('ORDER BY "jobs_job"."id" DESC' in query["sql"] for query in queries)
+        admin_client.get("/admin/furrow/job/?o=2.-4")
+    assert any('ORDER BY "furrow_job"."id" DESC' in query["sql"] for query in queries)

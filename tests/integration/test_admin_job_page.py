@@ -9,17 +9,17 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
+from furrow import Attempt, Job, LogLine, State
+from furrow.admin.job_page import LINES
+from furrow.models import Worker
 
-from apps.jobs.admin.job_page import LINES
-from apps.jobs.api import Attempt, Job, LogLine, State
-from apps.jobs.models import Worker
 from tests.rows import make, unguarded
 
 pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No directory at")]
 
 
 def page(client: Client, job: Job, query: str = "") -> str:
-    answer = client.get(f"/admin/jobs/job/{job.pk}/change/{query}")
+    answer = client.get(f"/admin/furrow/job/{job.pk}/change/{query}")
     assert answer.status_code == 200
     return str(answer.content.decode())
 
@@ -41,18 +41,18 @@ def test_huge_contents_are_cut_and_can_be_downloaded(admin_client: Client) -> No
     text = page(admin_client, job)
     assert len(text) < 200_000
     assert text.count("Cut here") == 2
-    whole = admin_client.get(f"/admin/jobs/job/{job.pk}/json/result/")
+    whole = admin_client.get(f"/admin/furrow/job/{job.pk}/json/result/")
     assert json.loads(whole.content) == list(range(150_000))
     assert "attachment" in whole["Content-Disposition"]
-    assert admin_client.get(f"/admin/jobs/job/{job.pk}/json/error/").status_code == 404
-    assert len(admin_client.get("/admin/jobs/job/").content) < 200_000
+    assert admin_client.get(f"/admin/furrow/job/{job.pk}/json/error/").status_code == 404
+    assert len(admin_client.get("/admin/furrow/job/").content) < 200_000
 
 
 def test_deep_json_does_not_break_the_page(admin_client: Client) -> None:
     job = make(State.PENDING)
     with unguarded(), connection.cursor() as cursor:
         key = job.pk.hex if connection.vendor == "sqlite" else job.pk
-        cursor.execute("UPDATE jobs_job SET arguments = %s WHERE id = %s", ["[" * 990 + "]" * 990, key])
+        cursor.execute("UPDATE furrow_job SET arguments = %s WHERE id = %s", ["[" * 990 + "]" * 990, key])
     text = page(admin_client, job)
     assert re.search(r"\[\s*\[\s*\[", text)
     assert len(text) < 200_000
@@ -91,7 +91,7 @@ def test_the_log_shows_the_newest_attempt_and_any_other_when_asked(admin_client:
     assert "10 earlier lines" in text
     assert "line 1-" not in text
     assert "line 1-20." in page(admin_client, job, "?attempt=1")
-    whole = b"".join(admin_client.get(f"/admin/jobs/job/{job.pk}/log/?attempt=1").streaming_content)  # type: ignore[attr-defined]
+    whole = b"".join(admin_client.get(f"/admin/furrow/job/{job.pk}/log/?attempt=1").streaming_content)  # type: ignore[attr-defined]
     assert whole.count(b"\n") == LINES + 10
 
 
@@ -100,7 +100,7 @@ def test_the_live_part_sends_what_is_new(admin_client: Client) -> None:
     first = LogLine.objects.create(job=job, attempt=1, at=timezone.now(), level=20, message="first")
 
     def look(**seen: Any) -> dict[str, Any]:
-        return dict(admin_client.get(f"/admin/jobs/job/{job.pk}/live/", seen).json())
+        return dict(admin_client.get(f"/admin/furrow/job/{job.pk}/live/", seen).json())
 
     news = look(attempt=1, after=0, version="")
     assert "first" in news["lines"]

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client, override_settings
+from furrow import LockLost, lock, semaphore, submit
+from furrow.actions.locks import free, without_holder
+from furrow.locks import client, keeper, listing
+from furrow.locks.keys import key, of_lock
+from furrow.models import AuditEntry, Job
+from furrow.states import State
 
-from apps.jobs.api import submit
-from apps.jobs.locks import free, without_holder
-from apps.jobs.models import AuditEntry, Job
-from apps.jobs.states import State
-from apps.locks import client, keeper, listing
-from apps.locks.api import LockLost, lock, semaphore
-from apps.locks.keys import key, of_lock
 from tests import kinds
 from tests.integration.test_locks import _clean
 from tests.stack import wait_until
@@ -22,7 +21,7 @@ from tests.stack import wait_until
 pytestmark = [pytest.mark.usefixtures("live_db", "_clean"), pytest.mark.filterwarnings("ignore:No directory at")]
 _clean = _clean
 
-PAGE = "/admin/locks/lock/"
+PAGE = "/admin/furrow/lock/"
 
 
 @pytest.fixture
@@ -63,7 +62,7 @@ def test_who_holds_and_who_waits(viewer: Client) -> None:
     for held in list(keeper.current().holdings):
         keeper.current().let_go(held)
     assert "of a job &lt;b&gt;" in page
-    assert f'href="/admin/jobs/job/{job.pk}/change/">kinds.add</a>' in page
+    assert f'href="/admin/furrow/job/{job.pk}/change/">kinds.add</a>' in page
     assert page.count("not running") == 1
     assert "1 of 4" in page
     assert "1: <span>process" in " ".join(page.split())

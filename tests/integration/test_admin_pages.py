@@ -7,9 +7,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
+from furrow import Attempt, LogLine, State
+from furrow.models import Leader, Worker
 
-from apps.jobs.api import Attempt, LogLine, State
-from apps.jobs.models import Leader, Worker
 from tests.rows import make
 
 pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No directory at")]
@@ -19,8 +19,8 @@ ESCAPED = "&lt;/pre&gt;&lt;script&gt;alert(1)&lt;/script&gt;"
 
 
 @pytest.mark.parametrize(
-    "path", ["", "jobs/job/", "jobs/attempt/", "jobs/logline/", "jobs/worker/", "jobs/leader/", "auth/user/", "auth/group/",
-             "django_celery_results/taskresult/", "django_celery_results/groupresult/", "jobs/"]
+    "path", ["", "furrow/job/", "furrow/attempt/", "furrow/logline/", "furrow/worker/", "furrow/leader/", "auth/user/",
+             "auth/group/", "django_celery_results/taskresult/", "django_celery_results/groupresult/", "furrow/"]
 )  # fmt: skip
 def test_every_page_works_when_empty(admin_client: Client, path: str) -> None:
     assert admin_client.get(f"/admin/{path}").status_code == 200
@@ -46,16 +46,17 @@ def test_hostile_texts_are_escaped_everywhere(admin_client: Client, admin_user: 
     Leader.objects.create(role="dispatcher", holder=EVIL, lease_until=now + dt.timedelta(minutes=1), trouble=EVIL)
     attempt, line = Attempt.objects.get(), LogLine.objects.get()
     for path in (
-        "", "jobs/job/", f"jobs/job/{job.pk}/change/", "jobs/attempt/", f"jobs/attempt/{attempt.pk}/change/", "jobs/logline/",
-        f"jobs/logline/{line.pk}/change/", "jobs/worker/", f"jobs/worker/{worker.pk}/change/", "jobs/leader/",
-        "jobs/leader/dispatcher/change/", f"jobs/job/?q={EVIL}", f"jobs/job/?kind={EVIL}&by={EVIL}&batch={EVIL}&state={EVIL}",
+        "", "furrow/job/", f"furrow/job/{job.pk}/change/", "furrow/attempt/", f"furrow/attempt/{attempt.pk}/change/",
+        "furrow/logline/", f"furrow/logline/{line.pk}/change/", "furrow/worker/", f"furrow/worker/{worker.pk}/change/",
+        "furrow/leader/", "furrow/leader/dispatcher/change/", f"furrow/job/?q={EVIL}",
+        f"furrow/job/?kind={EVIL}&by={EVIL}&batch={EVIL}&state={EVIL}",
     ):  # fmt: skip
         answer = admin_client.get(f"/admin/{path}")
         text = answer.content.decode()
         assert answer.status_code == (400 if "batch=" in path else 200), path  # what cannot be is shown with a note
         assert "<script>alert(1)" not in text, path
-        assert ESCAPED in text or "jobs/leader/" not in path, path
-    live = json.loads(admin_client.get(f"/admin/jobs/job/{job.pk}/live/").content)
+        assert ESCAPED in text or "furrow/leader/" not in path, path
+    live = json.loads(admin_client.get(f"/admin/furrow/job/{job.pk}/live/").content)
     assert "<script>" not in live["body"] + live["lines"]
     assert ESCAPED in live["lines"]
 
@@ -77,7 +78,7 @@ def test_the_first_page(admin_client: Client) -> None:
 
 def test_pages_load_nothing_from_elsewhere(admin_client: Client) -> None:
     job = make(State.RUNNING)
-    for path in ("", "jobs/job/", f"jobs/job/{job.pk}/change/", "jobs/job/submit/", "jobs/job/submit/kinds.typed/"):
+    for path in ("", "furrow/job/", f"furrow/job/{job.pk}/change/", "furrow/job/submit/", "furrow/job/submit/kinds.typed/"):
         text = admin_client.get(f"/admin/{path}").content.decode()
         assert 'src="http' not in text
         assert 'src="//' not in text

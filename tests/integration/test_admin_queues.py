@@ -4,11 +4,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
+from furrow import State
+from furrow.actions.queues import pause, paused_queues
+from furrow.diagnosis.figures import queue_figures
+from furrow.models import AuditEntry, Worker
 
-from apps.jobs.api import State
-from apps.jobs.figures import queue_figures
-from apps.jobs.models import AuditEntry, Worker
-from apps.jobs.queues import pause, paused_queues
 from tests.people import login
 from tests.rows import HOUR, WORKER, make
 
@@ -51,42 +51,42 @@ def test_what_stands_in_a_queue(worker: Worker) -> None:
 def test_the_pages_say_what_stands_there(admin_client: Client, worker: Worker) -> None:
     make(State.PENDING)
     make(State.PENDING, queue="other")
-    page = admin_client.get("/admin/jobs/queue/").content.decode()
-    assert 'href="/admin/jobs/queue/default/change/"' in page
+    page = admin_client.get("/admin/furrow/queue/").content.decode()
+    assert 'href="/admin/furrow/queue/default/change/"' in page
     assert "No living worker consumes this queue." in page
-    page = admin_client.get("/admin/jobs/queue/default/change/").content.decode()
+    page = admin_client.get("/admin/furrow/queue/default/change/").content.decode()
     assert "w1@host" in page
-    page = admin_client.get("/admin/jobs/queue/other/change/").content.decode()
+    page = admin_client.get("/admin/furrow/queue/other/change/").content.decode()
     assert "Start one: celery -A config worker -Q other" in page
-    assert admin_client.get("/admin/jobs/queue/none/change/").status_code == 404
+    assert admin_client.get("/admin/furrow/queue/none/change/").status_code == 404
 
 
 def test_pause_drain_and_resume_and_who_did_it(admin_client: Client, worker: Worker) -> None:
     make(State.RUNNING)
     hostile = "<b>the printer</b>\0"
-    page = admin_client.post("/admin/jobs/queue/default/pause/", {"reason": hostile}, follow=True).content.decode()
+    page = admin_client.post("/admin/furrow/queue/default/pause/", {"reason": hostile}, follow=True).content.decode()
     assert "Queue default is paused." in page
     assert "&lt;b&gt;the printer&lt;/b&gt;" in page
     assert "<b>the printer" not in page
     assert paused_queues()["default"].paused_by == "admin"
-    assert "is paused already" in admin_client.post("/admin/jobs/queue/default/pause/", follow=True).content.decode()
-    page = admin_client.post("/admin/jobs/queue/default/drain/", follow=True).content.decode()
+    assert "is paused already" in admin_client.post("/admin/furrow/queue/default/pause/", follow=True).content.decode()
+    page = admin_client.post("/admin/furrow/queue/default/drain/", follow=True).content.decode()
     assert "Nothing more is sent. Left: <b>0</b> in RabbitMQ, <b>1</b> running." in page
-    page = admin_client.post("/admin/jobs/queue/default/resume/", follow=True).content.decode()
+    page = admin_client.post("/admin/furrow/queue/default/resume/", follow=True).content.decode()
     assert "Queue default goes on." in page
-    assert "was not paused" in admin_client.post("/admin/jobs/queue/default/resume/", follow=True).content.decode()
+    assert "was not paused" in admin_client.post("/admin/furrow/queue/default/resume/", follow=True).content.decode()
     done = list(AuditEntry.objects.order_by("id").values_list("action", "target", "who"))
     assert done == [(verb, "queue default", "admin") for verb in ACTS]
 
 
 def test_the_part_that_changes_is_sent_when_it_has(admin_client: Client, worker: Worker) -> None:
-    page = admin_client.get("/admin/jobs/queue/live/")
+    page = admin_client.get("/admin/furrow/queue/live/")
     assert page.status_code == 200
-    assert admin_client.get(f"/admin/jobs/queue/live/?mark={page['X-Mark']}").status_code == 204
-    one = admin_client.get("/admin/jobs/queue/default/live/")
+    assert admin_client.get(f"/admin/furrow/queue/live/?mark={page['X-Mark']}").status_code == 204
+    one = admin_client.get("/admin/furrow/queue/default/live/")
     make(State.PENDING)
     for address, mark in (("live/", page["X-Mark"]), ("default/live/", one["X-Mark"])):
-        assert admin_client.get(f"/admin/jobs/queue/{address}?mark={mark}").status_code == 200
+        assert admin_client.get(f"/admin/furrow/queue/{address}?mark={mark}").status_code == 200
 
 
 @pytest.mark.parametrize("permissions", [(), ("view_queue",), ("view_queue", "view_job"), ("act_on_job", "view_job")])
@@ -94,18 +94,18 @@ def test_who_may_not_act(client: Client, worker: Worker, permissions: tuple[str,
     login(client, *permissions)
     seen = 200 if "view_queue" in permissions else 403
     for path in ("", "live/", "default/change/", "default/live/"):
-        assert client.get(f"/admin/jobs/queue/{path}").status_code == seen, path
+        assert client.get(f"/admin/furrow/queue/{path}").status_code == seen, path
     for act in ACTS:
-        assert client.post(f"/admin/jobs/queue/default/{act}/").status_code == 403
+        assert client.post(f"/admin/furrow/queue/default/{act}/").status_code == 403
     assert not paused_queues()
     if seen == 200:
-        assert "/pause/" not in client.get("/admin/jobs/queue/default/change/").content.decode()
+        assert "/pause/" not in client.get("/admin/furrow/queue/default/change/").content.decode()
 
 
 def test_acting_needs_a_post_and_a_token(admin_user: User, worker: Worker) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(admin_user)
     for act in ACTS:
-        assert client.get(f"/admin/jobs/queue/default/{act}/").status_code == 405
-        assert client.post(f"/admin/jobs/queue/default/{act}/").status_code == 403
+        assert client.get(f"/admin/furrow/queue/default/{act}/").status_code == 405
+        assert client.post(f"/admin/furrow/queue/default/{act}/").status_code == 403
     assert not paused_queues()

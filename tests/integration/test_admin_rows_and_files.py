@@ -10,16 +10,15 @@ from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
+from furrow import Job, State, Unique, UploadedPath, job
+from furrow.dispatcher import sweep
+from furrow.models.job import new_id
+from furrow.submission import uploads
 from pytest_django import Settings
-
-from apps.jobs import uploads
-from apps.jobs.api import Job, State, Unique, UploadedPath, job
-from apps.jobs.dispatcher import sweep
-from apps.jobs.models.job import new_id
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media"), pytest.mark.filterwarnings("ignore:No directory at")]
 
-FORM = "/admin/jobs/job/submit/kinds.greets/"
+FORM = "/admin/furrow/job/submit/kinds.greets/"
 ROWS = FORM + "rows/user/"
 
 
@@ -76,7 +75,7 @@ def test_rows_come_in_pages(site: Client) -> None:
 def test_the_row_that_was_chosen_is_shown_by_its_name(site: Client, ada: User) -> None:
     page = site.get(f"{FORM}?user={ada.pk}").content.decode()
     assert f'<option value="{ada.pk}" selected>ada &lt;b&gt;</option>' in page
-    assert 'data-ajax--url="/admin/jobs/job/submit/kinds.greets/rows/user/"' in page
+    assert 'data-ajax--url="/admin/furrow/job/submit/kinds.greets/rows/user/"' in page
     refused = site.post(FORM, {"user": str(ada.pk), "group": "77"}).content.decode()
     assert "there is no group with the key 77: choose one that exists" in refused
     assert f'<option value="{ada.pk}" selected>' in refused, "what was chosen comes back"
@@ -108,7 +107,7 @@ def test_who_may_see_users_may_name_them(client: Client, ada: User) -> None:
 
 @pytest.mark.parametrize("path", ["kinds.greets/rows/letter/", "kinds.greets/rows/nothing/", "kinds.nothing/rows/user/"])
 def test_only_arguments_that_are_rows_have_any(site: Client, path: str) -> None:
-    assert site.get(f"/admin/jobs/job/submit/{path}").status_code == 404
+    assert site.get(f"/admin/furrow/job/submit/{path}").status_code == 404
 
 
 # --- Files ------------------------------------------------------------------------------------------------------------
@@ -250,7 +249,7 @@ def test_a_form_that_is_sent_twice_makes_one_job(site: Client, ada: User) -> Non
     first = site.post(FORM, {**given, "letter": letter()})
     second = site.post(FORM, {**given, "letter": letter()}, follow=True)
     made = Job.objects.get()
-    assert first["Location"] == second.redirect_chain[0][0] == f"/admin/jobs/job/{made.pk}/change/"
+    assert first["Location"] == second.redirect_chain[0][0] == f"/admin/furrow/job/{made.pk}/change/"
     assert "No second job was made." in second.content.decode()
     assert default_storage.listdir(f"furrow/{made.pk}")[1] == ["letter.txt"]
 
@@ -275,10 +274,10 @@ def test_a_refused_form_keeps_its_id(site: Client, ada: User) -> None:
 
 
 def test_of_a_unique_kind_the_form_leads_to_the_job_that_is_there(site: Client) -> None:
-    first = site.post("/admin/jobs/job/submit/rows_and_files.once/", {"name": "a", "letter": letter()})
-    second = site.post("/admin/jobs/job/submit/rows_and_files.once/", {"name": "a", "letter": letter()}, follow=True)
+    first = site.post("/admin/furrow/job/submit/rows_and_files.once/", {"name": "a", "letter": letter()})
+    second = site.post("/admin/furrow/job/submit/rows_and_files.once/", {"name": "a", "letter": letter()}, follow=True)
     made = Job.objects.get()
-    assert first["Location"] == second.redirect_chain[0][0] == f"/admin/jobs/job/{made.pk}/change/"
+    assert first["Location"] == second.redirect_chain[0][0] == f"/admin/furrow/job/{made.pk}/change/"
     assert "There is such a job already" in second.content.decode()
     kept = [default_storage.listdir(f"furrow/{folder}")[1] for folder in default_storage.listdir("furrow")[0]]
     assert sorted(kept) == [[], ["letter.txt"]]

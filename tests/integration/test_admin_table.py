@@ -8,16 +8,15 @@ from django.contrib.auth.models import Permission, User
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
-
-from apps.jobs.admin import table as tables
-from apps.jobs.admin.table import read_csv, read_json_lines
-from apps.jobs.api import File, Job, Secret, get_kind, job
-from apps.jobs.models import AuditEntry
+from furrow import File, Job, Secret, get_kind, job
+from furrow.admin.forms import table as tables
+from furrow.admin.forms.table import read_csv, read_json_lines
+from furrow.models import AuditEntry
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media"), pytest.mark.filterwarnings("ignore:No directory at")]
 
-TYPED = "/admin/jobs/job/submit/kinds.typed/table/"
-GREETS = "/admin/jobs/job/submit/kinds.greets/table/"
+TYPED = "/admin/furrow/job/submit/kinds.typed/table/"
+GREETS = "/admin/furrow/job/submit/kinds.greets/table/"
 
 
 @job(name="admin_table.guarded")
@@ -58,7 +57,7 @@ def test_a_table_is_shown_and_then_submitted_as_a_batch(site: Client) -> None:
     answer = site.post(TYPED, {"form.id": hidden_id(shown), **options})
     made = list(Job.objects.order_by("id"))
     (batch,) = {row.batch for row in made}
-    assert answer["Location"] == f"/admin/jobs/job/?batch={batch}"
+    assert answer["Location"] == f"/admin/furrow/job/?batch={batch}"
     assert [(row.arguments["text"], row.arguments["number"], row.arguments["items"]) for row in made] == [
         ("one", 1, [1, 2]),
         ("<b>two</b>", 7, None),
@@ -137,14 +136,14 @@ def test_the_table_asks_for_permission_as_the_form_does(client: Client) -> None:
     assert client.get(TYPED).status_code == client.post(TYPED, {"text": "text\na"}).status_code == 403
     user.user_permissions.add(Permission.objects.get(codename="submit_job"))
     assert client.get(TYPED).status_code == 200
-    assert client.get("/admin/jobs/job/submit/kinds.guarded/table/").status_code == 403
+    assert client.get("/admin/furrow/job/submit/kinds.guarded/table/").status_code == 403
     answer = client.post(TYPED, {"form.id": hidden_id(client.post(TYPED, {"text": "text\na"}))})
-    assert answer["Location"] == "/admin/jobs/job/submit/"
+    assert answer["Location"] == "/admin/furrow/job/submit/"
     assert "you may not see any user" in client.post(GREETS, {"text": "user\n1"}).content.decode()
 
 
 def test_a_kind_that_is_not_registered(site: Client) -> None:
-    assert site.get("/admin/jobs/job/submit/kinds.typd/table/").status_code == 404
+    assert site.get("/admin/furrow/job/submit/kinds.typd/table/").status_code == 404
 
 
 def test_a_preview_of_many_and_long_cells(site: Client) -> None:
@@ -234,10 +233,10 @@ def test_files_and_secrets_have_no_place_in_a_table_that_is_shown(site: Client) 
     found = problems("name,token,letter\na,b,c", "admin_table.guarded")
     assert [column for _line, column, _text in found] == ["token", "letter"]
     assert rows("name\na", "admin_table.guarded") == [{"name": "a", "token": {"$secret": ""}, "letter": ""}]
-    page = site.get("/admin/jobs/job/submit/admin_table.guarded/table/").content.decode()
+    page = site.get("/admin/furrow/job/submit/admin_table.guarded/table/").content.decode()
     assert "<code>name</code>" in page
     assert "<code>token</code>" not in page
-    page = site.post("/admin/jobs/job/submit/admin_table.guarded/table/", {"text": "name,token\na,hush"}).content.decode()
+    page = site.post("/admin/furrow/job/submit/admin_table.guarded/table/", {"text": "name,token\na,hush"}).content.decode()
     assert "is secret, and a table is shown" in page
     assert "hush" not in page
     table = read_csv(guarded, b"name,token\na,hush", None, secrets=True)

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from furrow import submit
+from furrow.diagnosis.wording import SHOWN, exact, label, moment, pretty_json, progress_bar, relative, shorten, span
 
-from apps.jobs.api import submit
-from apps.jobs.wording import SHOWN, exact, label, moment, pretty_json, progress_bar, relative, shorten, span
 from tests import kinds
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=dt.UTC)
@@ -93,7 +93,7 @@ def test_exact_times_are_in_the_zone_of_who_looks(client: Client, cookie: str, z
     client.force_login(User.objects.create(username="ann", is_staff=True, is_superuser=True))
     client.cookies["furrow_zone"] = cookie
     job = submit(kinds.noop)
-    assert f" {zone}" in client.get(f"/admin/jobs/job/{job.pk}/change/").content.decode().split('title="2')[1][:40]
+    assert f" {zone}" in client.get(f"/admin/furrow/job/{job.pk}/change/").content.decode().split('title="2')[1][:40]
 
 
 def test_json_that_is_nested_deep_is_written_no_further_than_it_is_shown() -> None:

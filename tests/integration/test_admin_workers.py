@@ -7,16 +7,16 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
+from furrow import Job, State
+from furrow.diagnosis.wording import size
+from furrow.models import AuditEntry, Worker, WorkerRequest
 
-from apps.jobs.api import Job, State
-from apps.jobs.models import AuditEntry, Worker, WorkerRequest
-from apps.jobs.wording import size
 from tests.people import login
 from tests.rows import HOUR, WORKER, make
 
 pytestmark = pytest.mark.filterwarnings("ignore:No directory at")
 
-ONE = f"/admin/jobs/worker/{WORKER}/change/"
+ONE = f"/admin/furrow/worker/{WORKER}/change/"
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def worker(db: None) -> Worker:
 
 def test_the_pages_tell_what_is_known(admin_client: Client, worker: Worker) -> None:
     lost = Worker.objects.create(node="lost@host", pid=1, processes=1, lease_until=timezone.now() - HOUR)
-    page = admin_client.get("/admin/jobs/worker/").content.decode()
+    page = admin_client.get("/admin/furrow/worker/").content.decode()
     for text in ("w1@&lt;host&gt;", "110 MiB", "1,234", "7 failed", "lost@host", 'class="fw-struck"'):
         assert text in page, text
     page = admin_client.get(ONE).content.decode()
@@ -64,12 +64,12 @@ def test_the_pages_tell_what_is_known(admin_client: Client, worker: Worker) -> N
     ):
         assert text in page, text
     assert "<host>" not in page
-    page = admin_client.get(f"/admin/jobs/worker/{lost.pk}/change/").content.decode()
+    page = admin_client.get(f"/admin/furrow/worker/{lost.pk}/change/").content.decode()
     assert "It did not renew its lease" in page
     assert "Shut down" not in page
-    assert "w1@&lt;host&gt;" in admin_client.get("/admin/jobs/worker/all/?q=w1").content.decode()
-    live = admin_client.get("/admin/jobs/worker/live/")
-    assert admin_client.get(f"/admin/jobs/worker/live/?mark={live['X-Mark']}").status_code == 204
+    assert "w1@&lt;host&gt;" in admin_client.get("/admin/furrow/worker/all/?q=w1").content.decode()
+    live = admin_client.get("/admin/furrow/worker/live/")
+    assert admin_client.get(f"/admin/furrow/worker/live/?mark={live['X-Mark']}").status_code == 204
 
 
 def test_what_may_be_asked_is_asked_and_written_down(admin_client: Client, worker: Worker) -> None:
@@ -78,26 +78,26 @@ def test_what_may_be_asked_is_asked_and_written_down(admin_client: Client, worke
         {"action": "restart"},
         {"action": "shutdown", "subject": "ignored"},
     ):
-        page = admin_client.post(f"/admin/jobs/worker/{WORKER}/ask/", given, follow=True).content.decode()
+        page = admin_client.post(f"/admin/furrow/worker/{WORKER}/ask/", given, follow=True).content.decode()
         assert "The worker was asked to" in page
-    admin_client.post(f"/admin/jobs/worker/{WORKER}/ask/", {"action": "restart"})
+    admin_client.post(f"/admin/furrow/worker/{WORKER}/ask/", {"action": "restart"})
     asked = WorkerRequest.objects.order_by("pk").values_list("action", "subject", "asked_by")
     assert list(asked) == [("pause", "default", "admin"), ("restart", "", "admin"), ("shutdown", "", "admin")]
     assert AuditEntry.objects.filter(target__startswith="worker w1@<host>").count() == 4
     for given in ({}, {"action": "stack"}, {"action": "delete"}, {"action": "pause"}, {"action": "pause", "subject": "none"}):
-        assert admin_client.post(f"/admin/jobs/worker/{WORKER}/ask/", given).status_code == 404
+        assert admin_client.post(f"/admin/furrow/worker/{WORKER}/ask/", given).status_code == 404
     Worker.objects.update(stopped_at=timezone.now())
-    page = admin_client.post(f"/admin/jobs/worker/{WORKER}/ask/", {"action": "restart"}, follow=True).content.decode()
+    page = admin_client.post(f"/admin/furrow/worker/{WORKER}/ask/", {"action": "restart"}, follow=True).content.decode()
     assert "this worker does not live any more" in page
     assert WorkerRequest.objects.count() == 3
 
 
 def test_a_stack_is_asked_for_and_shown(admin_client: Client, worker: Worker) -> None:
     job = Job.objects.get()
-    page = admin_client.post(f"/admin/jobs/worker/stack/{job.pk}/", follow=True)
+    page = admin_client.post(f"/admin/furrow/worker/stack/{job.pk}/", follow=True)
     assert "its answer appears here" in page.content.decode()
     asked = WorkerRequest.objects.get()
-    live = f"/admin/jobs/worker/request/{asked.pk}/live/"
+    live = f"/admin/furrow/worker/request/{asked.pk}/live/"
     seen = admin_client.get(live)
     assert "X-Last" not in seen
     WorkerRequest.objects.update(asked_at=timezone.now() - dt.timedelta(seconds=30))
@@ -110,10 +110,10 @@ def test_a_stack_is_asked_for_and_shown(admin_client: Client, worker: Worker) ->
     WorkerRequest.objects.update(taken_at=None, answered_at=None, succeeded=None)
     Worker.objects.update(stopped_at=now)
     assert "The worker ended before it answered" in admin_client.get(live).content.decode()
-    page = admin_client.post(f"/admin/jobs/worker/stack/{job.pk}/", follow=True)
+    page = admin_client.post(f"/admin/furrow/worker/stack/{job.pk}/", follow=True)
     assert "Nobody to ask" in page.content.decode()
-    assert admin_client.post(f"/admin/jobs/worker/stack/{uuid.uuid4()}/").status_code == 404
-    assert admin_client.get(f"/admin/jobs/worker/request/{uuid.uuid4()}/").status_code == 404
+    assert admin_client.post(f"/admin/furrow/worker/stack/{uuid.uuid4()}/").status_code == 404
+    assert admin_client.get(f"/admin/furrow/worker/request/{uuid.uuid4()}/").status_code == 404
 
 
 @pytest.mark.parametrize("permissions", [(), ("view_worker",), ("view_worker", "view_job"), ("act_on_job", "view_job")])
@@ -122,27 +122,27 @@ def test_who_may_not(client: Client, worker: Worker, permissions: tuple[str, ...
     login(client, *permissions)
     seen = 200 if "view_worker" in permissions else 403
     for path in ("", "live/", f"{WORKER}/live/", f"{WORKER}/change/", "all/"):
-        assert client.get(f"/admin/jobs/worker/{path}").status_code == seen, path
+        assert client.get(f"/admin/furrow/worker/{path}").status_code == seen, path
     if seen == 200:
         page = client.get(ONE).content.decode()
         assert ("Running jobs" in page) == ("view_job" in permissions)
         assert "&lt;b&gt;kinds" not in page or "view_job" in permissions
         assert "/ask/" not in page
-    assert client.post(f"/admin/jobs/worker/{WORKER}/ask/", {"action": "shutdown"}).status_code == 403
+    assert client.post(f"/admin/furrow/worker/{WORKER}/ask/", {"action": "shutdown"}).status_code == 403
     if "act_on_job" not in permissions:
-        assert client.post(f"/admin/jobs/worker/stack/{job.pk}/").status_code == 403
+        assert client.post(f"/admin/furrow/worker/stack/{job.pk}/").status_code == 403
         assert not WorkerRequest.objects.exists()
     asked = WorkerRequest.objects.create(worker=WORKER, action="stack", subject=str(job.pk), asked_at=timezone.now())
     expected = 200 if "view_job" in permissions else 403
-    assert client.get(f"/admin/jobs/worker/request/{asked.pk}/").status_code == expected
+    assert client.get(f"/admin/furrow/worker/request/{asked.pk}/").status_code == expected
 
 
 def test_asking_needs_a_post_and_a_token(admin_user: User, worker: Worker) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(admin_user)
     for path in (f"{WORKER}/ask/", f"stack/{Job.objects.get().pk}/"):
-        assert client.get(f"/admin/jobs/worker/{path}").status_code == 405
-        assert client.post(f"/admin/jobs/worker/{path}", {"action": "shutdown"}).status_code == 403
+        assert client.get(f"/admin/furrow/worker/{path}").status_code == 405
+        assert client.post(f"/admin/furrow/worker/{path}", {"action": "shutdown"}).status_code == 403
     assert not WorkerRequest.objects.exists()
 
 

@@ -7,10 +7,10 @@ import pytest
 from django.db import transaction
 from django.test import Client
 from django.utils import timezone
+from furrow import Job, State
+from furrow.models import AuditEntry, DeadMessage, Worker
 from kombu import Connection
 
-from apps.jobs.api import Job, State
-from apps.jobs.models import AuditEntry, DeadMessage, Worker
 from tests import services
 from tests.integration.test_permission_matrix import MATRIX, address, samples
 
@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Overriding setting"),
 ]
 samples = samples
-MESSAGE = "/admin/jobs/deadmessage/"
+MESSAGE = "/admin/furrow/deadmessage/"
 
 
 def entries(since: dt.datetime) -> list[tuple[Any, ...]]:
@@ -64,21 +64,21 @@ def test_what_changes_nothing_is_not_written_down(admin_client: Client, worker: 
     begun = timezone.now()
     lame = dead(routing_key="no.such.queue")
     admin_client.post(f"{MESSAGE}{lame.pk}/replay/")
-    admin_client.post("/admin/jobs/queue/default/resume/")
-    admin_client.post("/admin/locks/lock/break/", {"lock": "lock:nobody", "token": "1"})
+    admin_client.post("/admin/furrow/queue/default/resume/")
+    admin_client.post("/admin/furrow/lock/break/", {"lock": "lock:nobody", "token": "1"})
     Worker.objects.update(lease_until=begun)
-    admin_client.post(f"/admin/jobs/worker/{worker.pk}/ask/", {"action": "restart"})
+    admin_client.post(f"/admin/furrow/worker/{worker.pk}/ask/", {"action": "restart"})
     assert entries(begun) == []
 
 
 def test_queues_workers_and_stacks(admin_client: Client, worker: Worker) -> None:
     begun = timezone.now()
     for act in ("pause", "drain", "resume"):
-        admin_client.post(f"/admin/jobs/queue/default/{act}/", {"reason": "because"} if act != "resume" else {})
+        admin_client.post(f"/admin/furrow/queue/default/{act}/", {"reason": "because"} if act != "resume" else {})
     for action, subject in (("pause", "default"), ("resume", "default"), ("restart", ""), ("shutdown", "")):
-        admin_client.post(f"/admin/jobs/worker/{worker.pk}/ask/", {"action": action, "subject": subject})
+        admin_client.post(f"/admin/furrow/worker/{worker.pk}/ask/", {"action": action, "subject": subject})
     job = Job.objects.create(kind="a.kind", state=State.RUNNING, worker=worker.pk, started_at=begun, attempt=1)
-    admin_client.post(f"/admin/jobs/worker/stack/{job.pk}/")
+    admin_client.post(f"/admin/furrow/worker/stack/{job.pk}/")
     assert [entry[:4] for entry in entries(begun)] == [
         ("admin", "pause", "queue default", 1),
         ("admin", "drain", "queue default", 1),
@@ -97,7 +97,7 @@ def test_every_act_leaves_an_entry(admin_client: Client, samples: dict[str, Any]
     """Whatever of ours the permission matrix knows to change something; a job that is submitted alone says itself by whom."""
     silent = []
     for route, row in MATRIX.items():
-        if not row.change or route.startswith("admin/auth/") or route == "admin/jobs/job/submit/<str:name>/":
+        if not row.change or route.startswith("admin/auth/") or route == "admin/furrow/job/submit/<str:name>/":
             continue
         post, before = row.post(samples) if callable(row.post) else row.post, AuditEntry.objects.count()
         with transaction.atomic():

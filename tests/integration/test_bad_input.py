@@ -10,8 +10,8 @@ import pytest
 from celery import chain, group
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
+from furrow import ArgumentError, Job, OptionError, State, SubmitError, UnknownKind, submit, submit_many
 
-from apps.jobs.api import ArgumentError, Job, OptionError, State, SubmitError, UnknownKind, submit, submit_many
 from tests import kinds
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db]
@@ -259,7 +259,7 @@ def test_a_generator_that_raises_midway() -> None:
 
 def test_a_database_error_midway_leaves_none_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     same = uuid.uuid4()
-    monkeypatch.setattr("apps.jobs.submit.new_id", lambda: same)
+    monkeypatch.setattr("furrow.submission.submit.new_id", lambda: same)
     if connection.vendor == "postgresql":
         with pytest.raises(IntegrityError):
             submit_many(kinds.add, [{"a": n} for n in range(50)])

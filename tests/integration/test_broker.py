@@ -4,8 +4,8 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from furrow.rabbitmq.broker import Publisher
 
-from apps.jobs.broker import Publisher
 from tests import services
 
 QUEUE = "broker-test"

@@ -9,12 +9,13 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils import timezone
+from furrow import InputError, Job, State, submit, submit_many
+from furrow.actions import bulk
+from furrow.actions import jobs as actions
+from furrow.context import _run
+from furrow.errors import Abort
+from furrow.models import AuditEntry
 
-from apps.jobs import actions, bulk
-from apps.jobs.api import InputError, Job, State, submit, submit_many
-from apps.jobs.context import _run
-from apps.jobs.errors import Abort
-from apps.jobs.models import AuditEntry
 from tests import kinds
 from tests.stack import Stack, all_ended, wait_until
 
@@ -223,24 +224,24 @@ def test_what_its_user_may_not_do_any_more_ends_with_the_batch(monkeypatch: pyte
 def test_the_page_asks_and_a_second_click_starts_no_second_job(admin_client: Client) -> None:
     failed(3, queue="other")
     failed(2)
-    page = admin_client.get("/admin/jobs/job/bulk/?queue=other&state=failed")
+    page = admin_client.get("/admin/furrow/job/bulk/?queue=other&state=failed")
     assert "3 jobs that match" in " ".join(page.content.decode().split())
-    page = admin_client.get("/admin/jobs/job/bulk/?queue=other&state=failed&action=retry")
+    page = admin_client.get("/admin/furrow/job/bulk/?queue=other&state=failed&action=retry")
     assert "Retry 3 jobs" in page.content.decode()
     given = {"action": "retry", "filter": page.context["filter"], "id": str(page.context["id"])}
-    first = admin_client.post("/admin/jobs/job/bulk/", given)
-    assert admin_client.post("/admin/jobs/job/bulk/", given)["Location"] == first["Location"]
+    first = admin_client.post("/admin/furrow/job/bulk/", given)
+    assert admin_client.post("/admin/furrow/job/bulk/", given)["Location"] == first["Location"]
     job = Job.objects.get(kind="furrow.bulk_action")
     assert "Submit again" not in admin_client.get(first["Location"]).content.decode(), "it would do nothing"
     assert run(job) == {"changed": 3, "left alone": 0}
     entry = AuditEntry.objects.get()
     assert (entry.count, entry.selection) == (3, {"filter": {"queue": "other", "state": "failed"}})
-    log = admin_client.get("/admin/jobs/auditentry/").content.decode()
-    assert f"/admin/jobs/job/{job.pk}/change/" in log
+    log = admin_client.get("/admin/furrow/auditentry/").content.decode()
+    assert f"/admin/furrow/job/{job.pk}/change/" in log
     assert "queue=other" in log
-    answer = admin_client.post("/admin/jobs/job/bulk/", {"action": "change priority", "priority": "77"})
+    answer = admin_client.post("/admin/furrow/job/bulk/", {"action": "change priority", "priority": "77"})
     assert (answer.status_code, "priority: 77 must be" in answer.content.decode()) == (422, True)
-    assert admin_client.get("/admin/jobs/job/bulk/?state=nonsense").status_code == 400
+    assert admin_client.get("/admin/furrow/job/bulk/?state=nonsense").status_code == 400
 
 
 def test_a_bulk_retry_runs_in_the_background(stack: Stack) -> None:

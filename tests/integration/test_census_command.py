@@ -11,8 +11,8 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import DatabaseError
 from django.utils import timezone
+from furrow import Job, State
 
-from apps.jobs.api import Job, State
 from tasks import census
 from tasks.management.commands import census as command
 from tasks.management.following import Look, Standing
@@ -205,8 +205,8 @@ def test_ctrl_c(tree: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 def test_a_database_that_refuses(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(listing: object) -> None:
-        raise DatabaseError("no such table: jobs_job")
+        raise DatabaseError("no such table: furrow_job")
 
     monkeypatch.setattr(command, "submit_census", refuse)
-    with pytest.raises(CommandError, match=r"Nothing was submitted: no such table: jobs_job\. Is the database up"):
+    with pytest.raises(CommandError, match=r"Nothing was submitted: no such table: furrow_job\. Is the database up"):
         run(str(tree))

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from furrow import Job, Outcome, State, submit
 
-from apps.jobs.api import Job, Outcome, State, submit
 from tasks import census
 from tests.stack import Stack, wait_until
 

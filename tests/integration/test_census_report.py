@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from furrow import Abort, ArgumentError, Attempt, Job, Outcome, Snooze, State, get_kind
 
-from apps.jobs.api import Abort, ArgumentError, Attempt, Job, Outcome, Snooze, State, get_kind
 from tasks import census
 from tasks.census import Census, pause, submit_census
 from tasks.source.listing import Listing, Source

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from celery import Celery
 from celery.worker.control import Panel
+from furrow.diagnosis import troubles
+from furrow.rabbitmq.broker import job_queue
+from furrow.worker.celery import consumed
+from furrow.worker.celery.consumer import JobConsumer
+from furrow.worker.intake.intake import Intake
 from kombu import Connection
 
-from apps.jobs import troubles
-from apps.jobs.broker import job_queue
-from apps.jobs.worker import consumed
-from apps.jobs.worker.consumer import JobConsumer
-from apps.jobs.worker.intake import Intake
 from tests import services
 
 Later = list[Callable[[], Any]]

@@ -11,8 +11,8 @@ from pathlib import Path
 import psycopg
 import pytest
 from django.db import connection
+from furrow import Job
 
-from apps.jobs.api import Job
 from tests.stack import Process, Stack, all_ended, database_url, wait_until
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "clients.md").read_text()
@@ -64,7 +64,7 @@ def test_a_program_submits_and_follows_with_sql_alone(stack: Stack, shop: str, t
         assert row is not None
         assert row[:2] == ("succeeded", 1)
         # It can do no more than that.
-        for forbidden in ("UPDATE jobs_job SET state = 'pending'", "DELETE FROM jobs_job", "SELECT * FROM auth_user"):
+        for forbidden in ("UPDATE furrow_job SET state = 'pending'", "DELETE FROM furrow_job", "SELECT * FROM auth_user"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 database.execute(forbidden)
     assert Job.objects.count() == 3

@@ -13,22 +13,22 @@ from django.db.models import F
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from furrow import submit
+from furrow.conf import conf
+from furrow.diagnosis.drift import CLOCK_SET_BACK, CLOCK_SET_FORWARD
+from furrow.diagnosis.explain import situation
+from furrow.dispatcher.clock import Clock
+from furrow.dispatcher.leader import Leadership
+from furrow.dispatcher.prune import Prune
+from furrow.dispatcher.reconcile import Reconcile
+from furrow.dispatcher.rescue import Rescue
+from furrow.errors import OptionError
+from furrow.models import Attempt, Drift, Hold, Job, Leader, Queue, Worker
+from furrow.models.job import new_id
+from furrow.statements import clock
+from furrow.states import Outcome, State
+from furrow.worker.ledger.lease import Lease
 
-from apps.jobs import clock
-from apps.jobs.api import submit
-from apps.jobs.conf import conf
-from apps.jobs.dispatcher.clock import Clock
-from apps.jobs.dispatcher.leader import Leadership
-from apps.jobs.dispatcher.prune import Prune
-from apps.jobs.dispatcher.reconcile import Reconcile
-from apps.jobs.dispatcher.rescue import Rescue
-from apps.jobs.drift import CLOCK_SET_BACK, CLOCK_SET_FORWARD
-from apps.jobs.errors import OptionError
-from apps.jobs.explain import situation
-from apps.jobs.models import Attempt, Drift, Hold, Job, Leader, Queue, Worker
-from apps.jobs.models.job import new_id
-from apps.jobs.states import Outcome, State
-from apps.jobs.worker.lease import Lease
 from tests import kinds
 from tests.integration.test_statements_workers import DESCRIPTION
 from tests.rows import HOUR, claim, everything_runs, lead, make, state_of
@@ -59,8 +59,8 @@ class Monotonic:
 def elapsed(monkeypatch: pytest.MonkeyPatch) -> Monotonic:
     """The monotonic clock of those that judge leases."""
     made = Monotonic()
-    for judge in ("dispatcher.rescue", "dispatcher.leader", "worker.lease"):
-        monkeypatch.setattr(f"apps.jobs.{judge}.time", made)
+    for judge in ("dispatcher.rescue", "dispatcher.leader", "worker.ledger.lease"):
+        monkeypatch.setattr(f"furrow.{judge}.time", made)
     return made
 
 
@@ -143,8 +143,8 @@ def test_what_was_due_sent_or_began_goes_on_when_the_clock_is_set_back(sql: Any,
 
 def test_many_are_made_due_over_several_looks(sql: Any, watch: tuple[Clock, Shifted], monkeypatch: pytest.MonkeyPatch) -> None:
     watching, shifted = watch
-    monkeypatch.setattr("apps.jobs.dispatcher.clock.BATCH", 3)
-    monkeypatch.setattr("apps.jobs.dispatcher.clock.ROUND", 0.0)
+    monkeypatch.setattr("furrow.dispatcher.clock.BATCH", 3)
+    monkeypatch.setattr("furrow.dispatcher.clock.ROUND", 0.0)
     for _ in range(7):
         ahead()
     shifted.ahead = dt.timedelta()

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from furrow import Job, LogLine, State, submit
+from furrow.models import AuditEntry, Queue
 
-from apps.jobs.api import Job, LogLine, State, submit
-from apps.jobs.models import AuditEntry, Queue
 from tests import kinds
 from tests.command_line import as_json, exit_code, jobs, refused
 from tests.people import somebody
@@ -32,7 +32,7 @@ def test_as_a_user_without_permissions_nothing_goes() -> None:
     for words in (["submit", "kinds.add", "a=1"], ["list"], ["show", waiting.pk], ["tail", waiting.pk], ["stats"]):
         assert refused(*words, "--user", "somebody").startswith("somebody may not ")
     for words in (["cancel", waiting.pk], ["delete", "--all", "--yes"], ["pause", "default"], ["resume", "default"]):
-        assert "somebody may not act on jobs: that needs jobs.view_job and jobs.act_on_job" in refused(
+        assert "somebody may not act on jobs: that needs furrow.view_job and furrow.act_on_job" in refused(
             *words, "--user", "somebody"
         )
     assert Job.objects.get().state == State.PENDING
@@ -41,7 +41,7 @@ def test_as_a_user_without_permissions_nothing_goes() -> None:
 
 def test_as_a_user_a_kind_may_need_more() -> None:
     user = somebody("view_job", "submit_job", "act_on_job")
-    assert "needs jobs.submit_job and auth.change_group" in refused("submit", "kinds.guarded", "--user", "somebody")
+    assert "needs furrow.submit_job and auth.change_group" in refused("submit", "kinds.guarded", "--user", "somebody")
     guarded, plain = submit(kinds.guarded, {}, countdown=60), submit(kinds.add, {"a": 1}, countdown=60)
     text = jobs("cancel", guarded.pk, plain.pk, "--user", "somebody")
     assert "1 changed, 1 left alone" in text

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
+from furrow import Job
+from furrow.models import AuditEntry
 
-from apps.jobs.api import Job
-from apps.jobs.models import AuditEntry
 from tests.command_line import as_json, jobs, refused
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db, pytest.mark.usefixtures("media")]

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 from config.celery import app
+from furrow import submit
+from furrow.models import Trouble
 from kombu import Connection
 
-from apps.jobs.api import submit
-from apps.jobs.models import Trouble
 from tests import kinds, services
 from tests.stack import Stack, all_ended, wait_until
 

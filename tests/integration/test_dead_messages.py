@@ -11,12 +11,12 @@ from config.celery import app
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
+from furrow import Job, State, submit
+from furrow.actions import dead_letters
+from furrow.errors import BrokerError, DeadMessageError
+from furrow.models import DeadMessage
 from kombu import Connection
 
-from apps.jobs import dead_letters
-from apps.jobs.api import Job, State, submit
-from apps.jobs.errors import BrokerError, DeadMessageError
-from apps.jobs.models import DeadMessage
 from tests import kinds, services
 from tests.people import login
 from tests.stack import Stack, all_ended, wait_until
@@ -281,24 +281,24 @@ def test_the_pages_show_it_harmlessly_and_only_who_may_acts(client: Client) -> N
     )
     message.size = len(message.body)
     message.save()
-    page = f"/admin/jobs/deadmessage/{message.pk}/change/"
+    page = f"/admin/furrow/deadmessage/{message.pk}/change/"
     viewer = login(client, "view_deadmessage")
-    for address in ("/admin/jobs/deadmessage/", page):
+    for address in ("/admin/furrow/deadmessage/", page):
         text = viewer.get(address).content.decode()
         assert "<script>alert" not in text
         assert "&lt;script&gt;alert" in text
         assert "Replay" not in text
-    assert viewer.post(f"/admin/jobs/deadmessage/{message.pk}/replay/").status_code == 403
-    assert viewer.post(f"/admin/jobs/deadmessage/{message.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert viewer.post(f"/admin/furrow/deadmessage/{message.pk}/replay/").status_code == 403
+    assert viewer.post(f"/admin/furrow/deadmessage/{message.pk}/delete/", {"post": "yes"}).status_code == 403
     assert DeadMessage.objects.count() == 1
     User.objects.all().delete()
 
     actor = login(client, "view_deadmessage", "replay_deadmessage", "delete_deadmessage")
     assert "Replay" in actor.get(page).content.decode()
-    assert actor.get(f"/admin/jobs/deadmessage/{message.pk}/replay/").status_code == 405
-    answer = actor.post(f"/admin/jobs/deadmessage/{message.pk}/replay/", follow=True)
+    assert actor.get(f"/admin/furrow/deadmessage/{message.pk}/replay/").status_code == 405
+    answer = actor.post(f"/admin/furrow/deadmessage/{message.pk}/replay/", follow=True)
     assert "no queue takes a message" in answer.content.decode()
     chosen = {"action": "delete_chosen", "_selected_action": [message.pk]}
-    assert "1 deleted" in actor.post("/admin/jobs/deadmessage/", chosen, follow=True).content.decode()
+    assert "1 deleted" in actor.post("/admin/furrow/deadmessage/", chosen, follow=True).content.decode()
     assert not DeadMessage.objects.exists()
     assert "Drift" not in actor.get("/admin/").content.decode()

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.utils import timezone
+from furrow.diagnosis import troubles
+from furrow.dispatcher.expire import Expire
+from furrow.dispatcher.process import Dispatcher
+from furrow.errors import BrokerError
+from furrow.models import Trouble
+from furrow.states import State
 
-from apps.jobs import troubles
-from apps.jobs.dispatcher.expire import Expire
-from apps.jobs.dispatcher.process import Dispatcher
-from apps.jobs.errors import BrokerError
-from apps.jobs.models import Trouble
-from apps.jobs.states import State
 from tests.rows import lead, make
 
 
@@ -27,7 +27,7 @@ def test_a_duty_that_fails_is_named_and_the_others_are_done(db: None, monkeypatc
     with monkeypatch.context() as broken:
         broken.setattr(first, "run_once", strange)
         dispatcher._step()
-    assert {type(duty).__name__ for duty in dispatcher._next} >= {"Expire", "Pauses", "Holds", "Prune", "Roll", "Sweep"}
+    assert {type(duty).__name__ for duty in dispatcher._next} >= {"Expire", "Pauses", "SlotReaper", "Prune", "Roll", "Sweep"}
     troubles.flush(connection)
     assert Trouble.objects.get().text == "The duty expire of the dispatcher fails: AttributeError: nobody thought of this"
     dispatcher._next.clear()
@@ -49,5 +49,5 @@ def test_duties_that_need_no_broker_are_done_while_one_that_does_fails(db: None,
     dispatcher._step()
     dispatcher._step()
     done = {type(duty).__name__ for duty in dispatcher._next}
-    assert done >= {"Expire", "Pauses", "Holds", "Prune", "Roll", "Sweep"}
+    assert done >= {"Expire", "Pauses", "SlotReaper", "Prune", "Roll", "Sweep"}
     assert "Reconcile" not in done

@@ -9,8 +9,8 @@ import pytest
 from celery.result import AsyncResult
 from django.db import connection, transaction
 from django.utils import timezone
+from furrow import FINAL, ArgumentError, Job, JobFailed, LogLine, Outcome, State, cancel, retry, submit, submit_many
 
-from apps.jobs.api import FINAL, ArgumentError, Job, JobFailed, LogLine, Outcome, State, cancel, retry, submit, submit_many
 from tests import kinds, services
 from tests.stack import Stack, wait_until
 
@@ -191,7 +191,7 @@ def test_any_program_that_can_insert_a_row_can_submit(stack: Stack) -> None:
     id = uuid.uuid4()
     text = id.hex if connection.vendor == "sqlite" else str(id)
     with connection.cursor() as cursor:
-        cursor.execute("INSERT INTO jobs_job (id, kind, arguments) VALUES (%s, 'kinds.add', %s)", [text, '{"a": 40, "b": 2}'])
+        cursor.execute("INSERT INTO furrow_job (id, kind, arguments) VALUES (%s, 'kinds.add', %s)", [text, '{"a": 40, "b": 2}'])
     assert ended(Job(pk=id)).result == 42
 
 
@@ -199,7 +199,7 @@ def test_a_row_that_does_not_fit_the_signature_fails_with_the_field(stack: Stack
     id = uuid.uuid4()
     text = id.hex if connection.vendor == "sqlite" else str(id)
     with connection.cursor() as cursor:
-        cursor.execute("INSERT INTO jobs_job (id, kind, arguments) VALUES (%s, 'kinds.add', %s)", [text, '{"a": "many"}'])
+        cursor.execute("INSERT INTO furrow_job (id, kind, arguments) VALUES (%s, 'kinds.add', %s)", [text, '{"a": "many"}'])
     job = ended(Job(pk=id))
     assert (job.state, job.attempt) == (State.FAILED, 1)
     assert "kinds.add cannot run: a: input should be a valid integer" in job.error
@@ -209,7 +209,7 @@ def test_a_kind_that_the_worker_does_not_know_goes_back_with_the_reason(stack: S
     id = uuid.uuid4()
     text = id.hex if connection.vendor == "sqlite" else str(id)
     with connection.cursor() as cursor:
-        cursor.execute("INSERT INTO jobs_job (id, kind) VALUES (%s, 'kinds.of_tomorrow')", [text])
+        cursor.execute("INSERT INTO furrow_job (id, kind) VALUES (%s, 'kinds.of_tomorrow')", [text])
     wait_until(lambda: Job.objects.filter(pk=id, attempt=1, state=State.PENDING).exists())
     job = Job.objects.get(pk=id)
     assert "kinds.of_tomorrow" in job.error

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from furrow import FINAL, Job, State, cancel, submit
 
-from apps.jobs.api import FINAL, Job, State, cancel, submit
 from tests import kinds, services
 from tests.stack import CELERY, PYTHON, Process, Stack, wait_until
 
@@ -79,11 +79,13 @@ import sys, django
 django.setup()
 from config.celery import app
 app.loader.import_default_modules()
-print("apps.jobs.admin" in sys.modules)
+print("furrow.admin" in sys.modules)
 from django.core.checks import run_checks
-print(run_checks(tags=["admin"]), "apps.jobs.admin" in sys.modules)
+print(run_checks(tags=["admin"]), "furrow.admin" in sys.modules)
 """
-    said = run(PYTHON, "-c", code, PYTHONPATH=f"{ROOT}:{ROOT / 'platform'}", DJANGO_SETTINGS_MODULE="config.settings")
+    said = run(
+        PYTHON, "-c", code, PYTHONPATH=f"{ROOT}:{ROOT / 'apps'}:{ROOT / 'platform'}", DJANGO_SETTINGS_MODULE="config.settings"
+    )
     assert said.splitlines() == ["False", "[] True"]
 
 

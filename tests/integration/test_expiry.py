@@ -5,14 +5,14 @@ import datetime as dt
 import pytest
 from django.test import Client
 from django.utils import timezone
+from furrow import Job, State, Unique, submit
+from furrow.actions.jobs import snooze
+from furrow.checks import check_kind_queues
+from furrow.diagnosis.explain import situation, why
+from furrow.diagnosis.unserved import unserved_queues
+from furrow.dispatcher.expire import Expire
+from furrow.states import Outcome
 
-from apps.jobs.actions import snooze
-from apps.jobs.api import Job, State, Unique, submit
-from apps.jobs.checks import check_kind_queues
-from apps.jobs.dispatcher.expire import Expire
-from apps.jobs.explain import situation, why
-from apps.jobs.states import Outcome
-from apps.jobs.unserved import unserved_queues
 from tests import kinds
 from tests.rows import HOUR, claim, everything_runs, make, settle, state_of
 
@@ -85,4 +85,4 @@ def test_the_check_names_a_kind_whose_queue_is_not_configured(monkeypatch: pytes
     assert check_kind_queues() == []
     monkeypatch.setattr(kinds.add, "queue", "nowhere")
     (warning,) = check_kind_queues()
-    assert (warning.id, warning.obj) == ("jobs.W003", "kinds.add")
+    assert (warning.id, warning.obj) == ("furrow.W003", "kinds.add")

@@ -4,8 +4,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from furrow import Job, State, submit, submit_many
 
-from apps.jobs.api import Job, State, submit, submit_many
 from tests import kinds
 from tests.stack import Stack, wait_until
 

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 from django.db import connection, models
-
-from apps.locks.api import FencedModel, Held, LockError, LockLost, StaleFence
-from apps.locks.keeper import Holding
+from furrow import FencedModel, Held, LockError, LockLost, StaleFence
+from furrow.locks.keeper import Holding
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("live_db")]
 

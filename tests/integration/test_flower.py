@@ -11,9 +11,9 @@ import pytest
 from celery import current_app
 from django.contrib.auth.models import User
 from django.test import Client
+from furrow import Job, State, submit
+from furrow.models import AuditEntry, WorkerRequest
 
-from apps.jobs.api import Job, State, submit
-from apps.jobs.models import AuditEntry, WorkerRequest
 from tests import kinds, people
 from tests.integration.test_workers import living
 from tests.stack import Stack, wait_until
@@ -111,7 +111,7 @@ def test_hostile_paths(door: Stack, path: str) -> None:
 
 def test_a_task_page_links_to_its_job(door: Stack) -> None:
     job = submit(kinds.add, {"a": 1})
-    link = f'href="/admin/jobs/job/{job.pk}/change/"'
+    link = f'href="/admin/furrow/job/{job.pk}/change/"'
     client = login(*VIEWER)
     wait_until(lambda: Job.objects.get(pk=job.pk).state == State.SUCCEEDED)
     wait_until(lambda: client.get(f"/flower/task/{job.pk}").status_code == 200, what="Flower knows the task")
@@ -121,7 +121,7 @@ def test_a_task_page_links_to_its_job(door: Stack) -> None:
     unknown = submit(kinds.add, {"a": 1}, countdown=3600)
     page = client.get(f"/flower/task/{unknown.pk}")
     assert page.status_code == 404
-    assert f'href="/admin/jobs/job/{unknown.pk}/change/"' in text(page)
+    assert f'href="/admin/furrow/job/{unknown.pk}/change/"' in text(page)
     assert "Open the job" not in text(client.get(f"/flower/task/{uuid.uuid4()}"))
     assert link not in text(login("view_flower").get(f"/flower/task/{job.pk}"))
 

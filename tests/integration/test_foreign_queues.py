@@ -5,17 +5,17 @@ from collections.abc import Iterator
 
 import pytest
 from django.utils import timezone
+from furrow.dispatcher.process import Dispatcher
+from furrow.errors import QueueRefused
+from furrow.models import Leader
+from furrow.models.job import new_id
+from furrow.monitoring import stores
+from furrow.partitions import Queue
+from furrow.rabbitmq import topology
+from furrow.rabbitmq.broker import STUCK_AFTER, Publisher
+from furrow.states import State
 from kombu import Connection
 
-from apps.jobs import ring
-from apps.jobs.broker import STUCK_AFTER, Publisher
-from apps.jobs.dispatcher.process import Dispatcher
-from apps.jobs.errors import QueueRefused
-from apps.jobs.models import Leader
-from apps.jobs.models.job import new_id
-from apps.jobs.partitions import Queue
-from apps.jobs.states import State
-from apps.monitoring import stores
 from tests import services
 from tests.rows import lead, make, state_of
 
@@ -82,8 +82,8 @@ def test_a_surplus_partition_that_is_not_ours_stays(link: Connection) -> None:
     theirs(link, "foreign.02")
     with link.channel() as channel:
         for name in queue.parts:
-            ring.partition(name)(channel).declare()
-        ring.lay(link, channel, queue)
+            topology.partition(name)(channel).declare()
+        topology.lay(link, channel, queue)
     assert messages(link, "foreign.02") == 1
 
 
@@ -91,6 +91,6 @@ def test_an_exchange_that_is_not_ours_stays(link: Connection) -> None:
     with link.channel() as channel:
         channel.exchange_declare("furrow.foreign", "fanout", durable=True, auto_delete=False)
     with pytest.raises(QueueRefused, match=r"furrow\.foreign"):
-        ring.lay(link, link.channel(), Queue("foreign", partitions=2, key="a"))
+        topology.lay(link, link.channel(), Queue("foreign", partitions=2, key="a"))
     with link.channel() as channel:
         channel.exchange_declare("furrow.foreign", "fanout", durable=True, auto_delete=False)  # it is there as before

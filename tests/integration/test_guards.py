@@ -7,9 +7,9 @@ from django.apps import apps
 from django.db import IntegrityError, connection, transaction
 from django.db.models import DateTimeField, JSONField, Model
 from django.utils import timezone
+from furrow.models import Attempt, AuditEntry, Job
+from furrow.states import State
 
-from apps.jobs.models import Attempt, AuditEntry, Job
-from apps.jobs.states import State
 from tests.rows import HOUR, make, unguarded
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db]
@@ -25,7 +25,7 @@ LONG = "1" + "0" * 4_300
 DEEP = "[" * 600 + "]" * 600
 COLUMNS = [
     (model, field)
-    for model in apps.get_app_config("jobs").get_models()
+    for model in apps.get_app_config("furrow").get_models()
     for field in model._meta.local_concrete_fields
     if isinstance(field, (DateTimeField, JSONField))
 ]
@@ -123,9 +123,9 @@ def test_what_is_right_is_written() -> None:
 
 
 def test_an_insert_is_refused_too_also_of_many() -> None:
-    with pytest.raises(IntegrityError, match=r"jobs_job\.arguments cannot be read"), transaction.atomic():
+    with pytest.raises(IntegrityError, match=r"furrow_job\.arguments cannot be read"), transaction.atomic():
         make(arguments=[1])
-    with pytest.raises(IntegrityError, match=r"jobs_job\.limits cannot be read"), transaction.atomic():
+    with pytest.raises(IntegrityError, match=r"furrow_job\.limits cannot be read"), transaction.atomic():
         Job.objects.bulk_create([Job(kind="k", limits=[{"key": 1}]), Job(kind="k")])
 
 

@@ -10,19 +10,19 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
+from furrow import statements
+from furrow.actions.jobs import change_queue
+from furrow.diagnosis.blockers import blocker
+from furrow.diagnosis.explain import Situation, why
+from furrow.dispatcher.admission import Admission
+from furrow.dispatcher.turns import Turns
+from furrow.limits.limit import Limit, row, to_json
+from furrow.limits.stored import read
+from furrow.models import Hold, Job, Leader, Queue, Rollup
+from furrow.models.job import new_id
+from furrow.statements import Group, Settlement
+from furrow.states import Outcome, State
 
-from apps.jobs import statements
-from apps.jobs.actions import change_queue
-from apps.jobs.blockers import blocker
-from apps.jobs.dispatcher.admission import Admission
-from apps.jobs.dispatcher.turns import Turns
-from apps.jobs.explain import Situation, why
-from apps.jobs.limits import Limit, row, to_json
-from apps.jobs.models import Hold, Job, Leader, Queue, Rollup
-from apps.jobs.models.job import new_id
-from apps.jobs.statements import Group, Settlement
-from apps.jobs.states import Outcome, State
-from apps.jobs.stored_limits import read
 from tests.races import together
 from tests.rows import WORKER, lead, make
 

@@ -9,8 +9,8 @@ import pytest
 from django.contrib import admin
 from django.db import transaction
 from django.test import Client
+from furrow import submit
 
-from apps.jobs.api import submit
 from tests import kinds
 from tests.integration.test_permission_matrix import address, routes, samples
 from tests.permission_matrix import MATRIX
@@ -101,41 +101,42 @@ def parameters() -> dict[str, list[str]]:
             "p",
             "o",
         ]
-    found["/admin/jobs/worker/all/"] = ["q", "after", "before", "patient"]
+    found["/admin/furrow/worker/all/"] = ["q", "after", "before", "patient"]
     return found
 
 
 @pytest.mark.parametrize(
     ("path", "name"),
     [
-        *(("jobs/job/", name) for name in ("state", "created", "since", "until", "by", "batch", "again_of", "after", "before")),
-        *(("jobs/job/", name) for name in ("patient", "nonsense", "arguments__icontains")),
-        *(("jobs/attempt/", name) for name in ("outcome", "job", "after")),
-        *(("jobs/logline/", name) for name in ("level", "job", "before")),
-        *(("jobs/auditentry/", name) for name in ("origin", "at", "job")),
+        *(("furrow/job/", name) for name in ("state", "created", "since", "until", "by", "batch", "again_of", "after")),
+        ("furrow/job/", "before"),
+        *(("furrow/job/", name) for name in ("patient", "nonsense", "arguments__icontains")),
+        *(("furrow/attempt/", name) for name in ("outcome", "job", "after")),
+        *(("furrow/logline/", name) for name in ("level", "job", "before")),
+        *(("furrow/auditentry/", name) for name in ("origin", "at", "job")),
         ("django_celery_results/taskresult/", "status"),
         ("auth/user/", "is_staff__exact"), ("auth/user/", "nonsense"), ("auth/group/", "nonsense"),
-        *(("jobs/job/bulk/", name) for name in ("state", "since", "action")),
+        *(("furrow/job/bulk/", name) for name in ("state", "since", "action")),
         *(("{job}change/", name) for name in ("attempt", "level")),
         *(("{job}live/", name) for name in ("attempt", "level", "after")),
         ("{job}log/", "attempt"), ("errors/", "period"), ("errors/live/", "period"),
-        ("jobs/job/submit/kinds.add/", "again"), ("jobs/job/submit/kinds.greets/rows/user/", "page"),
+        ("furrow/job/submit/kinds.add/", "again"), ("furrow/job/submit/kinds.greets/rows/user/", "page"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("value", ["NaN", "9" * 5_000])
 def test_a_parameter_that_cannot_be_is_refused_by_its_name(site: Client, path: str, name: str, value: str) -> None:
     job = submit(kinds.add, {"a": 1})
-    answer = site.get(f"/admin/{path.format(job=f'jobs/job/{job.pk}/')}?{urlencode({name: value})}")
+    answer = site.get(f"/admin/{path.format(job=f'furrow/job/{job.pk}/')}?{urlencode({name: value})}")
     page = re.sub(r"<(input|a|option|select)\b[^>]*>", "", answer.content.decode())
     assert answer.status_code == 400
     assert re.search(rf"\b{name}: ", page), page[-3_000:]
 
 
 def test_a_path_that_cannot_be(site: Client) -> None:
-    for path in ("/\x00", NUL, "/%ff", "/admin/jobs/job/%ED%A0%80/change/", f"/admin/jobs/job/{'9' * 5_000}/change/",
-                 f"/admin/auth/user/{'9' * 26}/change/", f"/admin/jobs/attempt/{'9' * 26}/change/",
-                 f"/admin/jobs/deadmessage/{'9' * 26}/replay/", "/admin/jobs/queue/%s/",
-                 "/admin/jobs/leader/_FF/change/", f"/admin/r/{'9' * 26}/x/", "/admin/jobs/job/submit/%f0/"):  # fmt: skip
+    for path in ("/\x00", NUL, "/%ff", "/admin/furrow/job/%ED%A0%80/change/", f"/admin/furrow/job/{'9' * 5_000}/change/",
+                 f"/admin/auth/user/{'9' * 26}/change/", f"/admin/furrow/attempt/{'9' * 26}/change/",
+                 f"/admin/furrow/deadmessage/{'9' * 26}/replay/", "/admin/furrow/queue/%s/",
+                 "/admin/furrow/leader/_FF/change/", f"/admin/r/{'9' * 26}/x/", "/admin/furrow/job/submit/%f0/"):  # fmt: skip
         for method in ("GET", "POST"):
             answer = site.generic(method, path if "%" in path else quote(path))
             assert answer.status_code in (301, 302, 400, 403, 404, 405), (method, path, answer.status_code)

@@ -4,9 +4,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from furrow import Job, State, submit, submit_many
+from furrow.models import Hold
 
-from apps.jobs.api import Job, State, submit, submit_many
-from apps.jobs.models import Hold
 from tests import kinds
 from tests.history import Event, at_most, in_order, never_together, read
 from tests.stack import Stack, all_ended, wait_until

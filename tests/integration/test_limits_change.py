@@ -6,16 +6,15 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from furrow import Job, State, job, statements, submit
+from furrow.dispatcher.admission import Admission
+from furrow.dispatcher.changes import Changes
+from furrow.dispatcher.limited import Limited
+from furrow.dispatcher.slot_reaper import SlotReaper
+from furrow.kinds.kind import Kind
+from furrow.models import Hold
 from pytest_django import Settings
 
-from apps.jobs import statements
-from apps.jobs.api import Job, State, job, submit
-from apps.jobs.dispatcher.admission import Admission
-from apps.jobs.dispatcher.changes import Changes
-from apps.jobs.dispatcher.holds import Holds
-from apps.jobs.dispatcher.limited import Limited
-from apps.jobs.kinds import Kind
-from apps.jobs.models import Hold
 from tests.rows import claim, lead, settle
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("nobody_runs")]
@@ -52,7 +51,7 @@ def sent(*, after_a_restart: bool = False) -> int:
         changes = Changes(leadership)
         changes.run_once()
         assert changes.run_once() == 0, "once in a term"
-    Holds(leadership).run_once()
+    SlotReaper(leadership).run_once()
     jobs = Limited("default", Admission()).due(100, None, term)
     statements.on(connection).mark_queued(connection, {job.id: job.attempt for job in jobs}, term)
     return len(jobs)
@@ -135,8 +134,8 @@ def test_nobody_is_let_go_whose_limit_is_as_it_was() -> None:
 
 
 def test_keys_are_looked_at_in_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apps.jobs.dispatcher.changes.KEYS", 2)
-    monkeypatch.setattr("apps.jobs.dispatcher.changes.JOBS", 2)
+    monkeypatch.setattr("furrow.dispatcher.changes.KEYS", 2)
+    monkeypatch.setattr("furrow.dispatcher.changes.JOBS", 2)
     for tenant in "abcde" * 5:
         submit(counted, {"tenant": tenant})
     assert sent() == 10

@@ -11,19 +11,18 @@ import pytest
 from django.db import connection
 from django.db.models import F
 from django.utils import timezone
+from furrow import Job, State, job, statements, submit
+from furrow.actions.jobs import cancel
+from furrow.dispatcher.admission import Admission
+from furrow.dispatcher.changes import Changes
+from furrow.dispatcher.limited import Limited
+from furrow.dispatcher.slot_reaper import SlotReaper
+from furrow.models import Hold
+from furrow.statements import Group
+from furrow.states import FINAL, Outcome
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from apps.jobs import statements
-from apps.jobs.actions import cancel
-from apps.jobs.api import Job, State, job, submit
-from apps.jobs.dispatcher.admission import Admission
-from apps.jobs.dispatcher.changes import Changes
-from apps.jobs.dispatcher.holds import Holds
-from apps.jobs.dispatcher.limited import Limited
-from apps.jobs.models import Hold
-from apps.jobs.statements import Group
-from apps.jobs.states import FINAL, Outcome
 from tests.rows import WORKER, claim, lead, settle
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("nobody_runs")]
@@ -95,7 +94,7 @@ class Engine:
 
     def begin(self) -> None:
         """A dispatcher starts."""
-        self.holds, self.changes = Holds(self.leadership), Changes(self.leadership)
+        self.holds, self.changes = SlotReaper(self.leadership), Changes(self.leadership)
 
     def dispatch(self, lane: Limited | None = None, limit: int = 100) -> list[Any]:
         """A round, with the duties; returns what was sent, and is marked so."""

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.utils import timezone
+from furrow import statements
+from furrow.limits.limit import Limit
+from furrow.models import Hold, Job, Queue
+from furrow.statements import Claimed, Group, HandOver, Settlement
+from furrow.states import Outcome, State
 
-from apps.jobs import statements
-from apps.jobs.limits import Limit
-from apps.jobs.models import Hold, Job, Queue
-from apps.jobs.statements import Claimed, Group, HandOver, Settlement
-from apps.jobs.states import Outcome, State
 from tests.integration.test_holds import LOCK, WORKER, _database, admit, end, held, limited, run
 
 pytestmark = pytest.mark.engine

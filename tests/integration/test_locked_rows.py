@@ -13,28 +13,31 @@ import psycopg
 import pytest
 from django.db import ProgrammingError, connection, transaction
 from django.utils import timezone
+from furrow import statements
+from furrow.actions import bulk
+from furrow.actions import jobs as actions
+from furrow.diagnosis import lockers
+from furrow.diagnosis.explain import situation, why
+from furrow.dispatcher import locked_rows, process
+from furrow.dispatcher.admission import Admission
+from furrow.dispatcher.expire import Expire
+from furrow.dispatcher.locked_rows import LockedRows
+from furrow.dispatcher.pauses import Pauses
+from furrow.dispatcher.prune import Prune
+from furrow.dispatcher.rescue import Rescue
+from furrow.dispatcher.turns import Turns
+from furrow.errors import Snooze
+from furrow.limits.limit import Limit, row
+from furrow.limits.stored import read
+from furrow.models import AuditEntry, Drift, Hold, Job, Queue, Worker
+from furrow.models.job import new_id
+from furrow.monitoring import troubles
+from furrow.statements import Locker, Progress, Sendable, Settlement
+from furrow.states import Outcome, State
+from furrow.submission.submit import submit
+from furrow.worker.ledger.batch import Batch
+from furrow.worker.ledger.put_off import PutOff
 
-from apps.jobs import actions, bulk, lockers, statements
-from apps.jobs.dispatcher import locked_rows, process
-from apps.jobs.dispatcher.admission import Admission
-from apps.jobs.dispatcher.expire import Expire
-from apps.jobs.dispatcher.locked_rows import LockedRows
-from apps.jobs.dispatcher.pauses import Pauses
-from apps.jobs.dispatcher.prune import Prune
-from apps.jobs.dispatcher.rescue import Rescue
-from apps.jobs.dispatcher.turns import Turns
-from apps.jobs.errors import Snooze
-from apps.jobs.explain import situation, why
-from apps.jobs.limits import Limit, row
-from apps.jobs.models import AuditEntry, Drift, Hold, Job, Queue, Worker
-from apps.jobs.models.job import new_id
-from apps.jobs.statements import Locker, Progress, Sendable, Settlement
-from apps.jobs.states import Outcome, State
-from apps.jobs.stored_limits import read
-from apps.jobs.submit import submit
-from apps.jobs.worker.batch import Batch
-from apps.jobs.worker.put_off import PutOff
-from apps.monitoring import troubles
 from tests import kinds
 from tests.integration.test_bulk import run
 from tests.rows import HOUR, WORKER, lead, make, state_of
@@ -69,7 +72,7 @@ def impatient(committed: None) -> Iterator[None]:
 
 
 def lock(link: psycopg.Connection[Any], job: Job) -> None:
-    link.execute("SELECT 1 FROM jobs_job WHERE id = %s FOR UPDATE", [job.pk])
+    link.execute("SELECT 1 FROM furrow_job WHERE id = %s FOR UPDATE", [job.pk])
 
 
 def limited(limit: Limit, **columns: Any) -> Job:
@@ -123,7 +126,7 @@ def test_rescue_leaves_out_what_is_locked(elsewhere: psycopg.Connection[Any]) ->
     workers = [Worker.objects.create(node=f"w{n}@here", pid=1, processes=1, queues=[], lease_until=long_ago) for n in range(2)]
     mine, other = (make(State.RUNNING, worker=worker.pk) for worker in workers)
     lock(elsewhere, mine)
-    elsewhere.execute("SELECT 1 FROM jobs_worker WHERE node = 'w0@here' FOR UPDATE")
+    elsewhere.execute("SELECT 1 FROM furrow_worker WHERE node = 'w0@here' FOR UPDATE")
     rescue = Rescue()
     rescue.run_once()
     assert (state_of(mine), state_of(other)) == (State.RUNNING, State.PENDING)
@@ -154,7 +157,7 @@ def test_slots_pass_by_what_is_locked_and_an_order_does_not(elsewhere: psycopg.C
     Hold.objects.create(key="lock:e", slot=0, job=gone)
     lock(elsewhere, first)
     lock(elsewhere, taken)
-    elsewhere.execute("SELECT 1 FROM jobs_hold WHERE key = 'lock:d' FOR UPDATE")
+    elsewhere.execute("SELECT 1 FROM furrow_hold WHERE key = 'lock:d' FOR UPDATE")
     with transaction.atomic():
         assert sql.sweep(connection) == 1
     with transaction.atomic():
@@ -180,7 +183,7 @@ def test_prune_leaves_out_what_is_locked(elsewhere: psycopg.Connection[Any]) -> 
     ]
     mine, other = make(State.FAILED, finished_at=long_ago), make(State.FAILED, finished_at=long_ago)
     lock(elsewhere, mine)
-    elsewhere.execute("SELECT 1 FROM jobs_worker WHERE id = %s FOR UPDATE", [workers[0].pk])
+    elsewhere.execute("SELECT 1 FROM furrow_worker WHERE id = %s FOR UPDATE", [workers[0].pk])
     Prune().run_once()
     assert list(Job.objects.filter(pk__in=[mine.pk, other.pk])) == [mine]
     assert list(Worker.objects.filter(node__in=["w0@here", "w1@here"])) == workers[:1]
@@ -192,8 +195,8 @@ def test_rolling_leaves_out_what_is_locked(elsewhere: psycopg.Connection[Any]) -
     job = make()
     actions.cancel(job.pk)
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE jobs_rollup SET at = at - 7200")
-    elsewhere.execute("SELECT 1 FROM jobs_rollup FOR UPDATE")
+        cursor.execute("UPDATE furrow_rollup SET at = at - 7200")
+    elsewhere.execute("SELECT 1 FROM furrow_rollup FOR UPDATE")
     assert statements.on(connection).roll(connection) == 0
 
 
@@ -299,12 +302,12 @@ def test_who_has_a_row_locked_is_told(elsewhere: psycopg.Connection[Any]) -> Non
     lock(elsewhere, job)
     found = sql.locker(connection, job.pk)
     assert (found.name, found.pid) == ("somebody", elsewhere.info.backend_pid)
-    assert "jobs_job" in found.query
+    assert "furrow_job" in found.query
     assert sql.locker(connection, other.pk) is None
     assert [one.pid for one in sql.lockers(connection, 0)] == [elsewhere.info.backend_pid]
     with psycopg.connect(database_url(), application_name="another") as another:
-        elsewhere.execute("SELECT 1 FROM jobs_job WHERE id = %s FOR SHARE", [other.pk])
-        another.execute("SELECT 1 FROM jobs_job WHERE id = %s FOR SHARE", [other.pk])
+        elsewhere.execute("SELECT 1 FROM furrow_job WHERE id = %s FOR SHARE", [other.pk])
+        another.execute("SELECT 1 FROM furrow_job WHERE id = %s FOR SHARE", [other.pk])
         assert sql.locker(connection, other.pk).name in {"somebody", "another"}
     elsewhere.rollback()
     assert sql.locker(connection, job.pk) is None
@@ -316,13 +319,13 @@ def test_the_jobs_page_names_who_has_its_row_locked(
 ) -> None:
     monkeypatch.setattr(lockers, "SOON", 0.0)
     job = make()
-    elsewhere.execute("UPDATE jobs_job SET error = 'a secret 4711' WHERE id = %s", [job.pk])
+    elsewhere.execute("UPDATE furrow_job SET error = 'a secret 4711' WHERE id = %s", [job.pk])
     now = timezone.now() + dt.timedelta(seconds=1)
     reason = why(job, situation(job, now), now)
     assert reason is not None
     assert reason.stuck
     assert f"the session “somebody” (pid {elsewhere.info.backend_pid}, user " in reason.text
-    assert "by “UPDATE jobs_job SET error = …" in reason.text
+    assert "by “UPDATE furrow_job SET error = …" in reason.text
     assert "4711" not in reason.text
     assert f"pg_terminate_backend({elsewhere.info.backend_pid})" in reason.remedy
 
@@ -401,7 +404,7 @@ def test_a_job_whose_row_was_locked_when_it_was_to_be_claimed_is_sent_again(
     job = submit(kinds.add, {"a": 1}, countdown=1)
     lock(elsewhere, job)
     wait_until(lambda: Drift.objects.filter(name="rows_locked", found=1).exists())
-    elsewhere.execute("UPDATE jobs_job SET state = 'queued', queued_at = now() WHERE id = %s", [job.pk])
+    elsewhere.execute("UPDATE furrow_job SET state = 'queued', queued_at = now() WHERE id = %s", [job.pk])
     elsewhere.commit()
     wait_until(lambda: state_of(job) == State.SUCCEEDED, seconds=40)
     assert job.attempts.count() == 1

@@ -12,25 +12,14 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
+from furrow import Held, LockError, LockLost, LockUnavailable, NotAcquired, RateLimited, leader, lock, rate_limit, semaphore
+from furrow.locks import client, keeper
+from furrow.locks.conf import times
+from furrow.locks.keys import PREFIX, of_lock
+from furrow.locks.listing import in_use
+from furrow.locks.models import Epoch
 from redis import Redis
 
-from apps.locks import client, keeper
-from apps.locks.api import (
-    Held,
-    LockError,
-    LockLost,
-    LockUnavailable,
-    NotAcquired,
-    RateLimited,
-    leader,
-    lock,
-    rate_limit,
-    semaphore,
-)
-from apps.locks.conf import times
-from apps.locks.keys import PREFIX, of_lock
-from apps.locks.listing import in_use
-from apps.locks.models import Epoch
 from tests.services import redis
 from tests.stack import wait_until
 

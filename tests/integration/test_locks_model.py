@@ -4,11 +4,10 @@ after each move: who holds, under which token, and who stands in line, in which 
 from typing import Any
 
 import pytest
+from furrow.locks import client
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
-
-from apps.locks import client
 
 PREFIX = "furrow-model:"
 KEYS = [PREFIX + part for part in ("state", "line", "epoch", "index")]

@@ -10,9 +10,8 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.http import HttpResponseBase
 from django.test import Client, RequestFactory
+from furrow.monitoring.flower_pages import rewrite
 from pytest_django import Settings
-
-from apps.monitoring.flower_pages import rewrite
 
 pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No directory at")]
 

@@ -2,9 +2,9 @@
 
 import pytest
 from django.test import Client
+from furrow.models import ErrorGroup
+from furrow.states import State
 
-from apps.jobs.models import ErrorGroup
-from apps.jobs.states import State
 from tests.pages import page
 from tests.people import login
 from tests.rows import fail
@@ -23,10 +23,10 @@ def test_failures_of_one_sort_stand_together(admin_client: Client) -> None:
     assert "<b>4</b> runs, <b>3</b> jobs failed" in text
     assert "tasks/pay.py in charge" in text
     assert "<script>odd" not in text
-    assert f"/admin/jobs/job/{other.pk}/change/" in text
+    assert f"/admin/furrow/job/{other.pk}/change/" in text
     signature = ErrorGroup.objects.get(kind="kinds.add").signature
     assert f"bulk/?action=retry&amp;state=failed&amp;kind=kinds.add&amp;signature={signature}" in text
-    assert page(admin_client, f"jobs/job/?state=failed&kind=kinds.add&signature={signature}").count("card ") >= 3
+    assert page(admin_client, f"furrow/job/?state=failed&kind=kinds.add&signature={signature}").count("card ") >= 3
     narrowed = page(admin_client, "errors/?kind=kinds.noop&period=7d")
     assert narrowed.count("fw-error-group") == 1
     assert page(admin_client, "errors/?kind=nothing&period=7d").count("fw-error-group") == 0

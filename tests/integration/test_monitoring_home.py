@@ -8,16 +8,16 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from furrow import statements
+from furrow.actions.queues import pause
+from furrow.diagnosis.drift import note
+from furrow.models import DeadMessage, Worker
+from furrow.monitoring import stores, troubles
+from furrow.monitoring.rates import Point
+from furrow.monitoring.stores import Health, Watch
+from furrow.statements import Settlement
+from furrow.states import Outcome, State
 
-from apps.jobs import statements
-from apps.jobs.drift import note
-from apps.jobs.models import DeadMessage, Worker
-from apps.jobs.queues import pause
-from apps.jobs.statements import Settlement
-from apps.jobs.states import Outcome, State
-from apps.monitoring import stores, troubles
-from apps.monitoring.rates import Point
-from apps.monitoring.stores import Health, Watch
 from tests.pages import page
 from tests.people import login
 from tests.rows import HOUR, everything_runs, fail, make
@@ -38,7 +38,7 @@ def test_a_fresh_installation_says_what_to_start(admin_client: Client) -> None:
 
 
 def test_when_all_is_well_it_says_so_and_shows_what_happened(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apps.monitoring.home.healths", lambda: [Health("RabbitMQ", ""), Health("Redis", "")])
+    monkeypatch.setattr("furrow.monitoring.home.healths", lambda: [Health("RabbitMQ", ""), Health("Redis", "")])
     everything_runs()
     for _ in range(3):
         job = make(State.RUNNING, kind="kinds.noop")
@@ -87,7 +87,7 @@ def test_rising_failures_are_noticed() -> None:
 def test_a_queue_that_is_behind() -> None:
     everything_runs()
     make(State.PENDING, run_at=timezone.now() - HOUR)
-    from apps.jobs.figures import queue_figures
+    from furrow.diagnosis.figures import queue_figures
 
     (trouble,) = troubles.of_queues(queue_figures(timezone.now()), timezone.now(), any_worker=True)
     assert trouble.text == "Queue default is behind: 1 due, the first since"
@@ -138,7 +138,7 @@ def test_the_first_page_reads_no_table_of_jobs_as_a_whole(admin_client: Client) 
     ) as queries:
         page(admin_client)
     assert len(queries) < 30
-    counted = [query["sql"] for query in queries if "COUNT(" in query["sql"] and '"jobs_job"' in query["sql"]]
+    counted = [query["sql"] for query in queries if "COUNT(" in query["sql"] and '"furrow_job"' in query["sql"]]
     assert all("LIMIT" in sql or "running" in sql for sql in counted), "to a limit, or of what runs"
 
 

@@ -8,10 +8,10 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
+from furrow.diagnosis import troubles
+from furrow.diagnosis.drift import note
+from furrow.states import State
 
-from apps.jobs import troubles
-from apps.jobs.drift import note
-from apps.jobs.states import State
 from tests.people import login
 from tests.rows import HOUR, everything_runs, fail, make
 

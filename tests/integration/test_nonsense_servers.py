@@ -9,20 +9,20 @@ from django.core.management import CommandError, call_command
 from django.db import ConnectionHandler, DatabaseError
 from django.test import Client
 from django.utils import timezone
+from furrow import lock, rate_limit
+from furrow.dispatcher.process import Dispatcher
+from furrow.errors import BrokerError
+from furrow.locks import wakeup
+from furrow.locks.errors import LockUnavailable
+from furrow.models import DeadMessage, Job, Leader, Worker
+from furrow.partitions import Queue
+from furrow.rabbitmq import broker, patient
+from furrow.rabbitmq.broker import Publisher
+from furrow.states import State
+from furrow.worker.intake.transport import JobTransport
 from kombu import Connection
 from pytest_django import Settings
 
-from apps.jobs import broker, patient
-from apps.jobs.broker import Publisher
-from apps.jobs.dispatcher.process import Dispatcher
-from apps.jobs.errors import BrokerError
-from apps.jobs.models import DeadMessage, Job, Leader, Worker
-from apps.jobs.partitions import Queue
-from apps.jobs.states import State
-from apps.jobs.worker.transport import JobTransport
-from apps.locks import wakeup
-from apps.locks.api import lock, rate_limit
-from apps.locks.errors import LockUnavailable
 from tests.nonsense import POSTGRES, RABBITMQ, REDIS, serving
 from tests.rows import HOUR
 
@@ -99,10 +99,10 @@ def test_pages_and_metrics_stay(site: Client, settings: Settings) -> None:
     settings.FURROW = {**settings.FURROW, "QUEUES": [Queue("default", 2, "key"), "other"]}
     settings.METRICS_TOKEN = "t"
     message = DeadMessage.objects.create(reason="r", exchange="", routing_key="default", body=b"x", size=1)
-    replayed = site.post(f"/admin/jobs/deadmessage/{message.pk}/replay/", follow=True)
+    replayed = site.post(f"/admin/furrow/deadmessage/{message.pk}/replay/", follow=True)
     assert "is it RabbitMQ that BROKER_URL names" in replayed.content.decode()
     assert DeadMessage.objects.filter(pk=message.pk).exists()
-    for address in ("/admin/", "/admin/jobs/queue/", "/admin/jobs/queue/default/change/", "/metrics"):
+    for address in ("/admin/", "/admin/furrow/queue/", "/admin/furrow/queue/default/change/", "/metrics"):
         assert site.get(address, headers={"authorization": "Bearer t"}, follow=True).status_code == 200, address
 
 

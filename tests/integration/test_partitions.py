@@ -13,19 +13,18 @@ import amqp
 import pytest
 from django.db import connection
 from django.utils import timezone
+from furrow import Job, cancel, statements, submit, submit_many
+from furrow.conf import conf
+from furrow.diagnosis.explain import living_workers, situation, why
+from furrow.diagnosis.figures import partition_figures
+from furrow.errors import BrokerError
+from furrow.models import DeadMessage, Leader, Worker
+from furrow.partitions import Queue
+from furrow.rabbitmq.broker import Publisher
+from furrow.rabbitmq.topology import partition_exchange
 from kombu import Connection
 from pytest_django import Settings
 
-from apps.jobs import statements
-from apps.jobs.api import Job, cancel, submit, submit_many
-from apps.jobs.broker import Publisher
-from apps.jobs.conf import conf
-from apps.jobs.errors import BrokerError
-from apps.jobs.explain import living_workers, situation, why
-from apps.jobs.figures import partition_figures
-from apps.jobs.models import DeadMessage, Leader, Worker
-from apps.jobs.partitions import Queue
-from apps.jobs.ring import partition_exchange
 from tests import history, kinds, services
 from tests.stack import Stack, all_ended, wait_until
 

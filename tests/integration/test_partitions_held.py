@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.utils import timezone
+from furrow import Job, State
+from furrow.dispatcher.reconcile import Reconcile
+from furrow.models import Worker
+from furrow.rabbitmq.broker import Publisher
+from furrow.worker.intake.lines import Arrived, Lines
 from pytest_django import Settings
 
-from apps.jobs.api import Job, State
-from apps.jobs.broker import Publisher
-from apps.jobs.dispatcher.reconcile import Reconcile
-from apps.jobs.models import Worker
-from apps.jobs.worker.lines import Arrived, Lines
 from tests.integration.test_partitions import orders, publisher
 
 pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No directory at")]
@@ -47,10 +47,10 @@ def test_jobs_that_wait_in_a_workers_hands_have_their_messages(publisher: Publis
 @pytest.mark.usefixtures("orders")
 def test_the_page_says_who_has_a_partition_and_whose_it_should_be(admin_client: Client) -> None:
     nodes = {worker("one@here", {"orders.00": 1_234}), worker("two@here", {"orders.00": 0})}
-    page = " ".join(admin_client.get("/admin/jobs/queue/orders/change/").content.decode().split())
+    page = " ".join(admin_client.get("/admin/furrow/queue/orders/change/").content.decode().split())
     assert ">one@here</a> has 1,234" in page
     assert page.count("</a> has ") == 1
-    assert sum(page.count(f'meant for <a href="/admin/jobs/worker/{one.pk}/change/"') for one in nodes) >= 3
+    assert sum(page.count(f'meant for <a href="/admin/furrow/worker/{one.pk}/change/"') for one in nodes) >= 3
 
 
 def test_lines_count_what_stands_in_them() -> None:

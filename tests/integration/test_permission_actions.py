@@ -7,8 +7,8 @@ import pytest
 from django.contrib import admin
 from django.db import transaction
 from django.test import Client, RequestFactory
+from furrow.actions.bulk import ACTIONS
 
-from apps.jobs.bulk import ACTIONS
 from tests.integration.test_permission_matrix import ROLES, fingerprint, samples, user_of
 
 pytestmark = [
@@ -20,9 +20,9 @@ samples = samples
 
 #: Who may (letters of ``ROLES``), by table and action.
 OFFERED = {
-    **{("jobs.job", name): "AR" for name in ACTIONS},
-    ("jobs.deadmessage", "replay_selected"): "AR",
-    ("jobs.deadmessage", "delete_chosen"): "ER",
+    **{("furrow.job", name): "AR" for name in ACTIONS},
+    ("furrow.deadmessage", "replay_selected"): "AR",
+    ("furrow.deadmessage", "delete_chosen"): "ER",
     ("auth.user", "delete_selected"): "R",
     ("auth.group", "delete_selected"): "R",
 }

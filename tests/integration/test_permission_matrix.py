@@ -20,10 +20,10 @@ from django.http import HttpResponseBase
 from django.test import Client
 from django.urls import URLPattern, get_resolver
 from django.utils import timezone
+from furrow import Job, State, submit
+from furrow.models import WorkerRequest
+from furrow.models.job import new_id
 
-from apps.jobs.api import Job, State, submit
-from apps.jobs.models import WorkerRequest
-from apps.jobs.models.job import new_id
 from tests import kinds
 from tests.permission_matrix import MATRIX, NO_FORMS, OWN_APPS, ROLES, ROWS, J, Row
 
@@ -52,7 +52,7 @@ def address(route: str, row: Row, samples: dict[str, Any]) -> str:
     """The address of a route, with a sample for each parameter."""
     if "" in row.where:
         return "/" + row.where[""]
-    defaults = {"job_id": "{jobs.job}", "object_id": "{" + ".".join(route.split("/")[1:3]) + "}"}
+    defaults = {"job_id": "{furrow.job}", "object_id": "{" + ".".join(route.split("/")[1:3]) + "}"}
 
     def sample(found: re.Match[str]) -> str:
         text = row.where.get(found[1]) or defaults[found[1]]
@@ -82,7 +82,7 @@ def samples(settings: Any, tmp_path: Any) -> dict[str, Any]:
     waiting = submit(kinds.add, {"a": 1}, countdown=3600)
     ended = submit(kinds.add, {"a": 2})
     Job.objects.filter(pk=ended.pk).update(state=State.FAILED, finished_at=now)
-    made |= {"jobs.job": waiting.pk, "ended": ended.pk}
+    made |= {"furrow.job": waiting.pk, "ended": ended.pk}
     made["auth.user"] = User.objects.create(username="sample").pk
     made["auth.group"] = Group.objects.create(name="sample").pk
     for model in (*admin.site._registry, WorkerRequest):
@@ -91,7 +91,7 @@ def samples(settings: Any, tmp_path: Any) -> dict[str, Any]:
             made[label] = SAMPLES[label](now).pk
     made["running"] = submit(kinds.add, {"a": 3}).pk
     Job.objects.filter(pk=made["running"]).update(
-        state=State.RUNNING, worker=made["jobs.worker"], attempt=1, started_at=now, queued_at=now
+        state=State.RUNNING, worker=made["furrow.worker"], attempt=1, started_at=now, queued_at=now
     )
     return made
 
@@ -103,12 +103,12 @@ def _make(label: str, **values: Any) -> Any:
 SAMPLES: dict[str, Any] = {
     "django_celery_results.taskresult": lambda now: _make("django_celery_results.TaskResult", task_id="sample"),
     "django_celery_results.groupresult": lambda now: _make("django_celery_results.GroupResult", group_id="sample"),
-    "jobs.attempt": lambda now: _make(
-        "jobs.Attempt", job_id=new_id(), number=1, outcome="failed", started_at=now, finished_at=now, pid=1
+    "furrow.attempt": lambda now: _make(
+        "furrow.Attempt", job_id=new_id(), number=1, outcome="failed", started_at=now, finished_at=now, pid=1
     ),
-    "jobs.logline": lambda now: _make("jobs.LogLine", job_id=new_id(), attempt=1, at=now, level=20, message="sample"),
-    "jobs.worker": lambda now: _make(
-        "jobs.Worker",
+    "furrow.logline": lambda now: _make("furrow.LogLine", job_id=new_id(), attempt=1, at=now, level=20, message="sample"),
+    "furrow.worker": lambda now: _make(
+        "furrow.Worker",
         id=new_id(),
         node="sample@here",
         heartbeat_at=now,
@@ -116,12 +116,12 @@ SAMPLES: dict[str, Any] = {
         processes=1,
         pid=1,
     ),
-    "jobs.workerrequest": lambda now: _make("jobs.WorkerRequest", worker=new_id(), action="restart", asked_at=now),
-    "jobs.leader": lambda now: _make("jobs.Leader", role="sample", lease_until=now),
-    "jobs.queue": lambda now: _make("jobs.Queue", name="default", paused_at=now, paused_by="sample"),
-    "jobs.deadmessage": lambda now: _make("jobs.DeadMessage", reason="sample"),
-    "jobs.drift": lambda now: _make("jobs.Drift", name="sample", looked_at=now),
-    "jobs.auditentry": lambda now: _make("jobs.AuditEntry", action="cancel", origin="admin", who="sample"),
+    "furrow.workerrequest": lambda now: _make("furrow.WorkerRequest", worker=new_id(), action="restart", asked_at=now),
+    "furrow.leader": lambda now: _make("furrow.Leader", role="sample", lease_until=now),
+    "furrow.queue": lambda now: _make("furrow.Queue", name="default", paused_at=now, paused_by="sample"),
+    "furrow.deadmessage": lambda now: _make("furrow.DeadMessage", reason="sample"),
+    "furrow.drift": lambda now: _make("furrow.Drift", name="sample", looked_at=now),
+    "furrow.auditentry": lambda now: _make("furrow.AuditEntry", action="cancel", origin="admin", who="sample"),
 }
 
 
@@ -224,7 +224,7 @@ def test_a_kinds_own_permission_is_needed_too(role: str, samples: dict[str, Any]
     guarded = submit(kinds.guarded, {"n": 1}, countdown=3600)
     ended = submit(kinds.guarded, {"n": 2})
     Job.objects.filter(pk=ended.pk).update(state=State.FAILED, finished_at=timezone.now())
-    theirs = {**samples, "jobs.job": guarded.pk, "ended": ended.pk}
+    theirs = {**samples, "furrow.job": guarded.pk, "ended": ended.pk}
     user = user_of(role)
     may = role == "R"
     for _ in (False, True):

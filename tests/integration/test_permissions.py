@@ -1,9 +1,9 @@
-"""Who may see, submit and act: what :mod:`apps.jobs.permissions` decides."""
+"""Who may see, submit and act: what :mod:`furrow.actions.permissions` decides."""
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, Permission, User
+from furrow.actions.permissions import forbidden_kinds, may_act, may_submit, may_view
 
-from apps.jobs.permissions import forbidden_kinds, may_act, may_submit, may_view
 from tests import kinds
 
 pytestmark = pytest.mark.django_db
@@ -29,16 +29,16 @@ def decisions(user: object) -> tuple[bool, ...]:
     )
 
 
-ALL = ("jobs.view_job", "jobs.submit_job", "jobs.act_on_job")
+ALL = ("furrow.view_job", "furrow.submit_job", "furrow.act_on_job")
 
 
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
         ((), (False, False, False, False, False)),
-        (("jobs.view_job",), (True, False, False, False, False)),
-        (("jobs.submit_job",), (False, True, False, False, False)),
-        (("jobs.act_on_job",), (False, False, False, False, False)),
+        (("furrow.view_job",), (True, False, False, False, False)),
+        (("furrow.submit_job",), (False, True, False, False, False)),
+        (("furrow.act_on_job",), (False, False, False, False, False)),
         (("auth.change_group",), (False, False, False, False, False)),
         (ALL, (True, True, False, True, False)),
         ((*ALL, "auth.change_group"), (True, True, True, True, True)),

@@ -8,9 +8,9 @@ from typing import Any
 import psutil
 import pytest
 from django.contrib.auth.models import Group
+from furrow import Attempt, Job, State, cancel, submit, submit_many
+from furrow.states import Outcome
 
-from apps.jobs.api import Attempt, Job, State, cancel, submit, submit_many
-from apps.jobs.states import Outcome
 from tests import kinds
 from tests.stack import Stack, all_ended, wait_until
 

@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from django.db import OperationalError, connection
+from furrow import statements
+from furrow.models import Attempt, Job
+from furrow.states import State
+from furrow.submission.submit import submit, submit_many
 
-from apps.jobs import statements
-from apps.jobs.models import Attempt, Job
-from apps.jobs.states import State
-from apps.jobs.submit import submit, submit_many
 from tests.pooler import SERVERS, pooler
 from tests.services import ON_SQLITE
 from tests.stack import PYTHON, all_ended
@@ -25,7 +25,7 @@ pytestmark = [
 _LIST_IN_PARTS = """
 import django; django.setup()
 from django.db import connection
-from apps.jobs.models import Job
+from furrow.models import Job
 connection.ensure_connection()
 for turn in range(20):
     assert len(list(Job.objects.iterator(chunk_size=2))) == 300

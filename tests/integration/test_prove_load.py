@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 from django.db import connection, transaction
+from furrow import Job, submit
+from furrow.prove import load, records
 
-from apps.jobs.api import Job, submit
-from apps.prove import load, records
 from tests import kinds
 
 

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.utils import timezone
+from furrow import Job, State, submit, submit_many
+from furrow.actions.queues import pause, paused_queues, resume
+from furrow.diagnosis.explain import situation, why
+from furrow.dispatcher.pauses import Pauses
+from furrow.errors import UnknownQueue
+from furrow.models import Queue
 
-from apps.jobs.api import Job, State, submit, submit_many
-from apps.jobs.dispatcher.pauses import Pauses
-from apps.jobs.errors import UnknownQueue
-from apps.jobs.explain import situation, why
-from apps.jobs.models import Queue
-from apps.jobs.queues import pause, paused_queues, resume
 from tests import kinds
 from tests.rows import claim, make, state_of
 from tests.stack import Stack, all_ended, wait_until
@@ -135,5 +135,5 @@ def test_the_claims_look_at_pauses_is_by_an_index() -> None:
         pytest.skip("PostgreSQL's planner")
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
-        cursor.execute("EXPLAIN SELECT name FROM jobs_queue WHERE paused_at IS NOT NULL AND NOT draining")
+        cursor.execute("EXPLAIN SELECT name FROM furrow_queue WHERE paused_at IS NOT NULL AND NOT draining")
         assert "queue_closed" in str(cursor.fetchall())

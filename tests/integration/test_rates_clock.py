@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from furrow import rate_limit
+from furrow.locks import client
+from furrow.locks.errors import RateLimited
 from pytest_django import Settings
 
-from apps.locks import client
-from apps.locks.api import rate_limit
-from apps.locks.errors import RateLimited
 from tests import faketime
 
 HOUR = 3600

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from django.utils import timezone
+from furrow.dispatcher.reconcile import Reconcile
+from furrow.models import Job
+from furrow.models.job import new_id
+from furrow.rabbitmq.broker import Publisher
+from furrow.states import State
 from kombu import Connection
 
-from apps.jobs.broker import Publisher
-from apps.jobs.dispatcher.reconcile import Reconcile
-from apps.jobs.models import Job
-from apps.jobs.models.job import new_id
-from apps.jobs.states import State
 from tests import services
 from tests.rows import make, state_of
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from furrow.models import Attempt, Job
+from furrow.statements import Report, Settlement
+from furrow.statements.refused import ANY, refuses_value
+from furrow.states import Outcome, State
+from furrow.worker.ledger.lease import Lease
+from furrow.worker.ledger.ledger import Ledger
 
-from apps.jobs.models import Attempt, Job
-from apps.jobs.statements import Report, Settlement
-from apps.jobs.statements.refused import ANY, refuses_value
-from apps.jobs.states import Outcome, State
-from apps.jobs.worker.lease import Lease
-from apps.jobs.worker.ledger import Ledger
 from tests.rows import make
 from tests.stack import wait_until
 
@@ -30,7 +30,7 @@ def error_of(statement: str, *parameters: Any) -> BaseException:
     ("statement", "parameters"),
     [
         ("SELECT %s", ("half of a pair: \ud800",)),
-        ("INSERT INTO jobs_queue (name, draining) VALUES (%s, %s)", (None, False)),
+        ("INSERT INTO furrow_queue (name, draining) VALUES (%s, %s)", (None, False)),
         pytest.param("SELECT %s", ("a\x00b",), marks=postgresql),
         pytest.param("SELECT '\"\\u0000\"'::jsonb ->> 0", (), marks=postgresql),
         pytest.param("SELECT repeat('[', 20000)::jsonb", (), marks=postgresql),

@@ -6,9 +6,9 @@ from typing import Any
 import psutil
 import pytest
 from config.celery import app
+from furrow import Job, State, submit
+from furrow.states import Outcome
 
-from apps.jobs.api import Job, State, submit
-from apps.jobs.states import Outcome
 from tests import kinds
 from tests.stack import Stack, all_ended, wait_until
 

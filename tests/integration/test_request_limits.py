@@ -10,17 +10,17 @@ from config import web_server
 from django.contrib.auth.models import Group, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from furrow import Job
 from pytest_django import Settings
 
-from apps.jobs.api import Job
 from tests.people import login
 from tests.stack import Stack, wait_until
 
 pytestmark = [pytest.mark.usefixtures("media"), pytest.mark.filterwarnings("ignore:No directory at")]
 
 MIB = 1024 * 1024
-FORM, TABLE = "/admin/jobs/job/submit/kinds.greets/", "/admin/jobs/job/submit/kinds.greets/table/"
-EVERYWHERE = (FORM, TABLE, "/admin/", "/admin/login/", "/admin/jobs/job/", "/admin/jobs/job/bulk/", "/flower/", "/metrics")
+FORM, TABLE = "/admin/furrow/job/submit/kinds.greets/", "/admin/furrow/job/submit/kinds.greets/table/"
+EVERYWHERE = (FORM, TABLE, "/admin/", "/admin/login/", "/admin/furrow/job/", "/admin/furrow/job/bulk/", "/flower/", "/metrics")
 MULTIPART = "multipart/form-data; boundary=x"
 
 
@@ -62,7 +62,9 @@ def test_who_may_not_submit_sends_no_file(client: Client) -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("path", ["/nowhere/", "/admin/nowhere/", "/admin/jobs/job/submit/no.such.kind/", "/admin/jobs/job"])
+@pytest.mark.parametrize(
+    "path", ["/nowhere/", "/admin/nowhere/", "/admin/furrow/job/submit/no.such.kind/", "/admin/furrow/job"]
+)
 @pytest.mark.parametrize("who", ["stranger", "may view", "superuser"])
 def test_an_address_that_is_none_reads_nothing(client: Client, admin_user: User, path: str, who: str) -> None:
     if who == "may view":
@@ -112,13 +114,13 @@ def test_files_are_left_out_where_none_are_taken(site: Client) -> None:
 
 @pytest.mark.django_db
 def test_more_fields_and_files_than_a_form_may_have(site: Client) -> None:
-    many = site.post("/admin/jobs/job/bulk/", {f"f{n}": "x" for n in range(2_001)})
+    many = site.post("/admin/furrow/job/bulk/", {f"f{n}": "x" for n in range(2_001)})
     assert (many.status_code, "FIELDS" in many.content.decode()) == (400, True)
     files = site.post(FORM, {f"f{n}": SimpleUploadedFile("x", b"y") for n in range(21)})
     assert (files.status_code, "FILES" in files.content.decode()) == (400, True)
     texts = site.post(FORM, {"user": "x" * (5 * MIB)})
     assert (texts.status_code, "DATA_UPLOAD_MAX_MEMORY_SIZE" in texts.content.decode()) == (400, True)
-    assert site.get("/admin/jobs/job/?" + "&".join(f"a{n}=1" for n in range(2_001))).status_code == 400
+    assert site.get("/admin/furrow/job/?" + "&".join(f"a{n}=1" for n in range(2_001))).status_code == 400
     assert not Job.objects.exists()
 
 

@@ -12,16 +12,16 @@ from django.core import signals
 from django.db import close_old_connections
 from django.test import Client
 from django.test.client import encode_multipart
+from furrow import Job
+from furrow.web.asgi import BoundedHandler
 
-from apps.jobs.api import Job
-from apps.jobs.asgi import BoundedHandler
 from tests.people import login
 from tests.stack import PYTHON, Stack, wait_until
 
 pytestmark = [pytest.mark.usefixtures("media"), pytest.mark.filterwarnings("ignore:No directory at")]
 
 MIB = 1024 * 1024
-FORM = "/admin/jobs/job/submit/kinds.greets/"
+FORM = "/admin/furrow/job/submit/kinds.greets/"
 
 
 def asked(

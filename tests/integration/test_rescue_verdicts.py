@@ -4,11 +4,11 @@ import datetime as dt
 
 import pytest
 from django.utils import timezone
+from furrow.dispatcher.rescue import Rescue
+from furrow.models import Attempt, Job, Worker
+from furrow.models.job import new_id
+from furrow.states import State
 
-from apps.jobs.dispatcher.rescue import Rescue
-from apps.jobs.models import Attempt, Job, Worker
-from apps.jobs.models.job import new_id
-from apps.jobs.states import State
 from tests.rows import HOUR, make
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def rescue(monkeypatch: pytest.MonkeyPatch) -> Rescue:
     """One that has looked a moment ago."""
     made = Rescue()
-    monkeypatch.setattr("apps.jobs.dispatcher.rescue.time.monotonic", lambda: 1000.0)
+    monkeypatch.setattr("furrow.dispatcher.rescue.time.monotonic", lambda: 1000.0)
     made.run_once()
     return made
 

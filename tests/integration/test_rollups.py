@@ -11,18 +11,17 @@ import pytest
 from django.db import connection, transaction
 from django.db.models import Sum
 from django.utils import timezone
+from furrow import statements, submit_many
+from furrow.actions.jobs import cancel
+from furrow.conf import conf
+from furrow.dispatcher.expire import Expire
+from furrow.dispatcher.roll import Roll
+from furrow.models import Attempt, ErrorCount, ErrorGroup, Job, Rollup
+from furrow.models.job import new_id
+from furrow.statements import Settlement
+from furrow.statements.rollups import BOUNDS, GRAINS, TIMELESS, WAIT
+from furrow.states import Outcome, State
 
-from apps.jobs import statements
-from apps.jobs.actions import cancel
-from apps.jobs.api import submit_many
-from apps.jobs.conf import conf
-from apps.jobs.dispatcher.expire import Expire
-from apps.jobs.dispatcher.roll import Roll
-from apps.jobs.models import Attempt, ErrorCount, ErrorGroup, Job, Rollup
-from apps.jobs.models.job import new_id
-from apps.jobs.statements import Settlement
-from apps.jobs.statements.rollups import BOUNDS, GRAINS, TIMELESS, WAIT
-from apps.jobs.states import Outcome, State
 from tests import kinds
 from tests.stack import Stack, all_ended, wait_until
 

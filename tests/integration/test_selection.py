@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
+from furrow import InputError, Job, KindError, OptionError, State, job, submit, submit_many
+from furrow.actions.selection import select
+from furrow.models import Worker
 
-from apps.jobs.api import InputError, Job, KindError, OptionError, State, job, submit, submit_many
-from apps.jobs.models import Worker
-from apps.jobs.selection import select
 from tests import kinds
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db]

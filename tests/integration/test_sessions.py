@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 from django.db import OperationalError, connection
-
-from apps.jobs import sessions, statements
-from apps.jobs.worker import db_sessions
+from furrow import statements
+from furrow.statements import sessions
+from furrow.worker.child import db_sessions
 
 pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no sessions")
 

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.utils import timezone
+from furrow.dispatcher import prune
+from furrow.dispatcher.prune import Prune
+from furrow.models import Attempt, DeadMessage, Job, Leader, LogLine
+from furrow.models.job import new_id
+from furrow.states import Outcome, State
 
-from apps.jobs.dispatcher import prune
-from apps.jobs.dispatcher.prune import Prune
-from apps.jobs.models import Attempt, DeadMessage, Job, Leader, LogLine
-from apps.jobs.models.job import new_id
-from apps.jobs.states import Outcome, State
 from tests.rows import HOUR, claim, lead, make, settle, state_of
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("nobody_runs")]

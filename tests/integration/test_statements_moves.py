@@ -8,13 +8,13 @@ import pytest
 from django.db import connection
 from django.db.models import Sum
 from django.utils import timezone
+from furrow import statements
+from furrow.actions.jobs import cancel, retry
+from furrow.dispatcher.expire import Expire
+from furrow.models import Attempt, Job, Rollup
+from furrow.statements import Group
+from furrow.states import FINAL, MOVES, UNSTARTED, Outcome, State
 
-from apps.jobs import statements
-from apps.jobs.actions import cancel, retry
-from apps.jobs.dispatcher.expire import Expire
-from apps.jobs.models import Attempt, Job, Rollup
-from apps.jobs.statements import Group
-from apps.jobs.states import FINAL, MOVES, UNSTARTED, Outcome, State
 from tests.rows import HOUR, WORKER, claim, lead, make, settle, state_of
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("nobody_runs")]

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from django.db import DataError, connection, transaction
 from django.utils import timezone
+from furrow.actions.jobs import cancel
+from furrow.models import Leader
+from furrow.statements import Group, LogRecord, Settlement
+from furrow.states import Outcome, State
 
-from apps.jobs.actions import cancel
-from apps.jobs.models import Leader
-from apps.jobs.statements import Group, LogRecord, Settlement
-from apps.jobs.states import Outcome, State
 from tests.races import together
 from tests.rows import HOUR, WORKER, claim, lead, make, settle, state_of
 from tests.stack import wait_until

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 from django.utils import timezone
+from furrow.actions.jobs import cancel
+from furrow.models import Attempt, Job, LogLine
+from furrow.models.job import new_id
+from furrow.statements import Group, LogRecord, Progress, Settlement
+from furrow.states import Outcome, State
 
-from apps.jobs.actions import cancel
-from apps.jobs.models import Attempt, Job, LogLine
-from apps.jobs.models.job import new_id
-from apps.jobs.statements import Group, LogRecord, Progress, Settlement
-from apps.jobs.states import Outcome, State
 from tests.rows import HOUR, WORKER, claim, make, settle, state_of
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("nobody_runs")]

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.utils import timezone
+from furrow.models import Worker, WorkerRequest
+from furrow.models.job import new_id
+from furrow.statements import Answer, Asked, Report
 
-from apps.jobs.models import Worker, WorkerRequest
-from apps.jobs.models.job import new_id
-from apps.jobs.statements import Answer, Asked, Report
 from tests.rows import WORKER
 from tests.stack import wait_until
 

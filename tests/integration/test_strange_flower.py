@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
-
-from apps.monitoring import stores
+from furrow.monitoring import stores
 
 pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No directory at")]
 

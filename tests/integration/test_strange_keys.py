@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 from django.test import Client, override_settings
+from furrow import LockError, LockLost, LockUnavailable, lock, rate_limit, semaphore
+from furrow.actions import locks as of_jobs
+from furrow.diagnosis import troubles
+from furrow.dispatcher.orphaned_locks import OrphanedLocks
+from furrow.locks import keeper, line, listing, owner, strange, wakeup
+from furrow.locks.keys import PREFIX, key
 from redis import Redis
 
-from apps.jobs import locks as of_jobs
-from apps.jobs import troubles
-from apps.jobs.dispatcher.strays import Strays
-from apps.locks import keeper, line, listing, owner, strange, wakeup
-from apps.locks.api import LockError, LockLost, LockUnavailable, lock, rate_limit, semaphore
-from apps.locks.keys import PREFIX, key
 from tests.services import redis
 from tests.stack import wait_until
 
@@ -128,7 +128,7 @@ def use_everything() -> list[str]:
     attempt(lambda: listing.free({"job:0:1"}))
     attempt(lambda: line.release("lock:odd", "nobody", ""))
     attempt(lambda: keeper.renew([("lock:odd", 0, 1), ("lock:even", 0, 1)]))
-    attempt(lambda: Strays().run_once())
+    attempt(lambda: OrphanedLocks().run_once())
     attempt(lambda: of_jobs.without_holder())
     return errors
 
@@ -328,7 +328,7 @@ def test_a_server_that_is_no_redis(answer: bytes) -> None:
         waiter.wait(0)
         waiter.close()
         of_jobs.free([])
-        assert Strays().run_once() == 0
+        assert OrphanedLocks().run_once() == 0
     wakeup._client, wakeup._quiet_until = None, 0.0
     server.close()
     for connection in connections:
@@ -343,7 +343,7 @@ def test_owners_that_are_none() -> None:
 def test_the_remedy_is_on_the_first_page(r: Any, admin_client: Client) -> None:
     r.sadd(key("index"), "lock:odd")
     r.set(STATE, "x")
-    Strays().run_once()
+    OrphanedLocks().run_once()
     text = admin_client.get("/admin/").content.decode()  # the request's end writes what this process noted
     text = admin_client.get("/admin/").content.decode()
     assert "Redis key furrow:lock:state:lock:odd holds a string where Furrow keeps a hash; once," in text
@@ -366,7 +366,7 @@ def test_the_page_of_locks_stands_any_value(r: Any, at: str, field: str, admin_c
             r.zadd(at, {given: 1})
         else:
             r.hset(at, field, given)
-        assert admin_client.get("/admin/locks/lock/").status_code == 200, value
+        assert admin_client.get("/admin/furrow/lock/").status_code == 200, value
 
 
 def test_calls_that_fail_use_nothing_up(r: Any) -> None:

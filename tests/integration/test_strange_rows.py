@@ -12,19 +12,19 @@ from django.db import connection, transaction
 from django.db.models import Min, Model, Sum
 from django.test import Client
 from django.utils import timezone
+from furrow import statements
+from furrow.calendar import EARLIEST, LATEST
+from furrow.dispatcher.admission import Admission
+from furrow.dispatcher.limited import Limited
+from furrow.dispatcher.rescue import Rescue
+from furrow.errors import JobFailed
+from furrow.limits.limit import Limit, to_json
+from furrow.limits.stored import UnreadableLimits, read
+from furrow.models import Attempt, Hold, Job, Leader, Rollup, Worker
+from furrow.models.json_field import Unreadable
+from furrow.statements import Slot
+from furrow.states import Outcome, State
 
-from apps.jobs import statements
-from apps.jobs.calendar import EARLIEST, LATEST
-from apps.jobs.dispatcher.admission import Admission
-from apps.jobs.dispatcher.limited import Limited
-from apps.jobs.dispatcher.rescue import Rescue
-from apps.jobs.errors import JobFailed
-from apps.jobs.limits import Limit, to_json
-from apps.jobs.models import Attempt, Hold, Job, Leader, Rollup, Worker
-from apps.jobs.models.json_field import Unreadable
-from apps.jobs.statements import Slot
-from apps.jobs.states import Outcome, State
-from apps.jobs.stored_limits import UnreadableLimits, read
 from tests.command_line import as_json, jobs
 from tests.integration.test_guards import DEEP, JSON, LONG, STRANGE_TIMES, TIMES, WRONG_SHAPES, a_row, write
 from tests.rows import claim, everything_runs, lead, make, settle, unguarded
@@ -167,9 +167,9 @@ def due() -> list[Any]:
     return list(statements.on(connection).due(connection, "default", 10).jobs)
 
 
-PAGES = ("/admin/", "/admin/jobs/job/", "/metrics", "/health/ready", "/admin/jobs/attempt/", "/admin/jobs/logline/",
-         "/admin/jobs/worker/", "/admin/jobs/queue/", "/admin/jobs/auditentry/", "/admin/jobs/drift/", "/admin/errors/",
-         "/admin/jobs/deadmessage/")  # fmt: skip
+PAGES = ("/admin/", "/admin/furrow/job/", "/metrics", "/health/ready", "/admin/furrow/attempt/", "/admin/furrow/logline/",
+         "/admin/furrow/worker/", "/admin/furrow/queue/", "/admin/furrow/auditentry/", "/admin/furrow/drift/", "/admin/errors/",
+         "/admin/furrow/deadmessage/")  # fmt: skip
 
 
 def fill(columns: list[Any], values: Sequence[str]) -> list[str]:
@@ -186,7 +186,11 @@ def fill(columns: list[Any], values: Sequence[str]) -> list[str]:
         if model is not Leader and field.name not in ("finished_at", "answered_at"):
             strange(model, field.column, values[number % len(values)])
     jobs, workers = (model.objects.values_list("pk", flat=True) for model in (Job, Worker))
-    return [*PAGES, *(f"/admin/jobs/job/{id}/change/" for id in jobs), *(f"/admin/jobs/worker/{id}/change/" for id in workers)]
+    return [
+        *PAGES,
+        *(f"/admin/furrow/job/{id}/change/" for id in jobs),
+        *(f"/admin/furrow/worker/{id}/change/" for id in workers),
+    ]
 
 
 @pytest.mark.parametrize("value", ["infinity", "-infinity"])

@@ -1,10 +1,10 @@
 """Everything runs, and rows stand there that the database would refuse."""
 
 import pytest
+from furrow import submit
+from furrow.models import Job
+from furrow.states import State
 
-from apps.jobs.api import submit
-from apps.jobs.models import Job
-from apps.jobs.states import State
 from tests import kinds
 from tests.integration.test_guards import LONG, write
 from tests.rows import make, state_of, unguarded

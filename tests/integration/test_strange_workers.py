@@ -8,10 +8,10 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
+from furrow.diagnosis.explain import living_workers, situation, why
+from furrow.models import Worker
+from furrow.states import State
 
-from apps.jobs.explain import living_workers, situation, why
-from apps.jobs.models import Worker
-from apps.jobs.states import State
 from tests.rows import everything_runs, make, unguarded
 
 pytestmark = [pytest.mark.usefixtures("nobody_runs"), pytest.mark.filterwarnings("ignore:No directory at")]
@@ -41,15 +41,15 @@ def test_whatever_a_worker_tells(value: str, admin_client: Client, capsys: Any) 
     everything_runs()
     worker = Worker.objects.get().pk
     with unguarded(), connection.cursor() as cursor:
-        cursor.execute("UPDATE jobs_worker SET vitals = %s, paused = %s, queues = %s, kinds = %s", [value] * 4)
+        cursor.execute("UPDATE furrow_worker SET vitals = %s, paused = %s, queues = %s, kinds = %s", [value] * 4)
     job = make(State.PENDING)
     for path in (
         "",
-        "jobs/worker/",
-        f"jobs/worker/{worker}/change/",
-        "jobs/queue/",
-        "jobs/queue/default/change/",
-        f"jobs/job/{job.pk}/change/",
+        "furrow/worker/",
+        f"furrow/worker/{worker}/change/",
+        "furrow/queue/",
+        "furrow/queue/default/change/",
+        f"furrow/job/{job.pk}/change/",
     ):
         assert admin_client.get(f"/admin/{path}").status_code == 200, path
     assert admin_client.get("/metrics").status_code == 200

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
+from furrow import Job, State, submit
+from furrow.errors import KindError
+from furrow.kinds.kind import Kind
 
-from apps.jobs.api import Job, State, submit
-from apps.jobs.errors import KindError
-from apps.jobs.kinds import Kind
 from tests import kinds
 from tests.stack import Stack, all_ended, wait_until
 

@@ -13,18 +13,19 @@ from django.core.management import CommandError
 from django.db import DatabaseError, connection
 from django.test import Client
 from django.utils import timezone
+from furrow import statements
+from furrow.diagnosis import troubles
+from furrow.dispatcher import process
+from furrow.dispatcher.leader import Leadership
+from furrow.dispatcher.process import Dispatcher
+from furrow.dispatcher.prune import Prune
+from furrow.management.commands import health
+from furrow.models import Leader, Trouble
+from furrow.monitoring.troubles import of_leader, of_noted
+from furrow.worker.failing import Watched
+from furrow.worker.ledger.lease import Lease
+from furrow.worker.ledger.ledger import Ledger
 
-from apps.jobs import statements, troubles
-from apps.jobs.dispatcher import process
-from apps.jobs.dispatcher.leader import Leadership
-from apps.jobs.dispatcher.process import Dispatcher
-from apps.jobs.dispatcher.prune import Prune
-from apps.jobs.models import Leader, Trouble
-from apps.jobs.worker.failing import Watched
-from apps.jobs.worker.lease import Lease
-from apps.jobs.worker.ledger import Ledger
-from apps.monitoring.management.commands import health
-from apps.monitoring.troubles import of_leader, of_noted
 from tests.pages import page
 from tests.rows import HOUR, everything_runs
 

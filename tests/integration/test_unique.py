@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from django.db import connections, transaction
 from django.utils import timezone
+from furrow import ArgumentError, Job, NotUnique, OptionError, State, Unique, retry, submit, submit_many
+from furrow.dispatcher.prune import Prune
+from furrow.models.job import new_id
 
-from apps.jobs.api import ArgumentError, Job, NotUnique, OptionError, State, Unique, retry, submit, submit_many
-from apps.jobs.dispatcher.prune import Prune
-from apps.jobs.models.job import new_id
 from tests import kinds
 from tests.races import together
 from tests.rows import claim

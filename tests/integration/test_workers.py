@@ -6,10 +6,10 @@ from pathlib import Path
 import psutil
 import pytest
 from django.db.models import F
+from furrow import Job, State, submit, submit_many
+from furrow.actions.workers import Action, ask, ask_for_stack
+from furrow.models import Worker, WorkerRequest
 
-from apps.jobs.api import Job, State, submit, submit_many
-from apps.jobs.models import Worker, WorkerRequest
-from apps.jobs.workers import Action, ask, ask_for_stack
 from tests import kinds, services
 from tests.stack import Stack, all_ended, wait_until
 

@@ -8,12 +8,8 @@ from typing import Annotated, Any, Literal
 
 from django.contrib.auth import get_user_model
 from django.core.files.storage import default_storage
+from furrow import ForeignKey, Secret, UploadedPath
 
-from apps.jobs.api import (
-    ForeignKey,
-    Secret,
-    UploadedPath,
-)
 from tests.kinds.declared import job
 
 

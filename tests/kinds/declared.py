@@ -6,18 +6,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from apps.jobs import api
-from apps.jobs.api import (
-    RetryPolicy,
-    current_job,
-)
+import furrow
+from furrow import RetryPolicy, current_job
 
 
 def job(handler: Any = None, /, **options: Any) -> Any:
-    """As ``apps.jobs.api.job``, by the name ``kinds.function``."""
+    """As ``furrow.job``, by the name ``kinds.function``."""
     if handler is None:
         return lambda handler: job(handler, **options)
-    return api.job(name=f"kinds.{handler.__name__}", **options)(handler)
+    return furrow.job(name=f"kinds.{handler.__name__}", **options)(handler)
 
 
 logger = logging.getLogger("tests.kinds")

@@ -6,13 +6,8 @@ import time
 from typing import Literal
 
 from django.db.models import F
+from furrow import RetryPolicy, Unique, current_job, lock
 
-from apps.jobs.api import (
-    RetryPolicy,
-    Unique,
-    current_job,
-)
-from apps.locks.api import lock
 from tests.kinds.declared import QUICK, append, job, note, noted
 
 

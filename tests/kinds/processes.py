@@ -19,13 +19,9 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db import close_old_connections, connection, connections, transaction
 from django.db.models import F
+from furrow import Secret, Snooze, current_job
+from furrow.worker import channel
 
-from apps.jobs.api import (
-    Secret,
-    Snooze,
-    current_job,
-)
-from apps.jobs.worker import channel
 from tests.kinds.declared import ONCE, QUICK, append, job
 
 

@@ -11,15 +11,8 @@ from typing import Any, Literal
 from celery import shared_task
 from django.contrib.auth.models import Group
 from django.db import transaction
+from furrow import Abort, Retry, RetryPolicy, Snooze, cancel, current_job
 
-from apps.jobs.api import (
-    Abort,
-    Retry,
-    RetryPolicy,
-    Snooze,
-    cancel,
-    current_job,
-)
 from tests.kinds.declared import ONCE, QUICK, append, job
 
 

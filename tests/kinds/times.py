@@ -6,10 +6,8 @@ import signal
 import time
 from typing import Any, Literal
 
-from apps.jobs.api import (
-    SoftTimeout,
-    current_job,
-)
+from furrow import SoftTimeout, current_job
+
 from tests.kinds.declared import ONCE, append, job, logger
 
 

@@ -10,7 +10,7 @@ class Break(NamedTuple):
     """A one-line break of the engine."""
 
     name: str
-    file: str  #: below ``apps/jobs`` (or ``apps``, where it begins with ``/``)
+    file: str  #: below ``apps/furrow``
     old: str
     new: str
     tests: str  #: below ``tests``, separated by blanks, as pytest takes them
@@ -18,7 +18,7 @@ class Break(NamedTuple):
     @property
     def path(self) -> str:
         """The file, below the root."""
-        return f"apps{self.file}" if self.file.startswith("/") else f"apps/jobs/{self.file}"
+        return f"apps/furrow/{self.file}"
 
 
 PG = "statements/postgresql"
@@ -129,8 +129,8 @@ BREAKS = [
     Break(
         "attempts that outlive their job",
         DISPATCH,
-        "DELETE FROM jobs_attempt WHERE job_id = ANY(ARRAY(SELECT id FROM old))",
-        "DELETE FROM jobs_attempt WHERE false AND job_id = ANY(ARRAY(SELECT id FROM old))",
+        "DELETE FROM {ATTEMPT} WHERE job_id = ANY(ARRAY(SELECT id FROM old))",
+        "DELETE FROM {ATTEMPT} WHERE false AND job_id = ANY(ARRAY(SELECT id FROM old))",
         T_DISPATCH,
     ),
     Break(
@@ -189,7 +189,7 @@ BREAKS = [
         "ORDER BY found.priority, found.run_at, found.id",
         T_HOLDS,
     ),
-    Break("a line that skips its second", LINES, "'{ordered,period}'", "'{period}'", T_LINES),
+    Break("a line that skips its second", LINES, "'{{ordered,period}}'", "'{{period}}'", T_LINES),
     Break("a unique key that is never free", SUBMIT, "AND NOT ({_KEEPS})", "AND false", T_UNIQUE),
     Break(
         "a unique key that is always free",
@@ -198,27 +198,27 @@ BREAKS = [
         "unique_key IS NOT NULL",
         T_UNIQUE,
     ),
-    Break("an attempt too many", "retry.py", "or failures >= limit", "or failures > limit", T_RETRY),
-    Break("an attempt too few", "retry.py", "or failures >= limit", "or failures >= limit - 1", T_RETRY),
+    Break("an attempt too many", "kinds/retry.py", "or failures >= limit", "or failures > limit", T_RETRY),
+    Break("an attempt too few", "kinds/retry.py", "or failures >= limit", "or failures >= limit - 1", T_RETRY),
     Break(
         "Abort tried again",
-        "retry.py",
+        "kinds/retry.py",
         "FINAL_ERRORS = (Abort, ArgumentError, ResultError)",
         "FINAL_ERRORS = (ArgumentError, ResultError)",
         T_RETRY,
     ),
-    Break("a backoff that does not grow", "retry.py", "** (failures - 1))", "** 0)", T_RETRY),
-    Break("a cancel of what runs", "actions.py", "if state != State.RUNNING]), reason)", "]), reason)", T_MOVES),
+    Break("a backoff that does not grow", "kinds/retry.py", "** (failures - 1))", "** 0)", T_RETRY),
+    Break("a cancel of what runs", "actions/jobs.py", "if state != State.RUNNING]), reason)", "]), reason)", T_MOVES),
     Break(
         "a running job not asked",
-        "actions.py",
+        "actions/jobs.py",
         "for id, state in found if state == State.RUNNING]",
         "for id, state in found if state == State.WAITING]",
         T_MOVES,
     ),
     Break(
         "a retry by hand without an attempt",
-        "actions.py",
+        "actions/jobs.py",
         'F("attempt") - F("excused") + 1)',
         'F("attempt") - F("excused"))',
         T_MOVES,
@@ -232,43 +232,43 @@ BREAKS = [
     ),
     Break(
         "a snooze taken for a failure",
-        "worker/verdict.py",
+        "worker/child/verdict.py",
         "(State.PENDING, Outcome.SNOOZED, error.seconds,",
         "(State.PENDING, Outcome.FAILED, error.seconds,",
         T_RUNNER,
     ),
     Break(
         "a failure taken for a success",
-        "worker/verdict.py",
+        "worker/child/verdict.py",
         "state = State.FAILED if delay is None else State.PENDING",
         "state = State.SUCCEEDED if delay is None else State.PENDING",
         T_RUNNER,
     ),
     Break(
         "a job that was left forgotten",
-        "worker/assignments.py",
+        "worker/pool/assignments.py",
         "lost = self.give_up(self.rest(pid))",
         "lost: list[Claimed] = []",
         T_ASSIGNED,
     ),
     Break(
         "a transaction settled by nobody",
-        "worker/runner.py",
+        "worker/child/runner.py",
         "if not statements.on(connection).settle(connection, [settlement]):",
         "if False:",
         "integration/test_transactional.py",
     ),
     Break(
         "a wake-up before the commit",
-        "submit.py",
+        "submission/submit.py",
         "transaction.on_commit(wake, using=router.db_for_write(Job), robust=True)",
         "wake()",
         T_WAKE,
     ),
-    Break("a wake-up lost", "/locks/wakeup.py", '_client.publish(CHANNEL, b"")', "_client.ping()", T_WAKE),
+    Break("a wake-up lost", "locks/wakeup.py", '_client.publish(CHANNEL, b"")', "_client.ping()", T_WAKE),
     Break(
         "a submit beside the transaction",
-        "submit.py",
+        "submission/submit.py",
         "return connections[router.db_for_write(Job)]",
         "return connections[router.db_for_write(Job)].copy()",
         T_SUBMIT,
@@ -303,21 +303,21 @@ BREAKS = [
     ),
     Break(
         "a silenced logger left",
-        "worker/afresh.py",
+        "worker/child/afresh.py",
         "(logging.NOTSET, False, now[2])",
         "now",
         "unit/test_afresh.py",
     ),
     Break(
         "a process left as a handler left it",
-        "worker/afresh.py",
+        "worker/child/afresh.py",
         "if read() != first:",
         "if False:",
         "unit/test_afresh.py",
     ),
     Break(
         "a broker lost while connecting slept through",
-        "worker/consumer.py",
+        "worker/celery/consumer.py",
         "except c.connection_errors:\n                raise",
         "except ZeroDivisionError:\n                raise",
         "unit/test_delayed_delivery.py",
@@ -365,24 +365,24 @@ BREAKS = [
         "            pass\n        over",
         T_CLOCK,
     ),
-    Break("a secret told by a handler", "worker/masks.py", "else self._pattern.sub(MASK, text)", "else text", T_MASKS),
+    Break("a secret told by a handler", "worker/child/masks.py", "else self._pattern.sub(MASK, text)", "else text", T_MASKS),
     Break(
         "a secret told in JSON",
-        "worker/masks.py",
+        "worker/child/masks.py",
         "return [self._value(part) for part in value]",
         "return value",
         T_MASKS,
     ),
     Break(
         "a locked row that holds all up",
-        "worker/put_off.py",
+        "worker/ledger/put_off.py",
         "suspects = batch.jobs if all else batch.jobs & self._locked if self._locked else set()",
         "suspects: set[str] = set()",
         f"{T_LOCKED}::test_a_worker_puts_off_what_is_locked",
     ),
     Break(
         "a lock forgotten before it is gone",
-        "worker/put_off.py",
+        "worker/ledger/put_off.py",
         "self._locked = (self._locked - suspects) | locked",
         "self._locked = locked",
         f"{T_LOCKED}::test_a_lock_is_remembered_until_the_row_is_seen_free",
@@ -396,7 +396,7 @@ BREAKS = [
     ),
     Break(
         "times that nobody guards",
-        "guards.py",
+        "statements/guards.py",
         "if isinstance(field, DateTimeField):",
         "if False:",
         "integration/test_guards.py",
@@ -417,35 +417,35 @@ BREAKS = [
     ),
     Break(
         "an environment left behind",
-        "worker/afresh.py",
+        "worker/child/afresh.py",
         '    ("environment", lambda: (id(os.environ), dict(os.environ)), _put_back_environment),\n',
         "",
         T_AFRESH,
     ),
     Break(
         "children left behind",
-        "worker/afresh.py",
+        "worker/child/afresh.py",
         "if self._left_children > MOST_LEFT:",
         "if False:",
         T_AFRESH,
     ),
     Break(
         "somebody else's queue deleted",
-        "broker.py",
+        "rabbitmq/broker.py",
         "except TimeoutError:\n            self._stuck[queue.name] += 1",
         "except (TimeoutError, amqp.ChannelError):\n            self._stuck[queue.name] += 1",
         "integration/test_foreign_queues.py",
     ),
     Break(
         "a permission that stays with a bulk action",
-        "bulk.py",
+        "actions/bulk.py",
         "if (user is not None and not may_act(user)) or",
         "if",
         "integration/test_bulk.py",
     ),
     Break(
         "a secret that may be searched",
-        "selection.py",
+        "actions/selection.py",
         "if KEY in json.dumps(value, ensure_ascii=False):",
         "if False:",
         "integration/test_selection.py",

@@ -20,10 +20,10 @@ from typing import Any
 
 import pytest
 from django.utils import timezone, translation
-
-from apps.jobs.worker import afresh, channel, stacks
-from apps.jobs.worker.afresh import Afresh
-from apps.jobs.worker.db_sessions import lasts
+from furrow.worker import channel, stacks
+from furrow.worker.child import afresh
+from furrow.worker.child.afresh import Afresh
+from furrow.worker.child.db_sessions import lasts
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +89,7 @@ def _alarm_left() -> float:
             id="a TZ that is gone",
         ),
         pytest.param(
-            lambda: [logging.getLogger(name).disabled for name in ("django", "apps.jobs")],
+            lambda: [logging.getLogger(name).disabled for name in ("django", "furrow")],
             lambda: logging.config.dictConfig({"version": 1}),
             id="disabled loggers",
         ),

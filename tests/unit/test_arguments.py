@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
+from furrow.errors import ArgumentError
+from furrow.kinds.arguments import Arguments
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from apps.jobs.arguments import Arguments
-from apps.jobs.errors import ArgumentError
 from tests.hints import AWARE, DAY, Colour, Model, Point, takes
 
 # --- there and back -----------------------------------------------------------------------------------------------------------

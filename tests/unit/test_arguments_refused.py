@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
+from furrow.errors import ArgumentError
+from furrow.kinds.arguments import Arguments
 from pydantic import Field
 from pytest_django import Settings
 
-from apps.jobs.arguments import Arguments
-from apps.jobs.errors import ArgumentError
 from tests.hints import AWARE, NAIVE, Colour, Model, Point, Rude, takes
 
 

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import Annotated, Any, TypedDict
 
 import pytest
+from furrow.errors import KindError
+from furrow.kinds.arguments import Arguments
+from furrow.kinds.hints import ForeignKey, UploadedPath
 from pydantic import BaseModel, Field
 
-from apps.jobs.arguments import Arguments
-from apps.jobs.errors import KindError
-from apps.jobs.hints import ForeignKey, UploadedPath
 from tests.hints import NAIVE, Rude
 
 

@@ -5,10 +5,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-
-from apps.jobs.statements import Claimed
-from apps.jobs.worker import channel
-from apps.jobs.worker.assignments import Assignments
+from furrow.statements import Claimed
+from furrow.worker import channel
+from furrow.worker.pool.assignments import Assignments
 
 
 class Pool:

@@ -1,9 +1,8 @@
 """Where looks at the table begin."""
 
 import pytest
-
-from apps.jobs.dispatcher import bookmark
-from apps.jobs.dispatcher.bookmark import FULL, LAG, SHARE, Bookmark
+from furrow.dispatcher import bookmark
+from furrow.dispatcher.bookmark import FULL, LAG, SHARE, Bookmark
 
 
 class Clock:

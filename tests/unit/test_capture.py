@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 from celery.utils.log import LoggingProxy
-
-from apps.jobs.context import _run
-from apps.jobs.worker.capture import JobLogHandler
+from furrow.context import _run
+from furrow.worker.child.capture import JobLogHandler
 
 
 class Lines:

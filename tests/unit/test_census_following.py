@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 from django.db import OperationalError
+from furrow import Job, Situation, State
 from rich.console import Console
 
-from apps.jobs.api import Job, Situation, State
 from tasks.management import following
 from tasks.management.display import Bar, Lines, describe, display_on, duration
 from tasks.management.following import Look, Pace, Stalled, Standing, follow, obstacles, percentile

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from furrow.worker.channel import INLINE, Assignments, Packet, Reports, StopRequests
 
-from apps.jobs.worker.channel import INLINE, Assignments, Packet, Reports, StopRequests
 from tests.stack import wait_until
 
 

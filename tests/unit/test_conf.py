@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from furrow import checks, statements
+from furrow.conf import Conf, conf
+from furrow.errors import KindError
+from furrow.kinds.hints import File, ForeignKey
+from furrow.rabbitmq.broker import explain_url
 from pytest_django import Settings
 
-from apps.jobs import checks, statements
-from apps.jobs.broker import explain_url
-from apps.jobs.conf import Conf, conf
-from apps.jobs.errors import KindError
-from apps.jobs.hints import File, ForeignKey
 from tests import kinds
 
 
@@ -110,7 +110,7 @@ def test_a_broker_url_that_can_be_used(url: str) -> None:
 def test_a_broker_url_that_cannot_be_used_is_an_error_of_the_check(settings: Settings, url: str, reason: str) -> None:
     settings.BROKER_URL = url
     (error,) = checks.check_broker_url()
-    assert error.id == "jobs.E001"
+    assert error.id == "furrow.E001"
     assert "BROKER_URL" in error.msg
     assert reason in error.msg
     assert error.hint == "Set BROKER_URL=amqp://user:password@host:5672/vhost"
@@ -128,7 +128,7 @@ def test_a_broker_url_that_cannot_be_used_is_an_error_of_the_check(settings: Set
 )
 def test_a_deployment_is_warned_of_rabbitmqs_default_account(settings: Settings, url: str, warned: bool) -> None:
     settings.BROKER_URL = url
-    assert [warning.id for warning in checks.check_broker_credentials()] == ["jobs.W001"] * warned
+    assert [warning.id for warning in checks.check_broker_credentials()] == ["furrow.W001"] * warned
 
 
 # --- the database -----------------------------------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ def test_a_kinds_permission_that_no_model_declares_is_warned_of(monkeypatch: pyt
     assert checks.check_kind_permissions() == []
     monkeypatch.setattr(kinds.guarded, "permission", "auth.chnage_group")
     (warning,) = checks.check_kind_permissions()
-    assert (warning.id, warning.obj) == ("jobs.W002", "kinds.guarded")
+    assert (warning.id, warning.obj) == ("furrow.W002", "kinds.guarded")
     assert "'auth.chnage_group', which no model declares" in warning.msg
 
 
@@ -155,9 +155,9 @@ def test_hints_that_cannot_be_are_errors(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(fields["a_group"], "metadata", [File()])
     found = {error.id: error.msg for error in checks.check_hints()}
     assert found == {
-        "jobs.E002": "kinds.greets: argument 'user': ForeignKey('auth.Usr') names no model: "
+        "furrow.E002": "kinds.greets: argument 'user': ForeignKey('auth.Usr') names no model: "
         "write 'app_label.ModelName' of an installed app.",
-        "jobs.E003": "kinds.greets: argument 'group' is a File and no text: write UploadedPath or Annotated[str, File(…)].",
+        "furrow.E003": "kinds.greets: argument 'group' is a File and no text: write UploadedPath or Annotated[str, File(…)].",
     }
     with pytest.raises(KindError, match="1 or more"):
         File(max_bytes=0)

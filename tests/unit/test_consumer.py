@@ -5,8 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from celery.concurrency.asynpool import AsynPool
-
-from apps.jobs.worker.consumer import watch_the_dying
+from furrow.worker.celery.consumer import watch_the_dying
 
 
 class Loop:

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 from celery.worker.consumer.delayed_delivery import DelayedDelivery
 from config.celery import app
-
-from apps.jobs.worker.consumer import AtOnce, JobConsumer
+from furrow.worker.celery.consumer import AtOnce, JobConsumer
 
 
 def test_a_connection_that_is_lost_meanwhile_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

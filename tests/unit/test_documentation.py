@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 from django.core.management import BaseCommand, get_commands, load_command_class
-
-from apps.jobs.conf import Conf
-from apps.jobs.kinds import _OPTIONS
-from apps.jobs.submit import submit
-from apps.prove.checks import CHECKS
+from furrow.conf import Conf
+from furrow.kinds.kind import _OPTIONS
+from furrow.prove.checks import CHECKS
+from furrow.submission.submit import submit
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -60,7 +59,7 @@ def test_the_index_lists_every_page() -> None:
 def test_python_blocks_import_what_there_is(page: Path) -> None:
     for language, block in BLOCK.findall(page.read_text()):
         for node in ast.walk(ast.parse(block)) if language == "python" else ():
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("apps."):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "furrow":
                 module = importlib.import_module(node.module or "")
                 assert [name.name for name in node.names if not hasattr(module, name.name)] == []
 

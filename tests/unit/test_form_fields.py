@@ -4,8 +4,7 @@ import json
 from typing import Any
 
 import pytest
-
-from apps.jobs.admin.fields import JsonField
+from furrow.admin.forms.fields import JsonField
 
 
 def nested(levels: int) -> Any:

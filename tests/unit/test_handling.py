@@ -9,11 +9,10 @@ import amqp
 import pytest
 from celery.worker import state as celery_state
 from django.db import DataError, OperationalError
+from furrow.diagnosis import troubles
+from furrow.worker.celery.handling import Handling, wrong_limits
+from furrow.worker.intake import lines
 from kombu.asynchronous.semaphore import LaxBoundedSemaphore
-
-from apps.jobs import troubles
-from apps.jobs.worker import lines
-from apps.jobs.worker.handling import Handling, wrong_limits
 
 
 class Worker:

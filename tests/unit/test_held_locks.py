@@ -2,7 +2,7 @@
 
 import os
 
-from apps.jobs.worker.held_locks import LOST, MOST, HeldLocks
+from furrow.worker.held_locks import LOST, MOST, HeldLocks
 
 
 def test_what_one_process_writes_another_reads() -> None:

@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 import pytest
+from furrow import FurrowError, Kind, KindError, RetryPolicy, UnknownKind, all_kinds, get_kind, job
+from furrow.kinds import kind as registry
 
-from apps.jobs import kinds as registry
-from apps.jobs.api import FurrowError, Kind, KindError, RetryPolicy, UnknownKind, all_kinds, get_kind, job
 from tests import kinds
 
 

@@ -5,8 +5,8 @@ import resource
 
 import pytest
 from django.db import OperationalError
+from furrow.worker.ledger.link import Link
 
-from apps.jobs.worker.link import Link
 from tests.services import ON_SQLITE
 
 

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from furrow.kinds.secret import MASK
+from furrow.worker import channel
+from furrow.worker.child.capture import JobLogHandler
+from furrow.worker.child.masks import Masks
 
-from apps.jobs.secret import MASK
-from apps.jobs.worker import channel
-from apps.jobs.worker.capture import JobLogHandler
-from apps.jobs.worker.masks import Masks
 from tests.unit.test_runner_results import run
 
 TOKEN, PIN = 'p\'ss/w\u00f6rd\n"2"', 4711

@@ -1,10 +1,9 @@
 """How much a worker claims ahead."""
 
 import pytest
+from furrow.worker.pool.pace import AHEAD, HELD_AT_FIRST, MOST_HELD, OVERHEAD, WEIGHT, Pace
 from hypothesis import given
 from hypothesis import strategies as st
-
-from apps.jobs.worker.pace import AHEAD, HELD_AT_FIRST, MOST_HELD, OVERHEAD, WEIGHT, Pace
 
 
 def test_of_a_kind_never_seen_each_free_process_gets_one() -> None:

@@ -4,10 +4,9 @@ import marshal
 from typing import Any
 
 import pytest
-
-from apps.jobs.statements import LogRecord, Progress, Settlement
-from apps.jobs.states import Outcome, State
-from apps.jobs.worker.packets import record
+from furrow.statements import LogRecord, Progress, Settlement
+from furrow.states import Outcome, State
+from furrow.worker.pool.packets import record
 
 END = Settlement("id", 1, State.PENDING, Outcome.FAILED, 7, 1.5, 2, None, None, "e", "E", "t", "s")
 

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from furrow.conf import conf
+from furrow.errors import KindError, OptionError
+from furrow.kinds.kind import Kind
+from furrow.partitions import Queue, from_text, part_name, routing_key, share_out
+from furrow.submission.submit import submit
+from furrow.worker.intake.lines import Arrived, Lines
 from pytest_django import Settings
 
-from apps.jobs.conf import conf
-from apps.jobs.errors import KindError, OptionError
-from apps.jobs.kinds import Kind
-from apps.jobs.partitions import Queue, from_text, part_name, routing_key, share_out
-from apps.jobs.submit import submit
-from apps.jobs.worker.lines import Arrived, Lines
 from tests import kinds
 
 ORDERS = Queue("orders", partitions=8, key="customer_id")

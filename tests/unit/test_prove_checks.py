@@ -3,13 +3,12 @@
 from collections.abc import Callable
 
 import pytest
-
-from apps.prove import checks, page, report
-from apps.prove.campaign import drained
-from apps.prove.evidence import AttemptRow, Evidence, JobRow, Move, Run, Submit
-from apps.prove.faults.base import Happened
-from apps.prove.program import Exit
-from apps.prove.story import story
+from furrow.prove import checks, page, report
+from furrow.prove.campaign import drained
+from furrow.prove.evidence import AttemptRow, Evidence, JobRow, Move, Run, Submit
+from furrow.prove.faults.base import Happened
+from furrow.prove.program import Exit
+from furrow.prove.story import story
 
 DONE, FAILED, TWICE, GONE = "done", "failed", "twice", "gone"
 WORKER, PARENT, POOL = "w1", 100, 101

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from apps.prove import evidence
-from apps.prove.evidence import AttemptRow, Move
-from apps.prove.faults.base import left_out, possible
-from apps.prove.means import LACKING, clock, disk, pids
-from apps.prove.means.disk import Disk
+from furrow.prove import evidence
+from furrow.prove.evidence import AttemptRow, Move
+from furrow.prove.faults.base import left_out, possible
+from furrow.prove.means import LACKING, clock, disk, pids
+from furrow.prove.means.disk import Disk
 
 #: Starts a process for each line that it reads, and says whether it could.
 STARTS = """

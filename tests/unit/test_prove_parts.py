@@ -12,10 +12,9 @@ from typing import Any, cast
 import pytest
 from deploy.services import Service
 from django.core.management import CommandError, call_command
-
-from apps.prove import records, schedule
-from apps.prove.faults.base import FAULTS, possible
-from apps.prove.proxy import Network
+from furrow.prove import records, schedule
+from furrow.prove.faults.base import FAULTS, possible
+from furrow.prove.proxy import Network
 
 ALL = list(FAULTS.values())
 

@@ -5,10 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-
-from apps.prove import checks
-from apps.prove.evidence import Asked, AttemptRow, Cancel, Evidence, JobRow, Move, Run, Submit, Wanted
-from apps.prove.faults.base import Happened
+from furrow.prove import checks
+from furrow.prove.evidence import Asked, AttemptRow, Cancel, Evidence, JobRow, Move, Run, Submit, Wanted
+from furrow.prove.faults.base import Happened
 
 JOB, OTHER = "j1", "j2"
 WORKER, PARENT, POOL = "w1", 100, 101

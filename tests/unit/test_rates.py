@@ -6,10 +6,9 @@ from bisect import bisect_right
 from collections import Counter
 
 import pytest
-
-from apps.jobs.statements.rollups import BOUNDS, GRAINS, before
-from apps.monitoring.charts import ABOVE, BELOW, chart, sparkline
-from apps.monitoring.rates import Point, quantile
+from furrow.monitoring.charts import ABOVE, BELOW, chart, sparkline
+from furrow.monitoring.rates import Point, quantile
+from furrow.statements.rollups import BOUNDS, GRAINS, before
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 

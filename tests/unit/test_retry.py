@@ -5,11 +5,10 @@ import sys
 from typing import Any
 
 import pytest
+from furrow.errors import LONGEST_SNOOZE, Abort, ArgumentError, KindError, ResultError, Retry, Snooze
+from furrow.kinds.retry import MAX_DELAY, RetryPolicy, next_delay
 from hypothesis import given
 from hypothesis import strategies as st
-
-from apps.jobs.errors import LONGEST_SNOOZE, Abort, ArgumentError, KindError, ResultError, Retry, Snooze
-from apps.jobs.retry import MAX_DELAY, RetryPolicy, next_delay
 
 PLAIN = RetryPolicy(max_attempts=3, base=2, factor=3, cap=100, jitter=0)
 

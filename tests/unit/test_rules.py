@@ -4,12 +4,11 @@ import datetime as dt
 from typing import Annotated, Any
 
 import pytest
-
-from apps.jobs.api import KindError, Secret, Unique, job
-from apps.jobs.dispatcher.turns import shares_of
-from apps.jobs.key_template import LONGEST_KEY, LimitError
-from apps.jobs.kinds import Kind
-from apps.jobs.limits import Limit, Rules, rate_of
+from furrow import KindError, Secret, Unique, job
+from furrow.dispatcher.turns import shares_of
+from furrow.kinds.kind import Kind
+from furrow.limits.key_template import LONGEST_KEY, LimitError
+from furrow.limits.limit import Limit, Rules, rate_of
 
 NAMES = ("account", "customer", "text")
 

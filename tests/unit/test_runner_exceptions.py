@@ -7,12 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from furrow.errors import Cancelled, Retry
+from furrow.states import State
+from furrow.worker import channel
+from furrow.worker.child import runner
+from furrow.worker.child.current import Run
+from furrow.worker.child.verdict import verdict
 
-from apps.jobs.errors import Cancelled, Retry
-from apps.jobs.states import State
-from apps.jobs.worker import channel, runner
-from apps.jobs.worker.current import Run
-from apps.jobs.worker.verdict import verdict
 from tests import kinds
 
 

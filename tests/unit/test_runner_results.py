@@ -7,15 +7,16 @@ import uuid
 from typing import Any
 
 import pytest
+from furrow import current_job
+from furrow.errors import Cancelled, ResultError
+from furrow.sanitize import clean
+from furrow.worker import channel
+from furrow.worker.child import runner
+from furrow.worker.child.capture import cut
+from furrow.worker.child.runner import result_json
+from furrow.worker.child.verdict import UNKNOWN_KIND_DELAY
 from pytest_django import Settings
 
-from apps.jobs.api import current_job
-from apps.jobs.errors import Cancelled, ResultError
-from apps.jobs.storable import clean
-from apps.jobs.worker import channel, runner
-from apps.jobs.worker.capture import cut
-from apps.jobs.worker.runner import result_json
-from apps.jobs.worker.verdict import UNKNOWN_KIND_DELAY
 from tests import kinds
 
 KEY = uuid.uuid4()

@@ -5,12 +5,11 @@ from typing import Annotated
 
 import pydantic
 import pytest
-
-from apps.jobs.arguments import Arguments
-from apps.jobs.errors import ArgumentError, KindError
-from apps.jobs.secret import MASK, Secret, mask_text, masked
-from apps.jobs.statements import Claimed
-from apps.jobs.worker.events import Events
+from furrow.errors import ArgumentError, KindError
+from furrow.kinds.arguments import Arguments
+from furrow.kinds.secret import MASK, Secret, mask_text, masked
+from furrow.statements import Claimed
+from furrow.worker.events import Events
 
 
 def handler(

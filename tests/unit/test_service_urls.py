@@ -11,10 +11,9 @@ from celery.worker import control
 from config.celery import FurrowCelery
 from django.test import RequestFactory
 from django.views.debug import get_exception_reporter_filter
+from furrow.rabbitmq.broker import explain_url
+from furrow.service_urls import masked, unreadable
 from kombu import Connection
-
-from apps.jobs.broker import explain_url
-from apps.jobs.service_urls import masked, unreadable
 
 PASSWORD = "p@s:s/w#r%d?ä ~+&=[x]"
 ENCODED = quote(PASSWORD, safe="")

@@ -1,8 +1,7 @@
 """Errors of one sort have one signature; different ones do not."""
 
 import pytest
-
-from apps.jobs.signature import sign
+from furrow.signature import sign
 
 STORY = """Traceback (most recent call last):
   File "/srv/{release}/tasks/billing.py", line {line}, in charge

@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-
-from apps.jobs.api import Job
-from apps.jobs.models.job import new_id
-from apps.jobs.states import EXCUSED, FINAL, MOVES, UNSTARTED, Outcome, State, sources
+from furrow import Job
+from furrow.models.job import new_id
+from furrow.states import EXCUSED, FINAL, MOVES, UNSTARTED, Outcome, State, sources
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "job_lifecycle.md"
 
@@ -47,7 +46,7 @@ def test_what_is_excused_is_an_outcome_without_an_error_of_the_job() -> None:
 
 
 def test_the_columns_hold_every_state_and_outcome() -> None:
-    from apps.jobs.models import Attempt
+    from furrow.models import Attempt
 
     assert max(map(len, State)) <= (Job._meta.get_field("state").max_length or 0)
     assert max(map(len, Outcome)) <= (Attempt._meta.get_field("outcome").max_length or 0)

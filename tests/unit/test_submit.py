@@ -10,9 +10,9 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.db import connection, transaction
 from django.utils import timezone
+from furrow import Job, State, submit, submit_many
 from pytest_django import DjangoAssertNumQueries
 
-from apps.jobs.api import Job, State, submit, submit_many
 from tests import kinds
 
 pytestmark = pytest.mark.engine
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.engine
 def test_one_insert_and_nothing_else(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     with django_assert_num_queries(1) as queries:
         job = submit(kinds.add, {"a": 1})
-    assert queries.captured_queries[0]["sql"].removeprefix("1 times: ").startswith("INSERT INTO jobs_job")
+    assert queries.captured_queries[0]["sql"].removeprefix("1 times: ").startswith("INSERT INTO furrow_job")
     assert Job.objects.get() == job
 
 
@@ -220,5 +220,5 @@ def test_a_kinds_own_submit() -> None:
 
 
 def test_the_tables_name_is_the_one_in_the_statements() -> None:
-    assert Job._meta.db_table == "jobs_job"
+    assert Job._meta.db_table == "furrow_job"
     assert connection.vendor in ("postgresql", "sqlite")

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import redis as redis_client
 from django.db import transaction
+from furrow import Job, submit, submit_many
+from furrow.locks import wakeup
 from pytest_django import Settings
 
-from apps.jobs.api import Job, submit, submit_many
-from apps.locks import wakeup
 from tests import kinds
 from tests.stack import wait_until
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 from billiard.pool import EX_RECYCLE
+from furrow.states import Outcome, State
+from furrow.worker import channel, stacks
+from furrow.worker.child import interruptions, runner
+from furrow.worker.child.current import Run
 
-from apps.jobs.states import Outcome, State
-from apps.jobs.worker import channel, interruptions, runner, stacks
-from apps.jobs.worker.current import Run
 from tests import kinds
 from tests.stack import wait_until
 

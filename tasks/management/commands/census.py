@@ -10,9 +10,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 from django.urls import NoReverseMatch, reverse
+from furrow import Job, State
+from furrow.console import console_on
 
-from apps.jobs.api import Job, State
-from apps.jobs.console import console_on
 from tasks.census import Census, measure, report, submit_census
 from tasks.management.display import display_on, duration, write
 from tasks.management.following import Stalled, follow, timing
@@ -163,7 +163,7 @@ def summary(numbers: dict[str, Any], failed: int) -> str:
 def whereabouts(census: Census) -> str:
     """Where to look for the jobs of a census."""
     try:
-        place = f"See the admin, {reverse('admin:jobs_job_changelist')}?batch={census.batch}, and"
+        place = f"See the admin, {reverse('admin:furrow_job_changelist')}?batch={census.batch}, and"
     except NoReverseMatch:
         place = "See"
     return f"{place} the report's job {census.report}; watch with `manage.py census --follow {census.batch}`."

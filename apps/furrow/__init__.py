@@ -1,0 +1,192 @@
+"""Furrow: durable jobs for Celery and Django. The one door for other code::
+
+    from furrow import RetryPolicy, current_job, job, lock, submit
+
+    @job(retry=RetryPolicy(max_attempts=3), timeout=60)
+    def send_invoice(order_id: int, copy_to: str | None = None) -> dict:
+        with lock(f"order:{order_id}"): ...
+
+    submit(send_invoice, {"order_id": 7}, countdown=30)
+
+One job's way through the rooms:
+
+``kinds/``      ``@job`` makes a function a kind; ``limits/`` are rules between jobs.
+``submission/`` 1. validate, then one INSERT in the caller's transaction: a row in ``models.Job``, state ``pending``.
+``dispatcher/`` 2. the leading dispatcher finds it due, publishes its id through ``rabbitmq/`` and marks it ``queued``.
+``worker/``     3. ``intake`` takes the message, ``ledger`` claims the row (``running``) and the message is acknowledged;
+                4. ``pool`` hands it to a pool process, where ``child`` runs the handler and reports;
+                5. ``ledger`` settles it: ``succeeded``, ``failed``, or ``pending`` again as its retry policy says; one row in
+                   ``models.Attempt``.
+``dispatcher/`` 6. ``rescue`` takes it back if the worker died; ``reconcile`` if the message was lost; ``prune`` deletes it.
+
+``states`` is the table of legal moves; ``statements/`` holds the SQL of both databases. ``actions/`` is what people may do,
+``diagnosis/`` what they see, through ``admin/``, ``command/`` and ``monitoring/``. ``locks/`` are locks over Redis; ``prove/``
+proves the guarantees under faults. Imports go down only: pyproject.toml has the floors.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from furrow.actions.jobs import cancel, change_priority, change_queue, delete, retry, run_now, snooze
+    from furrow.context import current_job
+    from furrow.diagnosis.explain import Situation, situation
+    from furrow.errors import (
+        Abort,
+        ArgumentError,
+        Cancelled,
+        FurrowError,
+        InputError,
+        JobCancelled,
+        JobFailed,
+        KindError,
+        NotUnique,
+        OptionError,
+        Retry,
+        Snooze,
+        SoftTimeout,
+        SubmitError,
+        UnknownKind,
+    )
+    from furrow.kinds.hints import File, ForeignKey, UploadedPath
+    from furrow.kinds.kind import Kind, all_kinds, get_kind, job
+    from furrow.kinds.retry import RetryPolicy
+    from furrow.kinds.secret import Secret
+    from furrow.limits.limit import Unique
+    from furrow.locks.errors import LockError, LockLost, LockUnavailable, NotAcquired, RateLimited, StaleFence
+    from furrow.locks.fenced import FencedModel
+    from furrow.locks.guards import leader, lock, semaphore
+    from furrow.locks.held import Held
+    from furrow.locks.rate import rate_limit
+    from furrow.models import Attempt, Job, LogLine
+    from furrow.states import FINAL, Outcome, State
+    from furrow.submission.submit import submit, submit_many
+
+__all__ = [
+    "FINAL",
+    "Abort",
+    "ArgumentError",
+    "Attempt",
+    "Cancelled",
+    "FencedModel",
+    "File",
+    "ForeignKey",
+    "FurrowError",
+    "Held",
+    "InputError",
+    "Job",
+    "JobCancelled",
+    "JobFailed",
+    "Kind",
+    "KindError",
+    "LockError",
+    "LockLost",
+    "LockUnavailable",
+    "LogLine",
+    "NotAcquired",
+    "NotUnique",
+    "OptionError",
+    "Outcome",
+    "RateLimited",
+    "Retry",
+    "RetryPolicy",
+    "Secret",
+    "Situation",
+    "Snooze",
+    "SoftTimeout",
+    "StaleFence",
+    "State",
+    "SubmitError",
+    "Unique",
+    "UnknownKind",
+    "UploadedPath",
+    "all_kinds",
+    "cancel",
+    "change_priority",
+    "change_queue",
+    "current_job",
+    "delete",
+    "get_kind",
+    "job",
+    "leader",
+    "lock",
+    "rate_limit",
+    "retry",
+    "run_now",
+    "semaphore",
+    "situation",
+    "snooze",
+    "submit",
+    "submit_many",
+]
+
+#: Where each name is; imported when it is first asked for, since Django loads this package before its models.
+_WHERE = {
+    "FINAL": "furrow.states",
+    "Abort": "furrow.errors",
+    "ArgumentError": "furrow.errors",
+    "Attempt": "furrow.models",
+    "Cancelled": "furrow.errors",
+    "FencedModel": "furrow.locks.fenced",
+    "File": "furrow.kinds.hints",
+    "ForeignKey": "furrow.kinds.hints",
+    "FurrowError": "furrow.errors",
+    "Held": "furrow.locks.held",
+    "InputError": "furrow.errors",
+    "Job": "furrow.models",
+    "JobCancelled": "furrow.errors",
+    "JobFailed": "furrow.errors",
+    "Kind": "furrow.kinds.kind",
+    "KindError": "furrow.errors",
+    "LockError": "furrow.locks.errors",
+    "LockLost": "furrow.locks.errors",
+    "LockUnavailable": "furrow.locks.errors",
+    "LogLine": "furrow.models",
+    "NotAcquired": "furrow.locks.errors",
+    "NotUnique": "furrow.errors",
+    "OptionError": "furrow.errors",
+    "Outcome": "furrow.states",
+    "RateLimited": "furrow.locks.errors",
+    "Retry": "furrow.errors",
+    "RetryPolicy": "furrow.kinds.retry",
+    "Secret": "furrow.kinds.secret",
+    "Situation": "furrow.diagnosis.explain",
+    "Snooze": "furrow.errors",
+    "SoftTimeout": "furrow.errors",
+    "StaleFence": "furrow.locks.errors",
+    "State": "furrow.states",
+    "SubmitError": "furrow.errors",
+    "Unique": "furrow.limits.limit",
+    "UnknownKind": "furrow.errors",
+    "UploadedPath": "furrow.kinds.hints",
+    "all_kinds": "furrow.kinds.kind",
+    "cancel": "furrow.actions.jobs",
+    "change_priority": "furrow.actions.jobs",
+    "change_queue": "furrow.actions.jobs",
+    "current_job": "furrow.context",
+    "delete": "furrow.actions.jobs",
+    "get_kind": "furrow.kinds.kind",
+    "job": "furrow.kinds.kind",
+    "leader": "furrow.locks.guards",
+    "lock": "furrow.locks.guards",
+    "rate_limit": "furrow.locks.rate",
+    "retry": "furrow.actions.jobs",
+    "run_now": "furrow.actions.jobs",
+    "semaphore": "furrow.locks.guards",
+    "situation": "furrow.diagnosis.explain",
+    "snooze": "furrow.actions.jobs",
+    "submit": "furrow.submission.submit",
+    "submit_many": "furrow.submission.submit",
+}
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name not in _WHERE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(_WHERE[name]), name)
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,45 @@
+"""What people may do with messages that nobody could use: send them again, or delete them."""
+
+import json
+
+from django.conf import settings
+from django.db import transaction
+
+from furrow.errors import DeadMessageError
+from furrow.models import DeadMessage
+from furrow.rabbitmq.broker import Publisher
+
+
+def replay(message_id: int) -> bool:
+    """Send a message again as it came, and forget it once RabbitMQ has it in a queue.
+
+    Returns:
+        ``False`` when it does not exist, or somebody else is at it.
+
+    Raises:
+        DeadMessageError: only its beginning was kept, or it says not where it came from.
+        BrokerError: RabbitMQ could not be reached, or no queue takes it. The message is kept.
+    """
+    with transaction.atomic():
+        message = DeadMessage.objects.select_for_update(skip_locked=True).filter(pk=message_id).first()
+        if message is None:
+            return False
+        if not message.replayable:
+            raise DeadMessageError(
+                f"Message {message_id} cannot be replayed: "
+                + (
+                    "of its body or properties only the beginning was kept."
+                    if message.routing_key
+                    else "it names a job that does not exist."
+                )
+            )
+        Publisher(settings.BROKER_URL).replay(
+            message.exchange, message.routing_key, json.loads(message.properties), bytes(message.body)
+        )
+        message.delete()
+        return True
+
+
+def delete(message_id: int) -> bool:
+    """Forget a message; ``False`` when it does not exist."""
+    return bool(DeadMessage.objects.filter(pk=message_id).delete()[0])

@@ -1,0 +1,145 @@
+"""What a person may do to jobs: each is one guarded UPDATE, of one job or of many; losing the race is a return value.
+
+Each function takes an id, several ids, or a query set that narrows the jobs further, and returns how many it changed: those
+that had moved on meanwhile, or do not exist, are left alone.
+"""
+
+import datetime as dt
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import connections, router, transaction
+from django.db.models import BooleanField, F, Q, QuerySet
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import Coalesce, Greatest, Now
+
+from furrow import statements
+from furrow.conf import conf
+from furrow.errors import InputError, did_you_mean
+from furrow.limits.limit import QUEUE, Limit, to_json
+from furrow.locks.wakeup import wake
+from furrow.models import Attempt, Job, LogLine
+from furrow.models.job import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from furrow.statements.begun import HAS_BEGUN
+from furrow.states import FINAL, UNSTARTED, State
+
+#: One job, several, or those of a query set.
+Jobs = uuid.UUID | Iterable[uuid.UUID] | QuerySet[Job]
+
+
+def cancel(jobs: Jobs, *, reason: str = "cancelled by request") -> int:
+    """Cancel: what has not begun never begins; what runs is asked to stop. What had ended is left alone."""
+    with transaction.atomic(using=router.db_for_write(Job), savepoint=False):
+        # All of them are locked at once: one that began, or goes back to pending, between two statements would be in neither.
+        found = list(_rows(jobs).exclude(state__in=FINAL).select_for_update().values_list("pk", "state"))
+        running = Job.objects.filter(pk__in=[id for id, state in found if state == State.RUNNING])
+        asked = running.update(cancel_requested_at=Coalesce("cancel_requested_at", Now()))
+        return asked + end_unstarted(Job.objects.filter(pk__in=[id for id, state in found if state != State.RUNNING]), reason)
+
+
+def end_unstarted(unstarted: QuerySet[Job], reason: str, state: State = State.CANCELLED) -> int:
+    """Cancel (or fail) jobs that have not begun, and count that; in the caller's transaction, which keeps them locked. What
+    another has locked is left alone."""
+    ids = list(unstarted.select_for_update(skip_locked=True).values_list("pk", flat=True))
+    if ids:
+        Job.objects.filter(pk__in=ids).update(state=state, finished_at=Now(), error=reason[:500])
+        link = connections[router.db_for_write(Job)]
+        statements.on(link).count_cancelled(link, ids)
+    return len(ids)
+
+
+def retry(jobs: Jobs) -> int:
+    """Run again what has ended: from pending, due now, with one attempt more where none was left."""
+    return _woken(
+        _rows(jobs)
+        .filter(state__in=FINAL)
+        .update(
+            state=State.PENDING,
+            run_at=Now(),
+            finished_at=None,
+            queued_at=None,
+            expires_at=None,
+            cancel_requested_at=None,
+            progress=None,
+            progress_note="",
+            error="",
+            max_attempts=Greatest(F("max_attempts"), F("attempt") - F("excused") + 1),
+        )
+    )
+
+
+def run_now(jobs: Jobs) -> int:
+    """Make due now what is pending and due later."""
+    return _woken(_rows(jobs).filter(state=State.PENDING, run_at__gt=Now()).update(run_at=Now()))
+
+
+def snooze(jobs: Jobs, until: dt.datetime) -> int:
+    """Let what has not begun wait until this (aware) time; a message that is on its way will be dropped.
+
+    Raises:
+        InputError: a time without its zone.
+    """
+    if until.utcoffset() is None:
+        raise InputError({"until": f"{until.isoformat()} has no time zone: pass an aware datetime"})
+    begun = Q(RawSQL(HAS_BEGUN, (), BooleanField()))  # noqa: S611 - a constant
+    fits = Q(expires_at__isnull=True) | Q(expires_at__gt=until) | begun
+    rows = _rows(jobs).filter(fits, state__in=[State.PENDING, State.QUEUED])
+    return rows.update(state=State.PENDING, run_at=until, queued_at=None)
+
+
+def change_priority(jobs: Jobs, priority: int) -> int:
+    """Give what has not begun this priority. What is in RabbitMQ already keeps its place there.
+
+    Raises:
+        InputError: not a whole number from 0 to 9.
+    """
+    if type(priority) is not int or not HIGHEST_PRIORITY <= priority <= LOWEST_PRIORITY:
+        text = f"{priority!r} must be a whole number; {HIGHEST_PRIORITY} goes first, {LOWEST_PRIORITY} last"
+        raise InputError({"priority": text})
+    return _woken(_rows(jobs).filter(state__in=UNSTARTED).exclude(priority=priority).update(priority=priority))
+
+
+def change_queue(jobs: Jobs, queue: str) -> int:
+    """Move what has not begun to another queue. What was in RabbitMQ is sent again; a worker of the old queue that takes the
+    old message first may still run it.
+
+    Raises:
+        InputError: no such queue.
+    """
+    if queue not in conf().queues:
+        known = did_you_mean(queue, conf().queues)
+        raise InputError({"queue": f"{queue!r} is unknown; {known} (FURROW['QUEUES'])"})
+    rows = _rows(jobs).exclude(queue=queue)
+    slots, using = conf().queue_limits.get(queue), router.db_for_write(Job)
+    limits = to_json([] if slots is None else [Limit(QUEUE + queue, slots)])
+    with transaction.atomic(using=using, savepoint=False):
+        ids = list(rows.filter(state__in=UNSTARTED).select_for_update().values_list("pk", flat=True))
+        moving = Job.objects.filter(pk__in=ids)
+        moving.filter(state=State.QUEUED).update(state=State.PENDING, queued_at=None)
+        moving.update(queue=queue)
+        statements.on(connections[using]).move_limits(connections[using], ids, limits)
+    return _woken(len(ids))
+
+
+def delete(jobs: Jobs) -> int:
+    """Delete what has ended, with its attempts and log lines."""
+    using = router.db_for_write(Job)
+    with transaction.atomic(using=using):
+        ended = list(_rows(jobs).filter(state__in=FINAL).select_for_update().values_list("pk", flat=True))
+        for model, column in ((LogLine, "job"), (Attempt, "job"), (Job, "pk")):
+            rows: Any = model._default_manager.filter(**{f"{column}__in": ended})
+            rows._raw_delete(using)
+    return len(ended)
+
+
+def _rows(jobs: Jobs) -> QuerySet[Job]:
+    if isinstance(jobs, QuerySet):
+        return jobs.order_by()
+    return Job.objects.filter(pk__in=[jobs] if isinstance(jobs, uuid.UUID) else list(jobs)).order_by()
+
+
+def _woken(changed: int) -> int:
+    if changed:
+        transaction.on_commit(wake, using=router.db_for_write(Job), robust=True)
+    return changed

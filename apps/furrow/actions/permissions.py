@@ -1,0 +1,53 @@
+"""Who may see jobs, submit them, act on them: the one place that decides.
+
+Django's permissions: ``furrow.view_job``, ``furrow.submit_job``, ``furrow.act_on_job``. A kind may ask for one more of its own,
+``@job(permission="billing.refund")``: without it a person neither submits jobs of that kind nor acts on them. Code that calls
+:func:`furrow.submit` or :mod:`furrow.actions.jobs` itself is trusted; every page, command and bulk action asks here.
+
+A user is Django's (``request.user``); ``None`` is nobody and may nothing.
+"""
+
+from typing import Any
+
+from furrow.errors import UnknownKind
+from furrow.kinds.kind import Kind, all_kinds, get_kind
+
+VIEW, SUBMIT, ACT = "furrow.view_job", "furrow.submit_job", "furrow.act_on_job"
+
+
+def may_view(user: Any) -> bool:
+    """May see jobs, with their arguments, results and logs."""
+    return _has(user, VIEW)
+
+
+def may_submit(user: Any, kind: Kind | str | None = None) -> bool:
+    """May submit jobs of this kind; without a kind: of those that ask for no permission of their own."""
+    return _has(user, SUBMIT) and _has_own(user, kind)
+
+
+def may_act(user: Any, kind: Kind | str | None = None) -> bool:
+    """May act on jobs of this kind (cancel, retry, run now, change, delete); without a kind: on any that asks for nothing
+    more. Who may act on jobs must be allowed to see them."""
+    return _has(user, VIEW) and _has(user, ACT) and _has_own(user, kind)
+
+
+def forbidden_kinds(user: Any) -> list[str]:
+    """The kinds whose own permission this user lacks, by name: a statement over many jobs leaves these out::
+
+    Job.objects.filter(…).exclude(kind__in=forbidden_kinds(user))
+    """
+    return [kind.name for kind in all_kinds() if not _has_own(user, kind)]
+
+
+def _has(user: Any, name: str) -> bool:
+    return user is not None and bool(user.has_perm(name))
+
+
+def _has_own(user: Any, kind: Kind | str | None) -> bool:
+    """A kind that is not registered here any more asks for nothing of its own: nobody knows what it was."""
+    if isinstance(kind, str):
+        try:
+            kind = get_kind(kind)
+        except UnknownKind:
+            return True
+    return kind is None or not kind.permission or _has(user, kind.permission)

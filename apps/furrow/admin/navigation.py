@@ -1,0 +1,96 @@
+"""What every page has: the sidebar, the style sheet, the script that keeps times true."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import reverse
+
+
+def stylesheet(request: HttpRequest) -> str:
+    """The address of the style sheet."""
+    return static("furrow/furrow.css")
+
+
+def icon(request: HttpRequest) -> str:
+    """The address of the icon that browsers show."""
+    return static("furrow/icon.svg")
+
+
+def script(request: HttpRequest) -> str:
+    """The address of the script."""
+    return static("furrow/relative.js")
+
+
+def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
+    """The groups and links that this user may see."""
+    jobs, submit = reverse("admin:furrow_job_changelist"), reverse("admin:furrow_job_submit")
+    in_submit = request.path.startswith(submit)
+    groups = [
+        (
+            "Jobs",
+            [
+                _item(request, "Overview", "dashboard", reverse("admin:index"), True, exact=True),
+                _item(request, "Jobs", "work", jobs, "furrow.view_job", active=request.path.startswith(jobs) and not in_submit),
+                _item(request, "Submit", "add_circle", submit, "furrow.submit_job"),
+                _item(request, "Errors", "error", reverse("furrow:errors"), "furrow.view_job"),
+                _model(request, "Attempts", "replay", "furrow", "attempt"),
+                _model(request, "Log lines", "notes", "furrow", "logline"),
+                _model(request, "Audit log", "policy", "furrow", "auditentry"),
+            ],
+        ),
+        (
+            "System",
+            [
+                _model(request, "Queues", "low_priority", "furrow", "queue"),
+                _model(request, "Workers", "engineering", "furrow", "worker"),
+                _model(request, "Dispatcher", "hub", "furrow", "leader"),
+                _model(request, "Locks", "lock", "furrow", "lock"),
+                _model(request, "Drift", "difference", "furrow", "drift"),
+                _model(request, "Dead messages", "unsubscribe", "furrow", "deadmessage"),
+                *_flower(request),
+            ],
+        ),
+        (
+            "Celery",
+            [
+                _model(request, "Task results", "task_alt", "django_celery_results", "taskresult"),
+                _model(request, "Group results", "stacks", "django_celery_results", "groupresult"),
+            ],
+        ),
+        (
+            "Accounts",
+            [_model(request, "Users", "person", "auth", "user"), _model(request, "Groups", "group", "auth", "group")],
+        ),
+    ]
+    return [
+        {"title": title, "separator": position > 0, "items": allowed}
+        for position, (title, items) in enumerate(groups)
+        if (allowed := [item for item in items if item.pop("allowed")])
+    ]
+
+
+def _item(
+    request: HttpRequest,
+    title: str,
+    icon: str,
+    link: str,
+    permission: str | bool,
+    *,
+    active: bool | None = None,
+    exact: bool = False,
+) -> dict[str, Any]:
+    here = request.path == link if exact else request.path.startswith(link)
+    allowed = permission if isinstance(permission, bool) else request.user.has_perm(permission)
+    return {"title": title, "icon": icon, "link": link, "active": here if active is None else active, "allowed": allowed}
+
+
+def _model(request: HttpRequest, title: str, icon: str, app: str, model: str) -> dict[str, Any]:
+    return _item(request, title, icon, reverse(f"admin:{app}_{model}_changelist"), f"{app}.view_{model}")
+
+
+def _flower(request: HttpRequest) -> list[dict[str, Any]]:
+    if not settings.FLOWER_URL:
+        return []
+    return [_item(request, "Flower", "local_florist", reverse("flower"), "furrow.view_flower")]

@@ -1,0 +1,57 @@
+"""The Django application of the engine."""
+
+from typing import Any
+
+from django.apps import AppConfig
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import request_finished
+from django.db import connections
+from django.db.backends.signals import connection_created
+from django.db.models.signals import post_migrate
+
+
+class FurrowConfig(AppConfig):
+    """Loads the kinds when Django is ready."""
+
+    name = "furrow"
+    verbose_name = "Jobs"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Import every module that declares kinds, also the engine's own, so that each process knows the same ones."""
+        from furrow import checks, statements  # noqa: F401
+        from furrow.actions import bulk  # noqa: F401
+        from furrow.conf import conf
+        from furrow.diagnosis import troubles
+        from furrow.kinds.handlers import discover
+        from furrow.locks import strange
+        from furrow.locks.conf import times
+
+        times()  # a lease that cannot be is refused at the start and not at the first lock
+        connection_created.connect(_look_for_pooler, dispatch_uid="furrow.pooler")
+        strange.tell = troubles.tell
+        request_finished.connect(troubles.flush_quietly)
+        connection_created.connect(statements.read_any_time, dispatch_uid="furrow.times")
+        post_migrate.connect(_guard_again, sender=self)
+        modules = conf().modules
+        try:
+            discover(modules)
+        except ModuleNotFoundError as error:
+            if error.name not in modules:
+                raise
+            raise ImproperlyConfigured(f"FURROW['MODULES'] names {error.name!r}, and there is no such package.") from None
+
+
+def _look_for_pooler(connection: Any, **kwargs: Any) -> None:
+    if connection.vendor == "postgresql":
+        from furrow.statements.postgresql import pooled
+
+        pooled.look_for_pooler(connection)
+
+
+def _guard_again(sender: AppConfig, using: str, plan: Any = (), apps: Any = None, **others: Any) -> None:
+    """On SQLite a migration that changes a table makes it anew, and its triggers go with the old one."""
+    from furrow.statements import guards
+
+    if plan and (connection := connections[using]).vendor == "sqlite":
+        guards.install(connection, apps.get_models())

@@ -1,0 +1,105 @@
+"""System checks: what ``manage.py check`` refuses."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.apps import apps
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+
+
+@register(Tags.compatibility)
+def check_broker_url(**kwargs: Any) -> list[CheckMessage]:
+    """The broker must be RabbitMQ, with a URL that can be read."""
+    from furrow.rabbitmq.broker import explain_url
+
+    problem = explain_url(settings.BROKER_URL)
+    return [Error(problem, hint="Set BROKER_URL=amqp://user:password@host:5672/vhost", id="furrow.E001")] if problem else []
+
+
+@register(Tags.security, deploy=True)
+def check_broker_credentials(**kwargs: Any) -> list[CheckMessage]:
+    """RabbitMQ's default account is for trying out."""
+    try:
+        user = urlsplit(settings.BROKER_URL).username
+    except ValueError:
+        return []
+    if user in (None, "guest"):
+        return [
+            Warning(
+                "BROKER_URL uses RabbitMQ's default account, guest.",
+                hint="Create a user of its own and delete guest.",
+                id="furrow.W001",
+            )
+        ]
+    return []
+
+
+@register(Tags.models)
+def check_kind_permissions(**kwargs: Any) -> list[CheckMessage]:
+    """A permission that a kind asks for should exist: nobody but superusers could have one that does not."""
+    from furrow.kinds.kind import all_kinds
+
+    return [
+        Warning(
+            f"The kind {kind.name} asks for the permission {kind.permission!r}, which no model declares.",
+            hint="Correct the name, declare it in a model's Meta.permissions, or create the Permission row by hand.",
+            obj=kind.name,
+            id="furrow.W002",
+        )
+        for kind in all_kinds()
+        if kind.permission and kind.permission not in _declared_permissions()
+    ]
+
+
+@register(Tags.compatibility)
+def check_kind_queues(**kwargs: Any) -> list[CheckMessage]:
+    """A kind's queue should be configured: nothing of another is sent, and its submits are refused."""
+    from furrow.conf import conf
+    from furrow.kinds.kind import all_kinds
+
+    return [
+        Warning(
+            f"The kind {kind.name} goes to queue {kind.queue!r}, which FURROW['QUEUES'] does not name: no worker serves it.",
+            hint=f"Add {kind.queue!r} to FURROW['QUEUES'] (FURROW_QUEUES), or give the kind another queue.",
+            obj=kind.name,
+            id="furrow.W003",
+        )
+        for kind in all_kinds()
+        if kind.queue not in conf().queues
+    ]
+
+
+def _declared_permissions() -> set[str]:
+    """The full names of all permissions that models declare."""
+    names = set()
+    for model in apps.get_models():
+        meta = model._meta
+        names |= {f"{meta.app_label}.{action}_{meta.model_name}" for action in meta.default_permissions}
+        names |= {f"{meta.app_label}.{codename}" for codename, _name in meta.permissions}
+    return names
+
+
+@register(Tags.models)
+def check_hints(**kwargs: Any) -> list[CheckMessage]:
+    """An argument that names a row names a model that there is; one that is a file is a text."""
+    from furrow.errors import KindError
+    from furrow.kinds.hints import File, ForeignKey, find_hint
+    from furrow.kinds.kind import all_kinds
+
+    found: list[CheckMessage] = []
+    for kind in all_kinds():
+        for name in kind.arguments.names:
+            field = kind.arguments.model.model_fields[f"a_{name}"]
+            row = find_hint(field.annotation, field.metadata, ForeignKey)
+            try:
+                if row is not None:
+                    row.resolve()
+            except KindError as error:
+                found.append(Error(f"{kind.name}: argument {name!r}: {error}", obj=kind.name, id="furrow.E002"))
+            schema = kind.arguments.schema["properties"][name]
+            types = {part.get("type") for part in [schema, *schema.get("anyOf", [])]}
+            if find_hint(field.annotation, field.metadata, File) and "string" not in types:
+                text = f"{kind.name}: argument {name!r} is a File and no text: write UploadedPath or Annotated[str, File(…)]."
+                found.append(Error(text, obj=kind.name, id="furrow.E003"))
+    return found

@@ -1,0 +1,176 @@
+"""``jobs cancel``, ``retry``, ``run-now``, ``delete``: on jobs by id, or on all that meet conditions. ``pause``, ``resume``."""
+
+import argparse
+import sys
+import uuid
+from functools import partial
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.db import transaction
+
+from furrow.actions import bulk, queues
+from furrow.actions.audit import audit
+from furrow.actions.selection import select
+from furrow.command import choosing
+from furrow.command.actor import Actor
+from furrow.command.following import Tail
+from furrow.command.output import Output
+from furrow.command.submitting import finish
+from furrow.command.words import read_ids, read_moment
+from furrow.diagnosis.figures import COUNTED
+from furrow.models import Job
+from furrow.models.audit_entry import Origin
+
+#: Each command: its name in :mod:`furrow.actions.bulk`, what it does, and to which jobs it does nothing.
+ACTIONS = {
+    "cancel": ("cancel", "cancel jobs; those that run are asked to stop", "had ended"),
+    "retry": ("retry", "run again jobs that have ended", "had not ended"),
+    "run-now": ("run now", "make scheduled jobs due now", "were not scheduled"),
+    "snooze": ("snooze", "let jobs that have not begun wait until a time", "had begun"),
+    "set-priority": ("change priority", "give jobs that have not begun another priority", "had begun, or have it"),
+    "set-queue": ("change queue", "move jobs that have not begun to another queue", "had begun, or are there"),
+    "delete": ("delete", "delete jobs that have ended, with their attempts and logs", "had not ended"),
+}
+_OPTIONS = {
+    "snooze": ("until", "--until-time", "TIME", "when they are due then, such as 2026-01-31T13:45"),
+    "set-priority": ("priority", "--priority", "0-9", "0 goes first, 9 last"),
+    "set-queue": ("queue", "--to", "QUEUE", "the other queue"),
+}
+
+
+def add_arguments(command: str, parser: argparse.ArgumentParser) -> None:
+    """``jobs cancel ID …`` or ``jobs cancel --state … --kind …``."""
+    parser.add_argument("ids", nargs="*", metavar="ID", help="ids of jobs; - reads them from standard input")
+    if command in _OPTIONS:
+        _name, option, metavar, text = _OPTIONS[command]
+        parser.add_argument(option, dest="value", required=True, metavar=metavar, help=text)
+    choosing.add_arguments(parser)
+    parser.add_argument("--all", action="store_true", help="every job, without a condition")
+    parser.add_argument("--yes", action="store_true", help="do not ask, when it is for all jobs that meet conditions")
+    parser.add_argument("--no-wait", action="store_true", help="do not wait until the job that does it has ended")
+
+
+def run(command: str, output: Output, actor: Actor, options: dict[str, Any]) -> int:
+    """Act; returns the exit code: 0 when anything was changed."""
+    actor.must_act()
+    chosen = choosing.criteria(options)
+    if bool(options["ids"]) + bool(chosen) + options["all"] != 1:
+        raise CommandError("Say which jobs: ids, or conditions (such as --state failed), or --all; one of these.")
+    value = _value(command, options)
+    if options["ids"]:
+        return _on_ids(command, value, output, actor, read_ids(options["ids"]))
+    return _on_all(command, value, output, actor, chosen, options)
+
+
+def _value(command: str, options: dict[str, Any]) -> dict[str, Any]:
+    if command not in _OPTIONS:
+        return {}
+    name = _OPTIONS[command][0]
+    value = read_moment("--until-time", options["value"]) if name == "until" else options["value"]
+    return bulk.check(ACTIONS[command][0], {name: value})
+
+
+def _on_ids(command: str, value: dict[str, Any], output: Output, actor: Actor, ids: list[uuid.UUID]) -> int:
+    action, _text, otherwise = ACTIONS[command]
+    rows = Job.objects.filter(pk__in=ids).exclude(kind__in=actor.forbidden_kinds())
+    with transaction.atomic():
+        allowed = list(rows.values_list("pk", flat=True))
+        more = {"reason": f"cancelled by {actor.by}"} if action == "cancel" else {}
+        changed, locked = bulk.perform(action, allowed, value, **more)
+        if changed:
+            detail = ", ".join(f"{name} {text}" for name, text in value.items())
+            one = ids[0] if len(ids) == 1 else None
+            audit(action, by=actor.by, origin=Origin.COMMAND_LINE, job=one, ids=ids, count=changed, detail=detail)
+    left = len(set(ids)) - changed - len(locked)
+    if output.as_json:
+        told = {"locked": [str(id) for id in locked]} if locked else {}
+        output.json({"action": command, "asked": len(set(ids)), "changed": changed, "left_alone": left, **told})
+    else:
+        why = f"they {otherwise} or do not exist{', or you may not act on their kind' if actor.user else ''}"
+        output.say(f"{command}: {changed:,} changed{f', {left:,} left alone: {why}' if left else ''}.")
+        if locked:
+            output.say(
+                f"{len(locked):,} left: another transaction has the row locked; try again when it ends. One is {locked[0]}."
+            )
+    return 0 if changed else 1
+
+
+def _on_all(
+    command: str, value: dict[str, Any], output: Output, actor: Actor, chosen: dict[str, str], options: dict[str, Any]
+) -> int:
+    """By a job of its own, as the admin does it: it goes on when this command ends."""
+    action = ACTIONS[command][0]
+    rows = select(chosen).filter(state__in=bulk.ACTIONS[action].states).exclude(kind__in=actor.forbidden_kinds())
+    count = rows.order_by()[: COUNTED + 1].count()
+    if not count:
+        output.json({"action": command, "matched": 0, "job": None}) if output.as_json else output.say("No job meets that.")
+        return 1
+    _confirm(command, count, options["yes"])
+    job = bulk.start(action, chosen, by=actor.by, origin=Origin.COMMAND_LINE, options=value)
+    output.say(f"{command}: {_about(count)} by job {job.pk}.")
+    if options["no_wait"]:
+        if output.as_json:
+            output.json({"action": command, "matched": count, "job": job.pk})
+        return 0
+    return finish(output, Tail(output, job.pk).run())
+
+
+def _about(count: int) -> str:
+    return f"more than {COUNTED:,} jobs" if count > COUNTED else f"{count:,} job{'' if count == 1 else 's'}"
+
+
+def _confirm(command: str, count: int, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise CommandError(f"{command} would be for {_about(count)}: say --yes. Nothing was done.")
+    if input(f"{command}: {_about(count)}. Go on? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise CommandError("Nothing was done.")
+
+
+# --- Queues -----------------------------------------------------------------------------------------------------------
+
+
+def add_pause_arguments(parser: argparse.ArgumentParser) -> None:
+    """``jobs pause QUEUE``."""
+    parser.add_argument("queue", metavar="QUEUE")
+    parser.add_argument("--reason", default="", help="shown to everybody who wonders why jobs wait")
+    parser.add_argument("--drain", action="store_true", help="let run what RabbitMQ has already")
+
+
+def pause(output: Output, actor: Actor, options: dict[str, Any]) -> int:
+    """Let nothing of a queue begin any more."""
+    actor.must_act()
+    name = options["queue"]
+    changed = queues.pause(name, by=str(actor.by), reason=options["reason"], drain=options["drain"])
+    return _said(output, actor, "drain" if options["drain"] else "pause", name, changed, "it is paused already")
+
+
+def add_resume_arguments(parser: argparse.ArgumentParser) -> None:
+    """``jobs resume QUEUE``."""
+    parser.add_argument("queue", metavar="QUEUE")
+
+
+def resume(output: Output, actor: Actor, options: dict[str, Any]) -> int:
+    """Let a queue go on."""
+    actor.must_act()
+    return _said(output, actor, "resume", options["queue"], queues.resume(options["queue"]), "it was not paused")
+
+
+def _said(output: Output, actor: Actor, action: str, name: str, changed: bool, otherwise: str) -> int:
+    if changed:
+        audit(action, by=actor.by, origin=Origin.COMMAND_LINE, target=f"queue {name}")
+    if output.as_json:
+        output.json({"action": action, "queue": name, "changed": changed})
+    else:
+        output.say(f"{action} {name}: {'done' if changed else f'nothing changed, {otherwise}'}.")
+    return 0 if changed else 1
+
+
+COMMANDS: dict[str, tuple[Any, Any, str]] = {
+    name: (partial(add_arguments, name), partial(run, name), text) for name, (_action, text, _otherwise) in ACTIONS.items()
+} | {
+    "pause": (add_pause_arguments, pause, "let nothing of a queue begin any more"),
+    "resume": (add_resume_arguments, resume, "let a paused queue go on"),
+}

@@ -1,0 +1,68 @@
+"""As whom the command acts: a user with that user's permissions, or whoever has a shell here, who may do everything."""
+
+import getpass
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.management.base import CommandError
+
+from furrow.actions import permissions
+from furrow.kinds.kind import Kind
+
+
+@dataclass(frozen=True)
+class Actor:
+    """``user`` is ``None`` for the shell's own account, whose name is ``account``."""
+
+    user: Any = None
+    account: str = ""
+
+    @property
+    def by(self) -> Any:
+        """What the audit log takes: the user, or the account's name."""
+        return self.user or self.account
+
+    def must_view(self) -> None:
+        """Raises CommandError unless it may see jobs."""
+        self._must(self.user is None or permissions.may_view(self.user), "see jobs", permissions.VIEW)
+
+    def must_submit(self, kind: Kind) -> None:
+        """Raises CommandError unless it may submit jobs of this kind."""
+        needed = permissions.SUBMIT + (f" and {kind.permission}" if kind.permission else "")
+        self._must(self.user is None or permissions.may_submit(self.user, kind), f"submit {kind.name}", needed)
+
+    def must_act(self) -> None:
+        """Raises CommandError unless it may act on jobs (of kinds that ask for nothing more)."""
+        needed = f"{permissions.VIEW} and {permissions.ACT}"
+        self._must(self.user is None or permissions.may_act(self.user), "act on jobs", needed)
+
+    def forbidden_kinds(self) -> list[str]:
+        """Kinds that it may not act on."""
+        return [] if self.user is None else permissions.forbidden_kinds(self.user)
+
+    def _must(self, may: bool, what: str, needed: str) -> None:
+        if not may:
+            raise CommandError(f"{self.user} may not {what}: that needs {needed}. Nothing was done.")
+
+
+def find_actor(name: str | None) -> Actor:
+    """The actor of this user name; without one the shell's.
+
+    Raises:
+        CommandError: there is no such user, or it is not active.
+    """
+    if not name:
+        return Actor(account=_account())
+    users = get_user_model()
+    user = users._default_manager.filter(**{users.USERNAME_FIELD: name}).first()
+    if user is None or not user.is_active:
+        raise CommandError(f"--user: there is no {'' if user is None else 'active '}user {name!r}.")
+    return Actor(user=user)
+
+
+def _account() -> str:
+    try:
+        return f"{getpass.getuser()} (shell)"
+    except (OSError, KeyError):  # an id without a name, as in containers
+        return "shell"

@@ -1,0 +1,145 @@
+"""The engine's settings: ``settings.FURROW``, with defaults and with errors that name the setting and the remedy."""
+
+import re
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+
+from furrow.errors import did_you_mean
+from furrow.limits.limit import MOST_SLOTS
+from furrow.partitions import NO_LIMITS, Queue
+
+#: Celery's own queue, for the ordinary tasks of the project: no name for a job queue.
+CELERY_QUEUE = "celery"
+_QUEUE_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_MAY_BE_ZERO = ("shutdown_grace", "keep_succeeded", "keep_failed")
+
+
+@dataclass(frozen=True)
+class Conf:
+    """Each field is a key of ``settings.FURROW`` in upper case. Times are seconds, sizes bytes."""
+
+    #: The queues that jobs may name; a worker consumes all of them unless told otherwise (``-Q``).
+    queues: list[str] = field(default_factory=lambda: ["default"])
+    #: Those of them that have partitions, by name; not a key of its own: ``QUEUES`` names them as ``Queue(…)``.
+    partitioned: dict[str, Queue] = field(default_factory=dict)
+    #: Of some queues how many of their jobs may run at once, over all workers.
+    queue_limits: dict[str, int] = field(default_factory=dict)
+    #: Of some tenants (the keys of ``fair=…``) how many turns each has where others have one.
+    fair_weights: dict[str, int] = field(default_factory=dict)
+    #: Packages whose modules declare kinds; imported with everything below them at start.
+    modules: list[str] = field(default_factory=lambda: ["tasks"])
+    #: Largest JSON text of a job's arguments, and of a result.
+    max_argument_bytes: int = 1024 * 1024
+    max_result_bytes: int = 1024 * 1024
+    #: Largest file that a form takes for an argument, unless the argument says otherwise.
+    max_upload_bytes: int = 20 * 1024 * 1024
+    #: Largest sum of the files that one request brings; no file is larger, whatever its argument says.
+    max_request_bytes: int = 64 * 1024 * 1024
+    #: A worker that has not renewed its lease for this long is taken for dead.
+    worker_lease: float = 15.0
+    #: A dispatcher that has not renewed its lease for this long is followed by another.
+    leader_lease: float = 10.0
+    #: The dispatcher looks for due jobs at least this often.
+    poll_interval: float = 1.0
+    #: A queued job whose message shows no sign of life for this long is sent again.
+    resend_after: float = 60.0
+    #: A lock whose holder is not heard of for this long falls free (2 to 30; the same for all that share a Redis).
+    lock_lease: float = 15.0
+    #: On SIGTERM a worker waits this long for running jobs before it hands them back.
+    shutdown_grace: float = 20.0
+    #: Jobs that ended are deleted after this long.
+    keep_succeeded: float = 7 * 86400.0
+    keep_failed: float = 30 * 86400.0
+    #: Characters kept of one log line, of a traceback, and lines kept of one attempt.
+    max_log_line: int = 8_000
+    max_traceback: int = 50_000
+    max_log_lines: int = 10_000
+
+
+@lru_cache
+def conf() -> Conf:
+    """The settings in force.
+
+    Raises:
+        ImproperlyConfigured: ``settings.FURROW`` has a key that means nothing, or a value of the wrong type.
+    """
+    given: dict[str, Any] = getattr(settings, "FURROW", {})
+    if not isinstance(given, dict):
+        raise ImproperlyConfigured(f"FURROW is {given!r}: it must be a dict, such as {{'QUEUES': ['default']}}.")
+    known = {f.name.upper(): f for f in fields(Conf) if f.name != "partitioned"}
+    given, partitioned = _told_apart(given)
+    for key, value in given.items():
+        if key not in known:
+            raise ImproperlyConfigured(f"FURROW[{key!r}] means nothing: {did_you_mean(key, known)}.")
+        if must := _must_be(known[key].name, known[key].type, value):
+            raise ImproperlyConfigured(f"FURROW[{key!r}] is {value!r}: it must be {must}.")
+    chosen = Conf(partitioned=partitioned, **{key.lower(): value for key, value in given.items()})
+    for queue in chosen.queue_limits:
+        if queue not in chosen.queues:
+            raise ImproperlyConfigured(
+                f"FURROW['QUEUE_LIMITS'] names {queue!r}, which is no queue; {did_you_mean(queue, chosen.queues)}."
+            )
+        if queue in chosen.partitioned:
+            raise ImproperlyConfigured(f"FURROW['QUEUE_LIMITS'] names {queue!r}: {NO_LIMITS}.")
+    for queue in chosen.queues:
+        if not _QUEUE_NAME.fullmatch(queue):
+            raise ImproperlyConfigured(
+                f"FURROW['QUEUES'] names {queue!r}: a queue's name has 1 to 100 letters (a to z), digits, '-', '_' or '.'."
+            )
+        if queue == CELERY_QUEUE or queue.startswith("amq."):
+            owner = "Celery's own queue" if queue == CELERY_QUEUE else "reserved by RabbitMQ"
+            raise ImproperlyConfigured(f"FURROW['QUEUES'] names {queue!r}, which is {owner}: choose another name.")
+    _refuse_partitions(chosen)
+    return chosen
+
+
+def _told_apart(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Queue]]:
+    """The settings with queues as names, and the queues that are more than a name."""
+    queues = given.get("QUEUES")
+    if not isinstance(queues, list):
+        return given, {}
+    names = [queue.name if isinstance(queue, Queue) else queue for queue in queues]
+    return {**given, "QUEUES": names}, {queue.name: queue for queue in queues if isinstance(queue, Queue)}
+
+
+def _refuse_partitions(chosen: Conf) -> None:
+    for name, queue in chosen.partitioned.items():
+        if problem := queue.problem():
+            form = f"Queue({name!r}, partitions=8, key='customer_id'), in the environment {name}:8:customer_id"
+            raise ImproperlyConfigured(f"FURROW['QUEUES'], queue {name!r}: {problem}; the form is {form}.")
+        if same := {*queue.parts} & {*chosen.queues}:
+            raise ImproperlyConfigured(
+                f"FURROW['QUEUES'] names {min(same)!r}, which is what a partition of {name!r} is called: choose another name."
+            )
+
+
+def _must_be(name: str, kind: Any, value: Any) -> str:
+    """What a setting must be; empty when it is."""
+    if kind in (int, float):
+        may_be_zero = name in _MAY_BE_ZERO
+        right = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
+        if right and (0 < value < float("inf") or (value == 0 and may_be_zero)):
+            return ""
+        return f"a {'whole ' if kind is int else ''}number {'not less' if may_be_zero else 'greater'} than 0"
+    if kind == dict[str, int]:
+        if isinstance(value, dict) and all(
+            isinstance(k, str) and type(n) is int and 1 <= n <= MOST_SLOTS for k, n in value.items()
+        ):
+            return ""
+        return f"a dict of names to whole numbers from 1 to {MOST_SLOTS:,}"
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value) and len({*value}) == len(value):
+        return ""
+    return "a list of different names, with one at least"
+
+
+def _forget(*, setting: str, **kwargs: object) -> None:
+    if setting == "FURROW":
+        conf.cache_clear()
+
+
+setting_changed.connect(_forget)

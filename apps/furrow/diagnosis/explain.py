@@ -1,0 +1,285 @@
+"""Why a job that has not ended stands where it stands, in a plain sentence, and what to do about it if that is not normal.
+
+:func:`why` is pure; :func:`situation` reads what it needs to know.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connections
+from django.db.models import Q, QuerySet
+
+from furrow.conf import conf
+from furrow.diagnosis import lockers
+from furrow.diagnosis.blockers import Blocker, blocker
+from furrow.diagnosis.reason import Reason
+from furrow.diagnosis.unserved import unserved
+from furrow.diagnosis.wording import span
+from furrow.limits.limit import FAIR_GATE, QUEUE
+from furrow.models import Attempt, Job, Leader, Queue, Worker
+from furrow.models.leader import BROKER_AWAY
+from furrow.statements import Locker
+from furrow.statements.bounded import TookTooLong, at_most
+from furrow.states import FINAL, Outcome, State
+
+#: Jobs ahead are counted to this number, if that takes no longer (seconds).
+COUNTED, COUNT_BUDGET = 1_000, 0.05
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What surrounds a job: the dispatcher, the workers that could take it, how its last run ended."""
+
+    dispatcher_leads: bool = True
+    dispatcher_trouble: str = ""
+    troubled_since: dt.datetime | None = None
+    #: Living workers that consume its queue, and how many of them know its kind.
+    consumers: int = 1
+    knowing: int = 1
+    #: Living workers that were asked not to consume it.
+    asked_not: int = 0
+    #: Its worker's lease still holds (of a running job).
+    worker_lives: bool = True
+    last_outcome: str = ""
+    #: The row of its queue if that is paused.
+    paused: Queue | None = None
+    #: Jobs that go before it: of a pending one those of its queue that are due, of a queued one those in RabbitMQ. Counted to
+    #: ``COUNTED``; ``None`` when that takes too long.
+    ahead: int | None = None
+    #: What holds it back that has limits.
+    blocker: Blocker | None = None
+    #: A job of the same key that runs, in a queue with partitions; and that key's argument.
+    before: Job | None = None
+    key: str = ""
+    #: The database session that has had its row locked for some time.
+    locker: Locker | None = None
+
+
+def living_workers(now: dt.datetime) -> QuerySet[Worker]:
+    """The workers whose lease holds."""
+    return Worker.objects.filter(stopped_at__isnull=True, lease_until__gt=now)
+
+
+def situation(job: Job, now: dt.datetime) -> Situation:
+    """What surrounds this job at this time."""
+    leader = Leader.objects.filter(role="dispatcher", lease_until__gt=now).first()
+    workers = list(living_workers(now))
+    of_queue = [worker for worker in workers if job.queue in worker.queues]
+    consumers = [worker for worker in of_queue if job.queue not in worker.paused]
+    last = Attempt.objects.filter(job=job.pk).order_by("-number").values_list("outcome", flat=True).first()
+    return Situation(
+        dispatcher_leads=leader is not None,
+        dispatcher_trouble=leader.trouble if leader else "",
+        troubled_since=leader.troubled_since if leader else None,
+        consumers=len(consumers),
+        knowing=sum(not worker.kinds or job.kind in worker.kinds for worker in consumers),
+        asked_not=len(of_queue) - len(consumers),
+        worker_lives=any(worker.pk == job.worker for worker in workers),
+        last_outcome=last or "",
+        ahead=_ahead(job, now),
+        paused=Queue.objects.filter(name=job.queue, paused_at__isnull=False).first(),
+        blocker=blocker(job),
+        locker=lockers.of_row(job.pk, now),
+        **_line(job),
+    )
+
+
+def _line(job: Job) -> dict[str, Any]:
+    """Who is before it in its line, in a queue with partitions."""
+    parted = conf().partitioned.get(job.queue)
+    if parted is None or job.state != State.QUEUED or (value := job.arguments.get(parted.key)) is None:
+        return {}
+    same = Job.objects.filter(state=State.RUNNING, queue=job.queue, **{f"arguments__{parted.key}": value})
+    return {"before": same.order_by().exclude(pk=job.pk).first(), "key": parted.key}
+
+
+def why(job: Job, around: Situation, now: dt.datetime) -> Reason | None:
+    """Why this job has not ended; ``None`` when it has."""
+    if around.locker is not None and job.state not in FINAL:
+        return _locked(around.locker)
+    match job.state:
+        case State.WAITING:
+            return Reason("Waits for other jobs to end.")
+        case State.PENDING if job.run_at > now:
+            return _not_due(job, around)
+        case State.PENDING:
+            return (
+                unserved(job)
+                or _paused(around)
+                or _dispatcher(job, around)
+                or held(around.blocker)
+                or _workers(job, around)
+                or Reason(f"The dispatcher sends it next{_after(around, 'of its queue go before it')}; due", job.run_at)
+            )
+        case State.QUEUED:
+            return (
+                _closed(around)
+                or _broker(job, around)
+                or _workers(job, around)
+                or _behind(around)
+                or Reason(
+                    f"In RabbitMQ{_after(around, 'were sent before it')}; a worker of queue “{job.queue}” takes it when it has "
+                    "room; sent",
+                    job.queued_at,
+                )
+            )
+        case State.RUNNING:
+            return _running(job, around)
+    return None
+
+
+def _ahead(job: Job, now: dt.datetime) -> int | None:
+    """How many go before it, by the dispatcher's order."""
+    queue = Job.objects.filter(queue=job.queue, state=job.state).order_by()
+    if job.state == State.QUEUED and job.queued_at:
+        parts = [queue.filter(queued_at__lt=job.queued_at)]
+    elif job.state == State.PENDING and job.run_at <= now and not job.held:
+        # As the two indexes of due jobs are, of those without limits and those with.
+        lanes = queue.filter(limits__isnull=True), queue.filter(limits__isnull=False, held="")
+        places = (
+            Q(priority__lt=job.priority, run_at__lte=now),
+            Q(priority=job.priority, run_at__lt=job.run_at),
+            Q(priority=job.priority, run_at=job.run_at, pk__lt=job.pk),
+        )
+        parts = [lane.filter(place) for lane in lanes for place in places]
+    else:
+        return None
+    try:
+        with at_most(connections[queue.db], COUNT_BUDGET):
+            return min(COUNTED, sum(part[:COUNTED].count() for part in parts))
+    except TookTooLong:
+        return None
+
+
+def _locked(locker: Locker) -> Reason:
+    return Reason(
+        f"Its row is locked by {lockers.describe(locker)}: until that transaction ends nothing becomes of the job, the others "
+        "go on. It began",
+        locker.since,
+        f"End it, or: SELECT pg_terminate_backend({locker.pid})",
+        stuck=True,
+    )
+
+
+def _after(around: Situation, words: str) -> str:
+    if not around.ahead:
+        return ""
+    many = "at least " if around.ahead == COUNTED else ""
+    return f" ({many}{around.ahead:,} {words})"
+
+
+def _not_due(job: Job, around: Situation) -> Reason:
+    match around.last_outcome:
+        case "":
+            return Reason("Scheduled: due", job.run_at)
+        case Outcome.SNOOZED:
+            return Reason("Its handler asked to be run again later: due", job.run_at)
+        case Outcome.INTERRUPTED:
+            return Reason("Its worker stopped and handed it back: due again", job.run_at)
+    return Reason(f"Attempt {job.attempt} {around.last_outcome}; tries again", job.run_at)
+
+
+def _paused(around: Situation) -> Reason | None:
+    """Nothing of a queue that is paused or drained is sent to RabbitMQ."""
+    if around.paused is None:
+        return None
+    who = f" by {around.paused.paused_by}" if around.paused.paused_by else ""
+    why = f" ({around.paused.reason})" if around.paused.reason else ""
+    return Reason(
+        f"Its queue “{around.paused.name}” was {'drained' if around.paused.draining else 'paused'}{who}{why}",
+        around.paused.paused_at,
+        "Resume it on the page Queues.",
+        stuck=True,
+    )
+
+
+def _closed(around: Situation) -> Reason | None:
+    """What RabbitMQ has of a drained queue still runs; of a paused one it does not."""
+    return None if around.paused is None or around.paused.draining else _paused(around)
+
+
+def held(by: Blocker | None) -> Reason | None:
+    """What a job waits for that has limits."""
+    if by is None:
+        return None
+    others = (
+        f"; {by.ahead:,}{' or more' if by.ahead >= COUNTED else ''} {'waits' if by.ahead == 1 else 'wait'} before it"
+        if by.ahead
+        else ""
+    )
+    jobs = tuple(holder.id for holder in by.holders)
+    holder = by.holders[0] if by.holders else None
+    first = f"job {holder.id} ({holder.kind})" if holder else "no job"
+    if by.limit.key.startswith(f"{FAIR_GATE}:"):
+        return Reason(f"Waits for the turn of {by.name}: the tenants of a queue take turns{others}")
+    if by.limit.ordered:
+        text = f"In order of {by.name} behind {first}, which is {holder.state}" if holder else f"The next in order of {by.name}"
+        return Reason(text, jobs=jobs)
+    if by.taken < by.limit.slots:
+        return Reason(f"Waited for {by.name}, which is free now: the dispatcher looks within a second")
+    if by.limit.period is not None:
+        rate = f"{by.limit.slots:,} starts in {span(by.limit.period)}"
+        return Reason(f"The rate of {rate} for {by.name} is reached{others}; the next may start", by.free_at, jobs=jobs)
+    if by.limit.key.startswith("lock:"):
+        since = holder.since if holder else None
+        has = "which began" if since else "which is about to run"
+        return Reason(f"The lock {by.name} is taken{others}; it is with {first}, {has}", since, jobs=jobs)
+    whose = f"queue “{by.name}”" if by.limit.key.startswith(QUEUE) else by.name
+    return Reason(f"The limit of {by.limit.slots:,} at once for {whose} is reached{others}", jobs=jobs)
+
+
+def _dispatcher(job: Job, around: Situation) -> Reason | None:
+    if not around.dispatcher_leads:
+        return Reason("Due, but no dispatcher is running; due", job.run_at, "Start one: manage.py dispatcher", stuck=True)
+    if around.dispatcher_trouble:
+        return Reason(
+            f"Due, but the dispatcher has trouble: {around.dispatcher_trouble}; since", around.troubled_since, stuck=True
+        )
+    return None
+
+
+def _broker(job: Job, around: Situation) -> Reason | None:
+    """Of a job that RabbitMQ has."""
+    if not around.dispatcher_trouble.startswith(BROKER_AWAY):
+        return None
+    return Reason(f"It was sent, and nobody gets it: {around.dispatcher_trouble}; since", around.troubled_since, stuck=True)
+
+
+def _behind(around: Situation) -> Reason | None:
+    if around.before is None:
+        return None
+    return Reason(f"Jobs of one {around.key} run one after the other; job {around.before.pk} began", around.before.started_at)
+
+
+def _workers(job: Job, around: Situation) -> Reason | None:
+    if not around.consumers and around.asked_not:
+        return Reason(
+            f"Every living worker of queue “{job.queue}” was asked not to consume it; due",
+            job.run_at,
+            "Resume it on the page of one of them.",
+            stuck=True,
+        )
+    if not around.consumers:
+        return Reason(
+            f"No living worker consumes queue “{job.queue}”; due",
+            job.run_at,
+            f"Start one: celery -A config worker -Q {job.queue}",
+            stuck=True,
+        )
+    if not around.knowing:
+        return Reason(
+            f"No living worker of queue “{job.queue}” knows the kind {job.kind}; due",
+            job.run_at,
+            "Restart the workers with the code that declares it.",
+            stuck=True,
+        )
+    return None
+
+
+def _running(job: Job, around: Situation) -> Reason | None:
+    if not around.worker_lives:
+        return Reason("Its worker has shown no sign of life; the dispatcher gives the job back. It began", job.started_at)
+    if job.cancel_requested_at:
+        return Reason("Asked to stop", job.cancel_requested_at)
+    return Reason("Began", job.started_at)

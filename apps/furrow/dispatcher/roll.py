@@ -1,0 +1,22 @@
+"""Roll: what was counted within seconds becomes minutes, then hours; errors are forgotten when their jobs are."""
+
+from django.db import connection, transaction
+
+from furrow import statements
+from furrow.conf import conf
+from furrow.models import ErrorCount, ErrorGroup
+
+
+class Roll:
+    """Small tables stay small. Without it nothing is wrong with the counts, they are only read more slowly."""
+
+    interval = 15.0
+
+    def run_once(self) -> int:
+        """Roll what is old; returns how many rows."""
+        with transaction.atomic():
+            rolled: int = statements.on(connection).roll(connection)
+        forgotten = int(statements.on(connection).clock(connection).timestamp() - conf().keep_failed)
+        if ErrorCount.objects.filter(at__lt=forgotten).delete()[0]:
+            ErrorGroup.objects.exclude(signature__in=ErrorCount.objects.values("signature")).delete()
+        return rolled

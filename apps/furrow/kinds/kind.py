@@ -1,0 +1,252 @@
+"""``@job``: a kind of job, typed and validated, registered with Celery under its name.
+
+A kind is used like a Celery task (``send.delay(3)``), like a function (``send(3)`` runs the handler here and now) and
+through :func:`furrow.submit`.
+"""
+
+import datetime as dt
+import difflib
+import inspect
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, Unpack, overload
+
+from celery import shared_task
+
+from furrow.conf import conf
+from furrow.errors import KindError, UnknownKind, did_you_mean
+from furrow.kinds.arguments import Arguments
+from furrow.kinds.declaration import refuse_what_cannot_work
+from furrow.kinds.handlers import refuse_handler
+from furrow.kinds.retry import RetryPolicy
+from furrow.limits.key_template import LimitError
+from furrow.limits.limit import Rule, Rules
+from furrow.models.job import DEFAULT_PRIORITY, Job
+from furrow.partitions import NO_LIMITS
+
+Handler = Callable[..., Any]
+
+#: Kinds of the engine's own begin with this; they are started by the pages that need them.
+BUILT_IN = "furrow."
+_kinds: dict[str, "Kind"] = {}
+
+
+class Kind:
+    """A registered kind of job.
+
+    ``name`` is ``module.function`` and is what rows, messages and Flower carry: renaming either is a migration.
+    """
+
+    #: Django's templates call what can be called; a page about a kind must not run it.
+    do_not_call_in_templates = True
+
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        name: str | None = None,
+        queue: str | None = None,
+        priority: int = DEFAULT_PRIORITY,
+        retry: RetryPolicy | None = None,
+        soft_timeout: float | None = None,
+        timeout: float | None = None,
+        expires: dt.timedelta | None = None,
+        transactional: bool = False,
+        permission: str = "",
+        tags: Collection[str] = (),
+        **rules: Unpack[Rule],
+    ) -> None:
+        refuse_handler(handler)
+        self.handler = handler
+        self.name = f"{handler.__module__.rsplit('.', 1)[-1]}.{handler.__name__}" if name is None else name
+        self.queue = conf().queues[0] if queue is None else queue
+        self.priority = priority
+        self.retry = RetryPolicy() if retry is None else retry
+        self.soft_timeout = soft_timeout
+        self.timeout = timeout
+        self.expires = expires
+        self.transactional = transactional
+        self.permission = permission
+        self.tags = tags
+        self.doc = inspect.getdoc(handler) or ""
+        refuse_what_cannot_work(self)
+        self.arguments = Arguments(self.name, handler)
+        if lacking := self.lacks_key_of(self.queue):
+            raise KindError(f"{self.name}: queue {self.queue!r} {lacking}.")
+        self.rules = self._rules(rules)
+        if self.rules.any and self.queue in conf().partitioned:
+            raise KindError(f"{self.name}: queue {self.queue!r}: {NO_LIMITS}.")
+        self.__name__, self.__doc__, self.__wrapped__ = handler.__name__, handler.__doc__, handler
+        self.__module__ = handler.__module__
+
+    def lacks_key_of(self, queue: str) -> str:
+        """Why jobs of this kind cannot go to this queue: it has partitions by an argument it lacks; else empty."""
+        parted = conf().partitioned.get(queue)
+        if parted is None or parted.key in self.arguments.names:
+            return ""
+        return (
+            f"has partitions by the argument {parted.key!r}, and {self.name} has no such argument: "
+            "add it to the handler, or choose another queue"
+        )
+
+    def _rules(self, given: Rule) -> Rules:
+        try:
+            return Rules(kind=self.name, names=self.arguments.names, secret=frozenset(self.arguments.secret), **given)
+        except LimitError as error:
+            raise KindError(f"{self.name}: {error}.") from None
+
+    def __repr__(self) -> str:
+        return f"<kind {self.name}>"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the handler here and now, as the plain function that it is: no job, no record."""
+        return self.handler(*args, **kwargs)
+
+    def submit(self, **arguments: Any) -> Job:
+        """Submit one job with these arguments and the kind's own options. See :func:`furrow.submit`."""
+        from furrow.submission.submit import submit
+
+        return submit(self, arguments)
+
+    def delay(self, *args: Any, **kwargs: Any) -> Any:
+        """Celery's spelling of submit; returns an ``AsyncResult`` whose id is the job's."""
+        return self.apply_async(args, kwargs)
+
+    def apply_async(
+        self,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        countdown: float | None = None,
+        eta: dt.datetime | None = None,
+        expires: float | dt.datetime | None = None,
+        priority: int | None = None,
+        queue: str | None = None,
+        task_id: str | None = None,
+        **unknown: Any,
+    ) -> Any:
+        """Celery's spelling of submit, with Celery's names (``eta`` is ``run_at``).
+
+        Raises:
+            ArgumentError, OptionError: as :func:`furrow.submit`; also for an option that jobs do not have.
+        """
+        from celery.result import AsyncResult
+
+        from furrow.errors import OptionError
+        from furrow.submission.submit import submit
+
+        if used := {key: "is an option of Celery's that jobs do not have" for key, v in unknown.items() if v is not None}:
+            raise OptionError(self.name, used)
+        arguments = self.arguments.bind(tuple(args or ()), kwargs or {})
+        job = submit(
+            self, arguments, id=task_id, countdown=countdown, run_at=eta, expires=expires, priority=priority, queue=queue
+        )
+        return AsyncResult(str(job.id))
+
+    @property
+    def task(self) -> Any:
+        """The Celery task of this kind."""
+        from celery import current_app
+
+        return current_app.tasks[self.name]
+
+
+@overload
+def job(handler: Handler, /) -> Kind: ...
+@overload
+def job(
+    *,
+    name: str | None = None,
+    queue: str | None = None,
+    priority: int = DEFAULT_PRIORITY,
+    retry: RetryPolicy | None = None,
+    soft_timeout: float | None = None,
+    timeout: float | None = None,
+    expires: dt.timedelta | None = None,
+    transactional: bool = False,
+    permission: str = "",
+    tags: Collection[str] = (),
+    **rules: Unpack[Rule],
+) -> Callable[[Handler], Kind]: ...
+def job(handler: Any = None, /, **options: Any) -> Any:
+    """Make a function the handler of a kind of job.
+
+    Args:
+        name: the kind's name; default ``module.function``.
+        queue: one of ``FURROW['QUEUES']``; default the first.
+        priority: 0 goes first, 9 last; default 5.
+        retry: how often and after what waits a failed attempt is followed by another.
+        soft_timeout: seconds after which ``SoftTimeout`` is raised inside the handler.
+        timeout: seconds after which the process that runs it is killed.
+        expires: a job that has not begun this long after its ``run_at`` is cancelled.
+        transactional: run the handler in a database transaction that also settles the job: what it writes there is
+            written exactly once, however often it has to run.
+        lock: a key such as ``"account:{account_id}"``; of the jobs with one key one runs at a time.
+        concurrency, concurrency_key: so many jobs with one key (default: of this kind) run at once.
+        on_conflict: when lock or concurrency is taken: ``"wait"``, ``"drop"`` this job, or ``"cancel"`` the one that runs.
+        rate, rate_key: so many starts in any stretch of time, such as ``"100/m"``; of a key (default: of this kind).
+        unique: a key, or ``Unique(key, until=…, conflict=…)``: a second submit finds the first job.
+        ordered: a key; jobs with one key run one after the other in the order of their submits, also over retries.
+        fair: a key, the tenant's: tenants of a queue take turns.
+        permission: people need this permission (``app.codename``) too, to submit jobs of this kind and to act on them.
+        tags: short texts by which each of its jobs can be found.
+
+    Raises:
+        KindError: at import, when the declaration cannot work; names the option, the reason and the remedy.
+    """
+
+    if unknown := [option for option in options if option not in _OPTIONS]:
+        raise KindError(f"@job has no option {unknown[0]!r}: {did_you_mean(unknown[0], _OPTIONS)}.")
+
+    def declare(function: Handler) -> Kind:
+        return register(Kind(function, **options))
+
+    return declare(handler) if handler is not None else declare
+
+
+_OPTIONS = (*tuple(inspect.signature(Kind.__init__).parameters)[2:-1], *Rule.__annotations__)
+
+
+def register(kind: Kind) -> Kind:
+    """Make a kind known to this process and to Celery.
+
+    Raises:
+        KindError: there is a kind of this name already.
+    """
+    if known := _kinds.get(kind.name):
+        places = [f"{k.handler.__module__}.{k.handler.__qualname__}" for k in (known, kind)]
+        raise KindError(
+            f"The kind {kind.name} is registered twice, by {places[0]} and {places[1]}: give one a name=… of its own."
+        )
+    from furrow.kinds.task import JobTask
+
+    _kinds[kind.name] = kind
+    shared_task(name=kind.name, base=JobTask, kind=kind, bind=False)(_named(kind))
+    return kind
+
+
+def _named(kind: Kind) -> Handler:
+    """What Celery takes for the task's function: the handler, under a wrapper of its own."""
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        return kind.handler(*args, **kwargs)
+
+    run.__name__, run.__doc__, run.__module__ = kind.handler.__name__, kind.doc, kind.handler.__module__
+    return run
+
+
+def get_kind(name: str) -> Kind:
+    """The kind of this name.
+
+    Raises:
+        UnknownKind: names the kinds that are near.
+    """
+    if isinstance(name, str) and name in _kinds:
+        return _kinds[name]
+    near = difflib.get_close_matches(str(name), _kinds, n=3) or sorted(_kinds)[:5]
+    hint = f"Did you mean {' or '.join(near)}?" if near else "No kind is registered; see FURROW['MODULES']."
+    raise UnknownKind(f"There is no kind {name!r}. {hint}")
+
+
+def all_kinds() -> list[Kind]:
+    """Every registered kind, by name."""
+    return [_kinds[name] for name in sorted(_kinds)]

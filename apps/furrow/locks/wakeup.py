@@ -1,0 +1,90 @@
+"""Wake-ups: a submit tells the dispatcher that there is something to do. Best effort; the dispatcher polls as well.
+
+A wake-up may be lost at any time (Redis is down, nobody listens): that costs at most one poll interval, never a job.
+"""
+
+import logging
+import threading
+import time
+
+import redis
+from django.conf import settings
+
+from furrow.locks.patient import patient
+
+logger = logging.getLogger(__name__)
+
+CHANNEL = "furrow:wake"
+#: After a failure nothing is sent for this long (seconds), so that a dead Redis does not slow every submit.
+QUIET = 2.0
+#: Wake-ups that are taken for one: who sends more, and goes on, must not keep the dispatcher.
+MOST = 1_000
+
+_lock = threading.Lock()
+_client: redis.Redis | None = None
+_quiet_until = 0.0
+
+
+def client(timeout: float = 0.25) -> redis.Redis:
+    """A client for ``settings.REDIS_URL`` with short timeouts (seconds); connects when first used."""
+    return patient(
+        redis.Redis.from_url(
+            settings.REDIS_URL, socket_timeout=timeout, socket_connect_timeout=timeout, health_check_interval=30, retry=None
+        )
+    )
+
+
+def wake() -> bool:
+    """Wake the dispatcher; ``False`` when that could not be done (the dispatcher's poll will do)."""
+    global _client, _quiet_until
+    if time.monotonic() < _quiet_until:
+        return False
+    try:
+        with _lock:
+            _client = _client or client()
+        _client.publish(CHANNEL, b"")
+    except Exception as error:  # whatever answers there: the job is committed
+        _quiet_until = time.monotonic() + QUIET
+        logger.warning("No wake-up sent, Redis is not there (%s); the dispatcher's poll finds the job.", error)
+        return False
+    return True
+
+
+class Waiter:
+    """The dispatcher's end: waits for a wake-up, at most for a time, also when Redis is away."""
+
+    def __init__(self) -> None:
+        self._subscription: redis.client.PubSub | None = None
+        self._retry_at = 0.0
+        self._never = threading.Event()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for a wake-up, at most ``seconds``; ``True`` when one came. Wake-ups that came before count."""
+        try:
+            subscription = self._subscribed()
+            if subscription is None:
+                return self._never.wait(seconds)
+            woken = subscription.get_message(timeout=seconds) is not None
+            for _ in range(MOST):
+                if not woken or subscription.get_message(timeout=0) is None:
+                    break
+        except Exception as error:  # whatever answers there: nobody needs it
+            logger.warning("Redis is not there (%s); polling instead of waiting for wake-ups.", error)
+            self.close()
+            self._retry_at = time.monotonic() + QUIET
+            return self._never.wait(seconds)
+        return woken
+
+    def _subscribed(self) -> "redis.client.PubSub | None":
+        if self._subscription is None and time.monotonic() >= self._retry_at:
+            subscription = client(timeout=1.0).pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+            subscription.subscribe(CHANNEL)
+            subscription.get_message(timeout=1.0)
+            self._subscription = subscription
+        return self._subscription
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            subscription.close()

@@ -1,0 +1,52 @@
+"""``manage.py dispatcher``: the process that hands due jobs to RabbitMQ."""
+
+import logging
+import os
+import signal
+import threading
+from typing import Any
+
+from django.core.checks import Tags
+from django.core.management.base import BaseCommand
+
+from furrow.diagnosis import troubles
+from furrow.dispatcher.process import Dispatcher
+
+logger = logging.getLogger(__name__)
+
+#: Seconds to end in order, once asked to.
+PATIENCE = 10.0
+_ENDS = {signal.SIGTERM, signal.SIGINT}
+
+
+class Command(BaseCommand):
+    """Runs until SIGTERM or SIGINT."""
+
+    help = "Dispatch due jobs, rescue jobs of dead workers, repair drift. Run one or more; one leads, the others stand by."
+    # Those of the pages would load the pages.
+    requires_system_checks = [Tags.compatibility, Tags.database, Tags.models]
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run the dispatcher."""
+        troubles.watch_threads()
+        dispatcher = Dispatcher()
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
+        threading.Thread(target=_listen, args=(dispatcher,), name="furrow-signals", daemon=True).start()
+        dispatcher.run()
+
+
+def _listen(dispatcher: Dispatcher) -> None:
+    """Hear the signals, while the main thread waits for a database, perhaps one that hangs."""
+    signal.sigwait(_ENDS)
+    dispatcher.stop()
+    overdue = threading.Timer(PATIENCE, _give_up, [f"did not end within {PATIENCE:g} s"])
+    overdue.daemon = True
+    overdue.start()
+    signal.sigwait(_ENDS)
+    _give_up("was told to end again")
+
+
+def _give_up(why: str) -> None:
+    """End without order: nothing is lost by it."""
+    logger.warning("This dispatcher %s, and is ended; its lease, if it had one, ends by itself.", why)
+    os._exit(0)

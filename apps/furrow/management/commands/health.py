@@ -1,0 +1,127 @@
+"""``manage.py health``: whether a part of the platform works, for container health checks, probes and people."""
+
+import logging
+import os
+import socket
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.db.models.functions import Now
+
+from furrow import all_kinds
+from furrow.diagnosis import troubles
+from furrow.diagnosis.wording import exact
+from furrow.models import Leader, Worker
+from furrow.monitoring.stores import rabbitmq, redis
+from furrow.monitoring.troubles import stands_still
+from furrow.rabbitmq.patient import patient
+from furrow.statements import clock
+
+logger = logging.getLogger(__name__)
+
+#: Seconds that a worker has to answer; for which what failed in the dispatcher counts as failing.
+PATIENCE, FAILING = 5.0, 60.0
+
+
+class Command(BaseCommand):
+    """Exits with 1 and says what is wrong, if something is."""
+
+    help = "Say whether a part works: the dispatcher, this machine's worker, or the stores. Exits with 1 if it does not."
+    # Only asked questions count: the system checks are `manage.py check`.
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """The part, and which worker."""
+        parser.add_argument("part", choices=["dispatcher", "worker", "stores"])
+        parser.add_argument(
+            "--node", default="", help="a worker's node name; default: $WORKER_NODE, else the worker of this host"
+        )
+
+    def handle(self, *args: Any, part: str, node: str, **options: Any) -> None:
+        """Ask the part."""
+        try:
+            match part:
+                case "dispatcher":
+                    self.stdout.write(dispatcher())
+                case "worker":
+                    self.stdout.write(worker(node))
+                case "stores":
+                    self.stdout.write(stores())
+        except DatabaseError as error:
+            raise CommandError(f"The database does not answer: {str(error).strip()}") from None
+
+
+def dispatcher() -> str:
+    """One that leads, completes its rounds, and has no trouble. A dispatcher that stands by would lead by now if none did.
+
+    Raises:
+        CommandError: none leads, or the leading one names its trouble.
+    """
+    leader = Leader.objects.filter(role="dispatcher", lease_until__gt=Now()).first()
+    if leader is None:
+        raise CommandError("No dispatcher leads: none is running, or none reaches the database.")
+    if stands_still(leader, clock.now()):
+        since = f"since {exact(leader.progressed_at)}" if leader.progressed_at else "yet"
+        raise CommandError(
+            f"The dispatcher {leader.holder} leads, but has completed no round of its work {since}: see its log."
+        )
+    failing = troubles.current(FAILING).filter(name__endswith=" of the dispatcher").first()
+    if failing is not None:
+        raise CommandError(f"The dispatcher {leader.holder} leads, but: {failing.text} (since {exact(failing.since)})")
+    if leader.trouble:
+        raise CommandError(
+            f"The dispatcher {leader.holder} leads, but: {leader.trouble} (since {exact(leader.troubled_since)})"
+        )
+    return f"The dispatcher {leader.holder} leads (term {leader.term})."
+
+
+def worker(node: str) -> str:
+    """Its lease holds (its ledger reaches the database), and it answers a ping (its event loop turns and hears RabbitMQ).
+
+    Raises:
+        CommandError: there is none, or it does not answer.
+    """
+    living = Worker.objects.filter(stopped_at__isnull=True, lease_until__gt=Now())
+    here = f"@{socket.gethostname()}"
+    node = node or os.environ.get("WORKER_NODE", "")  # the local stack's, from .run/env
+    found = (living.filter(node=node) if node else living.filter(node__endswith=here)).first()
+    if found is None:
+        others = ", ".join(living.values_list("node", flat=True).order_by("node")[:5])
+        raise CommandError(
+            f"No worker {node or '*' + here} holds a lease: it is not running, or does not reach the database."
+            + (f" Others do (--node): {others}." if others else "")
+        )
+    if not _answers(found.node):
+        raise CommandError(f"{found.node} does not answer within {PATIENCE:g} s: it is stuck, or RabbitMQ is away.")
+    return f"{found.node} works; its lease was renewed {found.heartbeat_at:%H:%M:%S} UTC."
+
+
+def _answers(node: str) -> bool:
+    celery = all_kinds()[0].task.app
+    try:
+        with patient(celery.connection_for_write()) as connection:
+            return bool(celery.control.ping(destination=[node], timeout=PATIENCE, connection=connection))
+    except Exception as error:  # whatever answers where RabbitMQ should
+        logger.debug("no answer of %s: %s", node, error)
+        return False
+
+
+def stores() -> str:
+    """Database (with its tables up to date), RabbitMQ, Redis.
+
+    Raises:
+        CommandError: names each that is not there.
+    """
+    troubles = [trouble for trouble in (_database(), rabbitmq(), redis()) if trouble]
+    if troubles:
+        raise CommandError(" ".join(troubles))
+    return "The database, RabbitMQ and Redis answer."
+
+
+def _database() -> str:
+    executor = MigrationExecutor(connection)
+    missing = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+    return f"The database lacks {missing} migrations: manage.py migrate." if missing else ""

@@ -1,0 +1,38 @@
+"""The tables. A job is a row of ``Job``; each run of it leaves a row of ``Attempt``."""
+
+from furrow.locks.models import Epoch, Lock
+from furrow.models.attempt import Attempt
+from furrow.models.audit_entry import AuditEntry
+from furrow.models.dead_message import DeadMessage
+from furrow.models.drift import Drift
+from furrow.models.flower import Flower
+from furrow.models.hold import Hold
+from furrow.models.job import Job
+from furrow.models.leader import Leader
+from furrow.models.log_line import LogLine
+from furrow.models.queue import Queue
+from furrow.models.rollup import ErrorCount, ErrorGroup, Rollup
+from furrow.models.trouble import Trouble
+from furrow.models.worker import Worker
+from furrow.models.worker_request import WorkerRequest
+
+__all__ = [
+    "Attempt",
+    "AuditEntry",
+    "DeadMessage",
+    "Drift",
+    "Epoch",
+    "ErrorCount",
+    "ErrorGroup",
+    "Flower",
+    "Hold",
+    "Job",
+    "Leader",
+    "Lock",
+    "LogLine",
+    "Queue",
+    "Rollup",
+    "Trouble",
+    "Worker",
+    "WorkerRequest",
+]

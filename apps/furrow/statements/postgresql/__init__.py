@@ -1,0 +1,92 @@
+"""The statements for PostgreSQL: arrays in, sets out, one round trip each."""
+
+from furrow.statements.postgresql.changes import let_go, move_limits, set_rules, waited_for
+from furrow.statements.postgresql.clock import clock, make_due, set_back
+from furrow.statements.postgresql.dispatch import due, lead, mark_queued, prune, seconds_until_due, waiting, window
+from furrow.statements.postgresql.guards import guard, unguard
+from furrow.statements.postgresql.holds import (
+    candidates,
+    heads,
+    leads,
+    park,
+    release,
+    seconds_until_candidate,
+    slots,
+    still_free,
+    sweep,
+    take,
+    watched,
+)
+from furrow.statements.postgresql.link import prepare
+from furrow.statements.postgresql.locked import locked, locker, lockers
+from furrow.statements.postgresql.partitions import partition_keys, unended, workers_of
+from furrow.statements.postgresql.rollups import count_cancelled, roll
+from furrow.statements.postgresql.runs import claim, disown, settle, unknown, write
+from furrow.statements.postgresql.sessions import end_sessions, name_session
+from furrow.statements.postgresql.submit import forget_keys, insert_jobs, insert_unique, keepers, replace
+from furrow.statements.postgresql.times import read_any_time
+from furrow.statements.postgresql.troubles import tell
+from furrow.statements.postgresql.turns import take_turns, tenants
+from furrow.statements.postgresql.workers import answer, asked, owned, register_worker, renew, stop_requests, stop_worker
+
+__all__ = [
+    "answer",
+    "asked",
+    "candidates",
+    "claim",
+    "clock",
+    "count_cancelled",
+    "disown",
+    "due",
+    "end_sessions",
+    "forget_keys",
+    "guard",
+    "heads",
+    "insert_jobs",
+    "insert_unique",
+    "keepers",
+    "lead",
+    "leads",
+    "let_go",
+    "locked",
+    "locker",
+    "lockers",
+    "make_due",
+    "mark_queued",
+    "move_limits",
+    "name_session",
+    "owned",
+    "park",
+    "partition_keys",
+    "prepare",
+    "prune",
+    "read_any_time",
+    "register_worker",
+    "release",
+    "renew",
+    "replace",
+    "roll",
+    "seconds_until_candidate",
+    "seconds_until_due",
+    "set_back",
+    "set_rules",
+    "settle",
+    "slots",
+    "still_free",
+    "stop_requests",
+    "stop_worker",
+    "sweep",
+    "take",
+    "take_turns",
+    "tell",
+    "tenants",
+    "unended",
+    "unguard",
+    "unknown",
+    "waited_for",
+    "waiting",
+    "watched",
+    "window",
+    "workers_of",
+    "write",
+]

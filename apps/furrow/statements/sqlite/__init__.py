@@ -1,0 +1,97 @@
+"""The statements for SQLite: one row at a time, which costs little inside the process. Every transaction is IMMEDIATE
+(settings), so that what is read in it stays true until it is written.
+
+Django keeps a UUID as 32 hex digits and a time as text in UTC; texts of that form compare like the times they stand for.
+``column || ''`` reads such a text as it is; the column alone would come back as a datetime.
+"""
+
+from furrow.statements.sqlite.changes import let_go, move_limits, set_rules, waited_for
+from furrow.statements.sqlite.clock import clock, make_due, set_back
+from furrow.statements.sqlite.dispatch import due, lead, mark_queued, prune, seconds_until_due, waiting, window
+from furrow.statements.sqlite.guards import guard, unguard
+from furrow.statements.sqlite.holds import (
+    candidates,
+    heads,
+    leads,
+    park,
+    release,
+    seconds_until_candidate,
+    slots,
+    still_free,
+    sweep,
+    take,
+    watched,
+)
+from furrow.statements.sqlite.link import prepare
+from furrow.statements.sqlite.locked import locked, locker, lockers
+from furrow.statements.sqlite.partitions import partition_keys, unended, workers_of
+from furrow.statements.sqlite.rollups import count_cancelled, roll
+from furrow.statements.sqlite.runs import claim, disown, settle, unknown, write
+from furrow.statements.sqlite.sessions import end_sessions, name_session
+from furrow.statements.sqlite.submit import forget_keys, insert_jobs, insert_unique, keepers, replace
+from furrow.statements.sqlite.times import read_any_time
+from furrow.statements.sqlite.troubles import tell
+from furrow.statements.sqlite.turns import take_turns, tenants
+from furrow.statements.sqlite.workers import answer, asked, owned, register_worker, renew, stop_requests, stop_worker
+
+__all__ = [
+    "answer",
+    "asked",
+    "candidates",
+    "claim",
+    "clock",
+    "count_cancelled",
+    "disown",
+    "due",
+    "end_sessions",
+    "forget_keys",
+    "guard",
+    "heads",
+    "insert_jobs",
+    "insert_unique",
+    "keepers",
+    "lead",
+    "leads",
+    "let_go",
+    "locked",
+    "locker",
+    "lockers",
+    "make_due",
+    "mark_queued",
+    "move_limits",
+    "name_session",
+    "owned",
+    "park",
+    "partition_keys",
+    "prepare",
+    "prune",
+    "read_any_time",
+    "register_worker",
+    "release",
+    "renew",
+    "replace",
+    "roll",
+    "seconds_until_candidate",
+    "seconds_until_due",
+    "set_back",
+    "set_rules",
+    "settle",
+    "slots",
+    "still_free",
+    "stop_requests",
+    "stop_worker",
+    "sweep",
+    "take",
+    "take_turns",
+    "tell",
+    "tenants",
+    "unended",
+    "unguard",
+    "unknown",
+    "waited_for",
+    "waiting",
+    "watched",
+    "window",
+    "workers_of",
+    "write",
+]

@@ -1,0 +1,178 @@
+"""A worker claims and settles, on SQLite."""
+
+import time
+import uuid
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper as Connection
+
+from furrow.statements import CANCELLED, DISOWNED, WITH_RATE, Claimed, Dead, Group, LogRecord, Progress, Settlement, Written
+from furrow.statements.begun import HAS_BEGUN
+from furrow.statements.sqlite.holds import begin_rates, give_back, seconds_to_wait
+from furrow.statements.sqlite.lines import LEFT_IN_LINE, HandingOver, pass_on
+from furrow.statements.sqlite.rollups import Settled, count, count_cancelled
+from furrow.statements.sqlite.times import bare as _hex
+from furrow.statements.sqlite.times import now as _now
+from furrow.statements.sqlite.times import seconds as _seconds
+from furrow.statements.sqlite.times import text as _text
+from furrow.states import EXCUSED, Outcome, State
+from furrow.tables import ATTEMPT, DEAD_MESSAGE, HOLD, JOB, LOG_LINE, QUEUE
+
+#: A time before this one is none.
+_LONG_AGO = "0001-01-03"
+
+
+def write(connection: Connection, worker: uuid.UUID, group: Group) -> Written:
+    """A worker's group commit: all of it in one transaction. No commit waits for the disk, under
+    WAL with synchronous=NORMAL. After an error the connection must be dropped."""
+    own = not connection.in_atomic_block
+    handing = HandingOver(worker, group.hand_over)
+    with connection.cursor() as cursor:
+        if own:
+            cursor.execute("BEGIN IMMEDIATE")
+        begin_rates(cursor, group.begun)
+        _progress(cursor, group.progress)  # before the runs are settled: afterwards they are not running any more
+        settle(connection, group.settlements, handing)
+        disown(connection, worker, group.disowned)  # only now: the answer that named it may be older than its end
+        cursor.executemany(
+            f"UPDATE {JOB} SET state = 'pending', queued_at = NULL WHERE id = %s AND state = 'queued'",
+            [(_hex(id),) for id in group.unqueued],
+        )
+        _log(cursor, group.logs)
+        _keep_dead(cursor, group.dead)
+        claimed = claim(connection, worker, group.claims)
+        if own:
+            cursor.execute("COMMIT")
+    return Written([*handing.claimed, *claimed], handing.let_go)
+
+
+def claim(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> list[Claimed]:
+    """Give these jobs to a worker; those that may not run now (cancelled, settled, expired, not due, of a
+    paused queue) are left out."""
+    claimed, now = [], _now()
+    with connection.cursor() as cursor:
+        for id in ids:
+            cursor.execute(
+                f"""UPDATE {JOB} SET state = 'running', attempt = attempt + 1, worker = %s, started_at = %s,
+                          progress = NULL, progress_note = '', error = ''
+                   WHERE id = %s AND (state = 'queued' OR state = 'pending' AND run_at <= %s)
+                     AND (expires_at IS NULL OR expires_at > %s OR {HAS_BEGUN})
+                     AND queue NOT IN (SELECT name FROM {QUEUE} WHERE paused_at IS NOT NULL AND NOT draining)
+                     AND (limits IS NULL OR NOT EXISTS (
+                       SELECT 1 FROM json_each(CASE WHEN json_valid(limits) THEN limits ELSE '[1]' END) l WHERE NOT EXISTS (
+                         SELECT 1 FROM {HOLD} h WHERE h.job = {JOB}.id
+                           AND h.key = CASE l.type WHEN 'object' THEN json_extract(l.value, '$.key') END)))
+                   RETURNING kind, arguments, attempt, excused, max_attempts,
+                             CASE WHEN limits IS NULL THEN 0 WHEN limits LIKE '%%"period"%%' THEN 2 ELSE 1 END""",
+                (worker.hex, now, _hex(id), now, now),
+            )
+            if row := cursor.fetchone():
+                claimed.append(Claimed._make((id, *row, "", seconds_to_wait(cursor, id) if row[-1] == WITH_RATE else 0.0)))
+    return claimed
+
+
+def disown(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> None:
+    """Give back jobs that are this worker's by the database, and of which it does not know; the attempt does not count. What
+    somebody asked to stop is cancelled."""
+    cancelled = []
+    with connection.cursor() as cursor:
+        for id in ids:
+            cursor.execute(
+                f"""UPDATE {JOB} SET worker = NULL, queued_at = NULL, excused = excused + 1,
+                      state = CASE WHEN cancel_requested_at IS NULL THEN 'pending' ELSE 'cancelled' END,
+                      finished_at = CASE WHEN cancel_requested_at IS NULL THEN NULL ELSE %s END,
+                      held = CASE WHEN cancel_requested_at IS NULL THEN {LEFT_IN_LINE} ELSE '' END,
+                      error = CASE WHEN cancel_requested_at IS NULL THEN '{DISOWNED}' ELSE '{CANCELLED}' END
+                   WHERE id = %s AND state = 'running' AND worker = %s RETURNING state""",
+                (_now(), _hex(id), worker.hex),
+            )
+            if cursor.fetchone() == (State.CANCELLED,):
+                cancelled.append(id)
+            cursor.execute(f"SELECT key, slot FROM {HOLD} WHERE job = %s", (_hex(id),))
+            for key, slot in cursor.fetchall():
+                pass_on(cursor, key, slot)
+    count_cancelled(connection, cancelled)
+
+
+def settle(connection: Connection, settlements: Sequence[Settlement], handing: HandingOver | None = None) -> set[str]:
+    """Settle runs, record their attempts and count them; returns the jobs for which the attempt was still the current run."""
+    if not settlements:
+        return set()
+    with connection.cursor() as cursor:
+        settled = {given.id: one for given in settlements if (one := _settle_one(cursor, given, handing))}
+        count(cursor, settled.values())
+    return set(settled)
+
+
+def _settle_one(cursor: Any, given: Settlement, handing: HandingOver | None) -> Settled | None:
+    now = time.time()
+    again = given.state == State.PENDING
+    cursor.execute(
+        f"""UPDATE {JOB} SET
+             state = CASE WHEN %s AND cancel_requested_at IS NOT NULL THEN 'cancelled' ELSE %s END,
+             finished_at = CASE WHEN %s AND cancel_requested_at IS NULL THEN NULL ELSE %s END,
+             run_at = coalesce(%s, run_at), started_at = max(started_at, %s), excused = excused + %s,
+             queued_at = CASE WHEN %s THEN NULL ELSE queued_at END, result = %s, error = %s, signature = %s,
+             held = CASE WHEN held = '' THEN '' WHEN %s THEN {LEFT_IN_LINE} ELSE '' END
+           WHERE id = %s AND attempt = %s AND state = 'running'
+           RETURNING worker, started_at || '', kind, queue, state, run_at || '', limits""",
+        (
+            *(again or given.outcome in (Outcome.LOST, Outcome.CRASHED), given.state, again, _text(now)),
+            None if given.delay is None else _text(now + given.delay),
+            _text(min(given.started, now)),
+            int(given.outcome in EXCUSED),
+            *(again, given.result, given.error, given.signature),
+            *(given.outcome == Outcome.INTERRUPTED, _hex(given.id), given.attempt),
+        ),
+    )
+    row = cursor.fetchone()
+    if row is None:
+        return None
+    worker, started, kind, queue, state, run_at, limits = row
+    finished = max(started, _text(min(given.finished or now, now)))
+    cursor.execute(
+        f"""INSERT INTO {ATTEMPT}
+             (job_id, number, outcome, worker, pid, started_at, finished_at, error_type, error, traceback)
+           VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+        (
+            *(_hex(given.id), given.attempt, given.outcome, worker, given.pid, started, finished),
+            *(given.error_type, given.error, given.traceback),
+        ),
+    )
+    if limits is not None:
+        give_back(cursor, given, state, limits, handing)
+    began = _seconds(started)
+    run = _seconds(finished) - began if given.pid else None
+    waited = given.pid and given.delay is None and run_at > _LONG_AGO
+    wait = began - _seconds(run_at) if waited else None
+    measure = state if state != State.PENDING else "excused" if given.outcome in EXCUSED else "retried"
+    return Settled(kind, queue, worker, measure, run, wait, given.signature, given.error_type, given.error)
+
+
+def _log(cursor: Any, records: Sequence[LogRecord]) -> None:
+    cursor.executemany(
+        f"INSERT INTO {LOG_LINE} (job_id, attempt, at, level, logger, message) VALUES (%s, %s, %s, %s, %s, %s)",
+        [(_hex(r.id), r.attempt, _text(min(r.at, time.time())), r.level, r.logger, r.message) for r in records],
+    )
+
+
+def _keep_dead(cursor: Any, dead: Sequence[Dead]) -> None:
+    cursor.executemany(
+        f"""INSERT INTO {DEAD_MESSAGE} (reason, worker, exchange, routing_key, properties, body, size)
+           VALUES (%s, %s, %s, %s, %s, %s, %s)""",
+        dead,
+    )
+
+
+def unknown(connection: Connection, ids: Collection[str]) -> set[str]:
+    """Those of these ids that no job has."""
+    with connection.cursor() as cursor:
+        return {id for id in ids if not cursor.execute(f"SELECT 1 FROM {JOB} WHERE id = %s", [_hex(id)]).fetchone()}
+
+
+def _progress(cursor: Any, reports: Sequence[Progress]) -> None:
+    cursor.executemany(
+        f"UPDATE {JOB} SET progress = %s, progress_note = %s WHERE id = %s AND attempt = %s AND state = 'running'",
+        [(r.fraction, r.note, _hex(r.id), r.attempt) for r in reports],
+    )

@@ -1,0 +1,5 @@
+"""Submitting: validate, then one INSERT in the caller's transaction.
+
+``submit``   the functions; ``options`` what may be said of a job; ``columns`` what its rules come to in the row.
+``uploads``  files that jobs are given.
+"""

@@ -1,0 +1,144 @@
+"""Submit: validate, INSERT. In the caller's transaction, and nothing else; the wake-up after it is best effort."""
+
+import datetime as dt
+import json
+import uuid
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Unpack
+
+from django.db import connections, router, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils import timezone
+
+from furrow import statements
+from furrow.errors import ArgumentError, OptionError
+from furrow.kinds.kind import Kind, get_kind
+from furrow.limits.limit import Rule
+from furrow.locks.wakeup import wake
+from furrow.models.job import Job, new_id
+from furrow.submission import options
+from furrow.submission.columns import Ruled
+
+
+def submit(
+    kind: Kind | str,
+    arguments: Mapping[str, Any] | None = None,
+    *,
+    queue: str | None = None,
+    priority: int | None = None,
+    run_at: dt.datetime | None = None,
+    countdown: float | None = None,
+    expires: float | dt.datetime | dt.timedelta | None = None,
+    max_attempts: int | None = None,
+    batch: uuid.UUID | str | None = None,
+    tags: Collection[str] = (),
+    again_of: uuid.UUID | str | None = None,
+    submitted_by: Any = None,
+    id: uuid.UUID | str | None = None,
+    **rules: Unpack[Rule],
+) -> Job:
+    """Submit one job: one INSERT in the current transaction.
+
+    Args:
+        kind: a kind, or its name.
+        arguments: the handler's arguments by name.
+        queue, priority, max_attempts: instead of the kind's own.
+        run_at, countdown: not before this time (aware), or this many seconds from now.
+        expires: cancelled if it has not begun by then: a time, or a span (timedelta or seconds) after ``run_at``.
+        batch: shared by jobs that belong together.
+        tags: short texts to find it by, besides the kind's own.
+        again_of: the id of the job that this one repeats.
+        submitted_by: a user.
+        id: instead of a fresh UUIDv7.
+        rules: ``lock``, ``concurrency``, ``rate``, ``unique``, ``ordered``, ``fair``, … as of ``@job``, instead of the kind's.
+
+    Returns:
+        The job; of a unique kind it may be an earlier one, and ``existed`` says so.
+
+    Raises:
+        UnknownKind: no such kind.
+        NotUnique: a job with this unique key is there, and the kind says to raise.
+        ArgumentError, OptionError: name each field at fault, the reason and the remedy. Nothing was written.
+    """
+    kind = kind if isinstance(kind, Kind) else get_kind(kind)
+    columns = options.columns(kind, queue, priority, run_at, countdown, expires, max_attempts, batch, submitted_by)
+    columns |= options.tags_column(kind, tags)
+    if again_of is not None:
+        columns["again_of"] = options.as_uuid(kind, "again_of", again_of)
+    job_id = new_id() if id is None else options.as_uuid(kind, "id", id)
+    text = kind.arguments.to_json({} if arguments is None else arguments)
+    connection = _connection()
+    ruled = Ruled.of(kind, rules, columns)
+    if ruled is not None and ruled.unique:
+        job = ruled.submit_one(connection, job_id, text)
+        _wake_after_commit()
+        return job
+    own = ruled and [ruled.own(text)]
+    if not statements.on(connection).insert_jobs(connection, [job_id], [text], columns, own):
+        raise OptionError(kind.name, {"id": f"{job_id} is the id of another job: leave it out, or use a fresh one"})
+    _wake_after_commit()
+    now = timezone.now()
+    job = Job(id=job_id, arguments=json.loads(text), **{"created_at": now, "run_at": now, **columns, **(own[0] if own else {})})
+    job.tags = json.loads(columns["tags"]) if "tags" in columns else None
+    job._state.adding, job._state.db = False, connection.alias
+    return job
+
+
+def submit_many(
+    kind: Kind | str,
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    queue: str | None = None,
+    priority: int | None = None,
+    run_at: dt.datetime | None = None,
+    countdown: float | None = None,
+    expires: float | dt.datetime | dt.timedelta | None = None,
+    max_attempts: int | None = None,
+    batch: uuid.UUID | str | None = None,
+    tags: Collection[str] = (),
+    submitted_by: Any = None,
+    **rules: Unpack[Rule],
+) -> list[uuid.UUID]:
+    """Submit a job for each row of arguments, all or none, in the current transaction; returns their ids in order. Of a unique
+    kind the id may be that of a job that was there, or of an earlier row.
+
+    Raises:
+        UnknownKind, OptionError: as :func:`submit`.
+        ArgumentError: the first row at fault, counted from 0; its fields are named ``row 17: path``. Nothing was written.
+    """
+    kind = kind if isinstance(kind, Kind) else get_kind(kind)
+    columns = options.columns(kind, queue, priority, run_at, countdown, expires, max_attempts, batch, submitted_by)
+    columns |= options.tags_column(kind, tags)
+    texts = []
+    for number, row in enumerate(rows):
+        try:
+            texts.append(kind.arguments.to_json(row))
+        except Exception as error:
+            raise _in_row(error, number) from None
+    ids = [new_id() for _ in texts]
+    if not ids:
+        return ids
+    connection = _connection()
+    ruled = Ruled.of(kind, rules, columns)
+    with transaction.atomic(using=connection.alias):
+        if ruled is not None and ruled.unique:
+            ids = [id for id, _ in ruled.submit(connection, ids, texts)]
+        else:
+            own = ruled and [ruled.own(text) for text in texts]
+            statements.on(connection).insert_jobs(connection, ids, texts, columns, own)
+    _wake_after_commit()
+    return ids
+
+
+def _in_row(error: Exception, number: int) -> Exception:
+    if not isinstance(error, ArgumentError):
+        return error
+    return ArgumentError(error.kind, {f"row {number}: {name}": text for name, text in error.fields.items()})
+
+
+def _connection() -> BaseDatabaseWrapper:
+    return connections[router.db_for_write(Job)]
+
+
+def _wake_after_commit() -> None:
+    transaction.on_commit(wake, using=router.db_for_write(Job), robust=True)

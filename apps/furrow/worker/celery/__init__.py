@@ -1,0 +1,1 @@
+"""Celery's side of the worker: ``bootsteps`` and ``consumer`` are where it begins."""

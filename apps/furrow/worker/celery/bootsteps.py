@@ -1,0 +1,215 @@
+"""How the job engine sits in a Celery worker: one step of the worker, one of its consumer."""
+
+import json
+import logging
+import platform
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from celery import VERSION_BANNER as CELERY_VERSION
+from celery import bootsteps
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
+
+from furrow.conf import conf
+from furrow.diagnosis import troubles
+from furrow.kinds.kind import all_kinds
+from furrow.statements import Report, sessions
+from furrow.worker import channel, stacks
+from furrow.worker.celery import remote_control
+from furrow.worker.celery.consumer import watch_the_dying
+from furrow.worker.celery.handling import Handling
+from furrow.worker.events import Events
+from furrow.worker.failing import Watched
+from furrow.worker.intake.errands import Errands, job_queues
+from furrow.worker.intake.intake import Intake
+from furrow.worker.intake.partitions import Partitions
+from furrow.worker.intake.takeover import TakeOver
+from furrow.worker.ledger.lease import RENEWALS, Lease
+from furrow.worker.ledger.ledger import Ledger
+from furrow.worker.pool.crew import Crew
+from furrow.worker.pool.forking import Forking
+from furrow.worker.pool.shutdown import leave, see_out, shutdown_requested
+from furrow.worker.pool.vitals import Vitals
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between two looks at timeouts, the lease and what got lost.
+TICK = 0.25
+
+
+class JobWorker(bootsteps.StartStopStep):
+    """Builds the engine's parts before the pool forks, starts the ledger after it, and ends them in order."""
+
+    requires = ("celery.worker.components:Hub", "celery.worker.components:Pool")
+
+    def __init__(self, worker: Any, **kwargs: Any) -> None:
+        super().__init__(worker, **kwargs)
+        self.worker = worker
+        worker.jobs = self
+
+    def create(self, worker: Any) -> None:
+        """Before the pool processes are forked."""
+        if not worker.use_eventloop or worker.pool_cls.__module__ != "celery.concurrency.prefork":
+            raise ImproperlyConfigured(
+                "Jobs need Celery's prefork pool on Linux or macOS, for timeouts and for knowing who died: start the worker "
+                "without --pool, or with --pool prefork."
+            )
+        troubles.watch_threads()
+        remote_control.install()
+        channel.open_channels()
+        stacks.open_file()
+        connections.close_all()
+        self._mail: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
+        lease = Lease(worker.hostname, lambda: self._describe(worker), self._report)
+        sessions.give_name(lease.session)
+        self.ledger = Ledger(lease, self.post)
+        self.events = Events(worker.hostname)
+        self.crew = Crew(worker, self.ledger, self.events)
+        self.intake = Intake(self.crew)
+        self.handling = Handling(worker, self.intake.dead, self.intake.others)
+        self.partitions = Partitions(self.crew)
+        self.take_over = TakeOver(worker, self.crew, self.intake)
+        self.crew.on_room = self._claim_more
+        self.errands = Errands(worker, self.crew, self.intake)
+        pool = worker.pool
+        self.vitals = Vitals(conf().worker_lease / RENEWALS, lambda: _pids(pool), self._runs)
+
+    def _claim_more(self) -> None:
+        self.partitions.pump()
+        self.intake.pump()
+        self.take_over.look()
+
+    def start(self, worker: Any) -> None:
+        """After they are."""
+        Forking(worker.pool._pool)
+        self.events.dispatcher = lambda: getattr(worker.consumer, "event_dispatcher", None)
+        self.vitals.start()
+        self.ledger.start()
+        self.crew.locks.start()
+
+    def stop(self, worker: Any) -> None:
+        """Warm: running jobs get their grace. The consumer has stopped, the pool has not."""
+        self._end(conf().shutdown_grace)
+
+    def terminate(self, worker: Any) -> None:
+        """Cold: running jobs are interrupted at once and handed back."""
+        self._end(0.0)
+
+    def _end(self, grace: float) -> None:
+        self.intake.closed = self.partitions.closed = True
+        deadline = time.monotonic() + 5
+        under_way = (self.intake, self.partitions, self.take_over)
+        while any(one.claiming for one in under_way) and self.ledger.is_alive() and time.monotonic() < deadline:
+            self.deliver()
+            self.ledger.join(0.02)
+        self.deliver()
+        self._listen()
+        leave(self.crew, self.worker, grace)
+        self.crew.locks.stop()
+        if not self.ledger.stop(timeout=5):
+            logger.error("The database is away: the ends of some runs could not be recorded; these jobs will run again.")
+        see_out(_pids(self.worker.pool))
+
+    def _listen(self) -> None:
+        """Have the hub watch the pool processes. Celery ends that when the broker is lost, until the next connection: now there
+        is none."""
+        pool, hub = self.worker.pool, self.worker.hub
+        if pool._pool is not None and channel.reports.fileno() not in hub.readers:
+            watch_the_dying(pool._pool)
+            pool.register_with_event_loop(hub)
+            hub.add_reader(channel.reports, self.crew.read_reports)
+
+    def post(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Call a function in the event loop's thread, in the order of posting. From any thread."""
+        self._mail.append((function, arguments))
+        self.worker.hub.call_soon(self.deliver)
+
+    def deliver(self) -> None:
+        """Call what was posted."""
+        while self._mail:
+            function, arguments = self._mail.popleft()
+            Watched(function, "answer to a worker's event loop")(*arguments)
+
+    def watch_processes(self) -> None:
+        """Be told of every pool process that ends. Celery sets its own hook anew at every reconnect; this wraps it."""
+        pool = self.worker.pool._pool
+        inner = pool.on_process_down
+
+        def on_process_down(process: Any) -> None:
+            inner(process)
+            if not self.crew.killed:  # in a signal's handler, then: see leaving.py
+                Watched(self.crew.on_process_gone, "settling of a pool process's end")(process.pid, process.exitcode)
+
+        pool.on_process_down = on_process_down
+
+    def _describe(self, worker: Any) -> dict[str, Any]:
+        return {
+            "host": socket.gethostname(),
+            "version": _release(),
+            "queues": job_queues(worker),
+            "kinds": [kind.name for kind in all_kinds()],
+        }
+
+    def _report(self) -> Report:
+        crew, vitals = self.crew, {**self.vitals.latest, "waiting": self.intake.waiting}
+        with troubles.watched("report of a worker"):
+            if locked := self.ledger.put_off.ends:
+                vitals["locked"] = locked
+            if conf().partitioned:
+                vitals["lines"] = self.partitions.standing()
+        return Report(json.dumps(vitals), json.dumps(sorted(crew.paused)), crew.ended, crew.failed, crew.processes)
+
+    def _runs(self) -> dict[int, tuple[str, str, float]]:
+        running = self.crew.running.copy()  # at once: another thread changes it
+        return {pid: (run.job.id, run.job.kind, run.began) for pid, run in running.items()}
+
+
+def _pids(pool: Any) -> list[int]:
+    """The pool processes; none when the pool has ended."""
+    return [child.pid for child in pool._pool._pool] if pool._pool is not None else []
+
+
+@cache
+def _release() -> str:
+    """Of Furrow, Celery and Python; read once, at the start: later there may be no descriptor for it."""
+    try:
+        own = version("furrow")
+    except PackageNotFoundError:  # run from its folder, not installed
+        own = "not installed"
+    return f"{own}, Celery {CELERY_VERSION.split()[0]}, Python {platform.python_version()}"
+
+
+class JobReports(bootsteps.StartStopStep):
+    """Registers the reports channel and the ticks with the event loop, again at every reconnect."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def stop(self, consumer: Any) -> None:
+        """At every reconnect, and at the end: then before running jobs get their grace."""
+        if shutdown_requested():
+            consumer.controller.jobs.partitions.leave()
+
+    def register_with_event_loop(self, consumer: Any, hub: Any) -> None:
+        """Celery calls it when the loop starts."""
+        jobs: JobWorker = consumer.controller.jobs
+        jobs.watch_processes()
+        hub.add_reader(channel.reports, Watched(jobs.crew.read_reports, "reading of reports"))
+        hub.call_repeatedly(TICK, Watched(jobs.crew.tick, "tick of a worker"))
+        look = Watched(jobs.intake.look, "worker's choice of queues")
+        hub.call_soon(look, consumer)
+        hub.call_repeatedly(TICK, look, consumer)
+        hub.call_repeatedly(1.0, Watched(jobs.intake.pump, "claims of a worker"))
+        again = Watched(consumer.refused.look_again, "worker's look for refused queues")
+        hub.call_repeatedly(1.0, again, consumer.connection)
+        if consumer.controller.autoscaler is not None:
+            hub.call_repeatedly(1.0, Watched(consumer.controller.autoscaler.maybe_scale, "autoscaler of a worker"))
+        if conf().partitioned:
+            look = Watched(jobs.partitions.look, "worker's look at its partitions")
+            hub.call_soon(look, consumer)
+            hub.call_repeatedly(TICK, look, consumer)

@@ -1,0 +1,1 @@
+"""Inside a pool process: ``runner`` runs handlers, one after the other, and reports."""

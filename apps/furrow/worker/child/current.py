@@ -1,0 +1,70 @@
+"""The run that a pool process is busy with, as its handler sees it."""
+
+import logging
+import time
+import uuid
+from functools import cached_property
+
+from billiard import current_process
+
+from furrow.conf import conf
+from furrow.errors import Cancelled
+from furrow.sanitize import clean
+from furrow.worker import channel
+from furrow.worker.child.capture import cut
+from furrow.worker.child.masks import NOTHING
+
+#: Progress reports closer together than this (seconds) are merged into the later one.
+PROGRESS_INTERVAL = 0.1
+
+
+class Run:
+    """One run of a job; what ``current_job`` speaks to."""
+
+    def __init__(self, id: str, kind: str, attempt: int, excused: int, max_attempts: int) -> None:
+        self.kind, self.attempt = kind, attempt
+        self.failures, self.max_attempts = attempt - excused, max_attempts
+        self._text_id, self._lines, self._progress_at, self._complete = id, 0, 0.0, False
+        self.told = False  # that it shall stop
+        self.masks = NOTHING  #: hide the secrets among its arguments in whatever it tells
+        self.excused, self.called = excused, False  # its handler was called
+
+    @cached_property
+    def id(self) -> uuid.UUID:
+        """The job's."""
+        return uuid.UUID(self._text_id)  # most handlers do not ask, and it takes a microsecond
+
+    def progress(self, fraction: float, note: str) -> None:
+        """Report progress, at most ten times a second."""
+        self.check()
+        now = time.monotonic()
+        if now - self._progress_at >= PROGRESS_INTERVAL or (fraction == 1 and not self._complete):
+            self._progress_at, self._complete = now, fraction == 1
+            channel.reports.send(("progress", self._text_id, self.attempt, fraction, clean(self.masks.text(note))))
+
+    def log(self, level: int, logger: str, message: str) -> None:
+        """Report a log line; beyond the limit of an attempt one line says that the rest is cut."""
+        self.check()
+        self._lines += 1
+        limit = conf().max_log_lines
+        if self._lines <= limit:
+            text = cut(clean(self.masks.text(str(message))), conf().max_log_line)
+        elif self._lines == limit + 1:
+            text, level = f"[cut here: an attempt keeps {limit:,} log lines (FURROW['MAX_LOG_LINES'])]", logging.WARNING
+        else:
+            return
+        channel.reports.send(("log", self._text_id, self.attempt, time.time(), level, clean(str(logger)[:200]), text))
+
+    def check(self) -> None:
+        """Stop here if somebody cancelled the job.
+
+        Raises:
+            Cancelled: once.
+        """
+        if not self.told and channel.stop_requests.asked(_process_index()) == (self.id.bytes, self.attempt):
+            self.told = True
+            raise Cancelled("somebody cancelled the job")
+
+
+def _process_index() -> int:
+    return int(getattr(current_process(), "index", 0))

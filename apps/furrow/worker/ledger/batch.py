@@ -1,0 +1,152 @@
+"""What the ledger writes in one go, and what becomes of what cannot be written."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
+
+from furrow.signature import sign
+from furrow.statements import Answer, Claimed, Dead, Group, HandOver, LogRecord, Progress, Settlement
+from furrow.states import Outcome, State
+
+ClaimCallback = Callable[[list[Claimed]], None]
+#: Characters of results, tracebacks and log lines that count as one entry more of what waits.
+LARGE = 4_000
+#: Characters of log lines in one transaction: the lease must be renewed in between, also where the disk is slow.
+PIECE = 2_000_000
+#: ``error_type`` of an end that could not be stored.
+UNSTORABLE = "EndNotStored"
+
+
+class Batch:
+    """What waits to be written."""
+
+    def __init__(self) -> None:
+        self.claims: list[tuple[Mapping[str, str], ClaimCallback]] = []
+        self.settlements: list[Settlement] = []
+        self.logs: list[LogRecord] = []
+        self.progress: dict[str, Progress] = {}
+        self.disowned: list[str] = []
+        self.begun: list[tuple[str, int, float]] = []
+        self.dead: list[tuple[Dead, Callable[[], None]]] = []
+        self.characters = 0  # of results, tracebacks and log lines
+        self.questions: list[tuple[Callable[[Any], Any], Callable[[Any], None]]] = []
+        self.answers: list[Answer] = []
+        self.unqueued: set[str] = set()  # jobs whose rows were locked when they were to be claimed
+
+    @property
+    def jobs(self) -> set[str]:
+        """The jobs whose rows it writes."""
+        ended = {settlement.id for settlement in self.settlements}
+        return ended.union(self.progress, self.disowned, self.unqueued, *(jobs for jobs, _ in self.claims))
+
+    def put_off(self, locked: Collection[str]) -> "Batch":
+        """Leave out the jobs whose rows are locked; returns what is to be written of them later. Their claims are given up:
+        their messages go, and they become pending again. What this worker should disown it is told of again."""
+        later = Batch()
+        later.settlements = [settlement for settlement in self.settlements if settlement.id in locked]
+        later.progress = {id: report for id, report in self.progress.items() if id in locked}
+        claimed = {id for jobs, _ in self.claims for id in jobs}
+        later.unqueued = {id for id in locked if id in claimed or id in self.unqueued}
+        later.characters = sum(len(end.result or "") + len(end.traceback) for end in later.settlements)
+        self.settlements = [settlement for settlement in self.settlements if settlement.id not in locked]
+        self.progress = {id: report for id, report in self.progress.items() if id not in locked}
+        self.claims = [
+            ({id: kind for id, kind in jobs.items() if id not in locked}, callback) for jobs, callback in self.claims
+        ]
+        self.disowned = [id for id in self.disowned if id not in locked]
+        self.unqueued -= later.unqueued
+        return later
+
+    def add(self, other: "Batch") -> None:
+        """What was put off before. Progress that came later counts."""
+        self.settlements += other.settlements
+        self.progress = other.progress | self.progress
+        self.unqueued |= other.unqueued
+        self.characters += other.characters
+
+    def group(self, limited: Collection[str], in_line: Collection[str], hand_over: HandOver | None) -> Group:
+        """What is written in one transaction."""
+        return Group(
+            disowned=self.disowned,
+            progress=list(self.progress.values()),
+            settlements=latest(self.settlements),
+            logs=self.logs,
+            dead=[message for message, _ in self.dead],
+            claims={id: kind for jobs, _ in self.claims for id, kind in jobs.items()},
+            limited=limited,
+            in_line=in_line,
+            hand_over=hand_over,
+            begun=self.begun,
+            unqueued=list(self.unqueued),
+        )
+
+    def split(self) -> "Iterator[Batch]":
+        """A batch for each entry; claims are left out."""
+        for report in self.progress.values():
+            single = Batch()
+            single.progress = {report.id: report}
+            yield single
+        for settlement in self.settlements:
+            single = Batch()
+            single.settlements = [settlement]
+            yield single
+        for record in self.logs:
+            single = Batch()
+            single.logs = [record]
+            yield single
+        for kept in self.dead:
+            single = Batch()
+            single.dead = [kept]
+            yield single
+        rest = Batch()
+        rest.disowned, rest.begun, rest.answers = self.disowned, self.begun, self.answers
+        if len(rest):
+            yield rest
+
+    def refuse(self) -> list[Callable[[Any], Any]]:
+        """Claim and ask nothing; returns who is to be told."""
+        refused: list[Callable[[Any], Any]] = [callback for _, callback in (*self.claims, *self.questions)]
+        self.claims, self.questions = [], []
+        return refused
+
+    def piece(self) -> list[LogRecord]:
+        """The first log lines, while there are more than should be written at once; none otherwise."""
+        size = 0
+        for number, record in enumerate(self.logs if self.characters > PIECE else ()):
+            size += len(record.message)
+            if size > PIECE:
+                return self.logs[: number + 1]
+        return []
+
+    def __len__(self) -> int:
+        """Entries."""
+        waiting = len(self.settlements) + len(self.logs) + len(self.progress)
+        waiting += len(self.claims) + len(self.disowned) + len(self.begun) + len(self.dead) + len(self.unqueued)
+        return waiting + len(self.questions) + len(self.answers)
+
+    @property
+    def weight(self) -> int:
+        """Entries, a large one counting for several."""
+        return len(self) + self.characters // LARGE
+
+
+def latest(settlements: list[Settlement]) -> list[Settlement]:
+    """One settlement a job: of two for one run the first counts, as it would one after the other."""
+    unique: dict[tuple[str, int], Settlement] = {}
+    for settlement in settlements:
+        unique.setdefault((settlement.id, settlement.attempt), settlement)
+    return list(unique.values())
+
+
+def unstorable(settlement: Settlement, error: BaseException) -> Settlement:
+    """What is settled instead of an end that the database refuses to store."""
+    reason = f"The end of this run ({settlement.outcome}) could not be stored: {str(error).strip()[:500]!r}"
+    return settlement._replace(
+        state=State.FAILED,
+        outcome=Outcome.FAILED,
+        delay=None,
+        result=None,
+        error=reason,
+        error_type=UNSTORABLE,
+        traceback="",
+        signature=sign(UNSTORABLE, reason),
+    )

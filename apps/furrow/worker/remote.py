@@ -1,0 +1,85 @@
+"""What other Celery programs ask of jobs: a cancellation through remote control, a job sent as a task."""
+
+import logging
+import threading
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import amqp
+from django.db import Error, connection
+
+from furrow.diagnosis import troubles
+from furrow.statements.refused import refuses_value
+
+logger = logging.getLogger(__name__)
+
+
+def cancel_from_celery(id: str) -> None:
+    """Cancel a job because Celery's revoke command (Flower's Terminate button) asked for it; off the event loop."""
+
+    def work() -> None:
+        from furrow.actions.jobs import cancel
+
+        cancel(uuid.UUID(id), reason="terminated through Celery's remote control")
+
+    _off_the_loop(work)
+
+
+def strategy(task: Any, app: Any, consumer: Any, **kwargs: Any) -> Callable[..., None]:
+    """Celery's ``Strategy`` of a kind: a task that a Celery client elsewhere sent under the kind's name becomes a job with the
+    task's id. It is acknowledged when the job is committed; bad arguments are kept as the task's failure."""
+    post, intake = consumer.controller.jobs.post, consumer.controller.jobs.intake
+    others, keep = intake.others, intake.dead.keep
+
+    def submit_task(message: Any, *args: Any, **kwargs: Any) -> None:
+        def work() -> None:
+            from furrow.errors import FurrowError
+
+            try:
+                positional, named = message.payload[:2]
+                id = message.headers["id"]
+                task.kind.apply_async(positional, named, task_id=id, eta=None, queue=None)
+            except Exception as error:
+                if isinstance(error, Error) and not refuses_value(error):
+                    id = message.headers.get("id")
+                    logger.warning("Task %s of kind %s waits: the database is away (%s).", id, task.name, error)
+                    post(settle, message, message.requeue)
+                    return
+                if not isinstance(error, FurrowError):  # nothing that submit says: the message cannot be read
+                    post(keep, message, f"It is no job of {task.name}: {type(error).__name__}: {str(error)[:500]}")
+                    return
+                logger.error("Task %s of kind %s is no job: %s", message.headers.get("id"), task.name, error)
+                try:
+                    app.backend.mark_as_failure(message.headers.get("id"), error)
+                except Exception as unrecorded:
+                    troubles.failed("record of a task that is no job", unrecorded)
+                    post(keep, message, f"It is no job of {task.name}: {str(error)[:500]}; nobody could be told.")
+                    return
+            post(settle, message, message.ack)
+
+        others.add(message.delivery_tag)
+        _off_the_loop(work)
+
+    def settle(message: Any, how: Callable[[], None]) -> None:
+        others.discard(message.delivery_tag)
+        try:
+            how()
+        except (amqp.AMQPError, OSError) as error:
+            logger.debug("a message was not settled: %s", error)
+
+    return submit_task
+
+
+def _off_the_loop(work: Callable[[], None]) -> None:
+    def run() -> None:
+        try:
+            work()
+        except Error as error:
+            logger.warning("The database is away: %s", error)
+        except Exception as error:
+            troubles.failed("answer to a Celery client", error)
+        finally:
+            connection.close()
+
+    threading.Thread(target=run, name="furrow-remote", daemon=True).start()

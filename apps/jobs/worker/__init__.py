@@ -1,1 +1,0 @@
-"""The worker: claim, run, record, inside a Celery worker."""
