@@ -34,7 +34,7 @@ def _furrow(name: str, events: str, **options: Any) -> Peer:
         12_000,
         env=env,
         database="DATABASE_URL",
-        helper=["{BENCH_PYTHON}", "manage.py", "dispatcher"],
+        helper=["{BENCH_PYTHON}", "manage.py", "furrow", "dispatcher"],
         helper_ready="This dispatcher leads",
         **options,
     )

@@ -1,4 +1,4 @@
-"""``manage.py jobs``, called from here."""
+"""``manage.py furrow jobs``, called from here."""
 
 import io
 import json
@@ -7,19 +7,20 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from furrow import Job
+from furrow.command.jobs import Command
 
 
 def jobs(*words: Any) -> str:
     """What the command prints."""
     out = io.StringIO()
-    call_command("jobs", *map(str, words), stdout=out, stderr=out)
+    call_command(Command(), *map(str, words), stdout=out, stderr=out)
     return out.getvalue()
 
 
 def as_json(*words: Any) -> Any:
     """What the command prints with ``--json``."""
     out = io.StringIO()
-    call_command("jobs", *map(str, words), "--json", stdout=out, stderr=io.StringIO())
+    call_command(Command(), *map(str, words), "--json", stdout=out, stderr=io.StringIO())
     return json.loads(out.getvalue())
 
 

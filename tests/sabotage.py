@@ -1,4 +1,4 @@
-"""Breaks the engine on purpose, in the private processes of a campaign (`manage.py prove --sabotage tests.sabotage`): settling
+"""Breaks the engine on purpose, in the private processes of a campaign (`furrow prove --sabotage tests.sabotage`): settling
 is not fenced, and a submit does not take part in its caller's transaction. The campaign must find both.
 """
 

@@ -52,13 +52,19 @@ def all_ended(seconds: float = 120) -> None:
 class Process:
     """One started process and its log."""
 
-    def __init__(self, name: str, command: list[str], env: dict[str, str]) -> None:
+    def __init__(self, name: str, command: list[str], env: dict[str, str], cwd: Path | None = None) -> None:
         self.name = name
         self.log = RUN / "log" / f"{name}.log"
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
             self.popen = subprocess.Popen(
-                command, env=env, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
+                command,
+                env=env,
+                cwd=cwd,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
             )
 
     @property
@@ -123,7 +129,7 @@ class Stack:
 
     def dispatcher(self, name: str = "dispatcher", **extra: str) -> Process:
         """Start a dispatcher."""
-        return self.start(name, [PYTHON, "manage.py", "dispatcher"], **extra)
+        return self.start(name, [PYTHON, "manage.py", "furrow", "dispatcher"], **extra)
 
     def worker(self, name: str = "worker", *, processes: int | str = 2, ready: bool = True, **extra: str) -> Process:
         """Start a worker, and wait until it consumes. ``processes``: how many, or ``most,fewest`` as of ``--autoscale``."""

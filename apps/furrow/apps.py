@@ -8,6 +8,7 @@ from django.core.signals import request_finished
 from django.db import connections
 from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate
+from django.utils.module_loading import autodiscover_modules
 
 
 class FurrowConfig(AppConfig):
@@ -33,6 +34,7 @@ class FurrowConfig(AppConfig):
         request_finished.connect(troubles.flush_quietly)
         connection_created.connect(statements.read_any_time, dispatch_uid="furrow.times")
         post_migrate.connect(_guard_again, sender=self)
+        autodiscover_modules("tasks")
         modules = conf().modules
         try:
             discover(modules)

@@ -4,24 +4,46 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.apps import apps
-from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
 
 @register(Tags.compatibility)
 def check_broker_url(**kwargs: Any) -> list[CheckMessage]:
     """The broker must be RabbitMQ, with a URL that can be read."""
-    from furrow.rabbitmq.broker import explain_url
+    from furrow.rabbitmq.queues import broker_urls, explain_url
 
-    problem = explain_url(settings.BROKER_URL)
-    return [Error(problem, hint="Set BROKER_URL=amqp://user:password@host:5672/vhost", id="furrow.E001")] if problem else []
+    hint = "Set BROKER_URL=amqp://user:password@host:5672/vhost"
+    problems = [problem for url in broker_urls() if (problem := explain_url(url))]
+    return [Error(problem, hint=hint, id="furrow.E001") for problem in problems[:1]]
+
+
+@register(Tags.compatibility)
+def check_celery_application(**kwargs: Any) -> list[CheckMessage]:
+    """The project's Celery application is ours, or no worker runs a job; no queue is both of tasks and of jobs."""
+    from furrow.celery import Celery
+    from furrow.rabbitmq.queues import project_app, shared_queues
+
+    app = project_app()
+    if not isinstance(app, Celery):
+        return [
+            Error(
+                f"The project's Celery application ({app.main or 'none of its own'}) is Celery's own: its workers run no jobs.",
+                hint="Where it is made, write `from furrow.celery import Celery` instead of `from celery import Celery`; and "
+                "import it in the project's __init__.py, as Celery's guide for Django says.",
+                id="furrow.E004",
+            )
+        ]
+    problem = shared_queues(app)
+    return [Error(problem, id="furrow.E005")] if problem else []
 
 
 @register(Tags.security, deploy=True)
 def check_broker_credentials(**kwargs: Any) -> list[CheckMessage]:
     """RabbitMQ's default account is for trying out."""
+    from furrow.rabbitmq.queues import broker_urls
+
     try:
-        user = urlsplit(settings.BROKER_URL).username
+        user = urlsplit(broker_urls()[0]).username
     except ValueError:
         return []
     if user in (None, "guest"):

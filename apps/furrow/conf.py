@@ -12,6 +12,7 @@ from django.core.signals import setting_changed
 from furrow.errors import did_you_mean
 from furrow.limits.limit import MOST_SLOTS
 from furrow.partitions import NO_LIMITS, Queue
+from furrow.service_urls import unreadable
 
 #: Celery's own queue, for the ordinary tasks of the project: no name for a job queue.
 CELERY_QUEUE = "celery"
@@ -31,8 +32,17 @@ class Conf:
     queue_limits: dict[str, int] = field(default_factory=dict)
     #: Of some tenants (the keys of ``fair=…``) how many turns each has where others have one.
     fair_weights: dict[str, int] = field(default_factory=dict)
-    #: Packages whose modules declare kinds; imported with everything below them at start.
-    modules: list[str] = field(default_factory=lambda: ["tasks"])
+    #: Packages that declare kinds besides each application's ``tasks`` module; imported with everything below them at start.
+    modules: list[str] = field(default_factory=list)
+    #: A kind is called by the last part of its module, ``tasks.charge``, and not by all of it, ``orders.tasks.charge``.
+    short_names: bool = False
+    #: Redis, for locks and rates, and for wake-ups; without it the dispatcher polls, and locks are refused.
+    redis_url: str = ""
+    #: Where web reaches Flower, and the ``user:password`` between the two; empty: there is none.
+    flower_url: str = ""
+    flower_basic_auth: str = ""
+    #: Lets Prometheus read the metrics, as a bearer token; without it only who is logged in may.
+    metrics_token: str = ""
     #: Largest JSON text of a job's arguments, and of a result.
     max_argument_bytes: int = 1024 * 1024
     max_result_bytes: int = 1024 * 1024
@@ -94,6 +104,10 @@ def conf() -> Conf:
         if queue == CELERY_QUEUE or queue.startswith("amq."):
             owner = "Celery's own queue" if queue == CELERY_QUEUE else "reserved by RabbitMQ"
             raise ImproperlyConfigured(f"FURROW['QUEUES'] names {queue!r}, which is {owner}: choose another name.")
+    if wrong := chosen.redis_url and unreadable("FURROW['REDIS_URL']", chosen.redis_url):
+        raise ImproperlyConfigured(wrong)
+    if chosen.redis_url and not chosen.redis_url.startswith(("redis://", "rediss://", "unix://")):
+        raise ImproperlyConfigured("FURROW['REDIS_URL'] must begin with redis:// or rediss:// or unix://.")
     _refuse_partitions(chosen)
     return chosen
 
@@ -126,15 +140,21 @@ def _must_be(name: str, kind: Any, value: Any) -> str:
         if right and (0 < value < float("inf") or (value == 0 and may_be_zero)):
             return ""
         return f"a {'whole ' if kind is int else ''}number {'not less' if may_be_zero else 'greater'} than 0"
+    if kind is bool:
+        return "" if isinstance(value, bool) else "True or False"
+    if kind is str:
+        return "" if isinstance(value, str) else "a text"
     if kind == dict[str, int]:
         if isinstance(value, dict) and all(
             isinstance(k, str) and type(n) is int and 1 <= n <= MOST_SLOTS for k, n in value.items()
         ):
             return ""
         return f"a dict of names to whole numbers from 1 to {MOST_SLOTS:,}"
-    if isinstance(value, list) and value and all(isinstance(item, str) for item in value) and len({*value}) == len(value):
+    may_be_empty = name == "modules"
+    are_names = isinstance(value, list) and all(isinstance(item, str) for item in value) and len({*value}) == len(value)
+    if are_names and (value or may_be_empty):
         return ""
-    return "a list of different names, with one at least"
+    return "a list of different names" + ("" if may_be_empty else ", with one at least")
 
 
 def _forget(*, setting: str, **kwargs: object) -> None:

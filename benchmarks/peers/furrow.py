@@ -15,7 +15,8 @@ from django.conf import settings  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
 from furrow import Job, submit, submit_many  # noqa: E402
-from furrow.rabbitmq.broker import Publisher, job_queue  # noqa: E402
+from furrow.rabbitmq.broker import Publisher  # noqa: E402
+from furrow.rabbitmq.queues import job_queue  # noqa: E402
 
 from benchmarks.client import Client  # noqa: E402
 from benchmarks.peers.furrow_kinds import noop  # noqa: E402

@@ -124,6 +124,7 @@ WSGI_APPLICATION = "config.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [Path(__file__).parent / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -175,7 +176,7 @@ else:
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 BROKER_URL = env.str("BROKER_URL", default="amqp://127.0.0.1:5672//")
-REDIS_URL = _url("REDIS_URL", "redis://127.0.0.1:6379/0", ("redis://", "rediss://", "unix://"))
+_redis_url = _url("REDIS_URL", "redis://127.0.0.1:6379/0", ("redis://", "rediss://", "unix://"))
 
 # --- Celery (the CELERY_ prefix is cut off) ---------------------------------------------------------------------------
 
@@ -185,21 +186,20 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_CHANNEL_ERROR_RETRY = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"confirm_publish": True, "read_timeout": 10, "write_timeout": 10}
-CELERY_WORKER_CONSUMER = "furrow.worker.celery.consumer:JobConsumer"
-CELERY_WORKER_AUTOSCALER = "furrow.worker.celery.autoscaler:JobAutoscaler"
 CELERY_WORKER_DETECT_QUORUM_QUEUES = True
 CELERY_WORKER_SEND_TASK_EVENTS = _yes("WORKER_SEND_TASK_EVENTS", default=True)
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = True
 CELERY_TASK_DEFAULT_QUEUE = "celery"
+CELERY_TASK_CREATE_MISSING_QUEUES = False  # a queue that nobody declared is a slip of the pen
 CELERY_TASK_DEFAULT_QUEUE_TYPE = "quorum"
 CELERY_TASK_DEFAULT_EXCHANGE_TYPE = "topic"
 CELERY_BROKER_NATIVE_DELAYED_DELIVERY_QUEUE_TYPE = "classic"
 CELERY_TASK_TRACK_STARTED = True
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_SERIALIZER = CELERY_RESULT_SERIALIZER = "json"
-CELERY_RESULT_BACKEND = "furrow.worker.celery.results:JobResultBackend"
+CELERY_RESULT_BACKEND = "furrow.celery_results:JobResultBackend"
 CELERY_RESULT_EXTENDED = True
 CELERY_TIMEZONE = "UTC"
 
@@ -209,6 +209,7 @@ FURROW = {
     "QUEUES": [from_text(queue) for queue in env.list("FURROW_QUEUES", default=["default"])],
     "QUEUE_LIMITS": _counts("FURROW_QUEUE_LIMITS"),
     "FAIR_WEIGHTS": _counts("FURROW_FAIR_WEIGHTS"),
+    "SHORT_NAMES": True,
     "MODULES": env.list("FURROW_MODULES", default=["tasks"]),
     "MAX_ARGUMENT_BYTES": _number("FURROW_MAX_ARGUMENT_BYTES", 1024 * 1024),
     "MAX_UPLOAD_BYTES": _number("FURROW_MAX_UPLOAD_BYTES", 20 * 1024 * 1024),
@@ -218,6 +219,11 @@ FURROW = {
     "SHUTDOWN_GRACE": _number("FURROW_SHUTDOWN_GRACE", 20.0),
     "RESEND_AFTER": _number("FURROW_RESEND_AFTER", 60.0),
     "LOCK_LEASE": _number("FURROW_LOCK_LEASE", 15.0),
+    "REDIS_URL": _redis_url,
+    # Where this process reaches Flower (with its prefix, /flower), and Flower's user:password; people reach it at /flower/.
+    "FLOWER_URL": env.str("FLOWER_URL", default=""),
+    "FLOWER_BASIC_AUTH": _secret("FLOWER_BASIC_AUTH"),
+    "METRICS_TOKEN": _secret("METRICS_TOKEN"),
 }
 
 # --- Requests (apps/furrow/web/bodies.py; what else is limited: docs/security.md) ---------------------------------------------
@@ -242,10 +248,6 @@ STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(RUN_DIR / "static")))
 WHITENOISE_USE_FINDERS = True
 # Where files that were uploaded for jobs are kept. Never served: web, workers and dispatcher must share it.
 MEDIA_ROOT = Path(env.str("MEDIA_ROOT", default=str(RUN_DIR / "media")))
-# Where this process reaches Flower (with its prefix, /flower), and Flower's user:password; people reach it at /flower/.
-FLOWER_URL = env.str("FLOWER_URL", default="")
-FLOWER_BASIC_AUTH = _secret("FLOWER_BASIC_AUTH")
-METRICS_TOKEN = _secret("METRICS_TOKEN")
 
 LOG_LEVEL = (env.str("LOG_LEVEL", default="") or "INFO").upper()
 if LOG_LEVEL not in logging.getLevelNamesMapping():
@@ -267,8 +269,6 @@ UNFOLD = {
     "SITE_SYMBOL": "agriculture",
     "SITE_URL": None,
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "furrow.admin.navigation.icon"}],
-    "STYLES": ["furrow.admin.navigation.stylesheet"],
-    "SCRIPTS": ["furrow.admin.navigation.script"],
     "DASHBOARD_CALLBACK": "furrow.monitoring.home.overview",
     "SIDEBAR": {"navigation": "furrow.admin.navigation.sidebar"},
     "COLORS": {

@@ -127,7 +127,7 @@ def obstacles(job: Job, around: Situation) -> list[str]:
     """What :func:`furrow.situation` says, as far as it is an obstacle."""
     found = []
     if not around.dispatcher_leads:
-        found.append("No dispatcher leads: start one with `manage.py dispatcher`.")
+        found.append("No dispatcher leads: start one with `manage.py furrow dispatcher`.")
     if around.dispatcher_trouble:
         found.append(f"The dispatcher says: {around.dispatcher_trouble}.")
     if not around.consumers:

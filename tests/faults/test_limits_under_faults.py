@@ -37,7 +37,7 @@ def test_kills_and_an_empty_redis_while_keys_are_held(bare: Stack, tmp_path: Pat
 
     done(20)
     worker.kill()
-    redis.Redis.from_url(settings.REDIS_URL).flushall()
+    redis.Redis.from_url(settings.FURROW["REDIS_URL"]).flushall()
     bare.worker("three")
     done(60)
     first.kill()

@@ -1,4 +1,4 @@
-"""``manage.py prove``, shortened: on PostgreSQL or SQLite, whichever the tests run on; and that it can fail."""
+"""``manage.py furrow prove``, shortened: on PostgreSQL or SQLite, whichever the tests run on; and that it can fail."""
 
 import json
 import os

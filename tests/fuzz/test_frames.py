@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import amqp
-from furrow.rabbitmq.broker import EXCHANGE
+from furrow.rabbitmq.queues import EXCHANGE
 from furrow.worker.intake.readable import UNREADABLE, properties
 from furrow.worker.intake.transport import JobTransport
 from furrow.worker.ledger.dead import describe

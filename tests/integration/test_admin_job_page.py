@@ -121,7 +121,7 @@ def test_the_live_part_sends_what_is_new(admin_client: Client) -> None:
 
 def test_flower_is_linked_only_when_it_is_there(admin_client: Client, settings: Any) -> None:
     job = make(State.PENDING)
-    settings.FLOWER_URL = "http://flower.example/"
+    settings.FURROW = {**settings.FURROW, "FLOWER_URL": "http://flower.example/"}
     assert f'href="/flower/task/{job.pk}"' in page(admin_client, job)
-    settings.FLOWER_URL = ""
+    settings.FURROW = {**settings.FURROW, "FLOWER_URL": ""}
     assert "Open in Flower" not in page(admin_client, job)

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Permission, User
 from django.test import Client, override_settings
 from furrow import LockLost, lock, semaphore, submit
@@ -111,7 +112,7 @@ def test_breaking_a_lock(viewer: Client) -> None:
         pass
 
 
-@override_settings(REDIS_URL="redis://127.0.0.1:1/0")
+@override_settings(FURROW={**settings.FURROW, "REDIS_URL": "redis://127.0.0.1:1/0"})
 def test_without_redis_the_page_says_so(viewer: Client) -> None:
     assert "Redis is not there" in viewer.get(PAGE).content.decode()
     may_break()

@@ -11,7 +11,7 @@ import pytest
 from celery import Celery
 from celery.worker.control import Panel
 from furrow.diagnosis import troubles
-from furrow.rabbitmq.broker import job_queue
+from furrow.rabbitmq.queues import job_queue
 from furrow.worker.celery import consumed
 from furrow.worker.celery.consumer import JobConsumer
 from furrow.worker.intake.intake import Intake

@@ -1,4 +1,4 @@
-"""``manage.py jobs``: what it shows, does and refuses, for people and (``--json``) for programs."""
+"""``manage.py furrow jobs``: what it shows, does and refuses, for people and (``--json``) for programs."""
 
 import json
 import uuid
@@ -129,7 +129,7 @@ def test_stats_and_kinds() -> None:
     assert told["workers"] == []
     assert "No worker is running" in jobs("stats")
     assert {"name", "queue", "priority", "permission", "doc", "arguments"} == set(as_json("kinds")[0])
-    assert "manage.py jobs submit kinds.add a=…" in jobs("kinds", "kinds.add")
+    assert "manage.py furrow jobs submit kinds.add a=…" in jobs("kinds", "kinds.add")
 
 
 def test_tail_prints_what_is_there_and_ends_with_the_job() -> None:

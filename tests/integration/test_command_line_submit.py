@@ -1,4 +1,4 @@
-"""``manage.py jobs submit``: one job, and many from a file."""
+"""``manage.py furrow jobs submit``: one job, and many from a file."""
 
 from pathlib import Path
 

@@ -219,7 +219,7 @@ def test_the_commands_and_health_checks_work(process: Processes) -> None:
     assert checked.returncode == 0, checked.stderr
     migrated = process.run("migrate", process.services["migrate"]["command"])
     assert migrated.returncode == 0, migrated.stderr
-    assert process.run("web", ["python", "manage.py", "health", "stores"]).returncode == 0
+    assert process.run("web", ["python", "manage.py", "furrow", "health", "stores"]).returncode == 0
 
     for name in ("web", "dispatcher", "worker", "flower"):
         assert not process.is_healthy(name), name
@@ -234,12 +234,12 @@ def test_the_commands_and_health_checks_work(process: Processes) -> None:
 
 def test_the_health_command_says_what_is_wrong(process: Processes) -> None:
     for part, words in (("dispatcher", "No dispatcher leads"), ("worker", "No worker")):
-        said = process.run("web", ["python", "manage.py", "health", part])
+        said = process.run("web", ["python", "manage.py", "furrow", "health", part])
         assert said.returncode == 1
         assert words in said.stderr
     nowhere = {"BROKER_URL": "amqp://nobody:secret@127.0.0.1:9//", "REDIS_URL": "redis://127.0.0.1:9/0"}
     said = subprocess.run(
-        [sys.executable, "manage.py", "health", "stores"],
+        [sys.executable, "manage.py", "furrow", "health", "stores"],
         env=process.stack.environ(**nowhere),
         cwd=ROOT,
         capture_output=True,

@@ -130,7 +130,7 @@ def test_a_secret_may_begin_with_a_dollar_sign() -> None:
 
 
 def test_the_dispatcher_refuses_a_broker_that_is_not_rabbitmq() -> None:
-    assert "Furrow needs RabbitMQ" in run(PYTHON, "manage.py", "dispatcher", code=1, BROKER_URL="redis://localhost")
+    assert "Furrow needs RabbitMQ" in run(PYTHON, "manage.py", "furrow", "dispatcher", code=1, BROKER_URL="redis://localhost")
 
 
 # --- celery -----------------------------------------------------------------------------------------------------------------
@@ -252,7 +252,7 @@ def test_started_without_the_database_they_say_so_and_come_up_when_it_does(bare:
     environ = bare.environ()
     connection.close()
     services.postgres.stop()
-    dispatcher = bare.start("dispatcher", [PYTHON, "manage.py", "dispatcher"], **environ)
+    dispatcher = bare.start("dispatcher", [PYTHON, "manage.py", "furrow", "dispatcher"], **environ)
     worker = bare.worker(ready=False)
     web = bare.web()
     said(dispatcher, "The database is away")

@@ -26,7 +26,8 @@ VIEWER = ("view_flower", "view_job", "view_worker")
 @pytest.fixture
 def door(stack: Stack, settings: object) -> Iterator[Stack]:
     """Flower runs, and this process has its address and secret."""
-    settings.FLOWER_URL, settings.FLOWER_BASIC_AUTH = stack.flower_url, ":".join(stack.flower_auth)  # type: ignore[attr-defined]
+    flower = {"FLOWER_URL": stack.flower_url, "FLOWER_BASIC_AUTH": ":".join(stack.flower_auth)}
+    settings.FURROW = {**settings.FURROW, **flower}  # type: ignore[attr-defined]
     host = urlsplit(stack.flower_url).netloc
 
     def answers() -> bool:
@@ -211,14 +212,15 @@ def test_acting_needs_djangos_token(door: Stack) -> None:
 
 def test_flower_is_away(door: Stack, settings: object) -> None:
     client = login(*VIEWER)
-    settings.FLOWER_URL = "http://127.0.0.1:9/flower"  # type: ignore[attr-defined]
+    settings.FURROW = {**settings.FURROW, "FLOWER_URL": "http://127.0.0.1:9/flower"}  # type: ignore[attr-defined]
     page = client.get("/flower/")
     assert page.status_code == 502
     assert "It does not answer at 127.0.0.1:9" in text(page)
     assert "celery -A config flower" in text(page)
     short = client.get("/flower/workers?json=1", headers={"X-Requested-With": "XMLHttpRequest"})
     assert text(short).startswith("Flower is away.")
-    settings.FLOWER_URL, settings.FLOWER_BASIC_AUTH = door.flower_url, "flower:wrong"  # type: ignore[attr-defined]
+    wrong = {"FLOWER_URL": door.flower_url, "FLOWER_BASIC_AUTH": "flower:wrong"}
+    settings.FURROW = {**settings.FURROW, **wrong}  # type: ignore[attr-defined]
     assert "It refuses the secret" in text(client.get("/flower/"))
-    settings.FLOWER_URL = ""  # type: ignore[attr-defined]
+    settings.FURROW = {**settings.FURROW, "FLOWER_URL": ""}  # type: ignore[attr-defined]
     assert "FLOWER_URL is not set" in text(client.get("/flower/"))

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 from furrow import Held, LockError, LockLost, LockUnavailable, NotAcquired, RateLimited, leader, lock, rate_limit, semaphore
@@ -407,7 +408,7 @@ def test_an_older_copy_of_redis_gives_no_token_twice() -> None:
         assert first.token < min(tokens) <= max(tokens) < last.token
 
 
-@override_settings(REDIS_URL="redis://127.0.0.1:1/0")
+@override_settings(FURROW={**settings.FURROW, "REDIS_URL": "redis://127.0.0.1:1/0"})
 def test_without_redis_it_says_so() -> None:
     for timeout in (0, 0.3):
         with pytest.raises(LockUnavailable, match="see REDIS_URL"):

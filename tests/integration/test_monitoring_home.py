@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import pytest
+from celery import current_app
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -29,7 +30,7 @@ pytestmark = [pytest.mark.usefixtures("nobody_runs"), pytest.mark.filterwarnings
 
 def test_a_fresh_installation_says_what_to_start(admin_client: Client) -> None:
     text = page(admin_client)
-    assert "No dispatcher is running: due jobs wait in the database Start one: <code>manage.py dispatcher" in re.sub(
+    assert "No dispatcher is running: due jobs wait in the database Start one: <code>manage.py furrow dispatcher" in re.sub(
         r"</span> <span[^>]*>", " ", text
     )
     assert "<code>celery -A config worker</code>" in text
@@ -161,8 +162,8 @@ def test_stores_are_asked_in_the_background_and_remembered() -> None:
     assert asked == ["away"], "what is fresh is not asked again"
 
 
-def test_a_broker_that_is_away_is_named(settings: Any) -> None:
-    settings.BROKER_URL = "amqp://user:secret@127.0.0.1:1//"
+def test_a_broker_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(current_app.conf, "broker_url", "amqp://user:secret@127.0.0.1:1//")
     told = stores.rabbitmq()
     assert told.startswith("RabbitMQ does not answer:")
     assert "secret" not in told
@@ -172,7 +173,7 @@ def test_a_broker_that_is_away_is_named(settings: Any) -> None:
 
 
 def test_flower_is_asked_at_its_address(settings: Any) -> None:
-    settings.FLOWER_URL = "http://127.0.0.1:1/"
+    settings.FURROW = {**settings.FURROW, "FLOWER_URL": "http://127.0.0.1:1/"}
     assert stores.flower().startswith("Flower does not answer:")
-    settings.FLOWER_URL = "nonsense"
+    settings.FURROW = {**settings.FURROW, "FLOWER_URL": "nonsense"}
     assert stores.flower().startswith("Flower does not answer:")

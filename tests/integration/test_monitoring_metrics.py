@@ -24,7 +24,7 @@ def test_metrics_need_the_token_or_a_login_that_may_see_jobs(client: Client, set
     assert client.get("/metrics").status_code == 401
     for wrong in ("", "Bearer", "Bearer ", "Bearer x", "Bearer \u00e9"):
         assert client.get("/metrics", headers={"Authorization": wrong}).status_code == 401
-    settings.METRICS_TOKEN = "a secret"
+    settings.FURROW = {**settings.FURROW, "METRICS_TOKEN": "a secret"}
     assert client.get("/metrics", headers={"Authorization": "Bearer b"}).status_code == 401
     assert client.get("/metrics", headers={"Authorization": "Bearer a secret"}).status_code == 200
     assert client.post("/metrics", headers={"Authorization": "Bearer a secret"}).status_code == 405

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
+from celery import current_app
 from django.core.management import CommandError, call_command
 from django.db import ConnectionHandler, DatabaseError
 from django.test import Client
@@ -15,6 +16,7 @@ from furrow.errors import BrokerError
 from furrow.locks import wakeup
 from furrow.locks.errors import LockUnavailable
 from furrow.models import DeadMessage, Job, Leader, Worker
+from furrow.monitoring.health import Command
 from furrow.partitions import Queue
 from furrow.rabbitmq import broker, patient
 from furrow.rabbitmq.broker import Publisher
@@ -60,10 +62,10 @@ def test_a_worker_takes_it_for_a_broker_that_is_away(url: str) -> None:
 
 
 @pytest.fixture
-def no_rabbitmq(settings: Settings) -> Iterator[None]:
+def no_rabbitmq(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What answers raises an exception in py-amqp that is none of its own."""
     with serving(RABBITMQ["a channel that is not open"]) as port:
-        settings.BROKER_URL = f"amqp://furrow:secret@127.0.0.1:{port}//"
+        monkeypatch.setattr(current_app.conf, "broker_url", f"amqp://furrow:secret@127.0.0.1:{port}//")
         yield
 
 
@@ -88,16 +90,16 @@ def test_health_names_it() -> None:
         id=uuid.uuid4(), node="w@nonsense", pid=1, processes=1, queues=["default"], lease_until=until
     )
     with pytest.raises(CommandError, match=r"RabbitMQ does not answer: .* is it RabbitMQ that BROKER_URL names"):
-        call_command("health", "stores")
+        call_command(Command(), "stores")
     with pytest.raises(CommandError, match="does not answer within"):
-        call_command("health", "worker", "--node", worker.node)
+        call_command(Command(), "worker", "--node", worker.node)
 
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("no_rabbitmq")
 def test_pages_and_metrics_stay(site: Client, settings: Settings) -> None:
-    settings.FURROW = {**settings.FURROW, "QUEUES": [Queue("default", 2, "key"), "other"]}
-    settings.METRICS_TOKEN = "t"
+    queues = [Queue("default", 2, "key"), "other"]
+    settings.FURROW = {**settings.FURROW, "QUEUES": queues, "METRICS_TOKEN": "t"}
     message = DeadMessage.objects.create(reason="r", exchange="", routing_key="default", body=b"x", size=1)
     replayed = site.post(f"/admin/furrow/deadmessage/{message.pk}/replay/", follow=True)
     assert "is it RabbitMQ that BROKER_URL names" in replayed.content.decode()
@@ -114,8 +116,8 @@ def test_what_is_no_redis_is_said_so_in_bounded_time(kind: str, settings: Settin
     monkeypatch.setattr(wakeup, "_client", None)
     monkeypatch.setattr(wakeup, "_quiet_until", 0.0)
     with serving(REDIS[kind]) as port:
-        settings.FURROW = {**settings.FURROW, "LOCK_LEASE": 2.0}
-        settings.REDIS_URL = f"redis://:secret@127.0.0.1:{port}/0"
+        redis = {"REDIS_URL": f"redis://:secret@127.0.0.1:{port}/0"}
+        settings.FURROW = {**settings.FURROW, "LOCK_LEASE": 2.0, **redis}
         waiter = wakeup.Waiter()
         waiter.wait(0.01)
         waiter.close()

@@ -21,7 +21,7 @@ def clock(tmp_path: Path, settings: Settings) -> Iterator[faketime.Clock]:
     with faketime.clock() as clock:
         server = faketime.ClockedRedis(tmp_path / "redis", clock)
         server.start()
-        settings.REDIS_URL = server.url
+        settings.FURROW = {**settings.FURROW, "REDIS_URL": server.url}
         yield clock
         server.destroy()
 

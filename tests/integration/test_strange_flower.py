@@ -38,7 +38,7 @@ def test_a_server_that_is_no_flower(answer: bytes, admin_client: Client, setting
                 return
 
     threading.Thread(target=serve, daemon=True).start()
-    settings.FLOWER_URL = f"http://127.0.0.1:{server.getsockname()[1]}/flower"
+    settings.FURROW = {**settings.FURROW, "FLOWER_URL": f"http://127.0.0.1:{server.getsockname()[1]}/flower"}
     assert admin_client.get("/flower/workers").status_code == 502
     watch = stores.Watch({"Flower": stores.flower})
     assert [health.name for health in watch.look()] == ["Flower"]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import Client, override_settings
 from furrow import LockError, LockLost, LockUnavailable, lock, rate_limit, semaphore
 from furrow.actions import locks as of_jobs
@@ -313,7 +314,7 @@ def test_a_server_that_is_no_redis(answer: bytes) -> None:
                 return
 
     threading.Thread(target=serve, daemon=True).start()
-    with override_settings(REDIS_URL=f"redis://127.0.0.1:{server.getsockname()[1]}/0"):
+    with override_settings(FURROW={**settings.FURROW, "REDIS_URL": f"redis://127.0.0.1:{server.getsockname()[1]}/0"}):
         wakeup._client, wakeup._quiet_until = None, 0.0
         for use in (
             lambda: lock("odd", timeout=0).acquire(),

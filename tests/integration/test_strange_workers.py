@@ -8,6 +8,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
+from furrow.command.jobs import Command
 from furrow.diagnosis.explain import living_workers, situation, why
 from furrow.models import Worker
 from furrow.states import State
@@ -54,7 +55,7 @@ def test_whatever_a_worker_tells(value: str, admin_client: Client, capsys: Any) 
         assert admin_client.get(f"/admin/{path}").status_code == 200, path
     assert admin_client.get("/metrics").status_code == 200
     for options in ((), ("--json",)):
-        call_command("jobs", "stats", *options)
+        call_command(Command(), "stats", *options)
     now = timezone.now()
     told = living_workers(now).get()
     assert isinstance(told.vitals, dict)

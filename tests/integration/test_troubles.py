@@ -1,5 +1,5 @@
 """What nobody thought of is told: counted in a table, shown on the first page and in the metrics until it is over, and not
-taken for work by ``manage.py health``."""
+taken for work by ``manage.py furrow health``."""
 
 import datetime as dt
 import logging
@@ -19,8 +19,8 @@ from furrow.dispatcher import process
 from furrow.dispatcher.leader import Leadership
 from furrow.dispatcher.process import Dispatcher
 from furrow.dispatcher.prune import Prune
-from furrow.management.commands import health
 from furrow.models import Leader, Trouble
+from furrow.monitoring.management.commands import health
 from furrow.monitoring.troubles import of_leader, of_noted
 from furrow.worker.failing import Watched
 from furrow.worker.ledger.lease import Lease

@@ -4,12 +4,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery import current_app
 from django.core.exceptions import ImproperlyConfigured
 from furrow import checks, statements
 from furrow.conf import Conf, conf
 from furrow.errors import KindError
 from furrow.kinds.hints import File, ForeignKey
-from furrow.rabbitmq.broker import explain_url
+from furrow.rabbitmq.queues import explain_url
 from pytest_django import Settings
 
 from tests import kinds
@@ -107,8 +108,10 @@ def test_a_broker_url_that_can_be_used(url: str) -> None:
         ("amqp://[::1", "cannot be read"),
     ],
 )
-def test_a_broker_url_that_cannot_be_used_is_an_error_of_the_check(settings: Settings, url: str, reason: str) -> None:
-    settings.BROKER_URL = url
+def test_a_broker_url_that_cannot_be_used_is_an_error_of_the_check(
+    monkeypatch: pytest.MonkeyPatch, url: str, reason: str
+) -> None:
+    monkeypatch.setattr(current_app.conf, "broker_url", url)
     (error,) = checks.check_broker_url()
     assert error.id == "furrow.E001"
     assert "BROKER_URL" in error.msg
@@ -126,8 +129,8 @@ def test_a_broker_url_that_cannot_be_used_is_an_error_of_the_check(settings: Set
         ("amqp://furrow:guest@host//", False),
     ],
 )
-def test_a_deployment_is_warned_of_rabbitmqs_default_account(settings: Settings, url: str, warned: bool) -> None:
-    settings.BROKER_URL = url
+def test_a_deployment_is_warned_of_rabbitmqs_default_account(monkeypatch: pytest.MonkeyPatch, url: str, warned: bool) -> None:
+    monkeypatch.setattr(current_app.conf, "broker_url", url)
     assert [warning.id for warning in checks.check_broker_credentials()] == ["furrow.W001"] * warned
 
 

@@ -9,9 +9,10 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from django.core.management import BaseCommand, get_commands, load_command_class
+from django.core.management import BaseCommand, get_commands
 from furrow.conf import Conf
 from furrow.kinds.kind import _OPTIONS
+from furrow.management.commands.furrow import load
 from furrow.prove.checks import CHECKS
 from furrow.submission.submit import submit
 
@@ -117,7 +118,7 @@ def options(parser: ArgumentParser) -> set[str]:
 
 @pytest.mark.parametrize(("command", "page"), [("jobs", "command_line.md"), ("prove", "prove.md")])
 def test_every_option_of_a_command_is_explained(command: str, page: str) -> None:
-    parser = load_command_class(get_commands()[command], command).create_parser("manage.py", command)
+    parser = load(command).create_parser("manage.py furrow", command)
     djangos = options(BaseCommand().create_parser("manage.py", command)) | {"--help"}
     hidden = {"--sabotage"}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", (DOCS / page).read_text()))

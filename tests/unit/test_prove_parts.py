@@ -13,6 +13,7 @@ import pytest
 from deploy.services import Service
 from django.core.management import CommandError, call_command
 from furrow.prove import records, schedule
+from furrow.prove.command import Command
 from furrow.prove.faults.base import FAULTS, possible
 from furrow.prove.proxy import Network
 
@@ -147,10 +148,10 @@ def test_only_the_chosen_link_is_cut(wire: Wire) -> None:
 )
 def test_a_wrong_option_is_refused_by_name(options: dict[str, Any], error: str) -> None:
     with pytest.raises(CommandError, match=error.replace("?", r"\?")):
-        call_command("prove", **options)
+        call_command(Command(), **options)
 
 
 def test_the_faults_can_be_listed() -> None:
     out = StringIO()
-    call_command("prove", faults="list", stdout=out)
+    call_command(Command(), faults="list", stdout=out)
     assert out.getvalue().split() == possible("postgresql")

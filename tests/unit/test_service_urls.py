@@ -8,10 +8,10 @@ import environ
 import pytest
 import redis
 from celery.worker import control
-from config.celery import FurrowCelery
 from django.test import RequestFactory
 from django.views.debug import get_exception_reporter_filter
-from furrow.rabbitmq.broker import explain_url
+from furrow.celery import Celery
+from furrow.rabbitmq.queues import explain_url
 from furrow.service_urls import masked, unreadable
 from kombu import Connection
 
@@ -85,7 +85,7 @@ def test_neither_celery_nor_an_error_page_shows_a_password(settings: Any) -> Non
     }
     for name, value in changed.items():
         setattr(settings, name, value)
-    app = FurrowCelery("of the test", set_as_current=False)
+    app = Celery("of the test", set_as_current=False)
     app.conf.update(changed)
     told = [
         control.conf(SimpleNamespace(app=app), with_defaults=True),

@@ -27,7 +27,7 @@ def _fresh_wakeup(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def heard(settings: Settings) -> Iterator[Any]:
     """Returns how many wake-ups came since the last time."""
-    client = redis_client.Redis.from_url(settings.REDIS_URL)
+    client = redis_client.Redis.from_url(settings.FURROW["REDIS_URL"])
     subscription = client.pubsub(ignore_subscribe_messages=True)
     subscription.subscribe(wakeup.CHANNEL)
     wait_until(lambda: client.pubsub_numsub(wakeup.CHANNEL)[0][1] >= 1)
@@ -65,7 +65,7 @@ def test_the_wake_up_comes_after_the_commit_and_only_then(heard: Any) -> None:
 
 @pytest.mark.usefixtures("live_db")
 def test_without_redis_a_submit_is_as_quick_and_only_logs(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
-    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    settings.FURROW = {**settings.FURROW, "REDIS_URL": "redis://127.0.0.1:1/0"}
     began = time.monotonic()
     with caplog.at_level(logging.WARNING):
         for n in range(50):
@@ -83,7 +83,7 @@ def test_a_redis_that_does_not_answer_holds_a_submit_up_only_briefly(settings: S
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        settings.REDIS_URL = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        settings.FURROW = {**settings.FURROW, "REDIS_URL": f"redis://127.0.0.1:{silent.getsockname()[1]}/0"}
         began = time.monotonic()
         for n in range(20):
             submit(kinds.add, {"a": n})

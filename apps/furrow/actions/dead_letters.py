@@ -2,7 +2,6 @@
 
 import json
 
-from django.conf import settings
 from django.db import transaction
 
 from furrow.errors import DeadMessageError
@@ -33,9 +32,7 @@ def replay(message_id: int) -> bool:
                     else "it names a job that does not exist."
                 )
             )
-        Publisher(settings.BROKER_URL).replay(
-            message.exchange, message.routing_key, json.loads(message.properties), bytes(message.body)
-        )
+        Publisher().replay(message.exchange, message.routing_key, json.loads(message.properties), bytes(message.body))
         message.delete()
         return True
 

@@ -1,11 +1,19 @@
 """The admin: what people see of the engine, and the few things they may do to it.
 
-Read in this order: ``job`` (the list), ``filters``, ``readonly`` and ``keyset`` (its pages), ``bulk_page``, ``job_page``,
-``job_body`` and ``timeline`` (one job), ``submit_page``, ``table_page`` and ``forms/`` (submitting), ``records``
-(attempts, log lines), ``audit_log``, ``queues``, ``workers`` (and the leader) and ``worker_page``, ``dead_messages``,
-``drift``, ``locks``, ``live``, ``navigation``. How things are said is in :mod:`furrow.diagnosis.wording`.
+Read in this order: ``site`` and ``theme`` (where, and in which look), ``job`` (the list), ``filters``, ``readonly``, ``keyset``
+(its pages), ``bulk_page``, ``job_page``, ``job_body`` and ``timeline`` (one job), ``submit_page``, ``forms``, ``arguments`` and
+``fields`` (submitting), ``records`` (attempts, log lines), ``audit_log``, ``queues``, ``workers`` (and the leader) and
+``worker_page``, ``dead_messages``, ``drift``, ``locks``, ``live``, ``navigation``. How things are said is in
+:mod:`furrow.diagnosis.wording`.
+
+Django loads it by itself, and the default site shows everything; another site does after::
+
+    furrow.admin.register(site)
 """
 
-from furrow.admin import accounts, audit_log, celery_results, dead_messages, drift, job, locks, queues, records, workers
+from furrow.admin import audit_log, dead_messages, drift, job, locks, queues, records, workers
+from furrow.admin.site import register
 
-__all__ = ["accounts", "audit_log", "celery_results", "dead_messages", "drift", "job", "locks", "queues", "records", "workers"]
+register()
+
+__all__ = ["audit_log", "dead_messages", "drift", "job", "locks", "queues", "records", "register", "workers"]

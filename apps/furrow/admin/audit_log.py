@@ -2,18 +2,18 @@
 
 from urllib.parse import urlencode
 
-from django.contrib import admin
 from django.urls import reverse
 from django.utils.html import format_html
-from unfold.decorators import display
 
 from furrow.admin import filters
 from furrow.admin.readonly import ReadOnlyAdmin
+from furrow.admin.site import shows
+from furrow.admin.theme import display
 from furrow.diagnosis import wording
 from furrow.models import AuditEntry
 
 
-@admin.register(AuditEntry)
+@shows(AuditEntry)
 class AuditEntryAdmin(ReadOnlyAdmin):
     """Who did what, newest first."""
 

@@ -7,7 +7,7 @@ its own (:mod:`furrow.actions.bulk`), whose page shows the progress.
 import uuid
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db import router, transaction
 from django.db.models import QuerySet
@@ -20,7 +20,7 @@ from furrow.actions import bulk
 from furrow.actions.audit import audit
 from furrow.actions.permissions import forbidden_kinds, may_act
 from furrow.actions.selection import CRITERIA, select
-from furrow.admin import keyset
+from furrow.admin import keyset, site
 from furrow.conf import conf
 from furrow.errors import InputError
 from furrow.models import Job
@@ -111,8 +111,7 @@ def _ask(request: HttpRequest, action: str, ids: list[uuid.UUID], criteria: dict
     query = QueryDict(mutable=True)
     query.update(criteria)
     context = {
-        **admin.site.each_context(request),
-        "model_admin": admin.site.get_model_admin(Job),
+        **site.context(request, Job),
         "title": f"{action.capitalize()}: which jobs" if known else "Act on all that match",
         "action": action,
         "known": known,

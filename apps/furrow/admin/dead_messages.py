@@ -10,11 +10,12 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
-from unfold.decorators import display
 
 from furrow.actions import dead_letters
 from furrow.actions.audit import audit
 from furrow.admin.readonly import ReadOnlyAdmin
+from furrow.admin.site import shows
+from furrow.admin.theme import display
 from furrow.diagnosis import wording
 from furrow.errors import BrokerError, DeadMessageError
 from furrow.models import DeadMessage
@@ -24,7 +25,7 @@ from furrow.models.audit_entry import Origin
 SHOWN = 4_096
 
 
-@admin.register(DeadMessage)
+@shows(DeadMessage)
 class DeadMessageAdmin(ReadOnlyAdmin):
     """Messages that no worker could use."""
 

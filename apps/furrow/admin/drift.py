@@ -1,21 +1,21 @@
 """Drift: where rows, messages and processes disagree."""
 
-from django.contrib import admin
 from django.http import HttpRequest
-from unfold.decorators import display
 
 from furrow.admin.readonly import ReadOnlyAdmin
+from furrow.admin.site import shows
+from furrow.admin.theme import display
 from furrow.diagnosis import wording
 from furrow.diagnosis.drift import MEANINGS
 from furrow.models import Drift
 
 
-@admin.register(Drift)
+@shows(Drift)
 class DriftAdmin(ReadOnlyAdmin):
     """One row a kind of disagreement."""
 
     empty_title = "Nobody has looked yet"
-    empty_text = "The leading dispatcher looks every few seconds, and repairs what it finds. Start one: manage.py dispatcher"
+    empty_text = "The leading dispatcher looks every few seconds and repairs what it finds. Start: manage.py furrow dispatcher"
     list_display = ("meaning", "now", "repaired_ever", "last_found", "last_repaired", "looked")
     list_display_links = None
     ordering = ("name",)

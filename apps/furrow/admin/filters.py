@@ -9,9 +9,9 @@ from django import forms
 from django.contrib.admin import SimpleListFilter
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from furrow.actions.selection import AGES, select
+from furrow.admin import theme
 from furrow.conf import conf
 from furrow.errors import InputError, did_you_mean
 from furrow.kinds.kind import all_kinds
@@ -27,7 +27,7 @@ LEVELS = {"10": "debug", "20": "info", "30": "warning", "40": "error", "50": "cr
 class _Filter(SimpleListFilter):
     """A filter that is a form field: a choice, or a text when there are no choices."""
 
-    template = "admin/furrow/filter.html"
+    template = theme.FILTER
     help_text = ""
     input_type = "text"
 
@@ -50,12 +50,13 @@ class _Filter(SimpleListFilter):
         form = forms.Form({str(self.parameter_name): self.value()})
         field: forms.Field
         if options := self._options():
-            field = forms.ChoiceField(choices=[("", "All"), *options], widget=UnfoldAdminSelectWidget())
+            field = forms.ChoiceField(choices=[("", "All"), *options], widget=theme.Select())
         else:
-            field = forms.CharField(widget=UnfoldAdminTextInputWidget({"type": self.input_type}))
+            field = forms.CharField(widget=theme.TextInput({"type": self.input_type}))
         field.label, field.required, field.help_text = str(self.title).capitalize(), False, self.help_text
         form.fields[str(self.parameter_name)] = field
-        yield {"form": form}
+        others = {name: value for name, value in changelist.params.items() if name != self.parameter_name}
+        yield {"form": form, "others": others}
 
     def _options(self) -> list[tuple[str, str]]:
         options = [(str(key), str(text)) for key, text in self.lookup_choices]

@@ -4,14 +4,12 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
-from django.contrib import admin
 from django.db.models import QuerySet
 from django.db.models.functions import Left
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from unfold.decorators import display
 
 from furrow.actions import bulk
 from furrow.actions.permissions import may_act
@@ -19,6 +17,8 @@ from furrow.actions.selection import select
 from furrow.admin import bulk_page, filters, job_page, submit_page
 from furrow.admin.job_body import run_seconds
 from furrow.admin.readonly import ReadOnlyAdmin
+from furrow.admin.site import shows
+from furrow.admin.theme import display
 from furrow.diagnosis import wording
 from furrow.errors import InputError
 from furrow.models import Job
@@ -31,12 +31,12 @@ from furrow.web.parameters import note
 _NONE = format_html('<span class="fw-none">{}</span>', wording.NOTHING)
 
 
-@admin.register(Job)
+@shows(Job)
 class JobAdmin(ReadOnlyAdmin):
     """Jobs: a list that stays cheap on millions of rows. The pages of one job are in ``job_page`` and ``submit_page``."""
 
     empty_title = "No jobs yet"
-    empty_text = "Submit one with the form, with submit() in code, or with manage.py jobs submit."
+    empty_text = "Submit one with the form, with submit() in code, or with manage.py furrow jobs submit."
     list_display = ("job", "condition", "place", "created", "wait", "run_time", "attempts", "short_error")
     list_display_links = None
     list_filter = (

@@ -5,7 +5,6 @@ import hashlib
 import json
 from typing import Any
 
-from django.conf import settings
 from django.db.models import TextField
 from django.db.models.functions import Cast
 from django.http import HttpRequest
@@ -13,6 +12,7 @@ from django.urls import reverse
 
 from furrow.actions.permissions import may_submit
 from furrow.admin.timeline import timeline
+from furrow.conf import conf
 from furrow.diagnosis import wording
 from furrow.diagnosis.explain import situation, why
 from furrow.errors import UnknownKind
@@ -91,7 +91,7 @@ def whole_text(job: Job, column: str) -> str:
 
 def _flower_link(request: HttpRequest, job: Job) -> str:
     """For who may see Flower, if there is one."""
-    shows = bool(settings.FLOWER_URL) and request.user.has_perm("furrow.view_flower")
+    shows = bool(conf().flower_url) and request.user.has_perm("furrow.view_flower")
     return reverse("flower", kwargs={"path": f"task/{job.pk}"}) if shows else ""
 
 

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, TextField
 from django.db.models.functions import Cast, Left, Length
@@ -19,6 +19,7 @@ from django.views.decorators.http import require_GET, require_POST
 from furrow.actions import bulk
 from furrow.actions.audit import audit
 from furrow.actions.permissions import may_act, may_view
+from furrow.admin import site
 from furrow.admin.filters import LEVELS
 from furrow.admin.job_body import JSON_COLUMNS, body, whole_text
 from furrow.diagnosis import wording
@@ -44,10 +45,9 @@ def show(request: HttpRequest, object_id: str) -> HttpResponse:
     wanted = _wanted_lines(request)
     lines, total = _newest_lines(job, attempt, wanted)
     context = {
-        **admin.site.each_context(request),
+        **site.context(request, Job),
         **body(request, job, may_act=may_act(request.user, job.kind)),
         "title": f"Job {wording.plain(job.kind)}",
-        "model_admin": admin.site.get_model_admin(Job),
         "lines": lines,
         "lines_left_out": total - len(lines),
         "lines_total": total,

@@ -5,12 +5,13 @@ import hashlib
 import re
 from typing import Any
 
-from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
+
+from furrow.admin import site
 
 #: What differs between two drawings of the same facts: "3 s ago", which another script keeps true, and the forms' tokens.
 _PASSING = re.compile(r"(?<=\">)[^<]*(?=</time>)|name=\"csrfmiddlewaretoken\" value=\"\w+\"")
@@ -43,10 +44,8 @@ def page(
         every: milliseconds between looks; 0 is the usual time.
     """
     markup, mark = part(request, template, facts)
-    context = {**admin.site.each_context(request), **facts, "title": title, "part": markup, "mark": mark}
+    context = {**site.context(request, model), **facts, "title": title, "part": markup, "mark": mark}
     context |= {"address": address, "every": every}
-    if model is not None:
-        context["model_admin"] = admin.site.get_model_admin(model)
     return TemplateResponse(request, around, context)
 
 

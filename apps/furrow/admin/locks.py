@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
@@ -13,6 +13,7 @@ from furrow.actions.audit import audit
 from furrow.actions.permissions import may_view
 from furrow.admin import live
 from furrow.admin.readonly import ReadOnlyAdmin
+from furrow.admin.site import shows
 from furrow.locks import listing, owner
 from furrow.locks.conf import times
 from furrow.locks.errors import LockUnavailable
@@ -25,7 +26,7 @@ SHOWN = 200
 _ROWS = "admin/furrow/locks/rows.html"
 
 
-@admin.register(Lock)
+@shows(Lock)
 class LockAdmin(ReadOnlyAdmin):
     """There is no table of locks: the page asks Redis."""
 

@@ -1,26 +1,17 @@
-"""What every page has: the sidebar, the style sheet, the script that keeps times true."""
+"""The sidebar and the icon, for the settings of the theme unfold."""
 
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse
 
-
-def stylesheet(request: HttpRequest) -> str:
-    """The address of the style sheet."""
-    return static("furrow/furrow.css")
+from furrow.conf import conf
 
 
 def icon(request: HttpRequest) -> str:
     """The address of the icon that browsers show."""
     return static("furrow/icon.svg")
-
-
-def script(request: HttpRequest) -> str:
-    """The address of the script."""
-    return static("furrow/relative.js")
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
@@ -91,6 +82,6 @@ def _model(request: HttpRequest, title: str, icon: str, app: str, model: str) ->
 
 
 def _flower(request: HttpRequest) -> list[dict[str, Any]]:
-    if not settings.FLOWER_URL:
+    if not conf().flower_url:
         return []
     return [_item(request, "Flower", "local_florist", reverse("flower"), "furrow.view_flower")]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
@@ -13,6 +13,7 @@ from furrow.actions.audit import audit
 from furrow.actions.permissions import may_act
 from furrow.admin import live
 from furrow.admin.readonly import ReadOnlyAdmin
+from furrow.admin.site import shows
 from furrow.conf import conf
 from furrow.diagnosis.figures import COUNTED, queue_figures
 from furrow.models import Queue
@@ -22,7 +23,7 @@ from furrow.statements import clock
 _LIST, _ONE = "admin/furrow/queue/rows.html", "admin/furrow/queue/one.html"
 
 
-@admin.register(Queue)
+@shows(Queue)
 class QueueAdmin(ReadOnlyAdmin):
     """The configured queues; most have no row."""
 

@@ -14,11 +14,9 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import escape
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin, checkbox
-from unfold.decorators import display
-from unfold.views import ChangeList
 
-from furrow.admin import keyset
+from furrow.admin import keyset, theme
+from furrow.admin.theme import ChangeList, ModelAdmin, display
 from furrow.web import parameters
 
 #: Parameters of an address that say where in the list a page is; they are no filters.
@@ -116,7 +114,14 @@ class ReadOnlyAdmin(ModelAdmin):
     #: What the list says when it is empty, and what to do then.
     empty_title = empty_text = ""
 
-    @display(description=ModelAdmin.action_checkbox.short_description)
+    change_list_template = theme.LIST
+
+    @property
+    def media(self) -> Any:
+        """The site's, and ours."""
+        return super().media + theme.MEDIA
+
+    @display(description=theme.ALL_ROWS)
     def action_checkbox(self, row: Any) -> str:
         """The box before each row: the theme's, without rendering its template each time."""
         return SafeString(_box().replace("KEY", escape(str(row.pk))))
@@ -172,7 +177,7 @@ class ReadOnlyAdmin(ModelAdmin):
 
 @cache
 def _box() -> SafeString:
-    return SafeString(checkbox.render(ACTION_CHECKBOX_NAME, "KEY"))
+    return theme.box(ACTION_CHECKBOX_NAME, "KEY")
 
 
 def _any(lookups: Iterable[str], value: Any) -> Q:

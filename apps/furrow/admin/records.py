@@ -3,16 +3,16 @@
 import logging
 from typing import Any
 
-from django.contrib import admin
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.decorators import display
 
 from furrow.admin import filters
 from furrow.admin.readonly import ReadOnlyAdmin
+from furrow.admin.site import shows
+from furrow.admin.theme import display
 from furrow.diagnosis import wording
 from furrow.models import Attempt, Job, LogLine, Worker
 
@@ -37,7 +37,7 @@ class _OfJob(ReadOnlyAdmin):
         return format_html('<a class="fw-job" href="{}"><b>{}</b><code>{}</code></a>', link, wording.plain(job.kind), job.pk)
 
 
-@admin.register(Attempt)
+@shows(Attempt)
 class AttemptAdmin(_OfJob):
     """Attempts."""
 
@@ -117,7 +117,7 @@ class AttemptAdmin(_OfJob):
         )
 
 
-@admin.register(LogLine)
+@shows(LogLine)
 class LogLineAdmin(_OfJob):
     """Log lines."""
 

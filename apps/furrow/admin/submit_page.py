@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
 from furrow.actions.permissions import may_submit, may_view
+from furrow.admin import site
 from furrow.admin.forms import docstrings, row_field
 from furrow.admin.forms.arguments import argument_fields
 from furrow.admin.forms.file_field import FileField
@@ -218,5 +219,5 @@ def _batch_submitted(request: HttpRequest, filled: TableForm, batch: uuid.UUID) 
 
 
 def _page(request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
-    context = {**admin.site.each_context(request), "model_admin": admin.site.get_model_admin(Job), **context}
+    context = {**site.context(request, Job), **context}
     return TemplateResponse(request, template, context, status=status)

@@ -13,9 +13,9 @@ from django.core import signing
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import transaction
-from unfold.widgets import UnfoldAdminTextareaWidget
 
 from furrow.actions.audit import audit
+from furrow.admin import theme
 from furrow.admin.forms.arguments import argument_fields
 from furrow.admin.forms.fields import LONG
 from furrow.admin.forms.file_field import FileField, FileWidget
@@ -56,7 +56,7 @@ class TableForm(forms.Form):
             label="or paste it here",
             required=False,
             strip=False,
-            widget=UnfoldAdminTextareaWidget({"rows": 8, "class": "fw-code", "spellcheck": "false", "placeholder": sample}),
+            widget=theme.Textarea({"rows": 8, "class": "fw-code", "spellcheck": "false", "placeholder": sample}),
             help_text="Separated by commas, semicolons or tabs. Lists and objects are JSON. An empty cell: the default.",
         )
         self.fields["file"].kind_of_input, self.fields["text"].kind_of_input = "file", "json"  # type: ignore[attr-defined]

@@ -3,17 +3,17 @@
 import datetime as dt
 from typing import Any
 
-from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET
-from unfold.decorators import display
 
 from furrow.admin import live, worker_page
 from furrow.admin.readonly import ReadOnlyAdmin
+from furrow.admin.site import shows
+from furrow.admin.theme import display
 from furrow.diagnosis import wording
 from furrow.diagnosis.explain import living_workers
 from furrow.models import Job, Leader, Worker
@@ -25,7 +25,7 @@ _LIST = "admin/furrow/worker/rows.html"
 LIVING, ENDED = 200, 15
 
 
-@admin.register(Worker)
+@shows(Worker)
 class WorkerAdmin(ReadOnlyAdmin):
     """Workers. ``all/`` is Django's list of them."""
 
@@ -123,12 +123,12 @@ def _until(worker: Worker) -> dt.datetime:
     return worker.heartbeat_at if worker.lost or worker.stopped_at is None else worker.stopped_at
 
 
-@admin.register(Leader)
+@shows(Leader)
 class LeaderAdmin(ReadOnlyAdmin):
     """Who leads, and what troubles it."""
 
     empty_title = "No dispatcher has ever run"
-    empty_text = "Start one: manage.py dispatcher"
+    empty_text = "Start one: manage.py furrow dispatcher"
     list_display = ("role", "holder", "term", "leads", "trouble", "since")
     ordering = ("role",)
     search_fields = ()

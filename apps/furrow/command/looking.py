@@ -68,7 +68,7 @@ def _print_kind(output: Output, kind: Kind) -> None:
     needed = {name: "needed" if field.must_be_filled else "" for name, field in fields.items()}
     output.table(("argument", "", "input", "help"), [(n, needed[n], f.kind_of_input, f.help_text) for n, f in fields.items()])
     sample = " ".join(f"{name}=…" for name in fields if needed[name])
-    output.say(f"\nmanage.py jobs submit {kind.name} {sample}".rstrip())
+    output.say(f"\nmanage.py furrow jobs submit {kind.name} {sample}".rstrip())
 
 
 # --- list -------------------------------------------------------------------------------------------------------------

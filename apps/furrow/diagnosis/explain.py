@@ -231,7 +231,9 @@ def held(by: Blocker | None) -> Reason | None:
 
 def _dispatcher(job: Job, around: Situation) -> Reason | None:
     if not around.dispatcher_leads:
-        return Reason("Due, but no dispatcher is running; due", job.run_at, "Start one: manage.py dispatcher", stuck=True)
+        return Reason(
+            "Due, but no dispatcher is running; due", job.run_at, "Start one: manage.py furrow dispatcher", stuck=True
+        )
     if around.dispatcher_trouble:
         return Reason(
             f"Due, but the dispatcher has trouble: {around.dispatcher_trouble}; since", around.troubled_since, stuck=True

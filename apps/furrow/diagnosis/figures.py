@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
-from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 from django.db.models import Count, Sum
@@ -103,7 +102,7 @@ def in_lines(worker: Worker, parts: Iterable[str]) -> int:
 
 
 def _holdings(queue: str) -> dict[str, Held]:
-    publisher = Publisher(settings.BROKER_URL)
+    publisher = Publisher()
     try:
         return publisher.holdings(queue)
     except BrokerError as error:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from django.conf import settings
 from django.db import Error, ProgrammingError, connection
 
 from furrow.conf import conf
@@ -57,7 +56,7 @@ class Dispatcher:
 
     def __init__(self) -> None:
         self.leadership = Leadership()
-        self._publisher = Publisher(settings.BROKER_URL)
+        self._publisher = Publisher()
         self._admission = Admission()
         locked = LockedRows()
         self._dispatches = [Dispatch(queue, self._publisher, self._admission, locked) for queue in conf().queues]

@@ -33,7 +33,8 @@ _kinds: dict[str, "Kind"] = {}
 class Kind:
     """A registered kind of job.
 
-    ``name`` is ``module.function`` and is what rows, messages and Flower carry: renaming either is a migration.
+    ``name`` is what rows, messages and Flower carry; by default what Celery would call the function (``orders.tasks.charge``).
+    So renaming a module or a function is a migration.
     """
 
     #: Django's templates call what can be called; a page about a kind must not run it.
@@ -57,7 +58,7 @@ class Kind:
     ) -> None:
         refuse_handler(handler)
         self.handler = handler
-        self.name = f"{handler.__module__.rsplit('.', 1)[-1]}.{handler.__name__}" if name is None else name
+        self.name = _usual_name(handler) if name is None else name
         self.queue = conf().queues[0] if queue is None else queue
         self.priority = priority
         self.retry = RetryPolicy() if retry is None else retry
@@ -129,9 +130,11 @@ class Kind:
         Raises:
             ArgumentError, OptionError: as :func:`furrow.submit`; also for an option that jobs do not have.
         """
+        from celery import current_app
         from celery.result import AsyncResult
 
         from furrow.errors import OptionError
+        from furrow.kinds.results import JobBackend
         from furrow.submission.submit import submit
 
         if used := {key: "is an option of Celery's that jobs do not have" for key, v in unknown.items() if v is not None}:
@@ -140,7 +143,7 @@ class Kind:
         job = submit(
             self, arguments, id=task_id, countdown=countdown, run_at=eta, expires=expires, priority=priority, queue=queue
         )
-        return AsyncResult(str(job.id))
+        return AsyncResult(str(job.id), backend=JobBackend(current_app))
 
     @property
     def task(self) -> Any:
@@ -171,7 +174,7 @@ def job(handler: Any = None, /, **options: Any) -> Any:
     """Make a function the handler of a kind of job.
 
     Args:
-        name: the kind's name; default ``module.function``.
+        name: the kind's name; default that of a Celery task, with the whole module: ``orders.tasks.charge``.
         queue: one of ``FURROW['QUEUES']``; default the first.
         priority: 0 goes first, 9 last; default 5.
         retry: how often and after what waits a failed attempt is followed by another.
@@ -224,6 +227,11 @@ def register(kind: Kind) -> Kind:
     return kind
 
 
+def _usual_name(handler: Handler) -> str:
+    module = handler.__module__.rpartition(".")[2] if conf().short_names else handler.__module__
+    return f"{module}.{handler.__name__}"
+
+
 def _named(kind: Kind) -> Handler:
     """What Celery takes for the task's function: the handler, under a wrapper of its own."""
 
@@ -245,6 +253,11 @@ def get_kind(name: str) -> Kind:
     near = difflib.get_close_matches(str(name), _kinds, n=3) or sorted(_kinds)[:5]
     hint = f"Did you mean {' or '.join(near)}?" if near else "No kind is registered; see FURROW['MODULES']."
     raise UnknownKind(f"There is no kind {name!r}. {hint}")
+
+
+def find_kind(name: str) -> Kind | None:
+    """The kind of this name, if there is one."""
+    return _kinds.get(name)
 
 
 def all_kinds() -> list[Kind]:

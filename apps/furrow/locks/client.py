@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from django.conf import settings
 from django.core.signals import setting_changed
 
-from furrow.locks.conf import times
+from furrow.locks.conf import redis_url, times
 from furrow.locks.errors import LockUnavailable
 from furrow.locks.patient import patient
 
@@ -41,12 +40,14 @@ def client() -> redis.Redis:
     global _client
     if _client is not None:
         return _client
+    if not redis_url():
+        raise LockUnavailable("There is no Redis, which locks and rates need: set FURROW['REDIS_URL'] (redis://host:6379/0).")
     with _mutex:
         if _client is None:
             patience = times().patience
             _client = patient(
                 redis.Redis.from_url(
-                    settings.REDIS_URL,
+                    redis_url(),
                     socket_timeout=patience,
                     socket_connect_timeout=patience,
                     health_check_interval=30,
@@ -84,11 +85,11 @@ def explained() -> Iterator[None]:
     try:
         yield
     except redis.ResponseError as error:
-        raise LockUnavailable(f"Redis refuses ({error}): mend that, or see REDIS_URL.") from error
+        raise LockUnavailable(f"Redis refuses ({error}): mend that, or see FURROW['REDIS_URL'].") from error
     except (redis.RedisError, OSError) as error:
-        raise LockUnavailable(f"Redis is not there ({error}): see REDIS_URL, or try again later.") from error
+        raise LockUnavailable(f"Redis is not there ({error}): see FURROW['REDIS_URL'], or try again later.") from error
     except NONSENSE as error:
-        raise LockUnavailable(f"Redis answers nonsense ({error}): is it Redis that REDIS_URL names?") from error
+        raise LockUnavailable(f"Redis answers nonsense ({error}): is it Redis that FURROW['REDIS_URL'] names?") from error
 
 
 def _ask(script: str, keys: list[str], args: list[Any]) -> Any:
@@ -122,9 +123,9 @@ def _script(name: str) -> tuple[str, str]:
     return source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
 
-def _forget(*, setting: str = "REDIS_URL", **kwargs: object) -> None:
+def _forget(*, setting: str = "FURROW", **kwargs: object) -> None:
     global _client, _idle, _mutex
-    if setting in ("REDIS_URL", "FURROW"):
+    if setting == "FURROW":
         _client, _idle, _mutex = None, [], threading.Lock()
 
 

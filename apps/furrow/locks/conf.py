@@ -53,6 +53,11 @@ def times() -> Times:
     return Times(float(given))
 
 
+def redis_url() -> str:
+    """Where Redis is; empty when there is none."""
+    return str(getattr(settings, "FURROW", {}).get("REDIS_URL", ""))
+
+
 def _forget(*, setting: str, **kwargs: object) -> None:
     if setting == "FURROW":
         times.cache_clear()

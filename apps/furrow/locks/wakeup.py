@@ -8,8 +8,8 @@ import threading
 import time
 
 import redis
-from django.conf import settings
 
+from furrow.locks.conf import redis_url
 from furrow.locks.patient import patient
 
 logger = logging.getLogger(__name__)
@@ -26,10 +26,10 @@ _quiet_until = 0.0
 
 
 def client(timeout: float = 0.25) -> redis.Redis:
-    """A client for ``settings.REDIS_URL`` with short timeouts (seconds); connects when first used."""
+    """A client for ``FURROW['REDIS_URL']`` with short timeouts (seconds); connects when first used."""
     return patient(
         redis.Redis.from_url(
-            settings.REDIS_URL, socket_timeout=timeout, socket_connect_timeout=timeout, health_check_interval=30, retry=None
+            redis_url(), socket_timeout=timeout, socket_connect_timeout=timeout, health_check_interval=30, retry=None
         )
     )
 
@@ -37,7 +37,7 @@ def client(timeout: float = 0.25) -> redis.Redis:
 def wake() -> bool:
     """Wake the dispatcher; ``False`` when that could not be done (the dispatcher's poll will do)."""
     global _client, _quiet_until
-    if time.monotonic() < _quiet_until:
+    if time.monotonic() < _quiet_until or not redis_url():
         return False
     try:
         with _lock:
@@ -76,7 +76,7 @@ class Waiter:
         return woken
 
     def _subscribed(self) -> "redis.client.PubSub | None":
-        if self._subscription is None and time.monotonic() >= self._retry_at:
+        if self._subscription is None and time.monotonic() >= self._retry_at and redis_url():
             subscription = client(timeout=1.0).pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
             subscription.subscribe(CHANNEL)
             subscription.get_message(timeout=1.0)

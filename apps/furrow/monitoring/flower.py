@@ -13,8 +13,6 @@ import re
 from collections.abc import Iterator
 from urllib.parse import quote, urlsplit
 
-from django.conf import settings
-from django.contrib import admin
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed, StreamingHttpResponse
@@ -23,6 +21,8 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 
+from furrow.admin import site
+from furrow.conf import conf
 from furrow.monitoring import flower_acts, flower_pages
 
 logger = logging.getLogger(__name__)
@@ -73,18 +73,18 @@ def _address(path: str) -> str:
     """The path as Flower gets it. Raises Http404 for one that tries to leave."""
     if any(part in (".", "..") for part in path.split("/")) or "\\" in path or not path.isprintable():
         raise Http404("This is no address of Flower.")
-    return f"{urlsplit(settings.FLOWER_URL).path.rstrip('/')}/{quote(path, safe='/@:,;=+!$*()~-._')}"
+    return f"{urlsplit(conf().flower_url).path.rstrip('/')}/{quote(path, safe='/@:,;=+!$*()~-._')}"
 
 
 def _pass_on(request: HttpRequest, address: str) -> HttpResponseBase:
     """Ask Flower, and answer with what it says."""
-    if not settings.FLOWER_URL:
+    if not conf().flower_url:
         return _away(request, "FLOWER_URL is not set, so this installation has no Flower.")
-    parts = urlsplit(settings.FLOWER_URL)
+    parts = urlsplit(conf().flower_url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=TIMEOUT)
     query = request.META.get("QUERY_STRING", "")
     headers = {name: value for name in _ASKED if (value := request.headers.get(name))}
-    secret = base64.b64encode(settings.FLOWER_BASIC_AUTH.encode()).decode()
+    secret = base64.b64encode(conf().flower_basic_auth.encode()).decode()
     headers |= {"Authorization": f"Basic {secret}", "Accept-Encoding": "identity"}
     body = request.body if request.method == "POST" else None
     try:
@@ -131,5 +131,5 @@ def _away(request: HttpRequest, reason: str) -> HttpResponse:
     """A page in the admin's look; a line for a script."""
     if request.headers.get("X-Requested-With") == "XMLHttpRequest":
         return HttpResponse(f"Flower is away. {reason}", status=502, content_type="text/plain; charset=utf-8")
-    context = {**admin.site.each_context(request), "title": "Flower", "reason": reason}
+    context = {**site.context(request), "title": "Flower", "reason": reason}
     return render(request, "furrow/monitoring/flower_away.html", context, status=502)

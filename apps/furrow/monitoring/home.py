@@ -8,7 +8,6 @@ import datetime as dt
 import time
 from typing import Any
 
-from django.contrib import admin
 from django.db import connection
 from django.db.models import Count, QuerySet
 from django.db.models.functions import Left
@@ -16,7 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
-from furrow.admin import live
+from furrow.admin import live, theme
 from furrow.diagnosis import lockers
 from furrow.diagnosis import troubles as noted
 from furrow.diagnosis.explain import living_workers
@@ -35,14 +34,11 @@ FAILURES, KINDS, WORKERS, RUNNING, TROUBLES = 6, 12, 20, 4, 10
 
 _BODY = "furrow/monitoring/home_body.html"
 
-admin.site.index_template = "furrow/monitoring/home.html"
-admin.site.index_title = "Overview"
-
 
 def overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """The context of the first page (Unfold's ``DASHBOARD_CALLBACK``)."""
     markup, mark = live.part(request, _BODY, _facts(request))
-    return context | {"part": markup, "mark": mark, "address": reverse("furrow:home_live")}
+    return context | {"media": theme.MEDIA, "part": markup, "mark": mark, "address": reverse("furrow:home_live")}
 
 
 @require_GET

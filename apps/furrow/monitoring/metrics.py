@@ -8,7 +8,6 @@ import hmac
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from django.conf import settings
 from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
@@ -17,6 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from furrow.actions.permissions import VIEW
+from furrow.conf import conf
 from furrow.diagnosis import troubles
 from furrow.diagnosis.explain import living_workers
 from furrow.diagnosis.figures import QueueFigures, queue_figures
@@ -30,7 +30,7 @@ from furrow.states import FINAL
 def metrics(request: HttpRequest) -> HttpResponse:
     """For who has the token (``METRICS_TOKEN``, as ``Authorization: Bearer …``), and for people who may see jobs."""
     given = request.headers.get("Authorization", "").removeprefix("Bearer ").encode(errors="replace")
-    has_token = bool(settings.METRICS_TOKEN) and hmac.compare_digest(given, settings.METRICS_TOKEN.encode())
+    has_token = bool(conf().metrics_token) and hmac.compare_digest(given, conf().metrics_token.encode())
     if not has_token and not request.user.has_perm(VIEW):
         text = (
             "Metrics need METRICS_TOKEN in the environment, sent as 'Authorization: Bearer …', or a login that may see jobs.\n"

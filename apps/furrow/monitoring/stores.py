@@ -8,7 +8,6 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from django.conf import settings
 from django.utils import timezone
 
 from furrow.conf import conf
@@ -35,7 +34,7 @@ class Health:
 
 def rabbitmq() -> str:
     """What is wrong with RabbitMQ; empty when it answers."""
-    publisher = Publisher(settings.BROKER_URL)
+    publisher = Publisher()
     try:
         publisher.depth(conf().queues[0])
     except Unserved:  # it answers; the dispatcher names what is wrong with that queue
@@ -49,13 +48,13 @@ def rabbitmq() -> str:
 
 def redis() -> str:
     """What is wrong with Redis; empty when it answers."""
-    return "" if wake() else "Redis does not answer; jobs are still dispatched, up to a second later."
+    return "" if not conf().redis_url or wake() else "Redis does not answer; jobs are still dispatched, up to a second later."
 
 
 def flower() -> str:
     """What is wrong with Flower; empty when it answers, whatever it says."""
     try:
-        with urllib.request.urlopen(settings.FLOWER_URL.rstrip("/") + "/healthcheck", timeout=FLOWER):  # noqa: S310
+        with urllib.request.urlopen(conf().flower_url.rstrip("/") + "/healthcheck", timeout=FLOWER):  # noqa: S310
             return ""
     except urllib.error.HTTPError as error:
         return "" if error.code < 500 else f"Flower answers with an error ({error.code})."
@@ -100,11 +99,11 @@ class Watch:
         self._found[name] = Health(name, trouble, since, time.monotonic() - begin)
 
 
-_watches: dict[bool, Watch] = {}
+_watches: dict[tuple[bool, bool], Watch] = {}
 
 
 def healths() -> list[Health]:
-    """RabbitMQ, Redis, and Flower if there is one."""
-    with_flower = bool(settings.FLOWER_URL)
-    checks = {"RabbitMQ": rabbitmq, "Redis": redis} | ({"Flower": flower} if with_flower else {})
-    return _watches.setdefault(with_flower, Watch(checks)).look()
+    """RabbitMQ; Redis and Flower if there are such."""
+    there = bool(conf().redis_url), bool(conf().flower_url)
+    checks = {"RabbitMQ": rabbitmq} | ({"Redis": redis} if there[0] else {}) | ({"Flower": flower} if there[1] else {})
+    return _watches.setdefault(there, Watch(checks)).look()

@@ -41,7 +41,7 @@ def of_leader(leader: Leader | None, now: dt.datetime) -> list[Trouble]:
     if leader is None or leader.lease_until <= now:
         since = leader.lease_until if leader else None
         text = "No dispatcher is running: due jobs wait in the database" + (", since" if since else "")
-        return [Trouble(text, since, "Start one:", "manage.py dispatcher")]
+        return [Trouble(text, since, "Start one:", "manage.py furrow dispatcher")]
     found = []
     if stands_still(leader, now):
         text = "The dispatcher leads and gets nothing done: due jobs wait in the database"

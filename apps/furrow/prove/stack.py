@@ -195,7 +195,7 @@ class Stack:
         gunicorn += ["--bind", f"127.0.0.1:{self.web_port}", "--threads", "4"]
         load = [str(self.rate / 2), str(self.web_port)]
         commands = {
-            **{f"dispatcher-{n}": [*python, "manage.py", "dispatcher"] for n in (1, 2)},
+            **{f"dispatcher-{n}": [*python, "manage.py", "furrow", "dispatcher"] for n in (1, 2)},
             **{f"worker-{n}": [*celery, "--hostname", f"worker-{n}@prove"] for n in (1, 2)},
             "web": [*python, *gunicorn],
             **{f"client-{n}": [*python, "-m", "furrow.prove.load", f"{self.seed}:{n}", *load] for n in (1, 2)},

@@ -10,58 +10,31 @@ import math
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 import amqp
-from kombu import Connection, Exchange, Queue
+from celery import current_app
+from kombu import Connection, Queue
 from kombu.exceptions import OperationalError
 
-from furrow.conf import CELERY_QUEUE, conf
+from furrow.conf import conf
 from furrow.errors import BrokerError, QueueRefused
 from furrow.partitions import Queue as PartitionedQueue
 from furrow.rabbitmq.patient import TIMEOUT, nonsense, patient
+from furrow.rabbitmq.queues import EXCHANGE, job_queue
 from furrow.rabbitmq.topology import lay as lay_ring
 from furrow.rabbitmq.topology import partition, partition_exchange, refusal
 from furrow.rabbitmq.wire import written, written_by_key
-from furrow.service_urls import unreadable
 
 logger = logging.getLogger(__name__)
 
-#: Topic, because Celery's delayed delivery for quorum queues wants it.
-EXCHANGE = Exchange("furrow", type="topic", durable=True)
 #: Seconds after a failure in which no new connection is tried: what else the dispatcher does in that round need not wait.
 QUIET = 0.5
 #: Seconds between two looks whether all partitions of a queue are there.
 LOOK = 30.0
 #: So many times in a row without an answer to a declaration, and a queue is taken to be stuck.
 STUCK_AFTER = 4
-
-
-def explain_url(url: str) -> str:
-    """What is wrong with a broker URL; empty when it can be used."""
-    if wrong := unreadable("BROKER_URL", url):
-        return wrong
-    port = (parts := urlsplit(url)).port
-    if parts.scheme not in ("amqp", "amqps", "pyamqp"):
-        return f"BROKER_URL starts with {parts.scheme or 'nothing'}://; Furrow needs RabbitMQ, amqp:// or amqps://."
-    if not parts.hostname:
-        return "BROKER_URL names no host."
-    return "" if port is None or port > 0 else "BROKER_URL names no usable port."
-
-
-def job_queue(name: str) -> Queue:
-    """The quorum queue of this name: replicated, on disk, declared alike by everyone who touches it."""
-    return Queue(name, EXCHANGE, routing_key=name, durable=True, queue_arguments={"x-queue-type": "quorum"})
-
-
-def worker_queues() -> list[Queue]:
-    """The queues that a worker consumes unless ``-Q`` says otherwise: every job queue, and Celery's own."""
-    exchange = Exchange(CELERY_QUEUE, type="topic", durable=True)
-    arguments = {"x-queue-type": "quorum"}
-    own = Queue(CELERY_QUEUE, exchange, routing_key=CELERY_QUEUE, durable=True, queue_arguments=arguments)
-    return [*(job_queue(name) for name in conf().queues), own]
 
 
 class Held(NamedTuple):
@@ -76,10 +49,13 @@ class Publisher:
     failure; :class:`BrokerError` says what went wrong, without the password.
     """
 
-    def __init__(self, url: str) -> None:
-        options = {"read_timeout": TIMEOUT, "write_timeout": TIMEOUT}
+    def __init__(self, url: str | None = None) -> None:
+        """Without a URL it publishes where the project's Celery application does, with that one's credentials and TLS."""
+        connect: Any = current_app.connection_for_write if url is None else Connection
+        # Confirms are asked for below, many at once, and not by Celery's setting.
+        options = {"confirm_publish": False, "read_timeout": TIMEOUT, "write_timeout": TIMEOUT}
         named = {"client_properties": {"connection_name": "furrow dispatcher"}}
-        self._connection = patient(Connection(url, connect_timeout=TIMEOUT, heartbeat=0, transport_options=options | named))
+        self._connection = patient(connect(url, connect_timeout=TIMEOUT, heartbeat=0, transport_options=options | named))
         self._channel: Any = None
         self._failed: tuple[float, str] = 0.0, ""  # when (monotonic seconds), and what it was
         self._declared: set[str] = set()
@@ -291,8 +267,3 @@ _REPLAYED = (
     *("content_type", "content_encoding", "application_headers", "delivery_mode", "priority"),
     *("correlation_id", "reply_to", "message_id", "type"),
 )
-
-
-def queue_names(queues: Iterable[Queue]) -> list[str]:
-    """The job queues among these."""
-    return sorted({queue.name for queue in queues} & set(conf().queues))

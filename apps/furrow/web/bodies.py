@@ -133,4 +133,4 @@ def _size(number: int) -> str:
 
 
 def _refuse(request: HttpRequest, status: int, reason: str) -> HttpResponse:
-    return render(request, "refused.html", {"reason": reason}, status=status)
+    return render(request, "furrow/refused.html", {"reason": reason}, status=status)

@@ -29,7 +29,10 @@ def cancel_from_celery(id: str) -> None:
 def strategy(task: Any, app: Any, consumer: Any, **kwargs: Any) -> Callable[..., None]:
     """Celery's ``Strategy`` of a kind: a task that a Celery client elsewhere sent under the kind's name becomes a job with the
     task's id. It is acknowledged when the job is committed; bad arguments are kept as the task's failure."""
-    post, intake = consumer.controller.jobs.post, consumer.controller.jobs.intake
+    jobs = getattr(consumer.controller, "jobs", None)
+    if jobs is None:
+        return _strategy_without_jobs(task, app)
+    post, intake = jobs.post, jobs.intake
     others, keep = intake.others, intake.dead.keep
 
     def submit_task(message: Any, *args: Any, **kwargs: Any) -> None:
@@ -67,6 +70,26 @@ def strategy(task: Any, app: Any, consumer: Any, **kwargs: Any) -> Callable[...,
             how()
         except (amqp.AMQPError, OSError) as error:
             logger.debug("a message was not settled: %s", error)
+
+    return submit_task
+
+
+def _strategy_without_jobs(task: Any, app: Any) -> Callable[..., None]:
+    """The same in a worker that runs no jobs: of Celery's own application, or of another pool."""
+
+    def submit_task(message: Any, *args: Any, **kwargs: Any) -> None:
+        id = message.headers.get("id")
+        try:
+            positional, named = message.payload[:2]
+            task.kind.apply_async(positional, named, task_id=id, eta=None, queue=None)
+        except Error as error:
+            logger.warning("Task %s of kind %s waits: the database is away (%s).", id, task.name, error)
+            message.requeue()
+            return
+        except Exception as error:
+            logger.error("Task %s of kind %s is no job: %s", id, task.name, error)
+            app.backend.mark_as_failure(id, error)
+        message.ack_log_error(logger, (amqp.AMQPError, OSError))
 
     return submit_task
 

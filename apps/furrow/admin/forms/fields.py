@@ -12,15 +12,8 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from unfold.widgets import (
-    UnfoldAdminIntegerFieldWidget,
-    UnfoldAdminPasswordToggleWidget,
-    UnfoldAdminSelectWidget,
-    UnfoldAdminTextareaWidget,
-    UnfoldAdminTextInputWidget,
-    UnfoldBooleanWidget,
-)
 
+from furrow.admin import theme
 from furrow.diagnosis import wording
 
 #: The browser said nothing about this argument: it is not passed, its default applies.
@@ -48,7 +41,7 @@ class ArgumentField(forms.Field):
 
     def make_widget(self) -> Any:
         """The input."""
-        return UnfoldAdminTextInputWidget()
+        return theme.TextInput()
 
     def shown(self, value: Any) -> Any:
         """A JSON value (a default, an earlier job's argument) as the input shows it."""
@@ -86,7 +79,7 @@ class TextField(ArgumentField):
 
     def shown(self, value: Any) -> Any:
         if isinstance(value, str) and (len(value) > LONG or "\n" in value):
-            self.widget = UnfoldAdminTextareaWidget({**_without_class(self.widget.attrs), "rows": 6})
+            self.widget = theme.Textarea({**_without_class(self.widget.attrs), "rows": 6})
         return value
 
 
@@ -110,7 +103,7 @@ class NumberField(WordField):
     kind_of_input = "number"
 
     def make_widget(self) -> Any:
-        return UnfoldAdminIntegerFieldWidget({"step": 1 if self.convert is int else "any"})
+        return theme.NumberInput({"step": 1 if self.convert is int else "any"})
 
 
 class YesNoField(ArgumentField):
@@ -120,7 +113,7 @@ class YesNoField(ArgumentField):
 
     def __init__(self, *, nullable: bool = False, **options: Any) -> None:
         choices = [("", "—"), ("true", "yes"), ("false", "no")]
-        widget = UnfoldAdminSelectWidget(choices=choices) if nullable else UnfoldBooleanWidget()
+        widget = theme.Select(choices=choices) if nullable else theme.CheckboxInput()
         self.kind_of_input = "select" if nullable else "checkbox"
         super().__init__(nullable=nullable, widget=widget, **options)
         if not nullable:
@@ -155,7 +148,7 @@ class ChoiceField(ArgumentField):
         choices = [(choice_key(value), text) for value, text in values]
         if nullable or needed:
             choices.insert(0, ("", "—" if nullable else "Select a value"))
-        widget = UnfoldAdminSelectWidget(choices=choices)
+        widget = theme.Select(choices=choices)
         super().__init__(nullable=nullable, needed=needed, widget=widget, **options)
 
     def shown(self, value: Any) -> Any:
@@ -171,7 +164,7 @@ class JsonField(ArgumentField):
     kind_of_input = "json"
 
     def make_widget(self) -> Any:
-        return UnfoldAdminTextareaWidget({"rows": 5, "class": "fw-code", "spellcheck": "false"})
+        return theme.Textarea({"rows": 5, "class": "fw-code", "spellcheck": "false"})
 
     def shown(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -198,7 +191,7 @@ def hide(field: ArgumentField) -> None:
     """Make the input one that shows dots, and is never sent what was typed. A choice or a box stays what it is."""
     if isinstance(field, TextField | WordField | JsonField):
         field.kind_of_input = "password"
-        field.widget = UnfoldAdminPasswordToggleWidget({**_without_class(field.widget.attrs), "autocomplete": "new-password"})
+        field.widget = theme.PasswordInput({**_without_class(field.widget.attrs), "autocomplete": "new-password"})
 
 
 def choice_key(value: Any) -> str:

@@ -5,8 +5,8 @@ from typing import Any
 
 from django import forms
 from django.utils import timezone
-from unfold.widgets import UnfoldAdminSelectWidget
 
+from furrow.admin import theme
 from furrow.admin.forms.fields import OMIT
 from furrow.admin.forms.time_fields import MomentField
 from furrow.conf import conf
@@ -28,10 +28,10 @@ def option_fields(kind: Kind) -> dict[str, forms.Field]:
     zone = timezone.get_current_timezone_name()
     return {
         OPTION + "queue": forms.ChoiceField(
-            label="Queue", choices=queues, initial=kind.queue, required=False, widget=UnfoldAdminSelectWidget()
+            label="Queue", choices=queues, initial=kind.queue, required=False, widget=theme.Select()
         ),
         OPTION + "priority": forms.ChoiceField(
-            label="Priority", choices=priorities, initial=str(kind.priority), required=False, widget=UnfoldAdminSelectWidget()
+            label="Priority", choices=priorities, initial=str(kind.priority), required=False, widget=theme.Select()
         ),
         OPTION + "run_at": MomentField(
             label="Run at", needed=False, help_text=f"Not before this time ({zone}). Empty: as soon as possible."

@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, JsonResponse
 from django.urls import reverse
-from unfold.widgets import UnfoldAdminAutocompleteWidget
 
+from furrow.admin import theme
 from furrow.admin.forms.fields import WordField
+from furrow.admin.site import shown_by
 from furrow.kinds.hints import ForeignKey, find_hint
 from furrow.kinds.kind import Kind
 from furrow.web.parameters import whole
@@ -19,12 +19,6 @@ from furrow.web.parameters import whole
 PAGE = 20
 #: Keys that one question to the database names.
 CHUNK = 5_000
-
-
-class RowWidget(UnfoldAdminAutocompleteWidget):
-    """The theme's, with Django's own options: the theme's show only rows of a related field."""
-
-    option_template_name = "django/forms/widgets/select_option.html"
 
 
 class RowField(WordField):
@@ -39,7 +33,7 @@ class RowField(WordField):
         self.widget.attrs["data-allow-clear"] = "false" if self.must_be_filled else "true"
 
     def make_widget(self) -> Any:
-        return RowWidget({"data-placeholder": f"Search {self.model._meta.verbose_name_plural}"})
+        return theme.AutocompleteSelect({"data-placeholder": f"Search {self.model._meta.verbose_name_plural}"})
 
     def offer(self, user: Any, value: Any) -> None:
         """Show the row that is chosen now by its name, if this user may see it."""
@@ -79,7 +73,7 @@ def may_view_rows(user: Any, model: type[Model]) -> bool:
     """May see rows of this model, as its own admin decides. ``None``: whoever has a shell here, who may see everything."""
     if user is None:
         return True
-    own = admin.site._registry.get(model)
+    own = shown_by(model)
     if own is not None:
         return bool(own.has_view_permission(_request(user)))
     return any(user.has_perm(f"{model._meta.app_label}.{action}_{model._meta.model_name}") for action in ("view", "change"))
@@ -120,8 +114,9 @@ def _known(user: Any, model: type[Model], keys: Iterable[Any]) -> set[str]:
 
 def _visible(user: Any, model: type[Model]) -> QuerySet[Any]:
     """The rows that the model's own admin shows this user; without an admin, all."""
-    own = admin.site._registry.get(model)
-    return model._default_manager.all() if own is None or user is None else own.get_queryset(_request(user))
+    own = shown_by(model)
+    everything: QuerySet[Any] = model._default_manager.all()
+    return everything if own is None or user is None else own.get_queryset(_request(user))
 
 
 def _request(user: Any) -> HttpRequest:
@@ -142,8 +137,9 @@ def _is_key(model: type[Model], key: Any) -> bool:
 
 def _search(user: Any, model: type[Model], term: str) -> QuerySet[Any]:
     """As the model's own admin searches; a model without one is searched by its key."""
-    own, request = admin.site._registry.get(model), _request(user)
+    own, request = shown_by(model), _request(user)
     if own is not None and own.get_search_fields(request):
+        found: QuerySet[Any]
         found, has_duplicates = own.get_search_results(request, _visible(user, model), term)
         found = found.distinct() if has_duplicates else found
         return found if found.ordered else found.order_by("pk")

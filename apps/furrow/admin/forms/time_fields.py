@@ -7,8 +7,8 @@ from typing import Any
 from django.forms.utils import from_current_timezone
 from django.utils import timezone
 from django.utils.dateparse import parse_duration
-from unfold.widgets import UnfoldAdminTextInputWidget
 
+from furrow.admin import theme
 from furrow.admin.forms.fields import ArgumentField, WordField
 
 
@@ -21,7 +21,7 @@ class TimeField(WordField):
 
     def make_widget(self) -> Any:
         step = {"step": 1} if self.kind_of_input == "time" else {}
-        return UnfoldAdminTextInputWidget({"type": self.kind_of_input, **step})
+        return theme.TextInput({"type": self.kind_of_input, **step})
 
 
 class MomentField(ArgumentField):
@@ -30,7 +30,7 @@ class MomentField(ArgumentField):
     kind_of_input = "datetime-local"
 
     def make_widget(self) -> Any:
-        return UnfoldAdminTextInputWidget({"type": self.kind_of_input, "step": "any"})
+        return theme.TextInput({"type": self.kind_of_input, "step": "any"})
 
     def shown(self, value: Any) -> Any:
         try:

@@ -13,7 +13,6 @@ from typing import Any
 
 from celery import VERSION_BANNER as CELERY_VERSION
 from celery import bootsteps
-from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
 from furrow.conf import conf
@@ -22,8 +21,10 @@ from furrow.kinds.kind import all_kinds
 from furrow.statements import Report, sessions
 from furrow.worker import channel, stacks
 from furrow.worker.celery import remote_control
-from furrow.worker.celery.consumer import watch_the_dying
+from furrow.worker.celery.autoscaler import JobAutoscaler
+from furrow.worker.celery.consumer import JobConsumer, watch_the_dying
 from furrow.worker.celery.handling import Handling
+from furrow.worker.celery.worker import refuse_what_cannot_run_jobs, runs_jobs, with_jobs
 from furrow.worker.events import Events
 from furrow.worker.failing import Watched
 from furrow.worker.intake.errands import Errands, job_queues
@@ -51,15 +52,20 @@ class JobWorker(bootsteps.StartStopStep):
     def __init__(self, worker: Any, **kwargs: Any) -> None:
         super().__init__(worker, **kwargs)
         self.worker = worker
-        worker.jobs = self
+        if self.include_if(worker):
+            refuse_what_cannot_run_jobs(worker)
+            consumer, autoscaler = "celery.worker.consumer:Consumer", "celery.worker.autoscale:Autoscaler"
+            worker.consumer_cls = with_jobs("worker_consumer", worker.consumer_cls, consumer, JobConsumer)
+            if worker.autoscale:
+                worker.autoscaler_cls = with_jobs("worker_autoscaler", worker.autoscaler_cls, autoscaler, JobAutoscaler)
+            worker.jobs = self
+
+    def include_if(self, worker: Any) -> bool:
+        """A worker that consumes no job queue is Celery's own."""
+        return runs_jobs(worker)
 
     def create(self, worker: Any) -> None:
         """Before the pool processes are forked."""
-        if not worker.use_eventloop or worker.pool_cls.__module__ != "celery.concurrency.prefork":
-            raise ImproperlyConfigured(
-                "Jobs need Celery's prefork pool on Linux or macOS, for timeouts and for knowing who died: start the worker "
-                "without --pool, or with --pool prefork."
-            )
         troubles.watch_threads()
         remote_control.install()
         channel.open_channels()
@@ -179,7 +185,7 @@ def _pids(pool: Any) -> list[int]:
 def _release() -> str:
     """Of Furrow, Celery and Python; read once, at the start: later there may be no descriptor for it."""
     try:
-        own = version("furrow")
+        own = version("furrow-jobs")
     except PackageNotFoundError:  # run from its folder, not installed
         own = "not installed"
     return f"{own}, Celery {CELERY_VERSION.split()[0]}, Python {platform.python_version()}"
@@ -189,6 +195,10 @@ class JobReports(bootsteps.StartStopStep):
     """Registers the reports channel and the ticks with the event loop, again at every reconnect."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def include_if(self, consumer: Any) -> bool:
+        """Of a worker that runs jobs."""
+        return runs_jobs(consumer.controller)
 
     def stop(self, consumer: Any) -> None:
         """At every reconnect, and at the end: then before running jobs get their grace."""

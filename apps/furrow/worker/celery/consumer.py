@@ -9,10 +9,11 @@ from typing import Any
 from celery.worker.consumer import Consumer
 from celery.worker.consumer.control import Control
 from celery.worker.consumer.delayed_delivery import DelayedDelivery
+from celery.worker.consumer.tasks import Tasks
 from django.db import Error
 from kombu.transport import pyamqp
 
-from furrow.rabbitmq.broker import EXCHANGE
+from furrow.rabbitmq.queues import EXCHANGE
 from furrow.worker.celery import consumed, mailbox
 from furrow.worker.celery.handling import wrong_limits
 from furrow.worker.intake import readable
@@ -45,7 +46,7 @@ class AtOnce(DelayedDelivery):
 
 
 class JobConsumer(Consumer):
-    """Set as ``worker_consumer``."""
+    """The consumer of a worker that runs jobs."""
 
     class Blueprint(Consumer.Blueprint):
         """Its steps."""
@@ -65,6 +66,8 @@ class JobConsumer(Consumer):
         for step in self.steps:
             if isinstance(step, Control):
                 mailbox.guard(step.box, self.dead_elsewhere)
+            if isinstance(step, Tasks):
+                step.qos_global = lambda consumer: False  # quorum queues, which the job queues are, take no other
 
     def connection_for_read(self, heartbeat: Any = None) -> Any:
         """For messages. A queue that RabbitMQ refuses is left out from here on."""

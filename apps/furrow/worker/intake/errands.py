@@ -13,7 +13,7 @@ from typing import Any
 import amqp
 
 from furrow.diagnosis import troubles
-from furrow.rabbitmq.broker import queue_names
+from furrow.rabbitmq.queues import queue_names
 from furrow.statements import Answer, Asked
 from furrow.worker import stacks
 from furrow.worker.intake.intake import Intake

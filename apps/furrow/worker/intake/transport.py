@@ -17,8 +17,8 @@ from typing import Any
 from amqp.exceptions import RecoverableConnectionError
 from kombu.transport import pyamqp
 
-from furrow.rabbitmq.broker import EXCHANGE
 from furrow.rabbitmq.patient import LARGEST, PatientConnection, nonsense
+from furrow.rabbitmq.queues import EXCHANGE
 from furrow.worker.pool.shutdown import shutdown_requested
 
 #: Bytes in one read, and reads in one go before the event loop gets its turn.

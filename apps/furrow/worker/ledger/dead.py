@@ -9,7 +9,7 @@ import amqp
 from django.db import Error
 
 from furrow import statements
-from furrow.rabbitmq.broker import EXCHANGE
+from furrow.rabbitmq.queues import EXCHANGE
 from furrow.sanitize import clean
 from furrow.statements import Dead, Group
 from furrow.worker.ledger.lease import Lease

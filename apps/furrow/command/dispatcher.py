@@ -1,4 +1,4 @@
-"""``manage.py dispatcher``: the process that hands due jobs to RabbitMQ."""
+"""``manage.py furrow dispatcher``: the process that hands due jobs to RabbitMQ."""
 
 import logging
 import os

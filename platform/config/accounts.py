@@ -4,10 +4,9 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
+from furrow.web.parameters import NamesWrongParameters
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
-
-from furrow.web.parameters import NamesWrongParameters
 
 for model in (User, Group):
     if admin.site.is_registered(model):

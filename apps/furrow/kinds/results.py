@@ -1,10 +1,10 @@
-"""The result backend: ``AsyncResult(job.id).get()`` reads the job's row; ordinary tasks are kept by django-celery-results."""
+"""A job as Celery's result: ``charge.delay(7).get()`` reads the job's row."""
 
 import uuid
 from typing import Any
 
 from celery import states as celery_states
-from django_celery_results.backends import DatabaseBackend
+from celery.backends.base import BaseBackend
 
 from furrow.errors import JobCancelled, JobFailed
 from furrow.kinds.secret import masked
@@ -23,29 +23,25 @@ _CELERY_STATE = {
 }
 
 
-class JobResultBackend(DatabaseBackend):
-    """Set as ``result_backend``."""
+class JobBackend(BaseBackend):  # type: ignore[misc]
+    """Reads jobs. Results of jobs (``charge.delay(…)``) have it, whatever backend the project's tasks have."""
+
+    subpolling_interval = 0.1
 
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
-        job = self._job(task_id)
-        return super()._get_task_meta_for(task_id) if job is None else _meta(job)
-
-    def _job(self, task_id: str) -> Job | None:
-        try:
-            return Job.objects.filter(pk=uuid.UUID(str(task_id))).first()
-        except ValueError:
-            return None
-
-    def mark_as_revoked(self, task_id: str, *args: Any, **kwargs: Any) -> Any:
-        """Celery's revoke: cancels a job; of a task it keeps the state."""
-        if self._job(task_id) is not None:
-            from furrow.actions.jobs import cancel
-
-            return bool(cancel(uuid.UUID(task_id), reason="revoked through Celery's remote control"))
-        return super().mark_as_revoked(task_id, *args, **kwargs)
+        job = find(task_id)
+        return {"status": celery_states.PENDING, "result": None} if job is None else meta(job)
 
 
-def _meta(job: Job) -> dict[str, Any]:
+def find(task_id: str) -> Job | None:
+    """The job of this id."""
+    try:
+        return Job.objects.filter(pk=uuid.UUID(str(task_id))).first()
+    except ValueError:
+        return None
+
+
+def meta(job: Job) -> dict[str, Any]:
     """A job as Celery's result metadata."""
     state = State(job.state)
     result: Any = job.result

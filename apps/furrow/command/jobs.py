@@ -1,4 +1,4 @@
-"""``manage.py jobs``: submit jobs, look at them, follow them, act on them."""
+"""``manage.py furrow jobs``: submit jobs, look at them, follow them, act on them."""
 
 import os
 import sys

@@ -4,11 +4,10 @@ from django.contrib import admin
 from django_celery_results.admin import GroupResultAdmin as CeleryGroupResultAdmin
 from django_celery_results.admin import TaskResultAdmin as CeleryTaskResultAdmin
 from django_celery_results.models import GroupResult, TaskResult
-from unfold.decorators import display
-
 from furrow.admin.filters import TaskStatusFilter
 from furrow.admin.readonly import ReadOnlyAdmin
 from furrow.diagnosis.wording import moment
+from unfold.decorators import display
 
 for model in (TaskResult, GroupResult):
     if admin.site.is_registered(model):

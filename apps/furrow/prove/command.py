@@ -1,4 +1,4 @@
-"""``manage.py prove``: prove the guarantees on this installation, under faults."""
+"""``manage.py furrow prove``: prove the guarantees on this installation, under faults."""
 
 import json
 import random
@@ -87,7 +87,7 @@ class Command(BaseCommand):
         if verdict["violations"]:
             raise CommandError(
                 f"{len(verdict['violations'])} violations. Records, logs and data are in {stack.folder}; "
-                f"the same faults again: manage.py prove --seed {seed} --minutes {minutes:g} --database {database}"
+                f"the same faults again: manage.py furrow prove --seed {seed} --minutes {minutes:g} --database {database}"
             )
 
     def _prove(self, stack: Stack, names: list[str], seed: int, minutes: float) -> dict[str, Any]:

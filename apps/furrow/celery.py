@@ -1,0 +1,44 @@
+"""The one line that a project changes: ``from furrow.celery import Celery`` instead of ``from celery import Celery``.
+
+The application is Celery's own, with the project's settings and queues. A worker of it takes jobs besides tasks, if its pool is
+prefork; a task that is sent under the name of a kind is submitted as a job.
+"""
+
+from functools import cached_property
+from typing import Any
+
+import celery
+
+
+class Celery(celery.Celery):  # type: ignore[misc]
+    """Celery's application, whose workers run jobs."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.steps["worker"].add("furrow.worker.celery.bootsteps:JobWorker")
+        self.steps["consumer"].add("furrow.worker.celery.bootsteps:JobReports")
+
+    @cached_property
+    def Worker(self) -> Any:
+        """The class of this application's workers."""
+        return self.subclass_with_self("furrow.worker.celery.worker:Worker")
+
+    def send_task(self, name: str, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        """Submit a job if a kind has this name, else send an ordinary task.
+
+        Raises:
+            ArgumentError, OptionError: as :func:`furrow.submit`.
+        """
+        from django.apps import apps
+
+        if not apps.ready:
+            import django
+
+            django.setup()
+        from furrow.kinds.kind import find_kind
+
+        kind = find_kind(name)
+        if kind is None:
+            return super().send_task(name, args=args, kwargs=kwargs, **options)
+        options.pop("serializer", None)  # arguments are always JSON
+        return kind.apply_async(args, kwargs, **options)

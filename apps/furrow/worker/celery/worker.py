@@ -1,0 +1,66 @@
+"""A worker of :class:`furrow.celery.Celery`: Celery's own, which consumes the job queues besides the project's."""
+
+from typing import Any
+
+from celery import concurrency
+from celery.apps.worker import Worker as CeleryWorker
+from celery.utils.text import str_to_list
+from django.core.exceptions import ImproperlyConfigured
+from kombu.utils.imports import symbol_by_name
+
+from furrow.conf import conf
+from furrow.rabbitmq.queues import job_queue, queue_names, shared_queues
+
+PREFORK = "celery.concurrency.prefork"
+
+
+class Worker(CeleryWorker):
+    """Without ``-Q`` it consumes all job queues, if its pool is prefork; with ``-Q`` what is named there."""
+
+    def setup_queues(self, include: Any, exclude: Any = None) -> None:
+        """Celery's choice of queues; the project's are as the project declares them."""
+        queues = self.app.amqp.queues
+        if problem := shared_queues(self.app):
+            raise ImproperlyConfigured(problem)
+        chosen = str_to_list(include)
+        if not chosen and concurrency.get_implementation(self.pool_cls).__module__ == PREFORK:
+            chosen = [*queues.consume_from, *conf().queues]
+        for name in conf().queues:
+            queues.add(job_queue(name))
+        super().setup_queues(chosen, exclude)
+
+
+def runs_jobs(worker: Any) -> bool:
+    """This worker consumes a job queue."""
+    return bool(queue_names(worker.app.amqp.queues.consume_from.values()))
+
+
+def refuse_what_cannot_run_jobs(worker: Any) -> None:
+    """A worker that runs jobs needs the prefork pool.
+
+    Raises:
+        ImproperlyConfigured: it has another one.
+    """
+    if not worker.use_eventloop or worker.pool_cls.__module__ != PREFORK:
+        raise ImproperlyConfigured(
+            "Jobs need Celery's prefork pool on Linux, for timeouts and for knowing who died: start the worker without --pool, "
+            f"or with --pool prefork; or have it consume no job queue ({', '.join(conf().queues)}) with -Q or -X."
+        )
+
+
+def with_jobs(setting: str, given: Any, stock: str, ours: Any) -> Any:
+    """The class of a worker's part: ours, or one of the project's that is made of ours.
+
+    Raises:
+        ImproperlyConfigured: the project's setting names another one.
+    """
+    chosen = symbol_by_name(given)
+    if chosen is symbol_by_name(stock):
+        return ours
+    if isinstance(chosen, type) and issubclass(chosen, ours):
+        return chosen
+    name = f"{ours.__module__}:{ours.__qualname__}"
+    raise ImproperlyConfigured(
+        f"{setting} is {chosen.__module__}:{chosen.__qualname__}, and a worker that runs jobs needs {name}: make yours a class "
+        "below that one, or have this worker consume no job queue (-Q)."
+    )
