@@ -1,0 +1,108 @@
+"""What a project meets that takes Furrow on: its Celery application, its queues, its settings, its admin sites."""
+
+from typing import Any
+
+import celery
+import pytest
+from celery.utils.quorum_queues import detect_quorum_queues
+from celery.worker.autoscale import Autoscaler
+from celery.worker.consumer import Consumer
+from django.contrib import admin
+from django.core.exceptions import ImproperlyConfigured
+from furrow import LockUnavailable, checks, lock, rate_limit
+from furrow.admin import register
+from furrow.celery import Celery
+from furrow.locks import wakeup
+from furrow.models import Job
+from furrow.rabbitmq import queues
+from furrow.rabbitmq.queues import job_queue, shared_queues
+from furrow.worker.celery.autoscaler import JobAutoscaler
+from furrow.worker.celery.consumer import JobConsumer
+from furrow.worker.celery.worker import Worker, with_jobs
+from kombu import Queue
+from pytest_django import Settings
+
+
+def test_a_stock_application_is_an_error_that_names_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queues, "project_app", lambda: celery.Celery("shop", set_as_current=False))
+    (error,) = checks.check_celery_application()
+    assert error.id == "furrow.E004"
+    assert "from furrow.celery import Celery" in (error.hint or "")
+
+
+def test_a_job_queue_with_the_name_of_a_queue_of_tasks_is_refused() -> None:
+    app = Celery("shop", set_as_current=False)
+    app.conf.task_queues = [Queue("default")]
+    assert "choose another name" in shared_queues(app)
+    app = Celery("shop", set_as_current=False)
+    app.conf.task_queues = [Queue("mail")]
+    assert shared_queues(app) == ""
+
+
+def test_job_queues_leave_the_way_of_the_projects_tasks_alone() -> None:
+    """One quorum queue would make Celery send every task with a countdown through its delayed delivery."""
+    app = Celery("shop", set_as_current=False)
+    app.conf.task_queue_max_priority = 5
+    app.amqp.queues.add(job_queue("default"))
+    assert detect_quorum_queues(app, "amqp") == (False, "")
+    declared: dict[str, Any] = {}
+
+    class Channel:
+        def queue_declare(self, **options: Any) -> None:
+            declared.update(options)
+
+    job_queue("default").queue_declare(channel=Channel())
+    assert declared["arguments"] == {"x-queue-type": "quorum"}, "whatever the project's settings add to queues of tasks"
+
+
+class OwnConsumer(Consumer):  # type: ignore[misc]
+    """Of a project."""
+
+
+class OwnJobConsumer(JobConsumer):
+    """Of a project that knows what it does."""
+
+
+def test_a_projects_own_consumer_wins_if_it_can_run_jobs_and_is_refused_by_name_if_not() -> None:
+    stock = "celery.worker.consumer:Consumer"
+    assert with_jobs("worker_consumer", stock, stock, JobConsumer) is JobConsumer
+    assert with_jobs("worker_consumer", OwnJobConsumer, stock, JobConsumer) is OwnJobConsumer
+    with pytest.raises(ImproperlyConfigured, match=r"worker_consumer is .*OwnConsumer.* needs .*JobConsumer"):
+        with_jobs("worker_consumer", OwnConsumer, stock, JobConsumer)
+    assert with_jobs("worker_autoscaler", Autoscaler, "celery.worker.autoscale:Autoscaler", JobAutoscaler) is JobAutoscaler
+
+
+@pytest.mark.parametrize(
+    ("pool", "chosen", "consumed"),
+    [
+        ("prefork", None, {"celery", "mail", "default", "other"}),
+        ("threads", None, {"celery", "mail"}),
+        ("solo", "mail", {"mail"}),
+        ("prefork", "other,mail", {"other", "mail"}),
+    ],
+)
+def test_a_worker_consumes_job_queues_if_it_can_run_jobs(pool: str, chosen: str | None, consumed: set[str]) -> None:
+    app = Celery("shop", set_as_current=False)
+    app.conf.task_queues = [Queue("celery"), Queue("mail")]
+    worker = Worker.__new__(Worker)
+    worker.app, worker.pool_cls = app, pool
+    worker.setup_queues(chosen)
+    assert {*app.amqp.queues.consume_from} == consumed
+    assert app.amqp.queues["mail"].queue_arguments is None
+
+
+def test_without_redis_locks_and_rates_are_refused_by_name_and_jobs_are_polled(settings: Settings) -> None:
+    settings.FURROW = {**settings.FURROW, "REDIS_URL": ""}
+    with pytest.raises(LockUnavailable, match=r"FURROW\['REDIS_URL'\]"), lock("nothing", timeout=0):
+        pass
+    with pytest.raises(LockUnavailable, match=r"FURROW\['REDIS_URL'\]"):
+        rate_limit("nothing", "1/s", timeout=0).take()
+    assert not wakeup.wake()
+    assert not wakeup.Waiter().wait(0.0)
+
+
+def test_any_site_can_show_jobs() -> None:
+    site = admin.AdminSite(name="back_office")
+    register(site)
+    register(site)  # and nothing happens
+    assert site.is_registered(Job)
