@@ -150,7 +150,7 @@ def test_celery_worker_help() -> None:
 
 @pytest.mark.parametrize("pool", ["solo", "threads"])
 def test_a_worker_with_another_pool_refuses_with_the_reason_and_the_remedy(pool: str) -> None:
-    said = run(*CELERY, "worker", "--pool", pool, code=None)
+    said = run(*CELERY, "worker", "--pool", pool, "-Q", "default", code=None)
     assert "Jobs need Celery's prefork pool" in said
     assert "start the worker without --pool, or with --pool prefork" in " ".join(said.split())
     assert "ready." not in said

@@ -411,7 +411,7 @@ def test_an_older_copy_of_redis_gives_no_token_twice() -> None:
 @override_settings(FURROW={**settings.FURROW, "REDIS_URL": "redis://127.0.0.1:1/0"})
 def test_without_redis_it_says_so() -> None:
     for timeout in (0, 0.3):
-        with pytest.raises(LockUnavailable, match="see REDIS_URL"):
+        with pytest.raises(LockUnavailable, match=r"see FURROW\['REDIS_URL'\]"):
             in_thread(lambda timeout=timeout: lock("nowhere", timeout=timeout).acquire())
 
 
