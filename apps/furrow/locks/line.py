@@ -172,7 +172,7 @@ class _Attempt:
             if self._left(timeout) <= 0 or (timeout is None and now - self._away_since > times().lease):
                 if isinstance(error, LockUnavailable):
                     raise
-                raise LockUnavailable(f"Redis is not there ({error}): see REDIS_URL, or try again later.") from error
+                raise LockUnavailable(f"Redis is not there ({error}): see FURROW['REDIS_URL'], or try again later.") from error
             self._look_in = 0.2
             return None
 
