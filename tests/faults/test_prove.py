@@ -36,6 +36,7 @@ def prove(*options: str) -> tuple[int, dict[str, Any], str]:
     command = [
         sys.executable,
         "manage.py",
+        "furrow",
         "prove",
         "--rate",
         "100",

@@ -20,7 +20,7 @@ from furrow.dispatcher.leader import Leadership
 from furrow.dispatcher.process import Dispatcher
 from furrow.dispatcher.prune import Prune
 from furrow.models import Leader, Trouble
-from furrow.monitoring.management.commands import health
+from furrow.monitoring import health
 from furrow.monitoring.troubles import of_leader, of_noted
 from furrow.worker.failing import Watched
 from furrow.worker.ledger.lease import Lease
