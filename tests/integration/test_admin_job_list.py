@@ -27,6 +27,11 @@ def found(client: Client, query: str) -> int:
     return int(answer.context["cl"].result_count)
 
 
+def test_what_stands_above_the_list_stands_there_once(admin_client: Client) -> None:
+    """Django takes admin/furrow/change_list.html for every list, whatever the theme: no template of ours has that name."""
+    assert admin_client.get("/admin/furrow/job/").content.count(b'class="fw-states"') == 1
+
+
 def test_searching_and_filtering(admin_client: Client, admin_user: User) -> None:
     batch = uuid.uuid4()
     mine = submit(kinds.add, {"a": 77_123}, batch=batch, submitted_by=admin_user, queue="other")

@@ -59,7 +59,7 @@ else:
             """Django's."""
             return widgets.AutocompleteMixin.media.fget(self)  # type: ignore[attr-defined,no-any-return]
 
-    LIST = "admin/furrow/change_list.html"
+    LIST = "admin/furrow/stock_list.html"
     FILTER = "admin/furrow/filter_alone.html"
 
 #: The box above all rows of a list.
