@@ -12,7 +12,7 @@ def check_broker_url(**kwargs: Any) -> list[CheckMessage]:
     """The broker must be RabbitMQ, with a URL that can be read."""
     from furrow.rabbitmq.queues import broker_urls, explain_url
 
-    hint = "Set BROKER_URL=amqp://user:password@host:5672/vhost"
+    hint = "Set it to amqp://user:password@host:5672/vhost; it is the Celery application's broker_url (CELERY_BROKER_URL)."
     problems = [problem for url in broker_urls() if (problem := explain_url(url))]
     return [Error(problem, hint=hint, id="furrow.E001") for problem in problems[:1]]
 
@@ -35,6 +35,22 @@ def check_celery_application(**kwargs: Any) -> list[CheckMessage]:
         ]
     problem = shared_queues(app)
     return [Error(problem, id="furrow.E005")] if problem else []
+
+
+@register(Tags.compatibility)
+def check_theme(**kwargs: Any) -> list[CheckMessage]:
+    """The theme puts an admin site of its own in the place of Django's: what was registered before that is on no page. Its
+    ``BasicAppConfig`` leaves Django's alone."""
+    names = [config.name for config in apps.get_app_configs() if config.name != "unfold" or getattr(config, "default", False)]
+    if not {"unfold", "django.contrib.admin"} <= {*names} or names.index("unfold") < names.index("django.contrib.admin"):
+        return []
+    return [
+        Error(
+            "'unfold' comes after 'django.contrib.admin' in INSTALLED_APPS: the admin's pages would not be found.",
+            hint="Put 'unfold' before 'django.contrib.admin'; where 'furrow' stands does not matter.",
+            id="furrow.E006",
+        )
+    ]
 
 
 @register(Tags.security, deploy=True)

@@ -1,5 +1,7 @@
 """What a project meets that takes Furrow on: its Celery application, its queues, its settings, its admin sites."""
 
+import uuid
+from types import SimpleNamespace
 from typing import Any
 
 import celery
@@ -9,13 +11,16 @@ from celery.worker.autoscale import Autoscaler
 from celery.worker.consumer import Consumer
 from django.contrib import admin
 from django.core.exceptions import ImproperlyConfigured
+from django.db import OperationalError, ProgrammingError
 from furrow import LockUnavailable, checks, lock, rate_limit
+from furrow.actions import locks
 from furrow.admin import register
 from furrow.celery import Celery
 from furrow.locks import wakeup
 from furrow.models import Job
 from furrow.rabbitmq import queues
 from furrow.rabbitmq.queues import job_queue, shared_queues
+from furrow.statements import sessions
 from furrow.worker.celery.autoscaler import JobAutoscaler
 from furrow.worker.celery.consumer import JobConsumer
 from furrow.worker.celery.worker import Worker, with_jobs
@@ -28,6 +33,34 @@ def test_a_stock_application_is_an_error_that_names_the_line(monkeypatch: pytest
     (error,) = checks.check_celery_application()
     assert error.id == "furrow.E004"
     assert "from furrow.celery import Celery" in (error.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("order", "errors"),
+    [(["unfold", "django.contrib.admin"], []), (["django.contrib.admin", "unfold"], ["furrow.E006"]), (["furrow"], [])],
+)
+def test_a_theme_that_comes_too_late_is_an_error(monkeypatch: pytest.MonkeyPatch, order: list[str], errors: list[str]) -> None:
+    monkeypatch.setattr(checks.apps, "get_app_configs", lambda: [SimpleNamespace(name=name, default=True) for name in order])
+    assert [error.id for error in checks.check_theme()] == errors
+
+
+def test_without_redis_nothing_is_said_of_dead_workers_locks(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    settings.FURROW = {}
+    locks.free([(uuid.uuid4(), 1)])
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OperationalError("no such table: furrow_job"), "lacks tables: manage.py migrate"),
+        (ProgrammingError('relation "furrow_job" does not exist'), "lacks tables: manage.py migrate"),
+        (OperationalError("database is locked"), "is held up by others' locks"),
+        (OperationalError("connection refused"), "is away"),
+    ],
+)
+def test_a_database_without_tables_is_told_from_one_that_is_away(error: Exception, said: str) -> None:
+    assert sessions.what_is_wrong(error) == said
 
 
 def test_a_job_queue_with_the_name_of_a_queue_of_tasks_is_refused() -> None:

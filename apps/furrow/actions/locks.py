@@ -4,6 +4,7 @@ import logging
 import uuid
 from collections.abc import Iterable
 
+from furrow.conf import conf
 from furrow.locks import listing, owner
 from furrow.locks.errors import LockUnavailable
 from furrow.locks.listing import Holder, InUse
@@ -31,7 +32,9 @@ def without_holder(locks: list[InUse] | None = None) -> list[tuple[InUse, Holder
 
 
 def free(runs: Iterable[tuple[uuid.UUID, int]]) -> None:
-    """Give back what these runs hold, which are over: best effort, their leases end anyway."""
+    """Give back what these runs hold, which are over: best effort, their leases end anyway. Without Redis they hold none."""
+    if not conf().redis_url:
+        return
     try:
         listing.free({owner.of_job(job, attempt) for job, attempt in runs})
     except LockUnavailable as error:

@@ -65,7 +65,7 @@ class Command(BaseCommand):
         except DatabaseError as error:
             text = str(error).strip()
             raise CommandError(
-                f"The database refuses: {text}. Is DATABASE_URL right, and has `manage.py migrate` run?"
+                f"The database refuses: {text}. Is it the right database, and has `manage.py migrate` run?"
             ) from None
         except KeyboardInterrupt:
             output.say("Not following any more; the job goes on.")

@@ -45,7 +45,7 @@ class Lookout(threading.Thread):
             if self._rescue.run_once():
                 wake()  # what was taken back is sent at once
         except Error as error:
-            what = "is held up by others' locks" if sessions.contended(error) else "is away"
+            what = sessions.what_is_wrong(error)
             logger.warning("No worker's lease was looked at: the database %s (%s).", what, str(error).strip())
             connection.close()
         except Exception as error:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from django.db import Error, ProgrammingError, connection
+from django.db import Error, connection
 
 from furrow.conf import conf
 from furrow.diagnosis import troubles
@@ -218,9 +218,7 @@ class Dispatcher:
 
     def _database_is_away(self, error: Error) -> None:
         text = str(error).strip()
-        lacking = isinstance(error, ProgrammingError) or "no such table" in text
-        what = "is held up by others' locks" if sessions.contended(error) else "is away"
-        logger.warning("The database %s (%s); trying again.", "lacks tables: manage.py migrate" if lacking else what, text)
+        logger.warning("The database %s (%s); trying again.", sessions.what_is_wrong(error), text)
         self.leadership.doubt()
         connection.close()
         self._stopping.wait(RETRY)

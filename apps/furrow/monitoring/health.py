@@ -12,6 +12,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models.functions import Now
 
 from furrow import all_kinds
+from furrow.conf import conf
 from furrow.diagnosis import troubles
 from furrow.diagnosis.wording import exact
 from furrow.models import Leader, Worker
@@ -110,7 +111,7 @@ def _answers(node: str) -> bool:
 
 
 def stores() -> str:
-    """Database (with its tables up to date), RabbitMQ, Redis.
+    """Database (with its tables up to date), RabbitMQ, and Redis if there is one.
 
     Raises:
         CommandError: names each that is not there.
@@ -118,7 +119,7 @@ def stores() -> str:
     troubles = [trouble for trouble in (_database(), rabbitmq(), redis()) if trouble]
     if troubles:
         raise CommandError(" ".join(troubles))
-    return "The database, RabbitMQ and Redis answer."
+    return f"The database{', RabbitMQ and Redis' if conf().redis_url else ' and RabbitMQ'} answer."
 
 
 def _database() -> str:

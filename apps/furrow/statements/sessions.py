@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Iterable
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, Error, connection
+from django.db import DEFAULT_DB_ALIAS, Error, ProgrammingError, connection
 from django.db.backends.signals import connection_created
 
 from furrow import statements
@@ -26,6 +26,14 @@ _CONTENDED = {"55P03", "40P01", "40001"}
 def contended(error: BaseException) -> bool:
     """The database is there; another transaction was in the way of this one, which has changed nothing."""
     return getattr(error.__cause__, "sqlstate", "") in _CONTENDED or "database is locked" in str(error)
+
+
+def what_is_wrong(error: BaseException) -> str:
+    """With the database, in a log: "The database …"."""
+    if contended(error):
+        return "is held up by others' locks"
+    lacking = isinstance(error, ProgrammingError) or "no such table" in str(error)
+    return "lacks tables: manage.py migrate" if lacking else "is away"
 
 
 def new_name() -> str:

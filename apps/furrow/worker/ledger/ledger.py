@@ -20,7 +20,7 @@ from furrow.diagnosis import troubles
 from furrow.locks.wakeup import wake
 from furrow.statements import WITH_RATE, Answer, Asked, Claimed, Dead, Group, HandOver, LogRecord, Progress, Settlement
 from furrow.statements.refused import ANY, refuses_value
-from furrow.statements.sessions import contended
+from furrow.statements.sessions import contended, what_is_wrong
 from furrow.worker.failing import give_up
 from furrow.worker.ledger.batch import UNSTORABLE, Batch, ClaimCallback, unstorable
 from furrow.worker.ledger.dead import keep_unknown
@@ -182,8 +182,8 @@ class Ledger(threading.Thread):
                     write = self._write_one_by_one
                 else:
                     if not failures:
-                        what = "is held up by others' locks" if contended(error) else "is away"
-                        logger.warning("The database %s (%s); %d entries wait.", what, str(error).strip(), len(batch))
+                        text = str(error).strip()
+                        logger.warning("The database %s (%s); %d entries wait.", what_is_wrong(error), text, len(batch))
                     self._pause(RETRY[min(failures, len(RETRY) - 1)])
                     failures += 1
 
