@@ -40,7 +40,7 @@ def rabbitmq() -> str:
     except Unserved:  # it answers; the dispatcher names what is wrong with that queue
         return ""
     except BrokerError as error:
-        return f"RabbitMQ does not answer: {error}."
+        return f"RabbitMQ does not answer: {str(error).rstrip('.')}."
     finally:
         publisher.close()
     return ""
