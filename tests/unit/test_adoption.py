@@ -1,5 +1,6 @@
 """What a project meets that takes Furrow on: its Celery application, its queues, its settings, its admin sites."""
 
+import time
 import uuid
 from types import SimpleNamespace
 from typing import Any
@@ -130,6 +131,10 @@ def test_without_redis_locks_and_rates_are_refused_by_name_and_jobs_are_polled(s
         pass
     with pytest.raises(LockUnavailable, match=r"FURROW\['REDIS_URL'\]"):
         rate_limit("nothing", "1/s", timeout=0).take()
+    began = time.monotonic()
+    with pytest.raises(LockUnavailable, match=r"FURROW\['REDIS_URL'\]"), lock("nothing"):
+        pass
+    assert time.monotonic() - began < 5, "there is nothing to wait for"
     assert not wakeup.wake()
     assert not wakeup.Waiter().wait(0.0)
 

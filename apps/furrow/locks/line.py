@@ -39,11 +39,13 @@ def take(label: str, limit: int, timeout: float | None) -> Holding:
 
     Raises:
         NotAcquired: others held it all the time.
-        LockUnavailable: Redis was not there all the time, or, without a timeout, for the length of a lease.
+        LockUnavailable: Redis was not there all the time, or, without a timeout, for the length of a lease; at once where the
+            settings name none.
         LockError: this thread holds it already.
     """
     keep = keeper.current()
     keep.refuse_again(label)
+    client.client()  # where the settings name no Redis there is nothing to wait for
     waiter = _waiter()
     attempt = _Attempt(label, limit, waiter, keep)
     try:
