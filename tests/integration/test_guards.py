@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.db import IntegrityError, connection, transaction
-from django.db.models import DateTimeField, JSONField, Model
+from django.db import DataError, IntegrityError, connection, transaction
+from django.db.models import BooleanField, DateTimeField, FloatField, IntegerField, JSONField, Model
 from django.utils import timezone
 from furrow.models import Attempt, AuditEntry, Job
 from furrow.states import State
@@ -27,9 +27,15 @@ COLUMNS = [
     (model, field)
     for model in apps.get_app_config("furrow").get_models()
     for field in model._meta.local_concrete_fields
-    if isinstance(field, (DateTimeField, JSONField))
+    if isinstance(field, (DateTimeField, JSONField, IntegerField, BooleanField, FloatField)) and not field.primary_key
 ]
 TIMES = [pytest.param(*pair, id=str(pair[1])) for pair in COLUMNS if isinstance(pair[1], DateTimeField)]
+_WITH_ROWS = {model for model, field in COLUMNS if isinstance(field, (DateTimeField, JSONField))}  # not the counts by time
+NUMBERS = [
+    pytest.param(model, field, id=str(field))
+    for model, field in COLUMNS
+    if model in _WITH_ROWS and not isinstance(field, (DateTimeField, JSONField))
+]
 JSON = [pytest.param(*pair, id=str(pair[1])) for pair in COLUMNS if isinstance(pair[1], JSONField)]
 
 
@@ -78,6 +84,15 @@ def test_json_that_python_cannot_read_is_refused_in_every_column(model: type[Mod
     assert a_row(model)
     for strange in (f'{{"a": [{LONG}]}}', f"[-{LONG}]", *([f'{{"a": {DEEP}}}'] if connection.vendor == "postgresql" else [])):
         with pytest.raises(IntegrityError, match=rf"{model._meta.db_table}\.{field.column} cannot be read: .*4,300 digits"):
+            write(model, field.column, strange)
+
+
+@pytest.mark.parametrize(("model", "field"), NUMBERS)
+def test_what_is_no_number_is_refused_in_every_column(model: type[Model], field: Any) -> None:
+    """By PostgreSQL for the column's type, by SQLite for a guard."""
+    assert a_row(model)
+    for strange in ("one", "" if isinstance(field, FloatField) else "1.5"):
+        with pytest.raises((DataError, IntegrityError), match=r"is no (whole )?number|invalid input syntax"):
             write(model, field.column, strange)
 
 

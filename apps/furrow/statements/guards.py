@@ -1,4 +1,4 @@
-"""What a row may never have, whoever writes it: times and JSON that Python cannot read, JSON of the wrong shape.
+"""What a row may never have, whoever writes it: times, numbers and JSON that Python cannot read, JSON of the wrong shape.
 
 The database refuses such a write with a message that names the column and the remedy: triggers, which cost the engine's own
 statements next to nothing (a CHECK of JSON would run with every UPDATE of a row). They look at what is written, not at what
@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import DateTimeField, JSONField, Model
+from django.db.models import BooleanField, DateTimeField, FloatField, IntegerField, JSONField, Model
 
 from furrow import statements
 
@@ -37,6 +37,7 @@ class Guarded(NamedTuple):
     table: str
     times: Mapping[str, str]  #: the message, by column
     json: Mapping[str, tuple[str, str]]  #: shape and message, by column
+    numbers: Mapping[str, tuple[bool, str]]  #: whether whole, and the message, by column; of use where a type is a hint
 
 
 def guarded(models: Iterable[type[Model]]) -> list[Guarded]:
@@ -47,6 +48,7 @@ def guarded(models: Iterable[type[Model]]) -> list[Guarded]:
 def _guarded(model: type[Model]) -> Guarded:
     times: dict[str, str] = {}
     json: dict[str, tuple[str, str]] = {}
+    numbers: dict[str, tuple[bool, str]] = {}
     for field in model._meta.local_concrete_fields:
         where = f"{model._meta.db_table}.{field.attname}"
         if isinstance(field, DateTimeField):
@@ -54,7 +56,13 @@ def _guarded(model: type[Model]) -> Guarded:
         elif isinstance(field, JSONField):
             shape, remedy = SHAPES.get((model._meta.model_name or "", field.name), ("json", ""))
             json[field.attname] = shape, f"{where} cannot be read: {'; '.join(filter(None, [remedy, _READABLE]))}"
-    return Guarded(model._meta.db_table, times, json)
+        elif isinstance(field, (IntegerField, BooleanField, FloatField)):
+            whole = not isinstance(field, FloatField)
+            numbers[field.attname] = (
+                whole,
+                f"{where} is no {'whole ' if whole else ''}number: write one, or leave the column out",
+            )
+    return Guarded(model._meta.db_table, times, json, numbers)
 
 
 def install(connection: BaseDatabaseWrapper, models: Iterable[type[Model]]) -> None:

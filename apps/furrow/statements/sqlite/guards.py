@@ -42,6 +42,9 @@ def guard(connection: Connection, guarded: Any) -> None:
     for column, (shape, message) in guarded.json.items():
         unreadable = f" OR {_UNREADABLE}" if _SHOWS_ELEMENTS else ""
         wrong[column] = f"NEW.{column} IS NOT NULL AND ({_WRONG[shape]}{unreadable})".format(column), message
+    for column, (whole, message) in guarded.numbers.items():  # SQLite keeps a text that is no number as it is
+        right = "('null', 'integer')" if whole else "('null', 'integer', 'real')"
+        wrong[column] = f"typeof(NEW.{column}) NOT IN {right}", message
     columns = ", ".join(wrong)
     with connection.cursor() as cursor:
         for event, changed in (("INSERT", ""), (f"UPDATE OF {columns}", "NEW.{0} IS NOT OLD.{0} AND ")):
