@@ -19,6 +19,6 @@ def tell(connection: Connection, troubles: Sequence[tuple[str, str, str, int]], 
                VALUES (%s, %s, %s, %s, clock_timestamp(), clock_timestamp())
                ON CONFLICT (name) DO UPDATE SET text = excluded.text, remedy = excluded.remedy, last_at = excluded.last_at,
                  count = excluded.count + CASE WHEN t.last_at < excluded.last_at - %s THEN 0 ELSE t.count END,
-                 since = CASE WHEN t.last_at < excluded.last_at - %s THEN excluded.since ELSE t.since END""",
+                 since = CASE WHEN t.last_at < excluded.last_at - %s THEN excluded.last_at ELSE t.since END""",
             [(*trouble, span, span) for trouble in troubles],
         )
