@@ -87,9 +87,17 @@ class Process:
         self.popen.wait(10)
 
     def stop(self, seconds: float = 60) -> int:
-        """SIGTERM, and wait; its exit code. What does not end says where its threads are (``PYTHONFAULTHANDLER``)."""
+        """SIGTERM, and wait; its exit code."""
         if self.popen.poll() is None:
             self.popen.send_signal(signal.SIGTERM)
+        return self.wait(seconds)
+
+    def wait(self, seconds: float = 60) -> int:
+        """Wait for its end; its exit code. What does not end says where its threads are (``PYTHONFAULTHANDLER``).
+
+        Raises:
+            AssertionError: it did not end in time; with the end of its log.
+        """
         try:
             return self.popen.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -97,7 +105,7 @@ class Process:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.popen.wait(5)
             self.kill()
-            raise AssertionError(f"{self.name} did not end within {seconds} s of SIGTERM:\n{self.text[-6000:]}") from None
+            raise AssertionError(f"{self.name} did not end within {seconds} s:\n{self.text[-6000:]}") from None
 
 
 class Stack:

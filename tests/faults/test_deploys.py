@@ -86,7 +86,7 @@ def test_a_cold_shutdown_hands_back_at_once(bare: Stack, tmp_path: Path, asked: 
     for number in asked:
         worker.send(number)
         wait_until(lambda: "shutdown (MainProcess)" in worker.text)
-    worker.popen.wait(60)
+    worker.wait()
     assert "Unrecoverable error" not in worker.text
     long.refresh_from_db()
     assert (long.excused, long.attempts.get().outcome) == (1, "interrupted")
@@ -120,7 +120,7 @@ def test_a_dispatcher_ends_while_the_database_hangs(bare: Stack, asked: list[sig
     try:
         for number in asked:
             dispatcher.send(number)
-        assert dispatcher.popen.wait(60) == 0
+        assert dispatcher.wait(60) == 0
     finally:
         services.postgres.thaw()
     assert why in dispatcher.text

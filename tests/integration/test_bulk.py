@@ -193,7 +193,7 @@ def test_what_its_user_may_not_do_any_more_ends_with_the_batch(monkeypatch: pyte
     user = User.objects.create(username="ann", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=["view_job", "act_on_job", "change_group"]))
     jobs = [submit(kinds.guarded) for _ in range(3)]
-    Job.objects.update(state=State.FAILED, finished_at=jobs[0].created_at)
+    Job.objects.update(state=State.FAILED, finished_at=jobs[0].created_at - dt.timedelta(seconds=1))
     monkeypatch.setattr(bulk, "BATCH", 1)
     perform = bulk.perform
 

@@ -101,7 +101,7 @@ def test_a_signal_to_all_processes_of_a_worker_hands_its_jobs_back(bare: Stack, 
     wait_until(lambda: (tmp_path / "long").exists() and (tmp_path / "short").exists())
     os.killpg(worker.popen.pid, signal.SIGTERM)
     (tmp_path / "go").touch()
-    assert worker.popen.wait(30) == 0
+    assert worker.wait(30) == 0
     assert (Attempt.objects.get(job=long).outcome, Attempt.objects.get(job=short).outcome) == (
         Outcome.INTERRUPTED,
         Outcome.SUCCEEDED,

@@ -145,7 +145,7 @@ def test_a_worker_is_shut_down_while_the_broker_is_away(bare: Stack, tmp_path: P
         stack = answered(ask_for_stack(job.pk))
         assert "in sleeps" in stack.answer
         request = ask(living().pk, Action.SHUTDOWN, by="ann")
-        assert worker.popen.wait(40) == 0
+        assert worker.wait(40) == 0
     finally:
         services.broker.start()
     assert answered(request).succeeded
