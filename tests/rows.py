@@ -10,9 +10,9 @@ from django.apps import apps
 from django.db import connection, transaction
 from django.utils import timezone
 from furrow import statements
+from furrow.fingerprint import fingerprint
 from furrow.models import Job, Leader, Worker
 from furrow.models.job import new_id
-from furrow.signature import sign
 from furrow.statements import Settlement, guards
 from furrow.states import FINAL, Outcome, State
 
@@ -72,7 +72,7 @@ def fail(message: str, kind: str = "kinds.add", state: State = State.FAILED) -> 
     )
     text = f"ValueError: {message}"
     end = Settlement(str(job.pk), 1, state, Outcome.FAILED, 7, delay=9.0 if state == State.PENDING else None, error=text)
-    end = end._replace(error_type="ValueError", traceback=story, signature=sign("ValueError", text, story))
+    end = end._replace(error_type="ValueError", traceback=story, fingerprint=fingerprint("ValueError", text, story))
     with transaction.atomic():
         assert statements.on(connection).settle(connection, [end])
     return Job.objects.get(pk=job.pk)

@@ -22,7 +22,7 @@ ADDRESSES: dict[str, str] = {
     "jobs, by nobody": "furrow/job/?by=visitor",
     "jobs, of a day": "furrow/job/?since=2020-01-01&created=24h",
     "jobs, tagged": "furrow/job/?tag=nightly",
-    "jobs, failed alike": "furrow/job/?state=failed&signature=0123456789abcdef",
+    "jobs, failed alike": "furrow/job/?state=failed&fingerprint=0123456789abcdef",
     "jobs, search id": "furrow/job/?q={job}",
     "jobs, search argument": "furrow/job/?q=account_id=7",
     "jobs, search rare argument": "furrow/job/?q=text=%22order%2077%22",

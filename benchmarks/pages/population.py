@@ -111,7 +111,7 @@ def _ended(link: psycopg.Connection[Any], amounts: Amounts) -> None:
               FROM made
             )
             INSERT INTO furrow_job (id, kind, queue, state, arguments, created_at, run_at, queued_at, started_at, finished_at,
-                                  attempt, max_attempts, worker, result, error, signature)
+                                  attempt, max_attempts, worker, result, error, fingerprint)
             SELECT id, kind, queue, state, arguments, at - run - wait, at - run - wait, at - run, at - run, at, 1,
                    1, worker, 'null', CASE WHEN state = 'failed' THEN error ELSE '' END,
                    CASE WHEN state = 'failed' THEN left(md5(error_type), 16) ELSE '' END
@@ -166,10 +166,10 @@ def _counts(link: psycopg.Connection[Any]) -> None:
     )
     link.execute(
         f"""WITH failed AS (SELECT *, {at} FROM furrow_job WHERE state = 'failed'), groups AS (
-              INSERT INTO furrow_errorgroup (kind, signature, error_type, message, first_seen)
-              SELECT kind, signature, split_part(min(error), ':', 1), min(error), min(finished_at) FROM failed
-              GROUP BY kind, signature
+              INSERT INTO furrow_errorgroup (kind, fingerprint, error_type, message, first_seen)
+              SELECT kind, fingerprint, split_part(min(error), ':', 1), min(error), min(finished_at) FROM failed
+              GROUP BY kind, fingerprint
             )
-            INSERT INTO furrow_errorcount (at, seconds, kind, signature, writer, runs, jobs)
-            SELECT at - at % seconds, seconds, kind, signature, 0, count(*), count(*) FROM failed GROUP BY 1, 2, 3, 4"""
+            INSERT INTO furrow_errorcount (at, seconds, kind, fingerprint, writer, runs, jobs)
+            SELECT at - at % seconds, seconds, kind, fingerprint, 0, count(*), count(*) FROM failed GROUP BY 1, 2, 3, 4"""
     )

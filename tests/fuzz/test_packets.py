@@ -22,7 +22,7 @@ _leaves = some.one_of(
 _values = some.recursive(_leaves, lambda inner: some.lists(inner, max_size=5).map(tuple), max_leaves=15)
 #: The ends, log lines and progress of runs, as they should be.
 _RIGHT = [
-    (_ID, 1, "failed", "failed", 7, 1.5, 2.5, None, None, "text", "Error", "traceback", "signature"),
+    (_ID, 1, "failed", "failed", 7, 1.5, 2.5, None, None, "text", "Error", "traceback", "fingerprint"),
     (_ID, 1, 1.5, 20, "logger", "text"),
     (_ID, 1, 0.5, "text"),
 ]

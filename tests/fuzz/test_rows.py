@@ -56,7 +56,7 @@ _COLUMNS = {
     "attempt": _numbers, "excused": _numbers, "max_attempts": _numbers, "priority": some.integers(-(2**15), 2**15 - 1),
     "progress": some.one_of(some.floats(), some.just("-Infinity")),
     "kind": _texts, "queue": _texts, "error": _texts, "held": _texts, "order_key": _texts, "fair_key": _texts,
-    "unique_key": _texts, "unique_until": _texts, "progress_note": _texts, "signature": _texts,
+    "unique_key": _texts, "unique_until": _texts, "progress_note": _texts, "fingerprint": _texts,
     "state": some.sampled_from([*map(str, States), "nonsense"]),
 }  # fmt: skip
 _changes = some.dictionaries(some.sampled_from(sorted(_COLUMNS)), some.none(), min_size=1, max_size=4).flatmap(

@@ -105,18 +105,18 @@ def _ran(ann: User) -> dict[str, uuid.UUID]:
 def _errors_before(chance: random.Random) -> None:
     """The same errors, in the hours before."""
     now = int(time.time()) // 600 * 600
-    for group, each in zip(ErrorGroup.objects.order_by("kind", "signature"), (6, 2, 1), strict=False):
+    for group, each in zip(ErrorGroup.objects.order_by("kind", "fingerprint"), (6, 2, 1), strict=False):
         spans = [now - 600 * n for n in range(8, 140) if chance.random() < 0.3 or 39 < n < 42]
         ErrorCount.objects.bulk_create(
             [
                 ErrorCount(
-                    at=at, seconds=600, kind=group.kind, signature=group.signature, writer=0,
+                    at=at, seconds=600, kind=group.kind, fingerprint=group.fingerprint, writer=0,
                     runs=(runs := 1 + int(each * chance.random() * (6 if 39 < (now - at) // 600 < 42 else 1))), jobs=runs // 2,
                 )
                 for at in spans
             ]
         )  # fmt: skip
-        ErrorGroup.objects.filter(kind=group.kind, signature=group.signature).update(
+        ErrorGroup.objects.filter(kind=group.kind, fingerprint=group.fingerprint).update(
             first_seen=timezone.now() - dt.timedelta(hours=23)
         )
 

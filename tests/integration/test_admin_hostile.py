@@ -30,7 +30,7 @@ def hostile_job(**columns: Any) -> Job:
         "kind": HTML[:50] + BIDI, "queue": HTML[:40], "state": State.FAILED, "finished_at": now, "started_at": now,
         "attempt": 1,
         "error": HOSTILE, "progress_note": HOSTILE[:200], "arguments": {HTML: [HOSTILE, {"deep": BIDI}]}, "tags": [HTML, BIDI],
-        "signature": "0" * 16,
+        "fingerprint": "0" * 16,
     }  # fmt: skip
     Job.objects.filter(pk=job.pk).update(**{**given, **columns})
     Attempt.objects.create(
@@ -60,7 +60,7 @@ def test_nothing_hostile_reaches_a_page(admin_client: Client) -> None:
             assert character not in text, (path, character)
     page = admin_client.get(f"/admin/furrow/job/{job.pk}/change/").content.decode()
     assert "⟨U+202E⟩" in page
-    assert f"signature={'0' * 16}" in page
+    assert f"fingerprint={'0' * 16}" in page
     assert second.pk
     live = json.loads(admin_client.get(f"/admin/furrow/job/{job.pk}/live/").content)
     assert "<script>" not in live["body"] + live["lines"]

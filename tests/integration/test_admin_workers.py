@@ -41,7 +41,7 @@ def worker(db: None) -> Worker:
         paused=["other"],
         ended=1234,
         failed=7,
-        vitals={"at": 1.8e9, "processes": pool},
+        stats={"at": 1.8e9, "processes": pool},
         lease_until=timezone.now() + HOUR,
     )
 

@@ -46,7 +46,7 @@ def consumer(link: Any, later: Later) -> Any:
     app.conf.task_queues = [job_queue("default")]
     app.conf.task_create_missing_queues = False
     lease = SimpleNamespace(node="one@test")
-    crew: Any = SimpleNamespace(
+    supervisor: Any = SimpleNamespace(
         paused=set(), blocked=False, prefetch=lambda: 4, ledger=SimpleNamespace(keep=lambda *_: None, lease=lease)
     )
 
@@ -59,7 +59,7 @@ def consumer(link: Any, later: Later) -> Any:
         task_consumer=app.amqp.TaskConsumer(link),
         call_soon=soon,
         refused=SimpleNamespace(forget=lambda name: None),
-        controller=SimpleNamespace(jobs=SimpleNamespace(intake=Intake(crew))),
+        controller=SimpleNamespace(jobs=SimpleNamespace(intake=Intake(supervisor))),
     )
     for name in ("add_task_queue", "cancel_task_queue"):
         setattr(of_the_worker, name, partial(getattr(JobConsumer, name), of_the_worker))
@@ -101,31 +101,31 @@ def test_what_was_commanded_is_not_lost_with_the_connection(consumer: Any, later
 def test_a_queue_that_is_cancelled_while_it_is_paused_or_every_process_is_busy_is_not_consumed_afterwards(
     consumer: Any, later: Later
 ) -> None:
-    crew = consumer.controller.jobs.intake.crew
-    crew.paused.add("default")
+    supervisor = consumer.controller.jobs.intake.supervisor
+    supervisor.paused.add("default")
     assert chosen(consumer) == set()
     tell(consumer, "cancel_consumer", "default")
-    crew.paused.clear()
+    supervisor.paused.clear()
     assert chosen(consumer) == set()
     tell(consumer, "add_consumer", "default")
-    crew.blocked = True
+    supervisor.blocked = True
     assert chosen(consumer) == set()
     tell(consumer, "cancel_consumer", "default")
-    crew.blocked = False
+    supervisor.blocked = False
     assert chosen(consumer) == set()
 
 
 def test_a_queue_that_is_added_while_it_is_paused_or_every_process_is_busy_is_consumed_afterwards(
     consumer: Any, later: Later
 ) -> None:
-    crew = consumer.controller.jobs.intake.crew
+    supervisor = consumer.controller.jobs.intake.supervisor
     tell(consumer, "cancel_consumer", "default")
-    crew.blocked = True
+    supervisor.blocked = True
     tell(consumer, "add_consumer", "default")
     assert chosen(consumer) == set()
-    crew.blocked, crew.paused = False, {"default"}
+    supervisor.blocked, supervisor.paused = False, {"default"}
     assert chosen(consumer) == set()
-    crew.paused = set()
+    supervisor.paused = set()
     assert chosen(consumer) == {"default"}
 
 

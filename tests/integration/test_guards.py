@@ -50,7 +50,7 @@ def a_row(model: type[Model]) -> int:
         "leader": {"role": "x", "lease_until": now},
         "worker": {"pid": 1, "processes": 1, "lease_until": now},
         "workerrequest": {"worker": job.pk, "asked_at": now, "taken_at": now, "answered_at": now, "succeeded": True},
-        "errorgroup": {"kind": "k", "signature": "s"},
+        "errorgroup": {"kind": "k", "fingerprint": "s"},
         "trouble": {},
     }
     name = model._meta.model_name or ""

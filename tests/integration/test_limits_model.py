@@ -149,7 +149,7 @@ class Engine:
             case "crash" if (one.pk, one.attempt) in self.begun:
                 settle(one, State.PENDING, Outcome.LOST, attempt=one.attempt, delay=0.0)
             case "crash":
-                statements.on(connection).disown(connection, WORKER, [str(one.pk)])
+                statements.on(connection).release_jobs(connection, WORKER, [str(one.pk)])
             case "cancel":
                 cancel(one.pk)
             case "delete":

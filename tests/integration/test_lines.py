@@ -156,11 +156,11 @@ def test_who_wanted_the_key_meanwhile_and_got_it_keeps_it() -> None:
 
 GONE: list[Callable[[Job], None]] = [
     lambda job: end(job, State.PENDING, Outcome.INTERRUPTED),
-    lambda job: statements.on(connection).disown(connection, WORKER, ids(job)),
+    lambda job: statements.on(connection).release_jobs(connection, WORKER, ids(job)),
 ]
 
 
-@pytest.mark.parametrize("goes_back", GONE, ids=["handed back", "disowned"])
+@pytest.mark.parametrize("goes_back", GONE, ids=["handed back", "released"])
 @pytest.mark.parametrize("place", [1, 2], ids=["with the slot", "in line"])
 def test_who_goes_back_waits_again_and_the_line_goes_on(goes_back: Callable[[Job], None], place: int) -> None:
     jobs = [limited(LOCK) for _ in range(3)]

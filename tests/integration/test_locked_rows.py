@@ -347,7 +347,7 @@ def test_a_statement_is_shown_without_its_values(query: str, shown: str) -> None
 def test_home_names_who_has_rows_locked() -> None:
     now = timezone.now()
     drift = [Drift(name="rows_locked", found=2, looked_at=now)]
-    workers = [Worker(node="w", vitals={"locked": 1}), Worker(node="v", vitals={})]
+    workers = [Worker(node="w", stats={"locked": 1}), Worker(node="v", stats={})]
     (trouble,) = troubles.of_locks(drift, workers, [Locker("web", "shop", 17, now, "UPDATE t")])
     assert trouble.text.startswith("3 jobs wait: their rows are locked by another transaction.")
     assert "“web” (pid 17, user shop)" in trouble.text

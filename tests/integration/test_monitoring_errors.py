@@ -24,9 +24,9 @@ def test_failures_of_one_sort_stand_together(admin_client: Client) -> None:
     assert "tasks/pay.py in charge" in text
     assert "<script>odd" not in text
     assert f"/admin/furrow/job/{other.pk}/change/" in text
-    signature = ErrorGroup.objects.get(kind="kinds.add").signature
-    assert f"bulk/?action=retry&amp;state=failed&amp;kind=kinds.add&amp;signature={signature}" in text
-    assert page(admin_client, f"furrow/job/?state=failed&kind=kinds.add&signature={signature}").count("card ") >= 3
+    fingerprint = ErrorGroup.objects.get(kind="kinds.add").fingerprint
+    assert f"bulk/?action=retry&amp;state=failed&amp;kind=kinds.add&amp;fingerprint={fingerprint}" in text
+    assert page(admin_client, f"furrow/job/?state=failed&kind=kinds.add&fingerprint={fingerprint}").count("card ") >= 3
     narrowed = page(admin_client, "errors/?kind=kinds.noop&period=7d")
     assert narrowed.count("fw-error-group") == 1
     assert page(admin_client, "errors/?kind=nothing&period=7d").count("fw-error-group") == 0

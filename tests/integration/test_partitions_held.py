@@ -20,9 +20,9 @@ orders, publisher = orders, publisher
 
 
 def worker(node: str, lines: dict[str, int]) -> Worker:
-    vitals = {"at": 0, "processes": [], "lines": lines}
+    stats = {"at": 0, "processes": [], "lines": lines}
     lease = timezone.now() + dt.timedelta(minutes=5)
-    return Worker.objects.create(node=node, pid=1, processes=1, queues=["orders"], lease_until=lease, vitals=vitals)
+    return Worker.objects.create(node=node, pid=1, processes=1, queues=["orders"], lease_until=lease, stats=stats)
 
 
 @pytest.mark.usefixtures("orders")
@@ -35,8 +35,8 @@ def test_jobs_that_wait_in_a_workers_hands_have_their_messages(publisher: Publis
     Job.objects.create(state=State.RUNNING, worker=one.pk, started_at=long_ago, attempt=1, **columns)
     reconcile = Reconcile(publisher, [])
     assert reconcile._queue("orders") == (0, 0), "four stand in lines: one that runs, and these three"
-    Worker.objects.update(vitals={"lines": {"orders.00": 2, "orders.03": 1}})
-    Worker.objects.update(vitals={"lines": {"orders.00": 2, "orders.03": 1}, "waiting": 5})
+    Worker.objects.update(stats={"lines": {"orders.00": 2, "orders.03": 1}})
+    Worker.objects.update(stats={"lines": {"orders.00": 2, "orders.03": 1}, "waiting": 5})
     hurry, settings.FURROW = settings.FURROW, {**settings.FURROW, "RESEND_AFTER": 7_200}
     assert reconcile._queue("orders") == (0, 0), "it may be in a worker's buffer"
     settings.FURROW = hurry

@@ -57,7 +57,7 @@ def bucket_of(seconds: float) -> int:
 
 @pytest.mark.django_db
 def test_each_run_is_counted_as_what_became_of_its_job() -> None:
-    failed = {"error_type": "ValueError", "error": "ValueError: no 1", "signature": "s1"}
+    failed = {"error_type": "ValueError", "error": "ValueError: no 1", "fingerprint": "s1"}
     settle(
         settlement(running()),
         settlement(running(queue="mail")),
@@ -66,7 +66,7 @@ def test_each_run_is_counted_as_what_became_of_its_job() -> None:
         settlement(running(), State.PENDING, Outcome.SNOOZED, delay=5.0),
         settlement(running(), State.PENDING, Outcome.INTERRUPTED, delay=0.0, pid=0),
         settlement(running(cancel_requested_at=timezone.now()), State.PENDING, Outcome.FAILED, delay=5.0, **failed),
-        settlement(running(kind="kinds.noop"), State.FAILED, Outcome.LOST, pid=0, signature="s2"),
+        settlement(running(kind="kinds.noop"), State.FAILED, Outcome.LOST, pid=0, fingerprint="s2"),
     )
     assert counts() == {"succeeded": 2, "failed": 2, "retried": 1, "excused": 2, "cancelled": 1, WAIT: 3}
     assert set(Rollup.objects.values_list("worker", flat=True)) == {WORKER}
@@ -75,12 +75,12 @@ def test_each_run_is_counted_as_what_became_of_its_job() -> None:
     assert set(waits) == {bucket_of(1.0)}
     assert set(Rollup.objects.filter(measure="succeeded").values_list("bucket", flat=True)) == {bucket_of(60.5)}
     assert Rollup.objects.get(kind="kinds.noop").bucket == TIMELESS
-    assert set(ErrorGroup.objects.values_list("kind", "signature", "error_type", "message")) == {
+    assert set(ErrorGroup.objects.values_list("kind", "fingerprint", "error_type", "message")) == {
         ("kinds.add", "s1", "ValueError", "ValueError: no 1"),
         ("kinds.noop", "s2", "", ""),
     }
-    assert set(ErrorCount.objects.values_list("signature", "runs", "jobs")) == {("s1", 3, 1), ("s2", 1, 1)}
-    assert set(Job.objects.filter(state=State.FAILED).values_list("signature", flat=True)) == {"s1", "s2"}
+    assert set(ErrorCount.objects.values_list("fingerprint", "runs", "jobs")) == {("s1", 3, 1), ("s2", 1, 1)}
+    assert set(Job.objects.filter(state=State.FAILED).values_list("fingerprint", flat=True)) == {"s1", "s2"}
 
 
 @pytest.mark.django_db
@@ -88,7 +88,7 @@ def test_a_stale_or_second_settlement_is_not_counted() -> None:
     job = running()
     settle(settlement(job, attempt=2), settlement(running(), pid=0))
     settle(settlement(job))
-    settle(settlement(job, State.FAILED, Outcome.FAILED, signature="s"))
+    settle(settlement(job, State.FAILED, Outcome.FAILED, fingerprint="s"))
     assert counts() == {"succeeded": 2, WAIT: 1}
     assert not ErrorGroup.objects.exists()
 
@@ -110,7 +110,7 @@ def test_what_ends_before_it_begins_is_counted() -> None:
 
 @pytest.mark.django_db
 def test_rolling_keeps_the_sums_and_forgets_old_errors() -> None:
-    settle(*[settlement(running()) for _ in range(5)], settlement(running(), State.FAILED, Outcome.FAILED, signature="s"))
+    settle(*[settlement(running()) for _ in range(5)], settlement(running(), State.FAILED, Outcome.FAILED, fingerprint="s"))
     before, now = counts(), time.time()
     total = Rollup.objects.aggregate(Sum("total"))["total__sum"]
     for ago, seconds in [(0, 5), (300, 60), (3 * 3600, 600), (3 * 86400, 3600), (50 * 86400, 0)]:
@@ -161,8 +161,8 @@ def test_the_sums_are_what_happened_though_a_worker_is_killed(bare: Stack, tmp_p
     assert happened[Outcome.LOST] > 0
     assert told["failed"] + told["retried"] == happened[Outcome.FAILED] + happened[Outcome.LOST]
     (group,) = ErrorGroup.objects.filter(error_type="ValueError")
-    assert ErrorCount.objects.filter(signature=group.signature).aggregate(Sum("runs"), Sum("jobs")) == {
+    assert ErrorCount.objects.filter(fingerprint=group.fingerprint).aggregate(Sum("runs"), Sum("jobs")) == {
         "runs__sum": happened[Outcome.FAILED],
         "jobs__sum": 40,
     }
-    assert Job.objects.filter(state=State.FAILED, signature=group.signature).count() == 40
+    assert Job.objects.filter(state=State.FAILED, fingerprint=group.fingerprint).count() == 40

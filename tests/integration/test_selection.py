@@ -106,7 +106,7 @@ def test_each_criterion() -> None:
     batch = uuid.uuid4()
     old = timezone.now() - dt.timedelta(days=3)
     make(1, submitted_by=ann, batch=batch, queue="other", error="Boom: 5")
-    make(2, worker=worker.pk, signature="0123456789abcdef", state=State.FAILED, finished_at=timezone.now())
+    make(2, worker=worker.pk, fingerprint="0123456789abcdef", state=State.FAILED, finished_at=timezone.now())
     make(3, kind="gone.away", again_of=worker.pk)
     Job.objects.filter(arguments={"n": 3}).update(created_at=old)
     for criteria, marks in (
@@ -121,7 +121,7 @@ def test_each_criterion() -> None:
         ({"by": "ann"}, [1]),
         ({"batch": str(batch)}, [1]),
         ({"again_of": str(worker.pk)}, [3]),
-        ({"signature": "0123456789abcdef"}, [2]),
+        ({"fingerprint": "0123456789abcdef"}, [2]),
         ({"created": "24h"}, [1, 2]),
         ({"until": (timezone.now() - dt.timedelta(days=1)).isoformat()}, []),
         ({"since": old.date().isoformat()}, [1, 2, 3]),

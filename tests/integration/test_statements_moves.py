@@ -49,8 +49,8 @@ BACK = {
         for outcome in Outcome
         if outcome not in (Outcome.SUCCEEDED, Outcome.CANCELLED)
     },
-    "disowned": lambda job: statements.on(connection).disown(connection, WORKER, [str(job.pk)]),
-    "disowned in a group": lambda job: statements.on(connection).write(connection, WORKER, Group(disowned=[str(job.pk)])),
+    "released": lambda job: statements.on(connection).release_jobs(connection, WORKER, [str(job.pk)]),
+    "released in a group": lambda job: statements.on(connection).write(connection, WORKER, Group(released=[str(job.pk)])),
 }
 
 

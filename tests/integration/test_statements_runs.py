@@ -183,5 +183,5 @@ def test_what_has_ended_is_settled_before_anything_is_disowned(sql: Any) -> None
     """The database's answer to a heartbeat may be older than the end of a run."""
     ended, unknown = (make(State.RUNNING, worker=WORKER) for _ in range(2))
     settlement = Settlement(str(ended.pk), 1, State.SUCCEEDED, Outcome.SUCCEEDED)
-    sql.write(connection, WORKER, Group(settlements=[settlement], disowned=[str(ended.pk), str(unknown.pk)]))
+    sql.write(connection, WORKER, Group(settlements=[settlement], released=[str(ended.pk), str(unknown.pk)]))
     assert (state_of(ended), state_of(unknown)) == (State.SUCCEEDED, State.PENDING)

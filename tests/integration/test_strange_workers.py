@@ -42,7 +42,7 @@ def test_whatever_a_worker_tells(value: str, admin_client: Client, capsys: Any) 
     everything_runs()
     worker = Worker.objects.get().pk
     with unguarded(), connection.cursor() as cursor:
-        cursor.execute("UPDATE furrow_worker SET vitals = %s, paused = %s, queues = %s, kinds = %s", [value] * 4)
+        cursor.execute("UPDATE furrow_worker SET stats = %s, paused = %s, queues = %s, kinds = %s", [value] * 4)
     job = make(State.PENDING)
     for path in (
         "",
@@ -58,14 +58,14 @@ def test_whatever_a_worker_tells(value: str, admin_client: Client, capsys: Any) 
         call_command(Command(), "stats", *options)
     now = timezone.now()
     told = living_workers(now).get()
-    assert isinstance(told.vitals, dict)
+    assert isinstance(told.stats, dict)
     assert all(isinstance(names, list) for names in (told.queues, told.kinds, told.paused))
     why(job, situation(job, now), now)
 
 
 def test_what_is_right_stays_as_it_is() -> None:
     everything_runs()
-    vitals = {
+    stats = {
         "at": 1.5e9,
         "processes": [
             {"pid": 1, "since": 1.5e9, "rss": 5, "pss": None},
@@ -83,7 +83,7 @@ def test_what_is_right_stays_as_it_is() -> None:
         "locked": 1,
         "lines": {"orders.01": 4},
     }
-    Worker.objects.update(vitals=vitals, queues=["default", "mail"], paused=["mail"])
+    Worker.objects.update(stats=stats, queues=["default", "mail"], paused=["mail"])
     worker = Worker.objects.get()
-    assert (worker.vitals, worker.queues, worker.paused) == (vitals, ["default", "mail"], ["mail"])
+    assert (worker.stats, worker.queues, worker.paused) == (stats, ["default", "mail"], ["mail"])
     assert Worker.objects.values_list("queues", flat=True).get() == ["default", "mail"]

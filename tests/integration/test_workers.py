@@ -45,12 +45,12 @@ def test_a_worker_tells_of_its_processes_their_memory_and_what_they_run(stack: S
     job = sleeping(tmp_path / "mark")
 
     def told() -> bool:  # an earlier test may just have killed a process: soon it is buried, and there is another one
-        _, *pool = living().vitals.get("processes", [{}])
+        _, *pool = living().stats.get("processes", [{}])
         children = {process.pid for process in psutil.Process(worker.pid).children()}
         return {process["pid"] for process in pool} == children and any(p.get("job") == str(job.pk) for p in pool)
 
-    wait_until(told, what=f"it tells; the last was {living().vitals}")
-    main, *pool = living().vitals["processes"]
+    wait_until(told, what=f"it tells; the last was {living().stats}")
+    main, *pool = living().stats["processes"]
     assert main["pid"] == worker.pid
     # How much the system leaves in memory of a process that idles is its business, and the two are not of the same moment.
     assert all(process["rss"] > 0 and process["pss"] is not None for process in pool)

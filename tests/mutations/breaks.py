@@ -409,7 +409,7 @@ BREAKS = [
         "integration/test_expiry.py",
     ),
     Break(
-        "a disowned job's cancel forgotten",
+        "a released job's cancel forgotten",
         RUNS,
         "state = CASE WHEN cancel_requested_at IS NULL THEN 'pending' ELSE 'cancelled' END,",
         "state = 'pending',",

@@ -32,7 +32,7 @@ def pool(monkeypatch: pytest.MonkeyPatch) -> Pool:
 
 
 def assignments(pool: Pool, unsendable: list[Any] | None = None, failed: list[Any] | None = None) -> Assignments:
-    """As of a crew that notes what it is told."""
+    """As of a supervisor that notes what it is told."""
     refused, broken = [] if unsendable is None else unsendable, [] if failed is None else failed
     return Assignments(
         SimpleNamespace(pool=pool),

@@ -49,11 +49,11 @@ def _in_a_circle() -> Exception:
 )
 def test_an_exception_that_cannot_be_told_ends_the_run_with_what_can_be_said(make: Callable[[], Exception], text: str) -> None:
     end = verdict(Run(str(uuid.uuid4()), "kinds.add", 1, 0, 3), make())
-    state, outcome, delay, _, told, name, story, signature = end
+    state, outcome, delay, _, told, name, story, fingerprint = end
     assert text in told
     assert len(told) < 2_100
     assert name
-    assert signature
+    assert fingerprint
     assert story.encode()
     assert name.encode()
     assert (state, type(delay)) == (State.PENDING, float)

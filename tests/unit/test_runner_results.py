@@ -107,7 +107,7 @@ def run(kind: str, arguments: str = "{}", *, attempt: int = 1, excused: int = 0,
         "error",
         "type",
         "traceback",
-        "signature",
+        "fingerprint",
     )
     return dict(zip(fields, runner.run(str(KEY), kind, arguments, attempt, excused, max_attempts), strict=True))
 

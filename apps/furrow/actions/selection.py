@@ -143,9 +143,9 @@ def _tag(rows: QuerySet[Job], text: str, _asked_at: dt.datetime) -> QuerySet[Job
     return rows
 
 
-def _signature(rows: QuerySet[Job], text: str, _asked_at: dt.datetime) -> QuerySet[Job]:
-    """Jobs whose last run failed like this (:mod:`furrow.signature`)."""
-    return rows.filter(signature=text)
+def _fingerprint(rows: QuerySet[Job], text: str, _asked_at: dt.datetime) -> QuerySet[Job]:
+    """Jobs whose last run failed like this (:mod:`furrow.fingerprint`)."""
+    return rows.filter(fingerprint=text)
 
 
 def _search(rows: QuerySet[Job], text: str, _asked_at: dt.datetime) -> QuerySet[Job]:
@@ -252,6 +252,6 @@ CRITERIA: dict[str, Callable[[QuerySet[Job], str, dt.datetime], QuerySet[Job]]] 
     "tag": _tag,
     "batch": _batch,
     "again_of": _again_of,
-    "signature": _signature,
+    "fingerprint": _fingerprint,
     "q": _search,
 }

@@ -157,8 +157,8 @@ class AgainFilter(_Criterion):
         return bool(self.value())
 
 
-class SignatureFilter(AgainFilter):
-    title, parameter_name, help_text = "failed alike", "signature", "An error's signature."
+class FingerprintFilter(AgainFilter):
+    title, parameter_name, help_text = "failed alike", "fingerprint", "An error's fingerprint."
 
 
 class TagFilter(_Criterion):

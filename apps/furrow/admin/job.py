@@ -51,7 +51,7 @@ class JobAdmin(ReadOnlyAdmin):
         filters.WorkerFilter,
         filters.BatchFilter,
         filters.AgainFilter,
-        filters.SignatureFilter,
+        filters.FingerprintFilter,
     )
     list_before_template = "admin/furrow/job/states.html"
     list_disable_select_all = True

@@ -79,8 +79,8 @@ def _failure(job: Job) -> dict[str, Any] | None:
     if job.state != State.FAILED:
         return None
     attempt = Attempt.objects.filter(job=job.pk, number=job.attempt).first()
-    alike = Job.objects.filter(signature=job.signature, state=State.FAILED).exclude(pk=job.pk).order_by()
-    return {"attempt": attempt, "alike": alike[:ALIKE].count() if job.signature else 0, "limit": ALIKE}
+    alike = Job.objects.filter(fingerprint=job.fingerprint, state=State.FAILED).exclude(pk=job.pk).order_by()
+    return {"attempt": attempt, "alike": alike[:ALIKE].count() if job.fingerprint else 0, "limit": ALIKE}
 
 
 def whole_text(job: Job, column: str) -> str:

@@ -106,7 +106,7 @@ def condition(worker: Worker) -> str:
 
 def memory(worker: Worker) -> int | None:
     """Bytes of all its processes, shared ones counted once if the system says so."""
-    seen = worker.vitals.get("processes", [])
+    seen = worker.stats.get("processes", [])
     return sum(process["pss"] or process["rss"] for process in seen) if seen else None
 
 
@@ -130,8 +130,8 @@ def _one(request: HttpRequest, worker: Worker) -> dict[str, Any]:
     if may_view(request.user):
         rows = Job.objects.filter(worker=worker.pk, state=State.RUNNING).order_by("started_at")
         jobs = list(rows.defer("arguments", "result", "error")[: JOBS + 1])
-    seen = worker.vitals.get("processes", [])
-    told = worker.vitals.get("at")
+    seen = worker.stats.get("processes", [])
+    told = worker.stats.get("at")
     processes = [{**process, "since": dt.datetime.fromtimestamp(process["since"], dt.UTC)} for process in seen]
     by_job = {process["job"]: process["pid"] for process in seen if "job" in process}
     return {

@@ -97,7 +97,7 @@ def partition_figures(queue: str, workers: Iterable[Worker]) -> list[PartitionFi
 
 def in_lines(worker: Worker, parts: Iterable[str]) -> int:
     """How many messages of these partitions the worker had at its last heartbeat, those of running jobs included."""
-    lines = worker.vitals.get("lines", {})
+    lines = worker.stats.get("lines", {})
     return sum(lines.get(part, 0) for part in parts)
 
 

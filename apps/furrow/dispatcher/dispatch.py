@@ -16,7 +16,7 @@ from django.db import connection
 from furrow import statements
 from furrow.conf import conf
 from furrow.dispatcher.admission import Admission
-from furrow.dispatcher.bookmark import Bookmark
+from furrow.dispatcher.cursor import Cursor
 from furrow.dispatcher.limited import Limited
 from furrow.dispatcher.locked_rows import LockedRows
 from furrow.rabbitmq.broker import Publisher
@@ -54,8 +54,8 @@ class Dispatch:
         self.held = statements.Window()
         self._room = 0
         self._look_at = 0.0
-        self._sent: Bookmark[dict[int, statements.Position]] = Bookmark({})
-        self._oldest: Bookmark[dt.datetime | None] = Bookmark(None)
+        self._sent: Cursor[dict[int, statements.Position]] = Cursor({})
+        self._oldest: Cursor[dt.datetime | None] = Cursor(None)
 
     def run_once(self, term: int) -> int:
         """Send one batch, if the window has room; returns how many were sent.
@@ -98,7 +98,7 @@ class Dispatch:
         return min(known, default=None)
 
     def _next(self, limit: int) -> statements.Due:
-        """Of a queue with partitions every look begins at the beginning: a job that a bookmark hides for a moment would come
+        """Of a queue with partitions every look begins at the beginning: a job that a cursor hides for a moment would come
         after one that was submitted later."""
         if self._parted is not None:
             return self._due(limit, {})[0]

@@ -1,6 +1,6 @@
 """The due jobs of a queue that have limits: a lane of their own beside the others, in the same order of the day.
 
-Nothing is kept of them between rounds (no bookmark): one that was held becomes due again long after its time.
+Nothing is kept of them between rounds (no cursor): one that was held becomes due again long after its time.
 """
 
 import contextlib

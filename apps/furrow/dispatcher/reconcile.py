@@ -75,7 +75,7 @@ class Reconcile:
         back = put_back(stale.filter(queued_at__lt=sent_before))
         if back:
             logger.warning("%d queued jobs of %s had no message any more; they are sent again.", back, queue)
-        in_buffers = sum(worker.vitals.get("waiting", 0) for worker in self._consumers(queue))
+        in_buffers = sum(worker.stats.get("waiting", 0) for worker in self._consumers(queue))
         return max(back, held - in_queue - in_buffers), back
 
     def _in_lines(self, queue: str) -> int:

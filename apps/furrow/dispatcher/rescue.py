@@ -16,10 +16,10 @@ from furrow.conf import conf
 from furrow.diagnosis import troubles
 from furrow.diagnosis.drift import note
 from furrow.errors import FurrowError, UnknownKind
+from furrow.fingerprint import fingerprint
 from furrow.kinds.kind import get_kind
 from furrow.kinds.retry import RetryPolicy, next_delay
 from furrow.models import Job, Worker
-from furrow.signature import sign
 from furrow.statements import Settlement, sessions
 from furrow.statements.refused import ANY, refuses_value
 from furrow.states import Outcome, State
@@ -119,4 +119,4 @@ class Rescue:
         state = State.FAILED if delay is None else State.PENDING
         text = f"WorkerLost: {error}"
         end = Settlement(str(job.pk), job.attempt, state, Outcome.LOST, delay=delay, error=text, error_type="WorkerLost")
-        return end._replace(signature=sign(end.error_type, text))
+        return end._replace(fingerprint=fingerprint(end.error_type, text))

@@ -18,5 +18,5 @@ class Roll:
             rolled: int = statements.on(connection).roll(connection)
         forgotten = int(statements.on(connection).clock(connection).timestamp() - conf().keep_failed)
         if ErrorCount.objects.filter(at__lt=forgotten).delete()[0]:
-            ErrorGroup.objects.exclude(signature__in=ErrorCount.objects.values("signature")).delete()
+            ErrorGroup.objects.exclude(fingerprint__in=ErrorCount.objects.values("fingerprint")).delete()
         return rolled

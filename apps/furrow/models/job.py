@@ -57,8 +57,8 @@ class Job(models.Model):
     result = JSONField(null=True, blank=True)
     #: The last attempt's error on one line, or the reason why the job waits or was cancelled.
     error = models.TextField(blank=True, db_default="", default="")
-    #: What is the same in all errors of this sort (:mod:`furrow.signature`); of the last run, empty when it did not fail.
-    signature = models.CharField(max_length=16, blank=True, db_default="", default="", editable=False)
+    #: What is the same in all errors of this sort (:mod:`furrow.fingerprint`); of the last run, empty when it did not fail.
+    fingerprint = models.CharField(max_length=16, blank=True, db_default="", default="", editable=False)
     #: What the handler reported last: from 0 to 1, and a short text.
     progress = models.FloatField(null=True, blank=True)
     progress_note = models.CharField(max_length=200, blank=True, db_default="", default="")
@@ -168,7 +168,7 @@ class Job(models.Model):
             models.Index(fields=["submitted_by", "-id"], name="furrow_job_submitter", condition=Q(submitted_by__isnull=False)),
             models.Index(fields=["again_of"], name="furrow_job_again", condition=Q(again_of__isnull=False)),
             # The errors page's: what failed alike.
-            models.Index(fields=["signature", "-id"], name="furrow_job_signature", condition=Q(state=State.FAILED)),
+            models.Index(fields=["fingerprint", "-id"], name="furrow_job_fingerprint", condition=Q(state=State.FAILED)),
         ]
 
     def __str__(self) -> str:

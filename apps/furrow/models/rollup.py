@@ -46,11 +46,11 @@ class Rollup(_Span):
 
 
 class ErrorGroup(models.Model):
-    """Runs of a kind that failed alike: the same :func:`signature <furrow.signature.sign>`."""
+    """Runs of a kind that failed alike: the same :func:`fingerprint <furrow.fingerprint.sign>`."""
 
-    pk = models.CompositePrimaryKey("kind", "signature")
+    pk = models.CompositePrimaryKey("kind", "fingerprint")
     kind = models.CharField(max_length=200)
-    signature = models.CharField(max_length=16)
+    fingerprint = models.CharField(max_length=16)
     error_type = models.CharField(max_length=200)
     #: The first one's error, on one line.
     message = models.CharField(max_length=500)
@@ -66,8 +66,8 @@ class ErrorGroup(models.Model):
 class ErrorCount(_Span):
     """How often the errors of a group happened within a span of time."""
 
-    pk = models.CompositePrimaryKey("at", "seconds", "kind", "signature", "writer")
-    signature = models.CharField(max_length=16)
+    pk = models.CompositePrimaryKey("at", "seconds", "kind", "fingerprint", "writer")
+    fingerprint = models.CharField(max_length=16)
     #: Runs that failed so, and jobs that ended with it.
     runs = models.BigIntegerField()
     jobs = models.BigIntegerField()

@@ -50,8 +50,8 @@ def names(value: Any) -> list[str]:
     return [name for name in value[:_LONGEST] if isinstance(name, str)] if isinstance(value, list) else []
 
 
-def vitals(value: Any) -> dict[str, Any]:
-    """``at``, ``processes``, ``waiting``, ``locked``, ``lines`` (:mod:`furrow.worker.pool.vitals`), where they are there."""
+def stats(value: Any) -> dict[str, Any]:
+    """``at``, ``processes``, ``waiting``, ``locked``, ``lines`` (:mod:`furrow.worker.pool.process_stats`), where present."""
     if not isinstance(value, dict):
         return {}
     told: dict[str, Any] = {name: int(value[name]) for name in ("waiting", "locked") if _is_number(value.get(name))}

@@ -5,7 +5,7 @@ from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
 from furrow.models.told import ToldField, names
-from furrow.models.told import vitals as read_vitals
+from furrow.models.told import stats as read_stats
 
 
 class Worker(models.Model):
@@ -23,11 +23,11 @@ class Worker(models.Model):
     version = models.CharField(max_length=100, blank=True, default="", db_default="")
     #: The name of its sessions at the database: :mod:`furrow.statements.sessions`.
     session = models.CharField(max_length=8, blank=True, default="", db_default="")
-    #: Told with each heartbeat: the queues it was asked not to consume, its processes (:mod:`furrow.worker.pool.vitals`), how
-    #: many messages wait there for a process (``waiting``) and of each partition (``lines``), how many runs have ended here so
-    #: far, and how many of them not well.
+    #: Told with each heartbeat: the queues it was asked not to consume; its processes, how many messages wait there for one
+    #: (``waiting``) and of each partition (``lines``): :mod:`furrow.worker.pool.process_stats`; how many runs have ended here
+    #: so far, and how many of them not well.
     paused = ToldField(default=list, db_default=[], read=names)
-    vitals = ToldField(default=dict, db_default={}, read=read_vitals)
+    stats = ToldField(default=dict, db_default={}, read=read_stats)
     ended = models.BigIntegerField(default=0, db_default=0)
     failed = models.BigIntegerField(default=0, db_default=0)
     started_at = models.DateTimeField(db_default=Now())

@@ -17,10 +17,10 @@ from django.views.decorators.http import require_GET
 
 from furrow.actions.permissions import may_act, may_view
 from furrow.admin import live
+from furrow.fingerprint import place
 from furrow.kinds.kind import all_kinds
 from furrow.models import Attempt, ErrorCount, ErrorGroup, Job
 from furrow.monitoring.charts import sparkline
-from furrow.signature import place
 from furrow.statements import clock
 from furrow.states import State
 from furrow.web.parameters import one_of
@@ -69,18 +69,18 @@ def found(now: dt.datetime, seconds: int, kind: str = "") -> tuple[list[dict[str
     there are."""
     since = int(now.timestamp()) - seconds
     counts = ErrorCount.objects.filter(at__gte=since, **({"kind": kind} if kind else {}))
-    rows = counts.values("kind", "signature").annotate(runs=Sum("runs"), jobs=Sum("jobs"), last=Max("at"))
+    rows = counts.values("kind", "fingerprint").annotate(runs=Sum("runs"), jobs=Sum("jobs"), last=Max("at"))
     newest = list(rows.order_by("-last", "-runs")[: SHOWN + 1])
     total = len(newest) if len(newest) <= SHOWN else rows.count()
-    known = _named([row["signature"] for row in newest[:SHOWN]])
-    sparks = _sparks(counts, [row["signature"] for row in newest[:SHOWN]], since, seconds)
+    known = _named([row["fingerprint"] for row in newest[:SHOWN]])
+    sparks = _sparks(counts, [row["fingerprint"] for row in newest[:SHOWN]], since, seconds)
     groups = [
         {
             **row,
             "last": dt.datetime.fromtimestamp(row["last"], dt.UTC),
-            "group": known.get((row["kind"], row["signature"])),
-            "spark": sparkline(sparks[row["kind"], row["signature"]]),
-            "query": urlencode({"state": State.FAILED.value, "kind": row["kind"], "signature": row["signature"]}),
+            "group": known.get((row["kind"], row["fingerprint"])),
+            "spark": sparkline(sparks[row["kind"], row["fingerprint"]]),
+            "query": urlencode({"state": State.FAILED.value, "kind": row["kind"], "fingerprint": row["fingerprint"]}),
         }
         for row in newest[:SHOWN]
     ]
@@ -88,18 +88,20 @@ def found(now: dt.datetime, seconds: int, kind: str = "") -> tuple[list[dict[str
     return groups, total
 
 
-def _named(signatures: list[str]) -> dict[tuple[str, str], Any]:
-    alike = Job.objects.filter(state=State.FAILED, kind=OuterRef("kind"), signature=OuterRef("signature")).order_by("-pk")
-    groups = ErrorGroup.objects.filter(signature__in=signatures).annotate(newest=Subquery(alike.values("pk")[:1]))
-    return {(group.kind, group.signature): group for group in groups}
+def _named(fingerprints: list[str]) -> dict[tuple[str, str], Any]:
+    alike = Job.objects.filter(state=State.FAILED, kind=OuterRef("kind"), fingerprint=OuterRef("fingerprint")).order_by("-pk")
+    groups = ErrorGroup.objects.filter(fingerprint__in=fingerprints).annotate(newest=Subquery(alike.values("pk")[:1]))
+    return {(group.kind, group.fingerprint): group for group in groups}
 
 
-def _sparks(counts: Any, signatures: list[str], since: int, seconds: int) -> dict[tuple[str, str], list[int]]:
+def _sparks(counts: Any, fingerprints: list[str], since: int, seconds: int) -> dict[tuple[str, str], list[int]]:
     """Runs that failed, by group: one number a step."""
     step = seconds // STEPS
     sparks: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0] * (STEPS + 1))
-    for kind, signature, at, runs in counts.filter(signature__in=signatures).values_list("kind", "signature", "at", "runs"):
-        sparks[kind, signature][(at - since) // step] += runs
+    for kind, fingerprint, at, runs in counts.filter(fingerprint__in=fingerprints).values_list(
+        "kind", "fingerprint", "at", "runs"
+    ):
+        sparks[kind, fingerprint][(at - since) // step] += runs
     return sparks
 
 

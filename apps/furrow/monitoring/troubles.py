@@ -186,7 +186,7 @@ def of_clock(rows: list[Drift]) -> list[Trouble]:
 def of_locks(drift: list[Drift], workers: list[Worker], lockers: list[Locker]) -> list[Trouble]:
     """Rows that somebody has locked: jobs that the dispatcher cannot mark, runs that the workers cannot settle."""
     due = sum(row.found for row in drift if row.name == "rows_locked")
-    here = sum(worker.vitals.get("locked", 0) for worker in workers)
+    here = sum(worker.stats.get("locked", 0) for worker in workers)
     if not due + here:
         return []
     several = due + here > 1

@@ -22,7 +22,7 @@ from furrow.states import Outcome, State
 #: Seconds that a statement of many jobs waits for a row that is locked, before it is run again without that job.
 BRIEF = 0.05
 
-#: ``error`` of a job that was disowned: taken back, or cancelled if somebody had asked for that.
+#: ``error`` of a job that was released: taken back, or cancelled if somebody had asked for that.
 DISOWNED = "its worker did not know of it: an answer or a commit of the database was lost"
 CANCELLED = "cancelled by request"
 
@@ -59,7 +59,7 @@ class Settlement(NamedTuple):
     error: str = ""  #: one line
     error_type: str = ""
     traceback: str = ""
-    signature: str = ""  #: of an error that shall be counted: :func:`furrow.signature.sign`
+    fingerprint: str = ""  #: of an error that shall be counted: :func:`furrow.fingerprint.sign`
 
 
 class LogRecord(NamedTuple):
@@ -97,7 +97,7 @@ class Dead(NamedTuple):
 class Report(NamedTuple):
     """What a worker says of itself with each heartbeat: columns of ``Worker``."""
 
-    vitals: str = "{}"  #: JSON: its processes (:mod:`furrow.worker.pool.vitals`)
+    stats: str = "{}"  #: JSON: its processes (:mod:`furrow.worker.pool.process_stats`)
     paused: str = "[]"  #: JSON: names of the queues that it was asked not to consume
     ended: int = 0  #: runs that ended here, in this life
     failed: int = 0  #: those of them that did not end well
@@ -143,7 +143,7 @@ class HandOver(NamedTuple):
 class Group(NamedTuple):
     """What a worker writes in one transaction."""
 
-    disowned: Sequence[str] = ()  #: ids of jobs that are the worker's by the database only
+    released: Sequence[str] = ()  #: ids of jobs that are the worker's by the database only
     progress: Sequence[Progress] = ()
     settlements: Sequence[Settlement] = ()  #: one a run at most
     logs: Sequence[LogRecord] = ()

@@ -21,7 +21,7 @@ from furrow.statements.postgresql.link import prepare
 from furrow.statements.postgresql.locked import locked, locker, lockers
 from furrow.statements.postgresql.partitions import partition_keys, unended, workers_of
 from furrow.statements.postgresql.rollups import count_cancelled, roll
-from furrow.statements.postgresql.runs import claim, disown, settle, unknown, write
+from furrow.statements.postgresql.runs import claim, release_jobs, settle, unknown, write
 from furrow.statements.postgresql.sessions import end_sessions, name_session
 from furrow.statements.postgresql.submit import forget_keys, insert_jobs, insert_unique, keepers, replace
 from furrow.statements.postgresql.times import read_any_time
@@ -36,7 +36,6 @@ __all__ = [
     "claim",
     "clock",
     "count_cancelled",
-    "disown",
     "due",
     "end_sessions",
     "forget_keys",
@@ -63,6 +62,7 @@ __all__ = [
     "read_any_time",
     "register_worker",
     "release",
+    "release_jobs",
     "renew",
     "replace",
     "roll",

@@ -27,18 +27,18 @@ COUNTED = f"""{_INTO}
   GROUP BY kind, queue, worker, measure, bucket
   {_ADD}"""
 
-_ERROR_KEY = "at, seconds, kind, signature, writer"
+_ERROR_KEY = "at, seconds, kind, fingerprint, writer"
 _ADD_ERRORS = f"ON CONFLICT ({_ERROR_KEY}) DO UPDATE SET runs = c.runs + excluded.runs, jobs = c.jobs + excluded.jobs"
 _INTO_ERRORS = f"INSERT INTO {ERROR_COUNT} AS c ({_ERROR_KEY}, runs, jobs)"
 
 #: Names the errors of ``moved`` that were not known, in one order for all writers, and counts them.
-NAMED = f"""INSERT INTO {ERROR_GROUP} (kind, signature, error_type, message)
-  SELECT DISTINCT ON (kind, signature) kind, signature, error_type, left(error, 500) FROM moved WHERE signature <> ''
-  ORDER BY kind, signature
+NAMED = f"""INSERT INTO {ERROR_GROUP} (kind, fingerprint, error_type, message)
+  SELECT DISTINCT ON (kind, fingerprint) kind, fingerprint, error_type, left(error, 500) FROM moved WHERE fingerprint <> ''
+  ORDER BY kind, fingerprint
   ON CONFLICT DO NOTHING"""
 ERRORS_COUNTED = f"""{_INTO_ERRORS}
-  SELECT {_AT}, kind, signature, pg_backend_pid(), count(*), count(*) FILTER (WHERE measure = 'failed')
-  FROM moved WHERE signature <> '' GROUP BY kind, signature
+  SELECT {_AT}, kind, fingerprint, pg_backend_pid(), count(*), count(*) FILTER (WHERE measure = 'failed')
+  FROM moved WHERE fingerprint <> '' GROUP BY kind, fingerprint
   {_ADD_ERRORS}"""
 
 
@@ -72,7 +72,7 @@ def roll(connection: Connection) -> int:
         rolled += _moved(
             connection,
             f"DELETE FROM {ERROR_COUNT} WHERE {_OLD.format(ERROR_COUNT)} RETURNING {_ERROR_KEY}, runs, jobs",
-            f"{_INTO_ERRORS} SELECT {key}, signature, 0, sum(runs), sum(jobs) FROM old GROUP BY 1, 3, 4 {_ADD_ERRORS}",
+            f"{_INTO_ERRORS} SELECT {key}, fingerprint, 0, sum(runs), sum(jobs) FROM old GROUP BY 1, 3, 4 {_ADD_ERRORS}",
             (grain.seconds, before(grain, now)),
         )
     return rolled

@@ -41,8 +41,8 @@ def _claiming(worker: uuid.UUID, ids: Collection[str]) -> Statement:
     return _CLAIM, (worker, plain(sorted(ids)))
 
 
-_DISOWN = f"""
-WITH disowned AS (
+_RELEASE = f"""
+WITH released AS (
   UPDATE {JOB} j SET worker = NULL, queued_at = NULL, excused = excused + 1,
     state = CASE WHEN cancel_requested_at IS NULL THEN 'pending' ELSE 'cancelled' END,
     finished_at = CASE WHEN cancel_requested_at IS NULL THEN NULL ELSE clock_timestamp() END,
@@ -51,28 +51,28 @@ WITH disowned AS (
   WHERE id = ANY(%s::uuid[]) AND state = 'running' AND worker = %s
   RETURNING kind, queue, worker, state, started_at, finished_at
 ), moved AS (
-  SELECT *, state AS measure, 0 AS pid, NULL::float8 AS wait FROM disowned WHERE state = 'cancelled'
+  SELECT *, state AS measure, 0 AS pid, NULL::float8 AS wait FROM released WHERE state = 'cancelled'
 ) {COUNTED}"""
 
 
-def disown(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> None:
+def release_jobs(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> None:
     """Give back jobs that are this worker's by the database, and of which it does not know; the attempt does not count. What
     somebody asked to stop is cancelled."""
-    in_one_go(connection, _disowning(worker, ids))
+    in_one_go(connection, _releasing(worker, ids))
 
 
-def _disowning(worker: uuid.UUID, ids: Collection[str]) -> list[Statement]:
-    return [(_DISOWN, (plain(ids), worker)), passing_on(ids)]
+def _releasing(worker: uuid.UUID, ids: Collection[str]) -> list[Statement]:
+    return [(_RELEASE, (plain(ids), worker)), passing_on(ids)]
 
 
 # What a worker's clock says counts only between the claim and now, by the database's clock.
 # By primary key: ``state || ''`` matches no partial index. The planner always thinks that hardly anything is running, and would
 # join what is given with all that the index furrow_job_running has, dead entries included: 295 ms instead of 10
 # (docs/queue_table.md).
-_SIGNED = ", signature", ", %s::text[]", "given.signature", f", named AS ({NAMED}), errors AS ({ERRORS_COUNTED})"
+_SIGNED = ", fingerprint", ", %s::text[]", "given.fingerprint", f", named AS ({NAMED}), errors AS ({ERRORS_COUNTED})"
 
 
-def _settle(given: str, types: str, signature: str, also: str, held: str, freed: str) -> str:
+def _settle(given: str, types: str, fingerprint: str, also: str, held: str, freed: str) -> str:
     return f"""
 WITH given AS (
   SELECT * FROM unnest(%s::uuid[], %s::int[], %s::text[], %s::text[], %s::int[], %s::float8[], %s::float8[], %s::float8[],
@@ -87,12 +87,12 @@ WITH given AS (
     started_at = greatest(j.started_at, least(to_timestamp(given.started), clock_timestamp())),
     excused = j.excused + (given.outcome IN ('snoozed', 'interrupted'))::int,
     queued_at = CASE WHEN given.state = 'pending' THEN NULL ELSE j.queued_at END,
-    result = given.result::jsonb, error = given.error, signature = {signature}{held}
+    result = given.result::jsonb, error = given.error, fingerprint = {fingerprint}{held}
   FROM given WHERE j.id = given.id AND j.attempt = given.attempt AND j.state || '' = 'running'
   RETURNING j.id, given.attempt, given.outcome, j.worker, given.pid, j.started_at,
             CASE WHEN given.finished = 0 THEN clock_timestamp()
                  ELSE greatest(j.started_at, least(to_timestamp(given.finished), clock_timestamp())) END AS finished_at,
-            given.error_type, given.error, given.traceback, j.kind, j.queue, j.signature,
+            given.error_type, given.error, given.traceback, j.kind, j.queue, j.fingerprint,
             CASE WHEN j.state <> 'pending' THEN j.state
                  WHEN given.outcome IN ('snoozed', 'interrupted') THEN 'excused' ELSE 'retried' END AS measure,
             CASE WHEN given.pid <> 0 AND given.delay IS NULL AND isfinite(j.run_at)
@@ -182,8 +182,8 @@ def write(connection: Connection, worker: uuid.UUID, group: Group) -> Written:
             given["hand over"] = handing_over(freeing, worker, group.hand_over)
         if freeing:
             given["let go"] = releasing(freeing)
-    if group.disowned:  # after what ended was settled: the answer that named it may be older than its end
-        given["disown"], given["pass on"] = _disowning(worker, group.disowned)
+    if group.released:  # after what ended was settled: the answer that named it may be older than its end
+        given["release"], given["pass on"] = _releasing(worker, group.released)
     if group.unqueued:
         given["unqueue"] = _UNQUEUE, (plain(sorted(group.unqueued)),)
     if group.logs:

@@ -20,7 +20,7 @@ def renew(connection: Connection, worker: uuid.UUID, lease: float, report: Repor
         cursor.execute(
             f"""UPDATE {WORKER} SET heartbeat_at = clock_timestamp(),
                       lease_until = clock_timestamp() + %s * interval '1 second',
-                      vitals = %s, paused = %s, ended = %s, failed = %s, processes = %s
+                      stats = %s, paused = %s, ended = %s, failed = %s, processes = %s
                WHERE id = %s AND stopped_at IS NULL""",
             [lease, *report, worker],
         )
@@ -50,9 +50,9 @@ def register_worker(
     """Insert the row of a worker's new life: node, host, pid, version, session, queues, kinds."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""INSERT INTO {WORKER} (id, node, host, pid, version, session, queues, kinds, vitals, paused, ended, failed,
+            f"""INSERT INTO {WORKER} (id, node, host, pid, version, session, queues, kinds, stats, paused, ended, failed,
                                         processes, lease_until, lost)
-               VALUES (%(id)s, %(node)s, %(host)s, %(pid)s, %(version)s, %(session)s, %(queues)s, %(kinds)s, %(vitals)s,
+               VALUES (%(id)s, %(node)s, %(host)s, %(pid)s, %(version)s, %(session)s, %(queues)s, %(kinds)s, %(stats)s,
                        %(paused)s, %(ended)s, %(failed)s, %(processes)s,
                        clock_timestamp() + %(lease)s * interval '1 second', false)""",
             {**_json_lists(description), **report._asdict(), "id": worker, "lease": lease},

@@ -15,7 +15,7 @@ from furrow.tables import ERROR_COUNT, ERROR_GROUP, JOB, ROLLUP
 _NOBODY = "0" * 32
 _KEY = "at, seconds, kind, queue, worker, writer, measure, bucket"
 _ADD = f"ON CONFLICT ({_KEY}) DO UPDATE SET count = count + excluded.count, total = total + excluded.total"
-_ERROR_KEY = "at, seconds, kind, signature, writer"
+_ERROR_KEY = "at, seconds, kind, fingerprint, writer"
 _ADD_ERRORS = f"ON CONFLICT ({_ERROR_KEY}) DO UPDATE SET runs = runs + excluded.runs, jobs = jobs + excluded.jobs"
 
 
@@ -28,7 +28,7 @@ class Settled(NamedTuple):
     measure: str
     run: float | None
     wait: float | None
-    signature: str
+    fingerprint: str
     error_type: str
     error: str
 
@@ -50,15 +50,15 @@ def count(cursor: Any, settled: Iterable[Settled]) -> None:
             )
             counts[cell] += 1
             totals[cell] += took or 0.0
-        if one.signature:
-            failed.setdefault((one.kind, one.signature), []).append(one)
+        if one.fingerprint:
+            failed.setdefault((one.kind, one.fingerprint), []).append(one)
     at = _at()
     cursor.executemany(
         f"INSERT INTO {ROLLUP} ({_KEY}, count, total) VALUES (%s, {SPAN}, %s, %s, %s, 0, %s, %s, %s, %s) {_ADD}",
         [(at, *cell, counts[cell], totals[cell]) for cell in counts],
     )
     cursor.executemany(
-        f"INSERT INTO {ERROR_GROUP} (kind, signature, error_type, message) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
+        f"INSERT INTO {ERROR_GROUP} (kind, fingerprint, error_type, message) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
         [(*group, runs[0].error_type, runs[0].error[:500]) for group, runs in failed.items()],
     )
     cursor.executemany(
@@ -98,7 +98,7 @@ def roll(connection: Connection) -> int:
             )
             cursor.execute(
                 f"""INSERT INTO {ERROR_COUNT} ({_ERROR_KEY}, runs, jobs)
-                    SELECT {key}, signature, 0, sum(runs), sum(jobs) FROM {ERROR_COUNT} {old}
+                    SELECT {key}, fingerprint, 0, sum(runs), sum(jobs) FROM {ERROR_COUNT} {old}
                     GROUP BY 1, 3, 4 {_ADD_ERRORS}""",
                 (grain.seconds, before(grain, now)),
             )

@@ -34,7 +34,7 @@ def write(connection: Connection, worker: uuid.UUID, group: Group) -> Written:
         begin_rates(cursor, group.begun)
         _progress(cursor, group.progress)  # before the runs are settled: afterwards they are not running any more
         settle(connection, group.settlements, handing)
-        disown(connection, worker, group.disowned)  # only now: the answer that named it may be older than its end
+        release_jobs(connection, worker, group.released)  # only now: the answer that named it may be older than its end
         cursor.executemany(
             f"UPDATE {JOB} SET state = 'pending', queued_at = NULL WHERE id = %s AND state = 'queued'",
             [(_hex(id),) for id in group.unqueued],
@@ -72,7 +72,7 @@ def claim(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> li
     return claimed
 
 
-def disown(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> None:
+def release_jobs(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> None:
     """Give back jobs that are this worker's by the database, and of which it does not know; the attempt does not count. What
     somebody asked to stop is cancelled."""
     cancelled = []
@@ -113,7 +113,7 @@ def _settle_one(cursor: Any, given: Settlement, handing: HandingOver | None) -> 
              state = CASE WHEN %s AND cancel_requested_at IS NOT NULL THEN 'cancelled' ELSE %s END,
              finished_at = CASE WHEN %s AND cancel_requested_at IS NULL THEN NULL ELSE %s END,
              run_at = coalesce(%s, run_at), started_at = max(started_at, %s), excused = excused + %s,
-             queued_at = CASE WHEN %s THEN NULL ELSE queued_at END, result = %s, error = %s, signature = %s,
+             queued_at = CASE WHEN %s THEN NULL ELSE queued_at END, result = %s, error = %s, fingerprint = %s,
              held = CASE WHEN held = '' THEN '' WHEN %s THEN {LEFT_IN_LINE} ELSE '' END
            WHERE id = %s AND attempt = %s AND state = 'running'
            RETURNING worker, started_at || '', kind, queue, state, run_at || '', limits""",
@@ -122,7 +122,7 @@ def _settle_one(cursor: Any, given: Settlement, handing: HandingOver | None) -> 
             None if given.delay is None else _text(now + given.delay),
             _text(min(given.started, now)),
             int(given.outcome in EXCUSED),
-            *(again, given.result, given.error, given.signature),
+            *(again, given.result, given.error, given.fingerprint),
             *(given.outcome == Outcome.INTERRUPTED, _hex(given.id), given.attempt),
         ),
     )
@@ -147,7 +147,7 @@ def _settle_one(cursor: Any, given: Settlement, handing: HandingOver | None) -> 
     waited = given.pid and given.delay is None and run_at > _LONG_AGO
     wait = began - _seconds(run_at) if waited else None
     measure = state if state != State.PENDING else "excused" if given.outcome in EXCUSED else "retried"
-    return Settled(kind, queue, worker, measure, run, wait, given.signature, given.error_type, given.error)
+    return Settled(kind, queue, worker, measure, run, wait, given.fingerprint, given.error_type, given.error)
 
 
 def _log(cursor: Any, records: Sequence[LogRecord]) -> None:

@@ -21,7 +21,7 @@ def renew(connection: Connection, worker: uuid.UUID, lease: float, report: Repor
     """Renew a worker's lease; ``False`` when it was taken for dead and owns nothing any more."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""UPDATE {WORKER} SET heartbeat_at = %s, lease_until = %s, vitals = %s, paused = %s, ended = %s, failed = %s,
+            f"""UPDATE {WORKER} SET heartbeat_at = %s, lease_until = %s, stats = %s, paused = %s, ended = %s, failed = %s,
                       processes = %s
                WHERE id = %s AND stopped_at IS NULL""",
             (_now(), _text(time.time() + lease), *report, worker.hex),
@@ -52,7 +52,7 @@ def register_worker(
     given = description
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""INSERT INTO {WORKER} (id, node, host, pid, version, session, queues, kinds, vitals, paused, ended, failed,
+            f"""INSERT INTO {WORKER} (id, node, host, pid, version, session, queues, kinds, stats, paused, ended, failed,
                                         processes, lease_until, lost)
                VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 0)""",
             (

@@ -13,7 +13,7 @@ class JobAutoscaler(Autoscaler):
         """Those that are here, and while some run one more: a worker whose processes are all busy takes no messages, and would
         not hear that there is more to do."""
         engine = self.worker.jobs
-        here = len(engine.crew.running) + len(engine.crew.assigned)
+        here = len(engine.supervisor.running) + len(engine.supervisor.assigned)
         here = max(here, sum(engine.partitions.standing().values())) + engine.intake.waiting
         return here + 1 if here else 0
 
@@ -25,10 +25,10 @@ class JobAutoscaler(Autoscaler):
     def maybe_scale(self, req: Any = None) -> None:
         """Look whether there should be more processes, or fewer: idle ones go half a minute after a job had to wait."""
         engine = self.worker.jobs
-        if engine.crew.assigned or engine.intake.waiting:
+        if engine.supervisor.assigned or engine.intake.waiting:
             self.on_task_received(None)
         super().maybe_scale(req)
 
     def scale_down(self, n: int) -> Any:
         """End processes that run nothing. Whoever was just told to begin looks idle to Celery: not now, then."""
-        return None if self.worker.jobs.crew.assigned.starting else super().scale_down(n)
+        return None if self.worker.jobs.supervisor.assigned.starting else super().scale_down(n)

@@ -27,16 +27,16 @@ from furrow.worker.celery.handling import Handling
 from furrow.worker.celery.worker import refuse_what_cannot_run_jobs, runs_jobs, with_jobs
 from furrow.worker.events import Events
 from furrow.worker.failing import Watched
-from furrow.worker.intake.errands import Errands, job_queues
 from furrow.worker.intake.intake import Intake
 from furrow.worker.intake.partitions import Partitions
+from furrow.worker.intake.requests import Requests, job_queues
 from furrow.worker.intake.takeover import TakeOver
 from furrow.worker.ledger.lease import RENEWALS, Lease
 from furrow.worker.ledger.ledger import Ledger
-from furrow.worker.pool.crew import Crew
 from furrow.worker.pool.forking import Forking
+from furrow.worker.pool.process_stats import ProcessStats
 from furrow.worker.pool.shutdown import leave, see_out, shutdown_requested
-from furrow.worker.pool.vitals import Vitals
+from furrow.worker.pool.supervisor import PoolSupervisor
 
 logger = logging.getLogger(__name__)
 
@@ -76,15 +76,15 @@ class JobWorker(bootsteps.StartStopStep):
         sessions.give_name(lease.session)
         self.ledger = Ledger(lease, self.post)
         self.events = Events(worker.hostname)
-        self.crew = Crew(worker, self.ledger, self.events)
-        self.intake = Intake(self.crew)
+        self.supervisor = PoolSupervisor(worker, self.ledger, self.events)
+        self.intake = Intake(self.supervisor)
         self.handling = Handling(worker, self.intake.dead, self.intake.others)
-        self.partitions = Partitions(self.crew)
-        self.take_over = TakeOver(worker, self.crew, self.intake)
-        self.crew.on_room = self._claim_more
-        self.errands = Errands(worker, self.crew, self.intake)
+        self.partitions = Partitions(self.supervisor)
+        self.take_over = TakeOver(worker, self.supervisor, self.intake)
+        self.supervisor.on_room = self._claim_more
+        self.requests = Requests(worker, self.supervisor, self.intake)
         pool = worker.pool
-        self.vitals = Vitals(conf().worker_lease / RENEWALS, lambda: _pids(pool), self._runs)
+        self.stats = ProcessStats(conf().worker_lease / RENEWALS, lambda: _pids(pool), self._runs)
 
     def _claim_more(self) -> None:
         self.partitions.pump()
@@ -95,9 +95,9 @@ class JobWorker(bootsteps.StartStopStep):
         """After they are."""
         Forking(worker.pool._pool)
         self.events.dispatcher = lambda: getattr(worker.consumer, "event_dispatcher", None)
-        self.vitals.start()
+        self.stats.start()
         self.ledger.start()
-        self.crew.locks.start()
+        self.supervisor.locks.start()
 
     def stop(self, worker: Any) -> None:
         """Warm: running jobs get their grace. The consumer has stopped, the pool has not."""
@@ -116,8 +116,8 @@ class JobWorker(bootsteps.StartStopStep):
             self.ledger.join(0.02)
         self.deliver()
         self._listen()
-        leave(self.crew, self.worker, grace)
-        self.crew.locks.stop()
+        leave(self.supervisor, self.worker, grace)
+        self.supervisor.locks.stop()
         if not self.ledger.stop(timeout=5):
             logger.error("The database is away: the ends of some runs could not be recorded; these jobs will run again.")
         see_out(_pids(self.worker.pool))
@@ -129,7 +129,7 @@ class JobWorker(bootsteps.StartStopStep):
         if pool._pool is not None and channel.reports.fileno() not in hub.readers:
             watch_the_dying(pool._pool)
             pool.register_with_event_loop(hub)
-            hub.add_reader(channel.reports, self.crew.read_reports)
+            hub.add_reader(channel.reports, self.supervisor.read_reports)
 
     def post(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Call a function in the event loop's thread, in the order of posting. From any thread."""
@@ -149,8 +149,8 @@ class JobWorker(bootsteps.StartStopStep):
 
         def on_process_down(process: Any) -> None:
             inner(process)
-            if not self.crew.killed:  # in a signal's handler, then: see leaving.py
-                Watched(self.crew.on_process_gone, "settling of a pool process's end")(process.pid, process.exitcode)
+            if not self.supervisor.killed:  # in a signal's handler, then: see shutdown.py
+                Watched(self.supervisor.on_process_gone, "settling of a pool process's end")(process.pid, process.exitcode)
 
         pool.on_process_down = on_process_down
 
@@ -163,16 +163,18 @@ class JobWorker(bootsteps.StartStopStep):
         }
 
     def _report(self) -> Report:
-        crew, vitals = self.crew, {**self.vitals.latest, "waiting": self.intake.waiting}
+        supervisor, stats = self.supervisor, {**self.stats.latest, "waiting": self.intake.waiting}
         with troubles.watched("report of a worker"):
             if locked := self.ledger.put_off.ends:
-                vitals["locked"] = locked
+                stats["locked"] = locked
             if conf().partitioned:
-                vitals["lines"] = self.partitions.standing()
-        return Report(json.dumps(vitals), json.dumps(sorted(crew.paused)), crew.ended, crew.failed, crew.processes)
+                stats["lines"] = self.partitions.standing()
+        return Report(
+            json.dumps(stats), json.dumps(sorted(supervisor.paused)), supervisor.ended, supervisor.failed, supervisor.processes
+        )
 
     def _runs(self) -> dict[int, tuple[str, str, float]]:
-        running = self.crew.running.copy()  # at once: another thread changes it
+        running = self.supervisor.running.copy()  # at once: another thread changes it
         return {pid: (run.job.id, run.job.kind, run.began) for pid, run in running.items()}
 
 
@@ -209,8 +211,8 @@ class JobReports(bootsteps.StartStopStep):
         """Celery calls it when the loop starts."""
         jobs: JobWorker = consumer.controller.jobs
         jobs.watch_processes()
-        hub.add_reader(channel.reports, Watched(jobs.crew.read_reports, "reading of reports"))
-        hub.call_repeatedly(TICK, Watched(jobs.crew.tick, "tick of a worker"))
+        hub.add_reader(channel.reports, Watched(jobs.supervisor.read_reports, "reading of reports"))
+        hub.call_repeatedly(TICK, Watched(jobs.supervisor.tick, "tick of a worker"))
         look = Watched(jobs.intake.look, "worker's choice of queues")
         hub.call_soon(look, consumer)
         hub.call_repeatedly(TICK, look, consumer)

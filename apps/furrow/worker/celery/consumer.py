@@ -94,7 +94,7 @@ class JobConsumer(Consumer):
                 if callback is not None:
                     callback()
                 jobs.deliver()
-                jobs.crew.tick()
+                jobs.supervisor.tick()
 
             return connect(errback, max_retries, *RETRY, callback=meanwhile)
 
@@ -105,14 +105,14 @@ class JobConsumer(Consumer):
         """A cold shutdown: asked for by the signal's handler, which then waits for the pool. So all processes are killed here;
         what becomes of their jobs is settled when the worker's steps end: the handler may have interrupted anything."""
         super().cancel_active_requests()
-        kill_all(self.controller.jobs.crew, self.pool)
+        kill_all(self.controller.jobs.supervisor, self.pool)
 
     def on_close(self) -> None:
         """The connection is gone. Celery flushes the pool."""
         super().on_close()
         self.controller.jobs.intake.drop()
         self.controller.jobs.partitions.drop()
-        self.controller.jobs.crew.assigned.pool_forgot()
+        self.controller.jobs.supervisor.assigned.pool_forgot()
 
     def loop_args(self) -> Any:
         """Asked for right before the event loop begins, at every connection."""

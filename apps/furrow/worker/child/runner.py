@@ -26,9 +26,9 @@ from furrow.conf import conf
 from furrow.context import _run
 from furrow.diagnosis import troubles
 from furrow.errors import Cancelled, ResultError, StaleRun
+from furrow.fingerprint import fingerprint
 from furrow.kinds.kind import Kind, get_kind
 from furrow.sanitize import has_long_integer, has_nul
-from furrow.signature import sign
 from furrow.statements import Settlement
 from furrow.states import Outcome, State
 from furrow.worker import channel, offspring, stacks
@@ -153,7 +153,7 @@ def _report(pid: int, ended: tuple[Any, ...] | None, begun: str | None) -> None:
         # No memory for it, or nothing that the channel carries: the job fails with that reason, and the process goes on.
         text = f"ResultError: the end of this run could not be passed on: {error}"
         failed, name = (str(State.FAILED), str(Outcome.FAILED)), "ResultError"
-        short = (*ended[:2], *failed, *ended[4:7], None, None, text, name, "", sign(name, text))
+        short = (*ended[:2], *failed, *ended[4:7], None, None, text, name, "", fingerprint(name, text))
         channel.reports.send(("next", pid, short, begun, time.time()))
 
 

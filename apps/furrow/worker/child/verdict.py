@@ -7,10 +7,10 @@ from typing import Any
 
 from furrow.conf import conf
 from furrow.errors import Cancelled, Snooze, SoftTimeout, UnknownKind
+from furrow.fingerprint import fingerprint
 from furrow.kinds.kind import get_kind
 from furrow.kinds.retry import next_delay
 from furrow.sanitize import clean
-from furrow.signature import sign
 from furrow.states import Outcome, State
 from furrow.worker.child.capture import cut
 from furrow.worker.child.current import Run
@@ -24,7 +24,7 @@ _ENGINE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 def verdict(current: Run, error: BaseException) -> tuple[Any, ...]:
     """What becomes of a job whose handler raised: state, outcome, delay, result, error, error's type, traceback,
-    signature."""
+    fingerprint."""
     name = name_of(error)
     text = cut(clean(" ".join(f"{name.rpartition('.')[2]}: {_said(error, current.masks)}".split())), 2_000)
     if isinstance(error, Snooze):
@@ -38,7 +38,7 @@ def verdict(current: Run, error: BaseException) -> tuple[Any, ...]:
     story = cut(clean(current.masks.text(_story(error))), conf().max_traceback)
     delay = _next_delay(current, error)
     state = State.FAILED if delay is None else State.PENDING
-    return (state, outcome, delay, None, text, name, story, sign(name, text, story))
+    return (state, outcome, delay, None, text, name, story, fingerprint(name, text, story))
 
 
 def untellable(current: Run, error: BaseException, second: BaseException) -> tuple[Any, ...]:
@@ -49,7 +49,7 @@ def untellable(current: Run, error: BaseException, second: BaseException) -> tup
     state = State.PENDING if delay is not None else State.FAILED
     frames = "".join(traceback.format_tb(error.__traceback__, limit=-50))
     story = cut(clean(current.masks.text(frames)), conf().max_traceback)
-    return (state, outcome, delay, None, text, name, story, sign(name, text, story))
+    return (state, outcome, delay, None, text, name, story, fingerprint(name, text, story))
 
 
 def _next_delay(current: Run, error: BaseException) -> float | None:

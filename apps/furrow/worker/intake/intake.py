@@ -18,8 +18,8 @@ from furrow.statements import Claimed
 from furrow.worker.intake.lines import Arrived
 from furrow.worker.intake.readable import job_of
 from furrow.worker.ledger.dead import DeadMessages
-from furrow.worker.pool.crew import Crew
 from furrow.worker.pool.shutdown import STOPPED, shutdown_requested
+from furrow.worker.pool.supervisor import PoolSupervisor
 
 logger = logging.getLogger(__name__)
 
@@ -30,16 +30,16 @@ MAX_CLAIM = 1_000
 class Intake:
     """One for the life of a worker; reconnecting to the broker empties its buffer."""
 
-    def __init__(self, crew: Crew) -> None:
-        self.crew = crew
-        crew.on_room = self.pump
+    def __init__(self, supervisor: PoolSupervisor) -> None:
+        self.supervisor = supervisor
+        supervisor.on_room = self.pump
         self._buffer: deque[Arrived] = deque()
         self._claims = 0
         self._pumping = False
         self.closed = False
         #: Delivery tags of other messages that came over the same channel and are not settled yet.
         self.others: set[int] = set()
-        self.dead = DeadMessages(crew.ledger.keep, crew.ledger.lease.node, self.others)
+        self.dead = DeadMessages(supervisor.ledger.keep, supervisor.ledger.lease.node, self.others)
         self._looking = False
         self._prefetch = 0  # messages that RabbitMQ may have sent and nobody acknowledged; 0: what Celery said
 
@@ -50,7 +50,7 @@ class Intake:
         self._buffer.append(Arrived(channel, tag, id, kind))
         if self._claims == 0 and not self._pumping:
             self._pumping = True
-            self.crew.ledger.soon(self.pump)
+            self.supervisor.ledger.soon(self.pump)
 
     def accept_message(self, message: Any) -> None:
         """The same for a message that came the ordinary way."""
@@ -66,7 +66,7 @@ class Intake:
         self._pumping = False
         if self._claims or not self._buffer or self.closed:
             return
-        room, cost = self.crew.room(), self.crew.pace.cost
+        room, cost = self.supervisor.room(), self.supervisor.prefetch.cost
         batch: list[Arrived] = []
         while self._buffer and room > 0 and len(batch) < MAX_CLAIM:
             arrived = self._buffer.popleft()
@@ -75,7 +75,7 @@ class Intake:
         if batch:
             self._claims += 1
             jobs = {arrived.id: arrived.kind for arrived in batch}
-            self.crew.ledger.claim(jobs, lambda claimed: self._on_claimed(batch, claimed))
+            self.supervisor.ledger.claim(jobs, lambda claimed: self._on_claimed(batch, claimed))
 
     def _on_claimed(self, batch: list[Arrived], claimed: list[Claimed] | None) -> None:
         self._claims -= 1
@@ -86,9 +86,9 @@ class Intake:
         self._acknowledge(batch)
         if self.closed:
             for job in claimed:
-                self.crew.hand_back(job, STOPPED)
+                self.supervisor.hand_back(job, STOPPED)
             return
-        self.crew.take_on(claimed)
+        self.supervisor.take_on(claimed)
         self.pump()
 
     def look(self, consumer: Any) -> None:
@@ -108,8 +108,8 @@ class Intake:
     def _choose(self, consumer: Any, tasks: Any) -> None:
         chosen = self._chosen(consumer.app.amqp.queues.consume_from)
         consumed = {queue.name for queue in tasks.queues}
-        wanted = self.crew.prefetch()
-        fits = self.crew.blocked or self._prefetch / 2 <= wanted <= self._prefetch * 2
+        wanted = self.supervisor.prefetch_count()
+        fits = self.supervisor.blocked or self._prefetch / 2 <= wanted <= self._prefetch * 2
         if fits and chosen.keys() == consumed:
             return
         for name in consumed:
@@ -120,12 +120,12 @@ class Intake:
 
     def _chosen(self, selected: dict[str, Any]) -> dict[str, Any]:
         """Of the queues that settings and remote control select, those to consume now."""
-        left_out = conf().queues if self.crew.blocked else self.crew.paused
+        left_out = conf().queues if self.supervisor.blocked else self.supervisor.paused
         return {name: queue for name, queue in selected.items() if name not in left_out}
 
     def _consume(self, tasks: Any, queues: dict[str, Any], prefetch: int) -> None:
         """A quorum queue's limit is the one that its channel had when its consumer began."""
-        if not self.crew.blocked:
+        if not self.supervisor.blocked:
             self._prefetch = prefetch
             tasks.qos(prefetch_count=prefetch, apply_global=False)
         for name, queue in queues.items():

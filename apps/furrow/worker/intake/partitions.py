@@ -31,8 +31,8 @@ from furrow.worker.failing import Watched
 from furrow.worker.intake.lines import Arrived, Lines
 from furrow.worker.intake.readable import job_of
 from furrow.worker.ledger.dead import DeadMessages
-from furrow.worker.pool.crew import Crew
 from furrow.worker.pool.shutdown import STOPPED, shutdown_requested
+from furrow.worker.pool.supervisor import PoolSupervisor
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +49,8 @@ MISSING = 2.0
 class Partitions:
     """One for the life of a worker; without a queue that has partitions it does nothing."""
 
-    def __init__(self, crew: Crew) -> None:
-        self.crew = crew
+    def __init__(self, supervisor: PoolSupervisor) -> None:
+        self.supervisor = supervisor
         self._queues = conf().partitioned
         self._channels: dict[str, Any] = {}  # by partition
         self._lines = Lines()
@@ -61,10 +61,10 @@ class Partitions:
         self._shares: dict[str, dict[str, uuid.UUID]] = {}  # by queue: which worker should have which partition
         self._settled_shares: dict[str, dict[str, uuid.UUID]] = {}  # that was so at two looks in a row
         self._misplaced: set[str] = set()
-        self._dead = DeadMessages(crew.ledger.keep, crew.ledger.lease.node, set())
+        self._dead = DeadMessages(supervisor.ledger.keep, supervisor.ledger.lease.node, set())
         self.closed = False
         if self._queues:
-            crew.ledger.on_settle = self._on_settle
+            supervisor.ledger.on_settle = self._on_settle
 
     def standing(self) -> dict[str, int]:
         """How many messages of each partition this worker has in its hands; may be asked by any thread."""
@@ -85,7 +85,7 @@ class Partitions:
         wanted = {
             part
             for name, queue in self._queues.items()
-            if name in consumed and name not in self.crew.paused
+            if name in consumed and name not in self.supervisor.paused
             for part in queue.parts
         }
         for part in [part for part in self._channels if part not in wanted or part in self._misplaced]:
@@ -177,7 +177,7 @@ class Partitions:
         """Claim first ones of lines as far as there is room, if no claim is under way."""
         if self._claiming or self.closed or not self._lines.ready:
             return
-        room, cost = self.crew.room(), self.crew.pace.cost
+        room, cost = self.supervisor.room(), self.supervisor.prefetch.cost
         batch: list[Arrived] = []
         while self._lines.ready and room > 0 and len(batch) < MAX_CLAIM:
             if (arrived := self._lines.next()) is not None:
@@ -186,7 +186,7 @@ class Partitions:
         if batch:
             kinds = {arrived.id: arrived.kind for arrived in batch}
             self._claiming = set(kinds)
-            self.crew.ledger.claim(kinds, lambda claimed: self._on_claimed(set(kinds), claimed))
+            self.supervisor.ledger.claim(kinds, lambda claimed: self._on_claimed(set(kinds), claimed))
 
     def _on_claimed(self, ids: set[str], claimed: list[Claimed] | None) -> None:
         self._claiming = set()
@@ -194,9 +194,9 @@ class Partitions:
             return
         if self.closed:
             for job in claimed:
-                self.crew.hand_back(job, STOPPED)
+                self.supervisor.hand_back(job, STOPPED)
             return
-        self.crew.take_on(claimed)
+        self.supervisor.take_on(claimed)
         self._ask(ids - {job.id for job in claimed})
         self.pump()
 
@@ -207,8 +207,8 @@ class Partitions:
 
     def _with_us(self) -> set[str]:
         """Jobs that this worker runs, or is about to."""
-        running = {running.job.id for running in self.crew.running.values()}
-        return running | {job.id for job in self.crew.assigned} | self._claiming
+        running = {running.job.id for running in self.supervisor.running.values()}
+        return running | {job.id for job in self.supervisor.assigned} | self._claiming
 
     # --- ends ---------------------------------------------------------------------------------------------------------------
 
@@ -223,7 +223,7 @@ class Partitions:
             return
         asked, self._to_ask = self._to_ask, set()
         self._asked = asked
-        self.crew.ledger.ask(
+        self.supervisor.ledger.ask(
             lambda connection: statements.on(connection).unended(connection, asked), lambda left: self._on_answer(asked, left)
         )
 
@@ -241,7 +241,7 @@ class Partitions:
             self._look_for_others_of(queue)
 
     def _look_for_others_of(self, queue: Queue) -> None:
-        self.crew.ledger.ask(
+        self.supervisor.ledger.ask(
             lambda connection: statements.on(connection).workers_of(connection, queue.name),
             lambda workers: self._on_others(queue, workers),
         )
@@ -256,7 +256,7 @@ class Partitions:
     def _should_be_elsewhere(self, part: str) -> bool:
         """Another worker should have this partition, and has had the time to stand by for it."""
         shares = self._settled_shares.get(part.rpartition(".")[0], {})
-        return shares.get(part, self.crew.ledger.lease.worker) != self.crew.ledger.lease.worker
+        return shares.get(part, self.supervisor.ledger.lease.worker) != self.supervisor.ledger.lease.worker
 
 
 def _acknowledge(messages: Iterable[Arrived]) -> None:

@@ -12,38 +12,38 @@ from typing import Any
 from furrow.conf import conf
 from furrow.kinds.kind import all_kinds
 from furrow.statements import Claimed, HandOver
-from furrow.worker.intake.errands import job_queues
 from furrow.worker.intake.intake import Intake
-from furrow.worker.pool.crew import Crew
-from furrow.worker.pool.pace import AHEAD
+from furrow.worker.intake.requests import job_queues
+from furrow.worker.pool.prefetch import AHEAD
+from furrow.worker.pool.supervisor import PoolSupervisor
 
 
 class TakeOver:
     """Looks in the event loop's thread, offers in the ledger's."""
 
-    def __init__(self, worker: Any, crew: Crew, intake: Intake) -> None:
-        self._worker, self._crew, self._intake = worker, crew, intake
+    def __init__(self, worker: Any, supervisor: PoolSupervisor, intake: Intake) -> None:
+        self._worker, self._supervisor, self._intake = worker, supervisor, intake
         self._room = 0.0
         self._queues: Sequence[str] = ()
         self._kinds: Sequence[str] = ()
         #: Something was offered, and what came of it is not known here yet.
         self.claiming = False
-        crew.ledger.take_over, crew.ledger.on_handed_over = self.offer, self._take
+        supervisor.ledger.take_over, supervisor.ledger.on_handed_over = self.offer, self._take
 
     def look(self) -> None:
         """Once reports were read. A message that waits here is of a job that comes before."""
-        crew, others = self._crew, conf().partitioned.keys() | conf().queue_limits.keys()
-        if not crew.ledger.limited:
+        supervisor, others = self._supervisor, conf().partitioned.keys() | conf().queue_limits.keys()
+        if not supervisor.ledger.limited:
             return
         if not self._kinds:  # a transactional job settles itself, while its line may have to move on
             self._kinds = [kind.name for kind in all_kinds() if not kind.transactional]
-        free = not (crew.blocked or self._intake.waiting) and crew.ledger.lease.is_held()
-        self._room = crew.room() if free else 0.0
-        self._queues = [name for name in job_queues(self._worker) if name not in crew.paused and name not in others]
+        free = not (supervisor.blocked or self._intake.waiting) and supervisor.ledger.lease.is_held()
+        self._room = supervisor.room() if free else 0.0
+        self._queues = [name for name in job_queues(self._worker) if name not in supervisor.paused and name not in others]
 
     def offer(self, kinds: Sequence[str]) -> HandOver | None:
         """To whom the keys of these runs (their kinds) may pass; ``None``: to nobody here."""
-        cost = max(map(self._crew.pace.cost, kinds))
+        cost = max(map(self._supervisor.prefetch.cost, kinds))
         room = int(self._room / cost)
         self.claiming = room > 0 and not self._intake.closed
         if not self.claiming:
@@ -55,4 +55,4 @@ class TakeOver:
 
     def _take(self, jobs: list[Claimed]) -> None:
         self.claiming = False
-        self._crew.take_over(jobs)
+        self._supervisor.take_over(jobs)

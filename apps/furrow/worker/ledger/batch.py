@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
-from furrow.signature import sign
+from furrow.fingerprint import fingerprint
 from furrow.statements import Answer, Claimed, Dead, Group, HandOver, LogRecord, Progress, Settlement
 from furrow.states import Outcome, State
 
@@ -24,7 +24,7 @@ class Batch:
         self.settlements: list[Settlement] = []
         self.logs: list[LogRecord] = []
         self.progress: dict[str, Progress] = {}
-        self.disowned: list[str] = []
+        self.released: list[str] = []
         self.begun: list[tuple[str, int, float]] = []
         self.dead: list[tuple[Dead, Callable[[], None]]] = []
         self.characters = 0  # of results, tracebacks and log lines
@@ -36,11 +36,11 @@ class Batch:
     def jobs(self) -> set[str]:
         """The jobs whose rows it writes."""
         ended = {settlement.id for settlement in self.settlements}
-        return ended.union(self.progress, self.disowned, self.unqueued, *(jobs for jobs, _ in self.claims))
+        return ended.union(self.progress, self.released, self.unqueued, *(jobs for jobs, _ in self.claims))
 
     def put_off(self, locked: Collection[str]) -> "Batch":
         """Leave out the jobs whose rows are locked; returns what is to be written of them later. Their claims are given up:
-        their messages go, and they become pending again. What this worker should disown it is told of again."""
+        their messages go, and they become pending again. What this worker should release it is told of again."""
         later = Batch()
         later.settlements = [settlement for settlement in self.settlements if settlement.id in locked]
         later.progress = {id: report for id, report in self.progress.items() if id in locked}
@@ -52,7 +52,7 @@ class Batch:
         self.claims = [
             ({id: kind for id, kind in jobs.items() if id not in locked}, callback) for jobs, callback in self.claims
         ]
-        self.disowned = [id for id in self.disowned if id not in locked]
+        self.released = [id for id in self.released if id not in locked]
         self.unqueued -= later.unqueued
         return later
 
@@ -66,7 +66,7 @@ class Batch:
     def group(self, limited: Collection[str], in_line: Collection[str], hand_over: HandOver | None) -> Group:
         """What is written in one transaction."""
         return Group(
-            disowned=self.disowned,
+            released=self.released,
             progress=list(self.progress.values()),
             settlements=latest(self.settlements),
             logs=self.logs,
@@ -98,7 +98,7 @@ class Batch:
             single.dead = [kept]
             yield single
         rest = Batch()
-        rest.disowned, rest.begun, rest.answers = self.disowned, self.begun, self.answers
+        rest.released, rest.begun, rest.answers = self.released, self.begun, self.answers
         if len(rest):
             yield rest
 
@@ -120,7 +120,7 @@ class Batch:
     def __len__(self) -> int:
         """Entries."""
         waiting = len(self.settlements) + len(self.logs) + len(self.progress)
-        waiting += len(self.claims) + len(self.disowned) + len(self.begun) + len(self.dead) + len(self.unqueued)
+        waiting += len(self.claims) + len(self.released) + len(self.begun) + len(self.dead) + len(self.unqueued)
         return waiting + len(self.questions) + len(self.answers)
 
     @property
@@ -148,5 +148,5 @@ def unstorable(settlement: Settlement, error: BaseException) -> Settlement:
         error=reason,
         error_type=UNSTORABLE,
         traceback="",
-        signature=sign(UNSTORABLE, reason),
+        fingerprint=fingerprint(UNSTORABLE, reason),
     )

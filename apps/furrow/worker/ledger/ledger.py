@@ -52,13 +52,13 @@ class Ledger(threading.Thread):
         self.put_off = PutOff()
         #: When the event loop last showed that it lives (monotonic seconds): without it the lease is not renewed.
         self.loop_alive_at = time.monotonic()
-        #: Asked whether jobs are running, and told which of them shall stop. Set by the crew.
+        #: Asked whether jobs are running, and told which of them shall stop. Set by the supervisor.
         self.anything_running: Callable[[], bool] = lambda: False
         self.on_stop_requests: Callable[[list[str]], None] = lambda ids: None
-        #: Told what people ask of this worker. Set by the errands.
+        #: Told what people ask of this worker. Set by the requests.
         self.on_asked: Callable[[list[Asked]], None] = lambda asked: None
         self._look_at = 0.0
-        #: Told with every heartbeat which jobs the database says this worker runs. Set by the crew.
+        #: Told with every heartbeat which jobs the database says this worker runs. Set by the supervisor.
         self.on_owned: Callable[[list[str]], None] = lambda ids: None
         #: Told of every job whose run is to be settled; set while partitions are consumed.
         self.on_settle: Callable[[str], None] | None = None
@@ -110,10 +110,10 @@ class Ledger(threading.Thread):
                 self._next.begun.append((job.id, job.attempt, at))
                 self._wake.notify()
 
-    def disown(self, ids: list[str]) -> None:
+    def release(self, ids: list[str]) -> None:
         """Give back jobs that the database says this worker runs, and it does not."""
         with self._wake:
-            self._next.disowned += ids
+            self._next.released += ids
             self._wake.notify()
 
     def keep(self, message: Dead, callback: Callable[[], None]) -> None:
@@ -218,7 +218,7 @@ class Ledger(threading.Thread):
         group = batch.group(limited, in_line, hand_over)
         written = sql.write(connection, self.lease.worker, group)
         won = {claimed.id: claimed for claimed in written.claimed}
-        self.limited.settled([*limited, *batch.disowned])
+        self.limited.settled([*limited, *batch.released])
         self.limited.claimed(won.values())
         handed = [won.pop(id) for id in [id for id, claimed in won.items() if claimed.line]]
         if group.hand_over:

@@ -3,9 +3,9 @@
 import signal
 
 from furrow.errors import FurrowError, UnknownKind
+from furrow.fingerprint import fingerprint
 from furrow.kinds.kind import get_kind
 from furrow.kinds.retry import RetryPolicy, next_delay
-from furrow.signature import sign
 from furrow.statements import Claimed, Settlement
 from furrow.states import Outcome, State
 
@@ -56,7 +56,7 @@ def settle_death(job: Claimed, pid: int, exitcode: int | None, kill_reason: Outc
         delay=delay,
         error=f"{name}: {error}",
         error_type=name,
-        signature=sign(name, str(error)),
+        fingerprint=fingerprint(name, str(error)),
     )
 
 

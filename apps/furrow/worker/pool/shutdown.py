@@ -14,7 +14,7 @@ from celery.worker import state as celery_state
 from furrow.diagnosis import troubles
 from furrow.states import Outcome
 from furrow.worker import offspring
-from furrow.worker.pool.crew import Crew
+from furrow.worker.pool.supervisor import PoolSupervisor
 
 logger = logging.getLogger(__name__)
 
@@ -31,48 +31,48 @@ def shutdown_requested() -> bool:
     return celery_state.should_stop is not None or celery_state.should_terminate is not None
 
 
-def leave(crew: Crew, worker: Any, grace: float) -> None:
+def leave(supervisor: PoolSupervisor, worker: Any, grace: float) -> None:
     """Hand back what has not begun, wait up to ``grace`` seconds for what has, and interrupt the rest.
 
     The pool takes nothing new by now; the hub is driven from here until all is told.
     """
-    crew.stopping = crew.assigned.closed = True
-    crew.read()
-    crew.return_unbegun(STOPPED)
-    _serve(crew, worker, grace)
-    crew.read()
-    for running in list(crew.running.values()):
+    supervisor.stopping = supervisor.assigned.closed = True
+    supervisor.read()
+    supervisor.return_unbegun(STOPPED)
+    _serve(supervisor, worker, grace)
+    supervisor.read()
+    for running in list(supervisor.running.values()):
         running.kill(running.kill_reason or Outcome.INTERRUPTED)
-    _serve(crew, worker, LINGER)
-    if crew.killed:
-        for pid in list(crew.running):
-            crew.on_process_gone(pid, None)
-    for job in crew.assigned.give_up():
-        crew.hand_back(job, STOPPED)
+    _serve(supervisor, worker, LINGER)
+    if supervisor.killed:
+        for pid in list(supervisor.running):
+            supervisor.on_process_gone(pid, None)
+    for job in supervisor.assigned.give_up():
+        supervisor.hand_back(job, STOPPED)
 
 
-def kill_all(crew: Crew, pool: Any) -> None:
+def kill_all(supervisor: PoolSupervisor, pool: Any) -> None:
     """Kill all pool processes, and settle nothing: a signal's handler calls this, in the middle of anything."""
-    crew.stopping = crew.assigned.closed = crew.killed = True
+    supervisor.stopping = supervisor.assigned.closed = supervisor.killed = True
     for process in list(pool._pool._pool) if pool._pool is not None else ():
         with suppress(ProcessLookupError):
             offspring.kill(process.pid)
 
 
-def _serve(crew: Crew, worker: Any, seconds: float) -> None:
+def _serve(supervisor: PoolSupervisor, worker: Any, seconds: float) -> None:
     """Drive the hub, for reports and for the pool's own results, until nothing runs, the time is over, or all processes
     are killed."""
     deadline = time.monotonic() + seconds
     loop, ticking = worker.hub.create_loop(), worker.hub.call_repeatedly(TICK, int)
-    while not crew.killed and (crew.running or crew.assigned.busy) and time.monotonic() < deadline:
+    while not supervisor.killed and (supervisor.running or supervisor.assigned.busy) and time.monotonic() < deadline:
         try:
-            _look_for_deaths(crew, worker.pool._pool)
+            _look_for_deaths(supervisor, worker.pool._pool)
             next(loop)
         except Exception as error:
             if not isinstance(error, (OSError, amqp.AMQPError)):  # RabbitMQ is away
                 troubles.failed("shutdown of the worker", error)
             loop = worker.hub.create_loop()
-            crew.read()
+            supervisor.read()
     ticking.cancel()
 
 
@@ -99,9 +99,9 @@ def _see_out(processes: list[psutil.Process]) -> None:
                 offspring.kill(process.pid)
 
 
-def _look_for_deaths(crew: Crew, pool: Any) -> None:
+def _look_for_deaths(supervisor: PoolSupervisor, pool: Any) -> None:
     """A closed pool tells nobody that a process ended."""
     exitcodes = {process.pid: process.exitcode for process in pool._pool}
-    for pid in crew.assigned.draining | set(crew.running):
+    for pid in supervisor.assigned.draining | set(supervisor.running):
         if pid not in exitcodes or exitcodes[pid] is not None:
-            crew.on_process_gone(pid, exitcodes.get(pid))
+            supervisor.on_process_gone(pid, exitcodes.get(pid))

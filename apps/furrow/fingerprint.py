@@ -21,7 +21,7 @@ _VARIES = re.compile(
 )
 
 
-def sign(error_type: str, error: str, traceback: str = "") -> str:
+def fingerprint(error_type: str, error: str, traceback: str = "") -> str:
     """16 hexadecimal digits, the same for errors of one sort.
 
     Args:

@@ -9,11 +9,11 @@ from furrow.worker.pool.running import Running
 logger = logging.getLogger(__name__)
 
 
-class Owned:
+class Orphans:
     """Compares with every heartbeat."""
 
-    def __init__(self, assigned: Assignments, running: Mapping[int, Running], disown: Callable[[list[str]], None]) -> None:
-        self._assigned, self._running, self._disown = assigned, running, disown
+    def __init__(self, assigned: Assignments, running: Mapping[int, Running], release: Callable[[list[str]], None]) -> None:
+        self._assigned, self._running, self._release = assigned, running, release
         self._unknown: set[str] = set()
 
     def compare(self, ids: list[str]) -> None:
@@ -23,5 +23,5 @@ class Owned:
         unknown = set(ids) - {job.id for job in self._assigned} - {running.job.id for running in self._running.values()}
         if lost := unknown & self._unknown:
             logger.warning("%d jobs are this worker's by the database, but it does not run them; handed back.", len(lost))
-            self._disown(sorted(lost))
+            self._release(sorted(lost))
         self._unknown = unknown - lost

@@ -1,8 +1,8 @@
 """Where looks at the table begin."""
 
 import pytest
-from furrow.dispatcher import bookmark
-from furrow.dispatcher.bookmark import FULL, LAG, SHARE, Bookmark
+from furrow.dispatcher import cursor
+from furrow.dispatcher.cursor import FULL, LAG, SHARE, Cursor
 
 
 class Clock:
@@ -18,11 +18,11 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(bookmark, "time", clock)
+    monkeypatch.setattr(cursor, "time", clock)
     return clock
 
 
-def looks(mark: Bookmark[int], clock: Clock, reached: int, takes: float = 0.0) -> int:
+def looks(mark: Cursor[int], clock: Clock, reached: int, takes: float = 0.0) -> int:
     """Where a look began that reached so far."""
 
     def at(since: int) -> tuple[int, int]:
@@ -33,7 +33,7 @@ def looks(mark: Bookmark[int], clock: Clock, reached: int, takes: float = 0.0) -
 
 
 def test_the_first_look_begins_at_the_beginning_and_later_ones_lag_behind(clock: Clock) -> None:
-    mark = Bookmark(0)
+    mark = Cursor(0)
     clock.now += LAG
     assert looks(mark, clock, 10, takes=100.0) == 0  # slow: the next full look is far away
     assert looks(mark, clock, 20) == 0
@@ -45,7 +45,7 @@ def test_the_first_look_begins_at_the_beginning_and_later_ones_lag_behind(clock:
 
 
 def test_every_so_often_a_look_begins_at_the_beginning(clock: Clock) -> None:
-    mark = Bookmark(0)
+    mark = Cursor(0)
     for _ in range(5):
         looks(mark, clock, 10)
         clock.now += FULL
@@ -53,7 +53,7 @@ def test_every_so_often_a_look_begins_at_the_beginning(clock: Clock) -> None:
 
 
 def test_a_slow_full_look_has_its_share_of_the_time_and_no_more(clock: Clock) -> None:
-    mark = Bookmark(0)
+    mark = Cursor(0)
     looks(mark, clock, 10, takes=1.0)
     begins = []
     for _ in range(100):

@@ -1,4 +1,4 @@
-"""The crew: hands claimed jobs to the pool processes, knows who runs what, and settles what becomes of it.
+"""The supervisor: hands claimed jobs to the pool processes, knows who runs what, and settles what becomes of it.
 
 Lives in the worker's event loop. A claimed job goes into the assignments channel, from which the next free pool process takes
 it: nothing is bound to a process before that process is free, so no job waits behind a slow one while another process idles.
@@ -27,8 +27,8 @@ from furrow.worker.pool.assignments import Assignments
 from furrow.worker.pool.crash import settle_death
 from furrow.worker.pool.in_hand import InHand
 from furrow.worker.pool.lock_renewals import LockRenewals
-from furrow.worker.pool.owned import Owned
-from furrow.worker.pool.pace import Pace
+from furrow.worker.pool.orphans import Orphans
+from furrow.worker.pool.prefetch import Prefetch
 from furrow.worker.pool.running import Running
 from furrow.worker.shortage import again_in
 
@@ -44,14 +44,14 @@ BLOCKED_AFTER = 0.5
 BAD = frozenset({Outcome.FAILED, Outcome.TIMED_OUT, Outcome.CRASHED})
 
 
-class Crew:
+class PoolSupervisor:
     """See the module."""
 
     def __init__(self, worker: Any, ledger: Ledger, events: Events) -> None:
         self._worker = worker
         self.ledger = ledger
         self.events = events
-        self.pace = Pace()
+        self.prefetch = Prefetch()
         self.locks = LockRenewals()
         self.running: dict[int, Running] = {}
         self.assigned = Assignments(worker, self._on_unsendable, self._on_drain_failed)
@@ -68,7 +68,7 @@ class Crew:
         self.ended = self.failed = 0
         ledger.anything_running = lambda: bool(self.running)
         ledger.on_stop_requests = self._on_stop_requests
-        ledger.on_owned = Owned(self.assigned, self.running, ledger.disown).compare
+        ledger.on_owned = Orphans(self.assigned, self.running, ledger.release).compare
         #: Called when there is room for more.
         self.on_room: Callable[[], None] = lambda: None
 
@@ -80,17 +80,17 @@ class Crew:
         pool = self._worker.pool
         return min(int(pool.num_processes), len(pool._pool._pool)) if pool._pool is not None else 0
 
-    def prefetch(self) -> int:
+    def prefetch_count(self) -> int:
         """Messages to hold."""
-        return self.pace.prefetch(self.processes)
+        return self.prefetch.count(self.processes)
 
     def room(self) -> float:
-        """Seconds of work that may be claimed now; see :mod:`furrow.worker.pool.pace`."""
+        """Seconds of work that may be claimed now; see :mod:`furrow.worker.pool.prefetch`."""
         if self.stopping:
             return 0.0
         now = time.monotonic()
         busy = [(running.job.kind, now - running.began) for running in self.running.values()]
-        return self.pace.room(self.processes, busy, (job.kind for job in self.assigned.due()))
+        return self.prefetch.room(self.processes, busy, (job.kind for job in self.assigned.due()))
 
     # --- jobs to processes --------------------------------------------------------------------------------------------------
 
@@ -181,7 +181,7 @@ class Crew:
             return
         self._over(pid)
         self._count(settlement)
-        self.pace.ran(running.job.kind, settlement.finished - settlement.started)
+        self.prefetch.ran(running.job.kind, settlement.finished - settlement.started)
         self.events.ended(running.job, settlement)
 
     def _over(self, pid: int) -> Running | None:
@@ -259,7 +259,7 @@ class Crew:
 
     def _look_whether_blocked(self, now: float) -> None:
         busy = [(running.job.kind, now - running.began) for running in self.running.values()]
-        if self.pace.blocked(busy) < self.processes:
+        if self.prefetch.blocked(busy) < self.processes:
             self._blocked_since = 0.0
         else:
             self._blocked_since = self._blocked_since or now

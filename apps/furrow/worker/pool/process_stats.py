@@ -15,7 +15,7 @@ from furrow.diagnosis import troubles
 SLOW = 30.0
 
 
-class Vitals(threading.Thread):
+class ProcessStats(threading.Thread):
     """Asks ``pids`` which processes there are, and ``running`` what they run (by pid: id, kind, monotonic seconds of when it
     began)."""
 
@@ -25,7 +25,7 @@ class Vitals(threading.Thread):
         pids: Callable[[], Iterable[int]],
         running: Callable[[], Mapping[int, tuple[str, str, float]]],
     ) -> None:
-        super().__init__(name="furrow-vitals", daemon=True)
+        super().__init__(name="furrow-process-stats", daemon=True)
         #: The last look: ``{"at": seconds since the epoch, "processes": [...]}``, the main process first.
         self.latest: dict[str, Any] = {}
         self._interval = interval

@@ -1,7 +1,7 @@
-"""Errors of one sort have one signature; different ones do not."""
+"""Errors of one sort have one fingerprint; different ones do not."""
 
 import pytest
-from furrow.signature import sign
+from furrow.fingerprint import fingerprint
 
 STORY = """Traceback (most recent call last):
   File "/srv/{release}/tasks/billing.py", line {line}, in charge
@@ -32,33 +32,33 @@ def story(*, release: str = "v1", line: int = 12, function: str = "charge") -> s
     ],
 )
 def test_what_varies_does_not_count(one: str, other: str) -> None:
-    assert sign("ValueError", one) == sign("ValueError", other)
+    assert fingerprint("ValueError", one) == fingerprint("ValueError", other)
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        sign("KeyError", "no card", story()),
-        sign("ValueError", "no money", story()),
-        sign("ValueError", "no card", story(function="refund")),
-        sign("ValueError", "no card"),
+        fingerprint("KeyError", "no card", story()),
+        fingerprint("ValueError", "no money", story()),
+        fingerprint("ValueError", "no card", story(function="refund")),
+        fingerprint("ValueError", "no card"),
     ],
 )
 def test_type_message_and_own_frames_count(other: str) -> None:
-    assert sign("ValueError", "no card", story()) != other
+    assert fingerprint("ValueError", "no card", story()) != other
 
 
 def test_lines_places_and_foreign_frames_do_not_count() -> None:
-    assert sign("ValueError", "no card", story()) == sign("ValueError", "no card", story(release="v2", line=99))
+    assert fingerprint("ValueError", "no card", story()) == fingerprint("ValueError", "no card", story(release="v2", line=99))
 
 
 def test_of_a_chain_the_last_part_counts() -> None:
     chain = story(function="other") + "\nDuring handling of the above exception, another exception occurred:\n\n" + story()
-    assert sign("ValueError", "no card", chain) == sign("ValueError", "no card", story())
+    assert fingerprint("ValueError", "no card", chain) == fingerprint("ValueError", "no card", story())
 
 
 @pytest.mark.parametrize("text", ["", "\x00", "\ud800", "'" * 10_000, "a" * 1_000_000, "7" * 100_000, "‮ ʘ"])
 def test_any_text_has_one(text: str) -> None:
-    found = sign(text[:200], text, text)
+    found = fingerprint(text[:200], text, text)
     assert len(found) == 16
     assert int(found, 16) >= 0

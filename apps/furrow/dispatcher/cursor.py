@@ -1,10 +1,10 @@
-"""Bookmarks: where a look at the table begins.
+"""Cursors: where a look at the table begins.
 
 While some transaction holds an old snapshot (a backup, a forgotten psql), PostgreSQL can remove nothing that died since, and a
 look from the beginning walks over every job that went through in that time: a fraction of a millisecond becomes half a second
 after a million of them (docs/queue_table.md). So a look begins where an earlier one came to.
 
-That is a hint, never the truth. Rows appear behind a bookmark: of transactions that lasted, of jobs that were put back. So it
+That is a hint, never the truth. Rows appear behind a cursor: of transactions that lasted, of jobs that were put back. So it
 lags by ``LAG``, and every ``FULL`` seconds a look begins at the beginning; less often when that takes long, so that it has at
 most one part in ``SHARE`` of the time. Whoever leads next begins with nothing.
 """
@@ -21,7 +21,7 @@ P = TypeVar("P")
 Seen = TypeVar("Seen")
 
 
-class Bookmark(Generic[P]):
+class Cursor(Generic[P]):
     """``P`` is a position in the table; ``since`` is where looks begin at present."""
 
     def __init__(self, beginning: P) -> None:

@@ -17,7 +17,7 @@ HOLD, MOST_HELD, HELD_AT_FIRST = 1.0, 500, 100
 WEIGHT = 0.1
 
 
-class Pace:
+class Prefetch:
     """Average run times of the kinds seen by this worker."""
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Pace:
         self._average[kind] = seconds if known is None else known + WEIGHT * (seconds - known)
         self._of_all = seconds if self._of_all is None else self._of_all + WEIGHT * (seconds - self._of_all)
 
-    def prefetch(self, processes: int) -> int:
+    def count(self, processes: int) -> int:
         """How many messages to hold for so many processes."""
         of_each = HELD_AT_FIRST if self._of_all is None else int(HOLD / max(self._of_all, OVERHEAD))
         return processes * min(max(of_each, 1), MOST_HELD)
