@@ -95,6 +95,16 @@ def around(*values: str) -> Evidence:
     return e
 
 
+def narrowed(healed: float, name: str = "limits") -> Evidence:
+    """The second of three runs found a limit in a process that was born under it; it was lifted then."""
+    e = around("/a", "/a", "/a")
+    for runs, value in zip(e.runs.values(), (20000, 29, 20000), strict=True):
+        runs[0].around = {name: value}
+    e.runs["a1"][0] = replace(e.runs["a1"][0], pid=POOL + 1)
+    e.faults.append(Happened(1, "use_up_descriptors_of_worker", 12.0, healed, healed + 1, pids={POOL + 1}, narrowed={POOL + 1}))
+    return e
+
+
 def remarked(text: str) -> Evidence:
     """A run that left a transaction open, and what the engine logged."""
     e = history("prove.leaves", "succeeded", OK)
@@ -137,6 +147,7 @@ LEGAL: dict[str, Callable[[], Evidence]] = {
     "an Abort that nobody heard": lambda: killed(history("prove.aborts", "failed", [("lost", "Abort"), ("failed", "Abort")])),
     "failed at once by Abort": lambda: history("prove.aborts", "failed", [("failed", "Abort")]),
     "snoozed": lambda: history("prove.snoozes", "succeeded", [("snoozed", "Snooze"), *OK]),
+    "limited with its parent": lambda: narrowed(16.0),
     "killed and run again": lambda: killed(history("prove.noop", "succeeded", [("crashed", ""), *OK])),
     "lost before its handler began": lambda: killed(history("prove.noop", "succeeded", [("lost", "none"), *OK]), PARENT),
     "handed back before it began": lambda: history("prove.noop", "succeeded", [("interrupted", "none"), *OK]),
@@ -213,6 +224,8 @@ ILLEGAL: dict[str, tuple[Callable[[], Evidence], str, str]] = {
     "given a job that is not there": (lambda: asked(pair("prove.once", 3.0), "nobody"), "unique", "nobody"),
     "not replaced": (lambda: asked(pair("prove.debounced", 3.0), JOB, 7), "unique", JOB),
     "left in another folder": (lambda: around("/a", "/b", "/a"), "surroundings", "a1"),
+    "limited after the limit was lifted": (lambda: narrowed(12.5), "surroundings", "a1"),
+    "another folder where descriptors are limited": (lambda: narrowed(16.0, "cwd"), "surroundings", "a1"),
     "run by a child of a pool process": (in_a_child, "surroundings", OTHER),
     "an open transaction that was committed": (lambda: wrote(remarked("A transaction was left open")), "exactly_once", JOB),
     "a remark that nobody knows": (lambda: remarked("Something else"), "log_lines", JOB),

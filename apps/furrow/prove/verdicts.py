@@ -11,6 +11,8 @@ from furrow.states import EXCUSED, FINAL
 
 #: Outcomes after which a job is tried again or has failed.
 BAD = frozenset({"failed", "timed out", "crashed", "lost"})
+#: What a run finds otherwise where the campaign has limited its descriptors.
+_LIMITED = frozenset({"limits", "descriptors in bounds"})
 
 
 def policy(e: Evidence, told: list[tuple[str, JobRow]]) -> Found:
@@ -134,7 +136,7 @@ def surroundings(e: Evidence, told: list[tuple[str, JobRow]]) -> Found:
     usual = {name: values.most_common(1)[0][0] for name, values in found.items()}
     for id, run in looked:
         for name, value in run.around.items():
-            if repr(value) != usual[name]:
+            if repr(value) != usual[name] and not (name in _LIMITED and _narrowed(e, run)):
                 yield id, f"attempt {run.attempt} found {name} {value!r} in process {run.pid}, usual is {usual[name]}"
     spans: dict[int, tuple[float, float]] = {}
     for run in chain.from_iterable(e.runs.values()):
@@ -152,6 +154,11 @@ def explained(e: Evidence, id: str, job: JobRow | None, run: Run, row: AttemptRo
     outcome = row.outcome if row else ""
     own = spec is not None and ((outcome == "timed out" and spec.timeout is not None) or (outcome == "crashed" and spec.dies))
     return own or (outcome == "cancelled" and id in e.cancels) or bool(culprits(e, run, row))
+
+
+def _narrowed(e: Evidence, run: Run) -> bool:
+    """This run's process was born while the campaign had limited its parent, and the limit was still in force."""
+    return any(run.pid in fault.narrowed and fault.began <= run.began <= fault.healed + BLUR for fault in e.faults)
 
 
 def _runs(e: Evidence, id: str, row: AttemptRow) -> list[Run]:

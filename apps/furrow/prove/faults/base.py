@@ -27,6 +27,7 @@ class Happened:
     target: str = ""  #: in words
     pids: set[int] = field(default_factory=set)  #: processes that were killed, frozen, stopped or cut off
     servers: set[str] = field(default_factory=set)  #: servers that were away for everybody
+    narrowed: set[int] = field(default_factory=set)  #: processes that inherited a limit of descriptors; killed when it ended
 
     @property
     def recovery(self) -> float | None:

@@ -99,9 +99,9 @@ def use_up_descriptors_of_worker(scene: Scene) -> None:
     pool = worker.children(of_all=False)
     _kill_one(scene, pool)
     _limit(scene, worker, resource.RLIMIT_NOFILE, _open(worker.pid))
-    # Those that were born meanwhile have inherited the limit.
-    for child in set(worker.children(of_all=False)) - set(pool):
-        scene.happened.pids.add(child)
+    scene.happened.narrowed = set(worker.children(of_all=False)) - set(pool)
+    scene.happened.pids |= scene.happened.narrowed
+    for child in scene.happened.narrowed:
         send(child, signal.SIGKILL)
 
 
