@@ -98,6 +98,21 @@ def test_a_cold_shutdown_hands_back_at_once(bare: Stack, tmp_path: Path, asked: 
     assert all(job.counted_attempts == 1 for job in Job.objects.only("attempt", "excused"))
 
 
+def test_a_cold_shutdown_whose_handler_fails_hands_back_all_the_same(bare: Stack, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    bare.dispatcher()
+    worker = bare.worker(FURROW_SHUTDOWN_GRACE="600", FURROW_MODULES="tasks,tests.kinds,tests.cold")
+    job = submit(kinds.sleeps, {"seconds": 0, "mark": str(mark), "until": str(tmp_path / "never")})
+    wait_until(mark.exists)
+    worker.send(signal.SIGTERM)
+    wait_until(lambda: "Warm shutdown" in worker.text)
+    worker.send(signal.SIGQUIT)
+    worker.wait()
+    job.refresh_from_db()
+    assert (job.excused, job.attempts.get().outcome) == (1, "interrupted")
+    assert job.state in (State.PENDING, State.QUEUED)
+
+
 def test_a_worker_that_leaves_waits_for_celerys_own_tasks(bare: Stack, tmp_path: Path) -> None:
     """As Celery does, and longer than for processes that run nothing."""
     worker = bare.worker()

@@ -11,14 +11,13 @@ from celery.worker.consumer.control import Control
 from celery.worker.consumer.delayed_delivery import DelayedDelivery
 from celery.worker.consumer.tasks import Tasks
 from django.db import Error
-from kombu.transport import pyamqp
 
 from furrow.rabbitmq.queues import EXCHANGE
 from furrow.worker.celery import consumed, mailbox
 from furrow.worker.celery.handling import wrong_limits
 from furrow.worker.intake import readable
 from furrow.worker.intake.readable import UNREADABLE
-from furrow.worker.intake.transport import JobTransport
+from furrow.worker.intake.transport import signal_safe
 from furrow.worker.ledger.dead import DeadMessages, Kept
 from furrow.worker.pool.shutdown import kill_all
 
@@ -71,18 +70,14 @@ class JobConsumer(Consumer):
 
     def connection_for_read(self, heartbeat: Any = None) -> Any:
         """For messages. A queue that RabbitMQ refuses is left out from here on."""
-        connection = self.app.connection_for_read(heartbeat=heartbeat)
-        if connection.get_transport_cls() is pyamqp.Transport:  # over TLS messages go the ordinary way
-            connection.get_transport_cls = lambda: JobTransport
+        connection = signal_safe(self.app.connection_for_read(heartbeat=heartbeat))
         self.refused.leave_out(self.ensure_connected(connection))
         return connection
 
     def connection_for_write(self, url: Any = None, heartbeat: Any = None) -> Any:
         """For events: fire and forget. Waiting for a confirm of each would hold up the event loop."""
-        connection = self.app.connection_for_write(url=url, heartbeat=heartbeat)
+        connection = signal_safe(self.app.connection_for_write(url=url, heartbeat=heartbeat))
         connection.transport_options = {**connection.transport_options, "confirm_publish": False}
-        if connection.get_transport_cls() is pyamqp.Transport:
-            connection.get_transport_cls = lambda: JobTransport
         return self.ensure_connected(connection)
 
     def ensure_connected(self, conn: Any) -> Any:
@@ -104,8 +99,10 @@ class JobConsumer(Consumer):
     def cancel_active_requests(self) -> None:
         """A cold shutdown: asked for by the signal's handler, which then waits for the pool. So all processes are killed here;
         what becomes of their jobs is settled when the worker's steps end: the handler may have interrupted anything."""
-        super().cancel_active_requests()
-        kill_all(self.controller.jobs.supervisor, self.pool)
+        try:
+            super().cancel_active_requests()
+        finally:
+            kill_all(self.controller.jobs.supervisor, self.pool)
 
     def on_close(self) -> None:
         """The connection is gone. Celery flushes the pool."""

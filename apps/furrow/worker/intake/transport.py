@@ -9,12 +9,14 @@ other methods, ordinary tasks, a message that was delivered before (RabbitMQ add
 import re
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from amqp.exceptions import RecoverableConnectionError
+from kombu import Connection
 from kombu.transport import pyamqp
 
 from furrow.rabbitmq.patient import LARGEST, PatientConnection, nonsense
@@ -47,7 +49,32 @@ _ID = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 Accept = Callable[[Any, int, str, str], None]
 
 
-class JobConnection(PatientConnection):
+class SignalSafeConnection(pyamqp.Connection):
+    """Refuses to write a frame within a frame. Celery's handler of a cold shutdown cancels consumers: where it interrupts a
+    write it would wait for ever, for py-amqp's lock of that write."""
+
+    frame_writer: Any
+
+    def connect(self, callback: Callable[[], None] | None = None) -> Any:
+        """Connect."""
+        connected, write = super().connect(callback), self.frame_writer
+        writing: set[int] = set()
+
+        def write_frame(*frame: Any) -> None:
+            thread = threading.get_ident()
+            if thread in writing:
+                raise RecoverableConnectionError("a signal's handler has interrupted what is being sent to RabbitMQ")
+            writing.add(thread)
+            try:
+                write(*frame)
+            finally:
+                writing.discard(thread)
+
+        self.frame_writer = write_frame
+        return connected
+
+
+class JobConnection(SignalSafeConnection, PatientConnection):
     """Waits for answers with an end, and once: who asks for more over a connection that was silent is told at once."""
 
     def connect(self, callback: Callable[[], None] | None = None) -> Any:
@@ -77,6 +104,12 @@ class JobConnection(PatientConnection):
                     with suppress(OSError):
                         self.transport.sock.shutdown(socket.SHUT_RDWR)
                 raise
+
+
+class TlsTransport(pyamqp.SSLTransport):
+    """kombu's transport over TLS; messages go the ordinary way."""
+
+    Connection = SignalSafeConnection
 
 
 class JobTransport(pyamqp.Transport):
@@ -154,3 +187,11 @@ class JobTransport(pyamqp.Transport):
                 start = after + 1
         except (struct.error, IndexError, KeyError, UnicodeDecodeError):
             return start
+
+
+def signal_safe(connection: Connection) -> Connection:
+    """Let this connection, a worker's, be of ours. Before it is connected; one over another transport is left as it is."""
+    given = connection.get_transport_cls()
+    ours = {pyamqp.Transport: JobTransport, pyamqp.SSLTransport: TlsTransport}.get(given, given)
+    connection.get_transport_cls = lambda: ours
+    return connection

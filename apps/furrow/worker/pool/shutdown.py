@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -31,19 +31,25 @@ def shutdown_requested() -> bool:
     return celery_state.should_stop is not None or celery_state.should_terminate is not None
 
 
+def cold_shutdown_requested() -> bool:
+    """The worker has been told to end at once."""
+    return celery_state.should_terminate is not None
+
+
 def leave(supervisor: PoolSupervisor, worker: Any, grace: float) -> None:
-    """Hand back what has not begun, wait up to ``grace`` seconds for what has, and interrupt the rest.
+    """Hand back what has not begun, wait up to ``grace`` seconds for what has, and interrupt the rest; at once when a cold
+    shutdown is requested meanwhile.
 
     The pool takes nothing new by now; the hub is driven from here until all is told.
     """
     supervisor.stopping = supervisor.assigned.closed = True
     supervisor.read()
     supervisor.return_unbegun(STOPPED)
-    _serve(supervisor, worker, grace)
+    _serve(supervisor, worker, grace, cold_shutdown_requested)
     supervisor.read()
     for running in list(supervisor.running.values()):
         running.kill(running.kill_reason or Outcome.INTERRUPTED)
-    _serve(supervisor, worker, LINGER)
+    _serve(supervisor, worker, LINGER, lambda: False)
     if supervisor.killed:
         for pid in list(supervisor.running):
             supervisor.on_process_gone(pid, None)
@@ -59,12 +65,18 @@ def kill_all(supervisor: PoolSupervisor, pool: Any) -> None:
             offspring.kill(process.pid)
 
 
-def _serve(supervisor: PoolSupervisor, worker: Any, seconds: float) -> None:
-    """Drive the hub, for reports and for the pool's own results, until nothing runs, the time is over, or all processes
-    are killed."""
+def _serve(supervisor: PoolSupervisor, worker: Any, seconds: float, enough: Callable[[], bool]) -> None:
+    """Drive the hub, for reports and for the pool's own results, until nothing runs, the time is over, all processes are
+    killed, or it is ``enough``.
+
+    A signal's handler may raise in here: Celery's talks to RabbitMQ over a connection that is just being used or closed, and
+    may fail before it comes to :func:`kill_all`. What it asked for is known by then.
+    """
     deadline = time.monotonic() + seconds
     loop, ticking = worker.hub.create_loop(), worker.hub.call_repeatedly(TICK, int)
-    while not supervisor.killed and (supervisor.running or supervisor.assigned.busy) and time.monotonic() < deadline:
+    while (supervisor.running or supervisor.assigned.busy) and time.monotonic() < deadline:
+        if supervisor.killed or enough():
+            break
         try:
             _look_for_deaths(supervisor, worker.pool._pool)
             next(loop)
@@ -90,7 +102,7 @@ def _see_out(processes: list[psutil.Process]) -> None:
     deadline = time.monotonic() + LINGER
     while time.monotonic() < deadline:
         time.sleep(TICK)  # waiting for the processes would reap them: that is for Celery to do
-        if celery_state.reserved_requests:  # tasks of Celery's own, until they have ended
+        if celery_state.reserved_requests and not cold_shutdown_requested():  # tasks of Celery's own, until they have ended
             deadline = time.monotonic() + LINGER
     for process in processes:
         with suppress(psutil.NoSuchProcess, ProcessLookupError):  # a process that has the pid of another by now counts as none
