@@ -110,8 +110,13 @@ class Snooze(FurrowError):
     def __init__(self, seconds: float, reason: str = "") -> None:
         if not 0 <= seconds <= LONGEST_SNOOZE:
             raise ValueError(f"Snooze(seconds={seconds!r}): seconds must be from 0 to {LONGEST_SNOOZE:.0f} (a year).")
-        self.seconds = float(seconds)
+        self._seconds = float(seconds)
         super().__init__(reason or f"snoozed for {seconds:g} s")
+
+    @property
+    def seconds(self) -> float:
+        """For how long; checked, and so not to be changed."""
+        return self._seconds
 
 
 class Retry(FurrowError):
@@ -120,8 +125,13 @@ class Retry(FurrowError):
     def __init__(self, reason: str = "", *, seconds: float | None = None) -> None:
         if seconds is not None and not seconds >= 0:
             raise ValueError(f"Retry(seconds={seconds!r}): seconds must be 0 or more.")
-        self.seconds = seconds
+        self._seconds = seconds
         super().__init__(reason or "the handler asked for a retry")
+
+    @property
+    def seconds(self) -> float | None:
+        """After how long; checked, and so not to be changed."""
+        return self._seconds
 
 
 class Abort(FurrowError):

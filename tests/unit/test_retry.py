@@ -185,3 +185,9 @@ def test_an_impossible_wait_of_a_handler_is_refused(seconds: float) -> None:
 def test_nobody_snoozes_for_ever(seconds: float) -> None:
     with pytest.raises(ValueError, match="a year"):
         Snooze(seconds)
+
+
+@pytest.mark.parametrize("error", [Retry("x", seconds=1), Snooze(1)])
+def test_what_was_checked_cannot_be_changed(error: Retry | Snooze) -> None:
+    with pytest.raises(AttributeError, match="seconds"):
+        error.seconds = math.nan  # type: ignore[misc]
