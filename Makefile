@@ -14,7 +14,7 @@ DEPLOY := .venv/bin/python -m deploy
 # For commands that act on what runs already: installing first would be absurd.
 IF_INSTALLED := test -x .venv/bin/python || { echo "Nothing was started here; make up does that."; exit 0; };
 
-.PHONY: help demo up down status logs test check screenshots format bench-quick bench bench-cases bench-pages bench-locks
+.PHONY: help demo up down status logs test quick check screenshots format bench-quick bench bench-cases bench-pages bench-locks
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -34,25 +34,11 @@ status:  ## Say what runs
 logs:  ## Follow the logs of all processes
 	@$(IF_INSTALLED) $(DEPLOY) logs
 
-# $(call lane,name,database,marks,folder): pytest with servers of its own, in .run/test-NAME.
-lane = FURROW_TEST_RUN=.run/test-$(1) DATABASE=$(2) .venv/bin/python -m pytest -m "$(3)" $(or $(ARGS),$(4))
-beside = $(call lane,$(1),$(2),$(3),$(4)) > .run/test-$(1).log 2>&1 &
-BESIDE := pages faults-stores faults faults-sqlite
+test: .venv/.development  ## Run all tests on PostgreSQL, and the engine's on SQLite as well; ARGS=path: only those
+	@.venv/bin/python -m tests.lanes $(ARGS)
 
-test: .venv/.development  ## Run all tests on PostgreSQL, and the engine's on SQLite as well
-	@mkdir -p .run; \
-	$(call beside,pages,,not engine and not faults) started="$$!"; \
-	$(call beside,faults-stores,,faults and not engine,tests/faults) started="$$started $$!"; \
-	$(call beside,faults,,faults and engine,tests/faults) started="$$started $$!"; \
-	$(call beside,faults-sqlite,sqlite,faults and engine,tests/faults) started="$$started $$!"; \
-	trap 'kill $$started; exit 130' INT TERM; \
-	echo "The engine's tests, on PostgreSQL and then on SQLite; at the same time, shown afterwards: $(BESIDE:%=.run/test-%.log)."; \
-	$(call lane,engine,,engine and not faults); codes="$$?"; \
-	$(call lane,engine-sqlite,sqlite,engine and not faults); codes="$$codes $$?"; \
-	for one in $$started; do wait $$one; codes="$$codes $$?"; done; \
-	for name in $(BESIDE); do echo "$$name:"; cat .run/test-$$name.log; done; \
-	[ "$$codes" != "5 5 5 5 5 5" ] && \
-	for code in $$codes; do [ $$code -eq 0 ] || [ $$code -eq 5 ] || exit 1; done  # 5: no test of this name
+quick: .venv/.development  ## Run the tests that need no server (half a minute)
+	@FURROW_TEST_RUN=.run/test-quick DATABASE=sqlite .venv/bin/python -m pytest -q tests/unit tests/architecture $(ARGS)
 
 check: .venv/.development  ## Format, lint, types, import contracts, missing migrations
 	.venv/bin/ruff format --check .

@@ -6,7 +6,8 @@ import pkgutil
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,22 @@ def sources(*folders: str) -> list[Path]:
     return found
 
 
-def names(paths: list[Path]) -> list[str]:
-    """For the tests' ids."""
-    return [str(path.relative_to(ROOT)) for path in paths]
+def broken(paths: list[Path], rule: Callable[[Path], Iterable[object]]) -> dict[str, list[object]]:
+    """The files that break a rule, with what the rule finds in each. One test a rule: a test a file costs seconds."""
+    return {str(path.relative_to(ROOT)): found for path in paths if (found := [*rule(path)])}
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    """The file, parsed once for all rules."""
+    return ast.parse(path.read_text())
+
+
+def calls(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and name of each call in a file."""
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Call):
+            yield node.lineno, ast.unparse(node.func)
 
 
 def test_platform_is_a_source_root_and_never_a_package() -> None:
@@ -63,7 +77,7 @@ def test_the_pure_modules_import_neither_django_nor_celery_nor_redis() -> None:
 
 def undocumented(path: Path) -> Iterator[str]:
     """Public functions, methods and classes of a file, and the file itself, that have no docstring."""
-    tree = ast.parse(path.read_text())
+    tree = tree_of(path)
     if tree.body and ast.get_docstring(tree) is None:
         yield "the module"
     module = (
@@ -121,22 +135,23 @@ def resolve(name: str) -> Any:
 ENGINE = sources("apps", "tasks", "platform/config", "platform/deploy")
 
 
-@pytest.mark.parametrize("path", ENGINE, ids=names(ENGINE))
-def test_whatever_is_public_has_a_docstring(path: Path) -> None:
-    assert list(undocumented(path)) == []
+def test_whatever_is_public_has_a_docstring() -> None:
+    assert broken(ENGINE, undocumented) == {}
 
 
 # --- sizes and habits -------------------------------------------------------------------------------------------------------
 
-APPS = sources("apps")
+
+def too_long(path: Path) -> Iterator[int]:
+    """The number of lines of a file that has too many; its imports are not counted: they tell where the neighbours live."""
+    imports = [node for node in tree_of(path).body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    lines = len(path.read_text().splitlines()) - sum((node.end_lineno or 0) - node.lineno + 1 for node in imports)
+    if lines > LONGEST_FILE:
+        yield lines
 
 
-@pytest.mark.parametrize("path", APPS, ids=names(APPS))
-def test_a_file_is_one_role_and_short(path: Path) -> None:
-    """Its imports are not counted: they tell where the neighbours live."""
-    text = path.read_text()
-    imports = [node for node in ast.parse(text).body if isinstance(node, (ast.Import, ast.ImportFrom))]
-    assert len(text.splitlines()) - sum((node.end_lineno or 0) - node.lineno + 1 for node in imports) <= LONGEST_FILE
+def test_a_file_is_one_role_and_short() -> None:
+    assert broken(sources("apps"), too_long) == {}
 
 
 TESTS = [
@@ -146,22 +161,16 @@ TESTS = [
 ]
 
 
-@pytest.mark.parametrize("path", TESTS, ids=names(TESTS))
-def test_tests_wait_for_something_and_never_sleep(path: Path) -> None:
+def test_tests_wait_for_something_and_never_sleep() -> None:
     """``tests/stack.py`` has the one poll, and ``tests/shop`` that of a program of its own; the handlers in ``tests/kinds``
     sleep because that is their work. The gallery is no test."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call):
-            assert ast.unparse(node.func) not in ("time.sleep", "sleep"), f"line {node.lineno}"
+    assert broken(TESTS, lambda path: [line for line, name in calls(path) if name in ("time.sleep", "sleep")]) == {}
 
 
-@pytest.mark.parametrize("path", ENGINE, ids=names(ENGINE))
-def test_nothing_is_printed_outside_of_commands(path: Path) -> None:
+def test_nothing_is_printed_outside_of_commands() -> None:
     """Ruff checks ``print`` too, but not in the folders that are exempt for their commands' sake."""
-    if "management" in path.parts or "deploy" in path.parts:
-        return
-    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
-    assert not [node.lineno for node in calls if ast.unparse(node.func) == "print"]
+    silent = [path for path in ENGINE if "management" not in path.parts and "deploy" not in path.parts]
+    assert broken(silent, lambda path: [line for line, name in calls(path) if name == "print"]) == {}
 
 
 def test_every_folder_of_code_is_a_package() -> None:
@@ -180,24 +189,33 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
-def test_links_of_the_documents_lead_somewhere(page: Path) -> None:
+def lost_links(page: Path) -> Iterator[str]:
+    """The links of a page that lead nowhere, with the reason."""
     text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
     for target in re.findall(r"\[[^\]]*\]\(([^)\s]+)\)", text):
         if re.match(r"[a-z]+:", target):
             continue
         name, _, anchor = target.partition("#")
         goal = (page.parent / name).resolve() if name else page
-        assert goal.exists(), f"{target}: no such file"
-        assert goal.is_relative_to(ROOT), f"{target}: outside of the repository"
-        if anchor and goal.suffix == ".md":
-            assert anchor in anchors(goal), f"{target}: no such heading"
+        if not goal.exists():
+            yield f"{target}: no such file"
+        elif not goal.is_relative_to(ROOT):
+            yield f"{target}: outside of the repository"
+        elif anchor and goal.suffix == ".md" and anchor not in anchors(goal):
+            yield f"{target}: no such heading"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
-def test_files_that_the_documents_name_exist(page: Path) -> None:
-    """Paths in backticks that begin with a folder of the repository."""
+def test_links_of_the_documents_lead_somewhere() -> None:
+    assert broken(PAGES, lost_links) == {}
+
+
+def lost_files(page: Path) -> Iterator[str]:
+    """Paths in backticks that begin with a folder of the repository, and are not there."""
     folders = ("apps/", "platform/", "tests/", "docs/", "tasks/", "benchmarks/")
     for name in re.findall(r"`([\w./-]+\.(?:py|md|toml|yml|conf|js|css))`", page.read_text()):
-        if name.startswith(folders) and not name.startswith("tasks/invoices"):
-            assert (ROOT / name).exists(), name
+        if name.startswith(folders) and not name.startswith("tasks/invoices") and not (ROOT / name).exists():
+            yield name
+
+
+def test_files_that_the_documents_name_exist() -> None:
+    assert broken(PAGES, lost_files) == {}

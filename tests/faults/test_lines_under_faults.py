@@ -11,7 +11,7 @@ from tests.faults.test_limits_under_faults import cut_off
 from tests.history import never_together, read
 from tests.stack import Stack, all_ended, wait_until
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.dialect]
 
 
 def succeeded() -> int:

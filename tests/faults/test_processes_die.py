@@ -34,6 +34,7 @@ def forgotten_by_postgresql(name: str) -> None:
         wait_until(lambda: cursor.execute(sessions, [name]).fetchone() == (0,), what=f"no session of {name} is left")
 
 
+@pytest.mark.dialect
 def test_a_killed_worker_loses_nothing_and_only_running_jobs_run_twice(bare: Stack, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     bare.dispatcher()
@@ -76,6 +77,7 @@ def test_a_killed_pool_process_reruns_only_what_it_ran(bare: Stack, tmp_path: Pa
     assert "cannot take jobs" not in worker.text
 
 
+@pytest.mark.dialect
 def test_a_process_killed_among_hundreds_claimed_ahead_reruns_one_job_and_loses_no_result(bare: Stack, tmp_path: Path) -> None:
     mark, kills = tmp_path / "mark", 3
     bare.dispatcher()
@@ -123,6 +125,7 @@ def test_sigterm_waits_for_short_jobs_and_hands_long_ones_back_uncounted(bare: S
     assert not Job.objects.filter(pk__in=rest, attempt__gt=2).exists()
 
 
+@pytest.mark.dialect
 def test_a_killed_dispatcher_is_followed_by_the_one_that_stands_by(bare: Stack) -> None:
     leader = bare.dispatcher("one")
     wait_until(lambda: "leads" in leader.text)

@@ -57,6 +57,7 @@ def prove(*options: str) -> tuple[int, dict[str, Any], str]:
 
 
 @pytest.mark.engine
+@pytest.mark.dialect
 def test_a_short_campaign_finds_every_promise_kept() -> None:
     code, verdict, said = prove("--minutes", "0.5", "--faults", ",".join(FAULTS), "--seed", "1234")
     assert verdict["violations"] == [], said

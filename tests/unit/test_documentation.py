@@ -6,6 +6,7 @@ import inspect
 import re
 from argparse import ArgumentParser, _SubParsersAction
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -65,13 +66,19 @@ def test_python_blocks_import_what_there_is(page: Path) -> None:
                 assert [name.name for name in node.names if not hasattr(module, name.name)] == []
 
 
+@cache
+def known_tests() -> set[str]:
+    """The names of all tests and of their files."""
+    files = [*(ROOT / "tests").rglob("test_*.py")]
+    text = "\n".join(file.read_text() for file in files)
+    known = re.findall(r"^\s*(?:async )?def (test_\w+)|^(test_\w+) =", text, re.MULTILINE)
+    return {name for pair in known for name in pair} | {file.name for file in files}
+
+
 @each_page
 def test_every_test_that_is_named_exists(page: Path) -> None:
-    text = "\n".join(file.read_text() for file in (ROOT / "tests").rglob("test_*.py"))
-    known = set(re.findall(r"^\s*(?:async )?def (test_\w+)|^(test_\w+) =", text, re.MULTILINE))
-    files = {file.name for file in (ROOT / "tests").rglob("test_*.py")}
     named = set(re.findall(r"`(?:tests/\w+/)?(test_\w+(?:\.py)?)`", page.read_text()))
-    assert named - {name for pair in known for name in pair} - files == set()
+    assert named - known_tests() == set()
     assert page.name != "guarantees.md" or len(named) > 40
 
 
