@@ -173,6 +173,26 @@ def test_nothing_is_printed_outside_of_commands() -> None:
     assert broken(silent, lambda path: [line for line, name in calls(path) if name == "print"]) == {}
 
 
+#: What the parts of a worker and of a dispatcher call each other.
+PART = re.compile(
+    "_?(ledger|ledger_thread|lease|supervisor|assigned|capacity|orphans|running|events|mail|intake|partitions|take_over"
+    "|requests|handling|stats|jobs|leadership|admission|changes)"
+)
+
+
+def wires(path: Path) -> Iterator[str]:
+    """The attributes of a part that another one sets."""
+    for node in ast.walk(tree_of(path)):
+        for target in node.targets if isinstance(node, ast.Assign) else ():
+            if isinstance(target, ast.Attribute) and PART.fullmatch(ast.unparse(target.value).split(".")[-1]):
+                yield f"line {node.lineno}: {ast.unparse(target)}"
+
+
+def test_no_part_of_a_process_is_wired_by_another() -> None:
+    """What a part needs is an argument of its constructor: an attribute that somebody else must set can be forgotten."""
+    assert broken(sources("apps/furrow/worker", "apps/furrow/dispatcher"), wires) == {}
+
+
 def test_every_folder_of_code_is_a_package() -> None:
     for folder in {path.parent for path in sources("apps", "tasks")}:
         assert (folder / "__init__.py").exists(), folder

@@ -47,7 +47,9 @@ def consumer(link: Any, later: Later) -> Any:
     app.conf.task_create_missing_queues = False
     lease = SimpleNamespace(node="one@test")
     supervisor: Any = SimpleNamespace(
-        paused=set(), blocked=False, prefetch=lambda: 4, ledger=SimpleNamespace(keep=lambda *_: None, lease=lease)
+        paused=set(),
+        capacity=SimpleNamespace(blocked=False, messages=lambda: 4),
+        ledger=SimpleNamespace(keep=lambda *_: None, lease=lease),
     )
 
     def soon(function: Any, *arguments: Any) -> None:
@@ -59,7 +61,7 @@ def consumer(link: Any, later: Later) -> Any:
         task_consumer=app.amqp.TaskConsumer(link),
         call_soon=soon,
         refused=SimpleNamespace(forget=lambda name: None),
-        controller=SimpleNamespace(jobs=SimpleNamespace(intake=Intake(supervisor))),
+        controller=SimpleNamespace(jobs=SimpleNamespace(intake=Intake(None, supervisor))),
     )
     for name in ("add_task_queue", "cancel_task_queue"):
         setattr(of_the_worker, name, partial(getattr(JobConsumer, name), of_the_worker))
@@ -108,10 +110,10 @@ def test_a_queue_that_is_cancelled_while_it_is_paused_or_every_process_is_busy_i
     supervisor.paused.clear()
     assert chosen(consumer) == set()
     tell(consumer, "add_consumer", "default")
-    supervisor.blocked = True
+    supervisor.capacity.blocked = True
     assert chosen(consumer) == set()
     tell(consumer, "cancel_consumer", "default")
-    supervisor.blocked = False
+    supervisor.capacity.blocked = False
     assert chosen(consumer) == set()
 
 
@@ -120,10 +122,10 @@ def test_a_queue_that_is_added_while_it_is_paused_or_every_process_is_busy_is_co
 ) -> None:
     supervisor = consumer.controller.jobs.intake.supervisor
     tell(consumer, "cancel_consumer", "default")
-    supervisor.blocked = True
+    supervisor.capacity.blocked = True
     tell(consumer, "add_consumer", "default")
     assert chosen(consumer) == set()
-    supervisor.blocked, supervisor.paused = False, {"default"}
+    supervisor.capacity.blocked, supervisor.paused = False, {"default"}
     assert chosen(consumer) == set()
     supervisor.paused = set()
     assert chosen(consumer) == {"default"}

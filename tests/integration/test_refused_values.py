@@ -1,6 +1,7 @@
 """Whose fault an error of a statement is: only the value's may cost a run its end."""
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from furrow.statements.refused import ANY, refuses_value
 from furrow.states import Outcome, State
 from furrow.worker.ledger.lease import Lease
 from furrow.worker.ledger.ledger import Ledger
+from furrow.worker.ledger.thread import LedgerThread
+from furrow.worker.news import News, Reply
 
 from tests.rows import make
 from tests.stack import wait_until
@@ -61,12 +64,27 @@ def test_a_connection_a_server_or_a_schema_that_is_at_fault(statement: str) -> N
 
 @pytest.fixture
 def ledger(live_db: None) -> Any:
-    """A worker's ledger that holds a lease; its callbacks run in its own thread."""
+    """A worker's ledger that holds a lease; whoever asked it is answered in its thread."""
     lease = Lease("w@here", lambda: {"host": "here", "version": "1", "processes": 1, "queues": [], "kinds": []}, Report)
-    ledger = Ledger(lease, lambda function, *arguments: function(*arguments))
-    ledger.start()
+    ledger = Ledger(lease)
+    thread = LedgerThread(ledger, answer, (), NothingToHandOver())
+    thread.start()
     yield ledger
-    assert ledger.stop(20)
+    assert thread.is_alive()
+    assert thread.stop(20)
+
+
+class NothingToHandOver:
+    """Instead of a worker's event loop."""
+
+    def offer(self, kinds: Sequence[str]) -> None:
+        """Nothing."""
+
+
+def answer(news: News) -> None:
+    """Instead of the event loop."""
+    if isinstance(news, Reply):
+        news.callback(*news.answer)
 
 
 def ran(ledger: Ledger, **fields: Any) -> Job:
@@ -97,4 +115,3 @@ def test_an_end_that_cannot_be_sent_fails_its_job_alone(ledger: Ledger) -> None:
     assert ended(good).state == State.SUCCEEDED
     assert (ended(bad).state, "could not be stored" in ended(bad).error) == (State.FAILED, True)
     assert Attempt.objects.get(job=bad.pk).error_type == "EndNotStored"
-    assert ledger.is_alive()

@@ -25,6 +25,7 @@ from furrow.monitoring.troubles import of_leader, of_noted
 from furrow.worker.failing import Watched
 from furrow.worker.ledger.lease import Lease
 from furrow.worker.ledger.ledger import Ledger
+from furrow.worker.ledger.thread import LedgerThread
 
 from tests.pages import page
 from tests.rows import HOUR, everything_runs
@@ -157,7 +158,8 @@ def test_a_dispatcher_whose_rounds_fail_ends_in_the_end(monkeypatch: pytest.Monk
 @pytest.mark.django_db(transaction=True)
 def test_a_ledger_that_fails_is_told_and_ends_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(celery_state, "should_stop", None)
-    ledger = Ledger(Lease("w@here", bug), lambda *what: None)
+    nobody: Any = None
+    ledger = LedgerThread(Ledger(Lease("w@here", bug)), lambda news: None, (), hands_over=nobody)
     ledger.start()
     ledger.join(10)
     assert not ledger.is_alive()

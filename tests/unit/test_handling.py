@@ -90,7 +90,7 @@ def raising(error: Exception) -> Any:
 
 @pytest.mark.parametrize("error", [ValueError("v"), KeyError("k"), RecursionError(), OverflowError(), DataError("too long")])
 def test_a_message_that_can_never_be_used_is_kept(handling: Handling, dead: Dead, worker: Worker, error: Exception) -> None:
-    handling.handle = raising(error)
+    handling.over(raising(error))
     one = message()
     handling(one)
     assert [kept for kept, _ in dead.kept] == [one]
@@ -114,7 +114,7 @@ def test_what_is_not_its_fault_has_a_message_handled_again(
 ) -> None:
     one, handled = message(), []
     for _ in range(3):
-        handling.handle = raising(error)
+        handling.over(raising(error))
         if not worker.later:
             handling(one)
         else:
@@ -122,21 +122,21 @@ def test_what_is_not_its_fault_has_a_message_handled_again(
         assert handling._unsettled == {7}  # no acknowledgement of others is one of it
     (delay, again), *_ = worker.later
     assert delay == 2.0
-    handling.handle = handled.append
+    handling.over(handled.append)
     again()
     assert (handled, dead.kept, handling._unsettled) == ([one], [], set())
     assert "handling of a message" in troubles._noted
 
 
 def test_a_bug_of_ours_throws_no_message_away(handling: Handling, dead: Dead, worker: Worker) -> None:
-    handling.handle = lambda message: lines.Lines().try_again("no such id")  # KeyError, in our code
+    handling.over(lambda message: lines.Lines().try_again("no such id"))  # KeyError, in our code
     handling(message())
     assert not dead.kept
     assert worker.later
 
 
 def test_what_came_over_a_connection_that_is_gone_is_left_to_rabbitmq(handling: Handling, worker: Worker) -> None:
-    handling.handle = raising(MemoryError())
+    handling.over(raising(MemoryError()))
     one = message()
     handling(one)
     one.channel.connection = None
@@ -145,7 +145,7 @@ def test_what_came_over_a_connection_that_is_gone_is_left_to_rabbitmq(handling: 
 
 
 def test_a_lost_connection_is_celerys_business(handling: Handling, dead: Dead) -> None:
-    handling.handle = raising(amqp.ConnectionForced("gone"))
+    handling.over(raising(amqp.ConnectionForced("gone")))
     with pytest.raises(amqp.ConnectionForced):
         handling(message())
     assert not dead.kept

@@ -87,8 +87,7 @@ def test_flower_is_not_told() -> None:
         def publish(self, body: bytes, **options: object) -> None:
             sent.append(body)
 
-    events = Events("worker@here")
-    events.dispatcher = Dispatcher
+    events = Events("worker@here", Dispatcher)
     events.received([Claimed("0" * 8, "k", ARGUMENTS.to_json({"url": "seen", "token": "hunter2"}), 1, 0, 5)])
     events.flush()
     [body] = sent

@@ -31,16 +31,17 @@ _quoted = json.JSONEncoder().encode
 class Events:
     """Tells Celery's event dispatcher, if events are on, what happens to jobs."""
 
-    def __init__(self, hostname: str) -> None:
+    def __init__(self, hostname: str, dispatcher: Callable[[], Any]) -> None:
+        """``dispatcher``: Celery's, of the connection that there is; ``None`` while there is none."""
         self.hostname = hostname
-        self.dispatcher: Callable[[], Any] = lambda: None
+        self._dispatcher = dispatcher
         self._texts: list[str] = []
         self._pid = os.getpid()
 
     def flush(self) -> None:
         """Send what was gathered; while the broker is away it is dropped, like Celery's own events."""
         texts, self._texts = self._texts, []
-        dispatcher = self.dispatcher()
+        dispatcher = self._dispatcher()
         if not texts or dispatcher is None or not dispatcher.enabled:
             return
         common = f'"hostname":{_quoted(self.hostname)},"pid":{self._pid},"utcoffset":{utcoffset()},"clock":'
@@ -60,7 +61,7 @@ class Events:
             logger.debug("%d events were not sent: %s", len(texts), error)
 
     def _send(self, type: str, id: str, at: float, fields: str) -> None:
-        dispatcher = self.dispatcher()
+        dispatcher = self._dispatcher()
         if dispatcher is not None and dispatcher.enabled:
             self._texts.append(f'{{"type":"{type}","uuid":"{id}","timestamp":{at},{fields}')
             if len(self._texts) >= GROUP:

@@ -1,16 +1,22 @@
 """What other Celery programs ask of jobs: a cancellation through remote control, a job sent as a task."""
 
+from __future__ import annotations
+
 import logging
 import threading
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import amqp
 from django.db import Error, connection
 
 from furrow.diagnosis import troubles
 from furrow.statements.refused import refuses_value
+from furrow.worker.news import Reply
+
+if TYPE_CHECKING:
+    from furrow.worker.celery.bootsteps import JobWorker
 
 logger = logging.getLogger(__name__)
 
@@ -29,10 +35,10 @@ def cancel_from_celery(id: str) -> None:
 def strategy(task: Any, app: Any, consumer: Any, **kwargs: Any) -> Callable[..., None]:
     """Celery's ``Strategy`` of a kind: a task that a Celery client elsewhere sent under the kind's name becomes a job with the
     task's id. It is acknowledged when the job is committed; bad arguments are kept as the task's failure."""
-    jobs = getattr(consumer.controller, "jobs", None)
+    jobs: JobWorker | None = getattr(consumer.controller, "jobs", None)
     if jobs is None:
         return _strategy_without_jobs(task, app)
-    post, intake = jobs.post, jobs.intake
+    post, intake = jobs.mail.post, jobs.intake
     others, keep = intake.others, intake.dead.keep
 
     def submit_task(message: Any, *args: Any, **kwargs: Any) -> None:
@@ -47,19 +53,21 @@ def strategy(task: Any, app: Any, consumer: Any, **kwargs: Any) -> Callable[...,
                 if isinstance(error, Error) and not refuses_value(error):
                     id = message.headers.get("id")
                     logger.warning("Task %s of kind %s waits: the database is away (%s).", id, task.name, error)
-                    post(settle, message, message.requeue)
+                    post(Reply(settle, (message, message.requeue)))
                     return
                 if not isinstance(error, FurrowError):  # nothing that submit says: the message cannot be read
-                    post(keep, message, f"It is no job of {task.name}: {type(error).__name__}: {str(error)[:500]}")
+                    reason = f"It is no job of {task.name}: {type(error).__name__}: {str(error)[:500]}"
+                    post(Reply(keep, (message, reason)))
                     return
                 logger.error("Task %s of kind %s is no job: %s", message.headers.get("id"), task.name, error)
                 try:
                     app.backend.mark_as_failure(message.headers.get("id"), error)
                 except Exception as unrecorded:
                     troubles.failed("record of a task that is no job", unrecorded)
-                    post(keep, message, f"It is no job of {task.name}: {str(error)[:500]}; nobody could be told.")
+                    reason = f"It is no job of {task.name}: {str(error)[:500]}; nobody could be told."
+                    post(Reply(keep, (message, reason)))
                     return
-            post(settle, message, message.ack)
+            post(Reply(settle, (message, message.ack)))
 
         others.add(message.delivery_tag)
         _off_the_loop(work)

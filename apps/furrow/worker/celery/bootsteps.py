@@ -5,11 +5,9 @@ import logging
 import platform
 import socket
 import time
-from collections import deque
-from collections.abc import Callable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, assert_never
 
 from celery import VERSION_BANNER as CELERY_VERSION
 from celery import bootsteps
@@ -33,6 +31,8 @@ from furrow.worker.intake.requests import Requests, job_queues
 from furrow.worker.intake.takeover import TakeOver
 from furrow.worker.ledger.lease import RENEWALS, Lease
 from furrow.worker.ledger.ledger import Ledger
+from furrow.worker.ledger.thread import LedgerThread
+from furrow.worker.news import HandedOver, Mail, News, Owned, Reply, Requested, StopRequested
 from furrow.worker.pool.forking import Forking
 from furrow.worker.pool.process_stats import ProcessStats
 from furrow.worker.pool.shutdown import leave, see_out, shutdown_requested
@@ -71,32 +71,49 @@ class JobWorker(bootsteps.StartStopStep):
         channel.open_channels()
         stacks.open_file()
         connections.close_all()
-        self._mail: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
         lease = Lease(worker.hostname, lambda: self._describe(worker), self._report)
         sessions.give_name(lease.session)
-        self.ledger = Ledger(lease, self.post)
-        self.events = Events(worker.hostname)
-        self.supervisor = PoolSupervisor(worker, self.ledger, self.events)
-        self.intake = Intake(self.supervisor)
+        self.mail = Mail(worker.hub, self._receive)
+        self.ledger = Ledger(lease, self._on_settle if conf().partitioned else None)
+        self.events = Events(worker.hostname, lambda: getattr(worker.consumer, "event_dispatcher", None))
+        self.supervisor = PoolSupervisor(worker, self.ledger, self.events, self._on_room)
+        self.intake = Intake(worker.hub, self.supervisor)
         self.handling = Handling(worker, self.intake.dead, self.intake.others)
         self.partitions = Partitions(self.supervisor)
         self.take_over = TakeOver(worker, self.supervisor, self.intake)
-        self.supervisor.on_room = self._claim_more
         self.requests = Requests(worker, self.supervisor, self.intake)
+        self.ledger_thread = LedgerThread(self.ledger, self.mail.post, self.supervisor.running, self.take_over)
         pool = worker.pool
         self.stats = ProcessStats(conf().worker_lease / RENEWALS, lambda: _pids(pool), self._runs)
 
-    def _claim_more(self) -> None:
+    def _on_room(self) -> None:
         self.partitions.pump()
         self.intake.pump()
         self.take_over.look()
 
+    def _on_settle(self, id: str) -> None:
+        self.partitions.on_settle(id)
+
+    def _receive(self, news: News) -> None:
+        match news:
+            case Reply(callback, answer):
+                callback(*answer)
+            case Owned(ids):
+                self.supervisor.orphans.compare(ids)
+            case HandedOver(jobs):
+                self.take_over.take(jobs)
+            case StopRequested(ids):
+                self.supervisor.stop_requested(ids)
+            case Requested(requests):
+                self.requests.take(requests)
+            case _:
+                assert_never(news)
+
     def start(self, worker: Any) -> None:
         """After they are."""
         Forking(worker.pool._pool)
-        self.events.dispatcher = lambda: getattr(worker.consumer, "event_dispatcher", None)
         self.stats.start()
-        self.ledger.start()
+        self.ledger_thread.start()
         self.supervisor.locks.start()
 
     def stop(self, worker: Any) -> None:
@@ -108,17 +125,18 @@ class JobWorker(bootsteps.StartStopStep):
         self._end(0.0)
 
     def _end(self, grace: float) -> None:
-        self.intake.closed = self.partitions.closed = True
         deadline = time.monotonic() + 5
         under_way = (self.intake, self.partitions, self.take_over)
-        while any(one.claiming for one in under_way) and self.ledger.is_alive() and time.monotonic() < deadline:
-            self.deliver()
-            self.ledger.join(0.02)
-        self.deliver()
+        for one in under_way:
+            one.close()
+        while any(one.claiming for one in under_way) and self.ledger_thread.is_alive() and time.monotonic() < deadline:
+            self.mail.deliver()
+            self.ledger_thread.join(0.02)
+        self.mail.deliver()
         self._listen()
         leave(self.supervisor, self.worker, grace)
         self.supervisor.locks.stop()
-        if not self.ledger.stop(timeout=5):
+        if not self.ledger_thread.stop(timeout=5):
             logger.error("The database is away: the ends of some runs could not be recorded; these jobs will run again.")
         see_out(_pids(self.worker.pool))
 
@@ -130,17 +148,6 @@ class JobWorker(bootsteps.StartStopStep):
             watch_the_dying(pool._pool)
             pool.register_with_event_loop(hub)
             hub.add_reader(channel.reports, self.supervisor.read_reports)
-
-    def post(self, function: Callable[..., Any], *arguments: Any) -> None:
-        """Call a function in the event loop's thread, in the order of posting. From any thread."""
-        self._mail.append((function, arguments))
-        self.worker.hub.call_soon(self.deliver)
-
-    def deliver(self) -> None:
-        """Call what was posted."""
-        while self._mail:
-            function, arguments = self._mail.popleft()
-            Watched(function, "answer to a worker's event loop")(*arguments)
 
     def watch_processes(self) -> None:
         """Be told of every pool process that ends. Celery sets its own hook anew at every reconnect; this wraps it."""
@@ -170,7 +177,11 @@ class JobWorker(bootsteps.StartStopStep):
             if conf().partitioned:
                 stats["lines"] = self.partitions.standing()
         return Report(
-            json.dumps(stats), json.dumps(sorted(supervisor.paused)), supervisor.ended, supervisor.failed, supervisor.processes
+            json.dumps(stats),
+            json.dumps(sorted(supervisor.paused)),
+            supervisor.ended,
+            supervisor.failed,
+            supervisor.capacity.processes,
         )
 
     def _runs(self) -> dict[int, tuple[str, str, float]]:
@@ -205,7 +216,8 @@ class JobReports(bootsteps.StartStopStep):
     def stop(self, consumer: Any) -> None:
         """At every reconnect, and at the end: then before running jobs get their grace."""
         if shutdown_requested():
-            consumer.controller.jobs.partitions.leave()
+            jobs: JobWorker = consumer.controller.jobs
+            jobs.partitions.leave()
 
     def register_with_event_loop(self, consumer: Any, hub: Any) -> None:
         """Celery calls it when the loop starts."""

@@ -6,10 +6,12 @@ leaves ``add_consumer`` and ``cancel_consumer`` to its event loop, which calls t
 choice at once (``app.amqp.queues``), and the intake consumes what is chosen (:meth:`furrow.worker.intake.intake.Intake.look`).
 """
 
+from __future__ import annotations
+
 import logging
 import time
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import amqp
 from celery.worker.control import Panel, nok, ok
@@ -17,6 +19,9 @@ from kombu import Queue
 from kombu.exceptions import OperationalError
 
 from furrow.diagnosis import troubles
+
+if TYPE_CHECKING:
+    from furrow.worker.celery.bootsteps import JobWorker
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +72,8 @@ def cancel_consumer(state: Any, queue: str, **options: Any) -> dict[str, str]:
 
 
 def _chosen(consumer: Any, answer: str) -> dict[str, str]:
-    consumer.controller.jobs.intake.look(consumer)
+    jobs: JobWorker = consumer.controller.jobs
+    jobs.intake.look(consumer)
     return ok(answer)  # type: ignore[no-any-return]
 
 

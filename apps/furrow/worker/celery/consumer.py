@@ -3,8 +3,10 @@ running jobs are looked after while the broker is away, also before the connecti
 kept, nothing that is sent to the worker's remote control ends it, and a queue that RabbitMQ refuses does not keep it from
 others."""
 
+from __future__ import annotations
+
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery.worker.consumer import Consumer
 from celery.worker.consumer.control import Control
@@ -20,6 +22,9 @@ from furrow.worker.intake.readable import UNREADABLE
 from furrow.worker.intake.transport import signal_safe
 from furrow.worker.ledger.dead import DeadMessages, Kept
 from furrow.worker.pool.shutdown import kill_all
+
+if TYPE_CHECKING:
+    from furrow.worker.celery.bootsteps import JobWorker
 
 logger = logging.getLogger(__name__)
 
@@ -61,12 +66,18 @@ class JobConsumer(Consumer):
         consumed.install()
         self.refused = consumed.Refused(self.hostname, self.app.amqp.queues)
         #: For what comes over other channels than that of the tasks.
-        self.dead_elsewhere = DeadMessages(self.controller.jobs.ledger.keep, self.hostname, set())
+        self.dead_elsewhere = DeadMessages(self.jobs.ledger.keep, self.hostname, set())
         for step in self.steps:
             if isinstance(step, Control):
                 mailbox.guard(step.box, self.dead_elsewhere)
             if isinstance(step, Tasks):
                 step.qos_global = lambda consumer: False  # quorum queues, which the job queues are, take no other
+
+    @property
+    def jobs(self) -> JobWorker:
+        """The parts of the engine."""
+        parts: JobWorker = self.controller.jobs
+        return parts
 
     def connection_for_read(self, heartbeat: Any = None) -> Any:
         """For messages. A queue that RabbitMQ refuses is left out from here on."""
@@ -82,13 +93,13 @@ class JobConsumer(Consumer):
 
     def ensure_connected(self, conn: Any) -> Any:
         """Connect, for as long as it takes; meanwhile serve the pool processes, since no event loop does."""
-        jobs, connect = self.controller.jobs, conn.ensure_connection
+        jobs, connect = self.jobs, conn.ensure_connection
 
         def connect_and_serve(errback: Any, max_retries: Any, callback: Any = None) -> Any:
             def meanwhile() -> None:
                 if callback is not None:
                     callback()
-                jobs.deliver()
+                jobs.mail.deliver()
                 jobs.supervisor.tick()
 
             return connect(errback, max_retries, *RETRY, callback=meanwhile)
@@ -102,14 +113,14 @@ class JobConsumer(Consumer):
         try:
             super().cancel_active_requests()
         finally:
-            kill_all(self.controller.jobs.supervisor, self.pool)
+            kill_all(self.jobs.supervisor, self.pool)
 
     def on_close(self) -> None:
         """The connection is gone. Celery flushes the pool."""
         super().on_close()
-        self.controller.jobs.intake.drop()
-        self.controller.jobs.partitions.drop()
-        self.controller.jobs.supervisor.assigned.pool_forgot()
+        self.jobs.intake.drop()
+        self.jobs.partitions.drop()
+        self.jobs.supervisor.assigned.pool_forgot()
 
     def loop_args(self) -> Any:
         """Asked for right before the event loop begins, at every connection."""
@@ -138,12 +149,12 @@ class JobConsumer(Consumer):
 
     def _kept(self, message: Any, reason: str) -> Any:
         of_a_task = self.task_consumer is not None and message.channel is self.task_consumer.channel
-        return Kept(message, self.controller.jobs.intake.dead if of_a_task else self.dead_elsewhere, reason)
+        return Kept(message, self.jobs.intake.dead if of_a_task else self.dead_elsewhere, reason)
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Any:
         """What comes over the jobs' exchange goes to the intake, also when its kind is unknown here (of an older or newer
         release): the claim makes it ours, and the pool process hands it back with the reason."""
-        jobs = self.controller.jobs
+        jobs = self.jobs
         intake, handling = jobs.intake, jobs.handling
         ordinary = super().create_task_handler(*args, **kwargs)
         self.connection.transport.accept = intake.accept
@@ -156,8 +167,7 @@ class JobConsumer(Consumer):
             else:
                 ordinary(message)
 
-        handling.handle = handle
-        return handling
+        return handling.over(handle)
 
 
 def watch_the_dying(pool: Any) -> None:

@@ -55,13 +55,18 @@ def _is_limit(seconds: Any) -> bool:
 
 
 class Handling:
-    """Handles messages, with ``handle``, which is set at each connection."""
+    """Handles messages, with the function of the connection that there is."""
 
     def __init__(self, worker: Any, dead: DeadMessages, unsettled: set[int]) -> None:
         self._worker, self._dead, self._unsettled = worker, dead, unsettled
-        self.handle: Callable[[Any], None] = lambda message: None
+        self._handle: Callable[[Any], None]  # there is none before the first connection
         self._process_task = worker._process_task
         worker._process_task = self.process_task
+
+    def over(self, handle: Callable[[Any], None]) -> "Handling":
+        """From now on, over a new connection, with this function."""
+        self._handle = handle
+        return self
 
     def __call__(self, message: Any) -> None:
         """Handle it.
@@ -70,7 +75,7 @@ class Handling:
             AMQPError, OperationalError, OSError: RabbitMQ is away.
         """
         try:
-            self.handle(message)
+            self._handle(message)
         except Exception as error:
             self.failed(message, error)
 

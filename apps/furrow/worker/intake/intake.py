@@ -15,6 +15,7 @@ from celery.worker import state as celery_state
 from furrow.conf import conf
 from furrow.sanitize import clean
 from furrow.statements import Claimed
+from furrow.worker.failing import Watched
 from furrow.worker.intake.lines import Arrived
 from furrow.worker.intake.readable import job_of
 from furrow.worker.ledger.dead import DeadMessages
@@ -30,13 +31,15 @@ MAX_CLAIM = 1_000
 class Intake:
     """One for the life of a worker; reconnecting to the broker empties its buffer."""
 
-    def __init__(self, supervisor: PoolSupervisor) -> None:
+    def __init__(self, hub: Any, supervisor: PoolSupervisor) -> None:
+        """``hub``: kombu's event loop."""
+        self._hub = hub
+        self._pump_soon = Watched(self.pump, "claims of a worker")
         self.supervisor = supervisor
-        supervisor.on_room = self.pump
         self._buffer: deque[Arrived] = deque()
         self._claims = 0
         self._pumping = False
-        self.closed = False
+        self._closed = False
         #: Delivery tags of other messages that came over the same channel and are not settled yet.
         self.others: set[int] = set()
         self.dead = DeadMessages(supervisor.ledger.keep, supervisor.ledger.lease.node, self.others)
@@ -50,7 +53,7 @@ class Intake:
         self._buffer.append(Arrived(channel, tag, id, kind))
         if self._claims == 0 and not self._pumping:
             self._pumping = True
-            self.supervisor.ledger.soon(self.pump)
+            self._hub.call_soon(self._pump_soon)
 
     def accept_message(self, message: Any) -> None:
         """The same for a message that came the ordinary way."""
@@ -64,9 +67,9 @@ class Intake:
     def pump(self) -> None:
         """Claim as much as there is room for, if no claim is under way."""
         self._pumping = False
-        if self._claims or not self._buffer or self.closed:
+        if self._claims or not self._buffer or self._closed:
             return
-        room, cost = self.supervisor.room(), self.supervisor.prefetch.cost
+        room, cost = self.supervisor.capacity.room(), self.supervisor.capacity.prefetch.cost
         batch: list[Arrived] = []
         while self._buffer and room > 0 and len(batch) < MAX_CLAIM:
             arrived = self._buffer.popleft()
@@ -84,7 +87,7 @@ class Intake:
             self._buffer.extendleft(reversed(batch))
             return
         self._acknowledge(batch)
-        if self.closed:
+        if self._closed:
             for job in claimed:
                 self.supervisor.hand_back(job, STOPPED)
             return
@@ -97,7 +100,7 @@ class Intake:
         something long. Messages returned would come straight back to a consumer with the old limit, so job queues are consumed
         anew."""
         tasks = consumer.task_consumer
-        if tasks is None or self._looking or self.closed or shutdown_requested():
+        if tasks is None or self._looking or self._closed or shutdown_requested():
             return
         self._looking = True  # while an answer of RabbitMQ is waited for, remote control may ask for another look: the next one
         try:
@@ -108,8 +111,8 @@ class Intake:
     def _choose(self, consumer: Any, tasks: Any) -> None:
         chosen = self._chosen(consumer.app.amqp.queues.consume_from)
         consumed = {queue.name for queue in tasks.queues}
-        wanted = self.supervisor.prefetch_count()
-        fits = self.supervisor.blocked or self._prefetch / 2 <= wanted <= self._prefetch * 2
+        wanted = self.supervisor.capacity.messages()
+        fits = self.supervisor.capacity.blocked or self._prefetch / 2 <= wanted <= self._prefetch * 2
         if fits and chosen.keys() == consumed:
             return
         for name in consumed:
@@ -120,12 +123,12 @@ class Intake:
 
     def _chosen(self, selected: dict[str, Any]) -> dict[str, Any]:
         """Of the queues that settings and remote control select, those to consume now."""
-        left_out = conf().queues if self.supervisor.blocked else self.supervisor.paused
+        left_out = conf().queues if self.supervisor.capacity.blocked else self.supervisor.paused
         return {name: queue for name, queue in selected.items() if name not in left_out}
 
     def _consume(self, tasks: Any, queues: dict[str, Any], prefetch: int) -> None:
         """A quorum queue's limit is the one that its channel had when its consumer began."""
-        if not self.supervisor.blocked:
+        if not self.supervisor.capacity.blocked:
             self._prefetch = prefetch
             tasks.qos(prefetch_count=prefetch, apply_global=False)
         for name, queue in queues.items():
@@ -148,6 +151,10 @@ class Intake:
     def claiming(self) -> bool:
         """A claim is on its way."""
         return self._claims > 0
+
+    def close(self) -> None:
+        """Claim nothing more; what a claim under way brings is handed back."""
+        self._closed = True
 
     def drop(self) -> None:
         """The channel is gone, and with it the right to acknowledge: RabbitMQ gives these messages out again."""

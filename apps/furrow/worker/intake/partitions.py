@@ -62,9 +62,7 @@ class Partitions:
         self._settled_shares: dict[str, dict[str, uuid.UUID]] = {}  # that was so at two looks in a row
         self._misplaced: set[str] = set()
         self._dead = DeadMessages(supervisor.ledger.keep, supervisor.ledger.lease.node, set())
-        self.closed = False
-        if self._queues:
-            supervisor.ledger.on_settle = self._on_settle
+        self._closed = False
 
     def standing(self) -> dict[str, int]:
         """How many messages of each partition this worker has in its hands; may be asked by any thread."""
@@ -75,7 +73,7 @@ class Partitions:
     def look(self, consumer: Any) -> None:
         """Once in a while: consume the partitions of the queues that this worker consumes, and no others; try the waiting lines
         again; leave a partition to the worker that should have it."""
-        if not self._queues or self.closed or shutdown_requested():
+        if not self._queues or self._closed or shutdown_requested():
             return
         now = time.monotonic()
         if now >= self._others_at:
@@ -133,6 +131,10 @@ class Partitions:
             return False
         return True
 
+    def close(self) -> None:
+        """Claim nothing more; what a claim under way brings is handed back."""
+        self._closed = True
+
     def leave(self) -> None:
         """This worker stops: others take its partitions over, and wait for what still runs here."""
         for part in list(self._channels):
@@ -175,9 +177,9 @@ class Partitions:
 
     def pump(self) -> None:
         """Claim first ones of lines as far as there is room, if no claim is under way."""
-        if self._claiming or self.closed or not self._lines.ready:
+        if self._claiming or self._closed or not self._lines.ready:
             return
-        room, cost = self.supervisor.room(), self.supervisor.prefetch.cost
+        room, cost = self.supervisor.capacity.room(), self.supervisor.capacity.prefetch.cost
         batch: list[Arrived] = []
         while self._lines.ready and room > 0 and len(batch) < MAX_CLAIM:
             if (arrived := self._lines.next()) is not None:
@@ -192,7 +194,7 @@ class Partitions:
         self._claiming = set()
         if claimed is None:  # the database is away
             return
-        if self.closed:
+        if self._closed:
             for job in claimed:
                 self.supervisor.hand_back(job, STOPPED)
             return
@@ -212,7 +214,8 @@ class Partitions:
 
     # --- ends ---------------------------------------------------------------------------------------------------------------
 
-    def _on_settle(self, id: str) -> None:
+    def on_settle(self, id: str) -> None:
+        """The run of this job is being settled: if that was its end, it leaves its line."""
         if id in self._lines:
             self._ask({id})
 

@@ -34,7 +34,6 @@ class Requests:
         self._worker = worker
         self._supervisor = supervisor
         self._intake = intake
-        supervisor.ledger.on_asked = self.take
 
     def take(self, asked: list[Asked]) -> None:
         """Do these. Called in the event loop."""

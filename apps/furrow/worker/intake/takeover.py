@@ -19,7 +19,7 @@ from furrow.worker.pool.supervisor import PoolSupervisor
 
 
 class TakeOver:
-    """Looks in the event loop's thread, offers in the ledger's."""
+    """Looks and takes in the event loop's thread, offers in the ledger's."""
 
     def __init__(self, worker: Any, supervisor: PoolSupervisor, intake: Intake) -> None:
         self._worker, self._supervisor, self._intake = worker, supervisor, intake
@@ -28,24 +28,24 @@ class TakeOver:
         self._kinds: Sequence[str] = ()
         #: Something was offered, and what came of it is not known here yet.
         self.claiming = False
-        supervisor.ledger.take_over, supervisor.ledger.on_handed_over = self.offer, self._take
+        self._closed = False
 
     def look(self) -> None:
-        """Once reports were read. A message that waits here is of a job that comes before."""
+        """In the event loop's thread, once reports were read. A message that waits here is of a job that comes before."""
         supervisor, others = self._supervisor, conf().partitioned.keys() | conf().queue_limits.keys()
         if not supervisor.ledger.limited:
             return
         if not self._kinds:  # a transactional job settles itself, while its line may have to move on
             self._kinds = [kind.name for kind in all_kinds() if not kind.transactional]
-        free = not (supervisor.blocked or self._intake.waiting) and supervisor.ledger.lease.is_held()
-        self._room = supervisor.room() if free else 0.0
+        free = not (supervisor.capacity.blocked or self._intake.waiting) and supervisor.ledger.lease.is_held()
+        self._room = supervisor.capacity.room() if free else 0.0
         self._queues = [name for name in job_queues(self._worker) if name not in supervisor.paused and name not in others]
 
     def offer(self, kinds: Sequence[str]) -> HandOver | None:
-        """To whom the keys of these runs (their kinds) may pass; ``None``: to nobody here."""
-        cost = max(map(self._supervisor.prefetch.cost, kinds))
+        """In the ledger's thread: to whom the keys of these runs (their kinds) may pass; ``None``: to nobody here."""
+        cost = max(map(self._supervisor.capacity.prefetch.cost, kinds))
         room = int(self._room / cost)
-        self.claiming = room > 0 and not self._intake.closed
+        self.claiming = room > 0 and not self._closed
         if not self.claiming:
             return None
         keys = min(len(kinds), room)
@@ -53,6 +53,11 @@ class TakeOver:
         self._room -= keys * jobs * cost  # until the next look
         return HandOver(keys, jobs, self._queues, self._kinds)
 
-    def _take(self, jobs: list[Claimed]) -> None:
+    def close(self) -> None:
+        """Offer nothing more."""
+        self._closed = True
+
+    def take(self, jobs: list[Claimed]) -> None:
+        """In the event loop's thread: run these, to which something that was offered has passed."""
         self.claiming = False
         self._supervisor.take_over(jobs)

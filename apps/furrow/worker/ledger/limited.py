@@ -16,6 +16,10 @@ class Limited:
     def __bool__(self) -> bool:
         return bool(self._jobs)
 
+    def forget(self) -> None:
+        """The lease was lost: none of them is this worker's."""
+        self._jobs, self._left = {}, {}
+
     def claimed(self, jobs: Iterable[Claimed]) -> None:
         """These are this worker's now. A line is one at a time."""
         mine = [job for job in jobs if job.limited]

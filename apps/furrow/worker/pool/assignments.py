@@ -70,6 +70,10 @@ class Assignments:
         """Something is on its way to a process, or in one."""
         return bool(self._handed or self._drains)
 
+    def close(self) -> None:
+        """Start nothing new from here on."""
+        self.closed = True
+
     def add(self, lines: Iterable[Sequence[Claimed]]) -> None:
         """Hand these out as well, each when it may begin."""
         for line in map(tuple, lines):

@@ -42,7 +42,7 @@ def leave(supervisor: PoolSupervisor, worker: Any, grace: float) -> None:
 
     The pool takes nothing new by now; the hub is driven from here until all is told.
     """
-    supervisor.stopping = supervisor.assigned.closed = True
+    supervisor.assigned.close()
     supervisor.read()
     supervisor.return_unbegun(STOPPED)
     _serve(supervisor, worker, grace, cold_shutdown_requested)
@@ -59,7 +59,7 @@ def leave(supervisor: PoolSupervisor, worker: Any, grace: float) -> None:
 
 def kill_all(supervisor: PoolSupervisor, pool: Any) -> None:
     """Kill all pool processes, and settle nothing: a signal's handler calls this, in the middle of anything."""
-    supervisor.stopping = supervisor.assigned.closed = supervisor.killed = True
+    supervisor.give_up_pool()
     for process in list(pool._pool._pool) if pool._pool is not None else ():
         with suppress(ProcessLookupError):
             offspring.kill(process.pid)

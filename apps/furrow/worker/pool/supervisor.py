@@ -24,11 +24,11 @@ from furrow.worker.events import Events
 from furrow.worker.ledger.ledger import Ledger
 from furrow.worker.pool import packets
 from furrow.worker.pool.assignments import Assignments
+from furrow.worker.pool.capacity import Capacity
 from furrow.worker.pool.crash import settle_death
 from furrow.worker.pool.in_hand import InHand
 from furrow.worker.pool.lock_renewals import LockRenewals
 from furrow.worker.pool.orphans import Orphans
-from furrow.worker.pool.prefetch import Prefetch
 from furrow.worker.pool.running import Running
 from furrow.worker.shortage import again_in
 
@@ -38,8 +38,6 @@ logger = logging.getLogger(__name__)
 READ_AT_ONCE = 500
 #: With more than this waiting for the database nothing more is read from the pool processes: they wait, memory does not grow.
 MAX_BACKLOG = 20_000
-#: All processes busy with long jobs for this long (seconds): what waits is given to other workers.
-BLOCKED_AFTER = 0.5
 #: Outcomes that are not well.
 BAD = frozenset({Outcome.FAILED, Outcome.TIMED_OUT, Outcome.CRASHED})
 
@@ -47,50 +45,26 @@ BAD = frozenset({Outcome.FAILED, Outcome.TIMED_OUT, Outcome.CRASHED})
 class PoolSupervisor:
     """See the module."""
 
-    def __init__(self, worker: Any, ledger: Ledger, events: Events) -> None:
+    def __init__(self, worker: Any, ledger: Ledger, events: Events, on_room: Callable[[], None]) -> None:
+        """``on_room``: called when there may be room for more."""
         self._worker = worker
+        self._on_room = on_room
         self.ledger = ledger
         self.events = events
-        self.prefetch = Prefetch()
         self.locks = LockRenewals()
         self.running: dict[int, Running] = {}
         self.assigned = Assignments(worker, self._on_unsendable, self._on_drain_failed)
+        self.orphans = Orphans(self.assigned, self.running, ledger.release)
+        self.capacity = Capacity(worker, self.running, self.assigned)
         self._in_hand = InHand(self.assigned, self.read, self.hand_back)
-        self._blocked_since = 0.0
         self._deaf = False  # reports are not read: the ledger is behind
         self._lost_leases = 0
-        self.stopping = False
         #: A cold shutdown has killed all pool processes.
         self.killed = False
         #: Queues that this worker was asked not to consume.
         self.paused: set[str] = set()
         #: Runs that ended here, and those of them that did not end well.
         self.ended = self.failed = 0
-        ledger.anything_running = lambda: bool(self.running)
-        ledger.on_stop_requests = self._on_stop_requests
-        ledger.on_owned = Orphans(self.assigned, self.running, ledger.release).compare
-        #: Called when there is room for more.
-        self.on_room: Callable[[], None] = lambda: None
-
-    # --- what there is room for ---------------------------------------------------------------------------------------------
-
-    @property
-    def processes(self) -> int:
-        """Pool processes that there are."""
-        pool = self._worker.pool
-        return min(int(pool.num_processes), len(pool._pool._pool)) if pool._pool is not None else 0
-
-    def prefetch_count(self) -> int:
-        """Messages to hold."""
-        return self.prefetch.count(self.processes)
-
-    def room(self) -> float:
-        """Seconds of work that may be claimed now; see :mod:`furrow.worker.pool.prefetch`."""
-        if self.stopping:
-            return 0.0
-        now = time.monotonic()
-        busy = [(running.job.kind, now - running.began) for running in self.running.values()]
-        return self.prefetch.room(self.processes, busy, (job.kind for job in self.assigned.due()))
 
     # --- jobs to processes --------------------------------------------------------------------------------------------------
 
@@ -115,7 +89,7 @@ class PoolSupervisor:
             return
         self.read(limit)
         self.assigned.hand_out()
-        self.on_room()
+        self._on_room()
 
     def read(self, limit: int = 1_000_000) -> None:
         """Take so many packets at most, without a look at what else there is to do."""
@@ -181,7 +155,7 @@ class PoolSupervisor:
             return
         self._over(pid)
         self._count(settlement)
-        self.prefetch.ran(running.job.kind, settlement.finished - settlement.started)
+        self.capacity.prefetch.ran(running.job.kind, settlement.finished - settlement.started)
         self.events.ended(running.job, settlement)
 
     def _over(self, pid: int) -> Running | None:
@@ -205,7 +179,7 @@ class PoolSupervisor:
             self._blame(running, exitcode)
         self._in_hand.suspect()  # also then: it may have taken the next one, and not told of either
         self.assigned.hand_out()
-        self.on_room()
+        self._on_room()
 
     def _on_drain_failed(self, pid: int, error: BaseException | None) -> None:
         """A pool process did not come to the end of its turn. It ends by itself, or is ended: it cannot work."""
@@ -249,24 +223,12 @@ class PoolSupervisor:
         self._in_hand.look(now)
         self._listen_again()
         self.read_reports()
-        self._look_whether_blocked(now)
-        self.ledger.loop_alive_at = now  # last: one that always fails must lose its lease
-
-    @property
-    def blocked(self) -> bool:
-        """Every process runs something long, and has for a while: what waits here would wait behind it."""
-        return bool(self._blocked_since) and time.monotonic() - self._blocked_since > BLOCKED_AFTER
-
-    def _look_whether_blocked(self, now: float) -> None:
-        busy = [(running.job.kind, now - running.began) for running in self.running.values()]
-        if self.prefetch.blocked(busy) < self.processes:
-            self._blocked_since = 0.0
-        else:
-            self._blocked_since = self._blocked_since or now
-        if self.blocked and self.assigned:
+        self.capacity.look(now)
+        if self.capacity.blocked and self.assigned:
             self.return_unbegun("every process of its worker was busy")
+        self.ledger.loop_lives(now)  # last: one that always fails must lose its lease
 
-    def _on_stop_requests(self, ids: list[str]) -> None:
+    def stop_requested(self, ids: list[str]) -> None:
         """Somebody cancelled these jobs: ask those that run to stop."""
         for running in self.running.values():
             process, _ = self._worker.pool._pool._process_by_pid(running.pid)
@@ -283,6 +245,11 @@ class PoolSupervisor:
             self._over(pid)
         self.assigned.take_back()
         self.assigned.give_up()
+
+    def give_up_pool(self) -> None:
+        """In a signal's handler: the processes are being killed. What becomes of their jobs is settled at shutdown."""
+        self.assigned.close()
+        self.killed = True
 
     def restart(self) -> None:
         """Replace the pool processes: the idle ones at once, the others when their job has ended. What this process has loaded
