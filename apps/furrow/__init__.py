@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         JobCancelled,
         JobFailed,
         KindError,
+        MiddlewareError,
         NotUnique,
         OptionError,
         Retry,
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from furrow.locks.guards import leader, lock, semaphore
     from furrow.locks.held import Held
     from furrow.locks.rate import rate_limit
+    from furrow.middleware import Middleware, RunningJob, Submission
     from furrow.models import Attempt, Job, LogLine
     from furrow.states import FINAL, Outcome, State
     from furrow.submission.submit import submit, submit_many
@@ -83,6 +85,8 @@ __all__ = [
     "LockLost",
     "LockUnavailable",
     "LogLine",
+    "Middleware",
+    "MiddlewareError",
     "NotAcquired",
     "NotUnique",
     "OptionError",
@@ -90,12 +94,14 @@ __all__ = [
     "RateLimited",
     "Retry",
     "RetryPolicy",
+    "RunningJob",
     "Secret",
     "Situation",
     "Snooze",
     "SoftTimeout",
     "StaleFence",
     "State",
+    "Submission",
     "SubmitError",
     "Unique",
     "UnknownKind",
@@ -142,6 +148,8 @@ _WHERE = {
     "LockLost": "furrow.locks.errors",
     "LockUnavailable": "furrow.locks.errors",
     "LogLine": "furrow.models",
+    "Middleware": "furrow.middleware",
+    "MiddlewareError": "furrow.errors",
     "NotAcquired": "furrow.locks.errors",
     "NotUnique": "furrow.errors",
     "OptionError": "furrow.errors",
@@ -149,12 +157,14 @@ _WHERE = {
     "RateLimited": "furrow.locks.errors",
     "Retry": "furrow.errors",
     "RetryPolicy": "furrow.kinds.retry",
+    "RunningJob": "furrow.middleware",
     "Secret": "furrow.kinds.secret",
     "Situation": "furrow.diagnosis.explain",
     "Snooze": "furrow.errors",
     "SoftTimeout": "furrow.errors",
     "StaleFence": "furrow.locks.errors",
     "State": "furrow.states",
+    "Submission": "furrow.middleware",
     "SubmitError": "furrow.errors",
     "Unique": "furrow.limits.limit",
     "UnknownKind": "furrow.errors",

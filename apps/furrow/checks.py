@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from django.apps import apps
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.exceptions import ImproperlyConfigured
 
 
 @register(Tags.compatibility)
@@ -35,6 +36,18 @@ def check_celery_application(**kwargs: Any) -> list[CheckMessage]:
         ]
     problem = shared_queues(app)
     return [Error(problem, id="furrow.E005")] if problem else []
+
+
+@register(Tags.compatibility)
+def check_middleware(**kwargs: Any) -> list[CheckMessage]:
+    """Every middleware can be imported and made, and wraps something."""
+    from furrow.middleware import chains
+
+    try:
+        chains()
+    except ImproperlyConfigured as error:
+        return [Error(str(error), id="furrow.E007")]
+    return []
 
 
 @register(Tags.compatibility)

@@ -34,6 +34,8 @@ class Conf:
     fair_weights: dict[str, int] = field(default_factory=dict)
     #: Packages that declare kinds besides each application's ``tasks`` module; imported with everything below them at start.
     modules: list[str] = field(default_factory=list)
+    #: Dotted paths of the classes that wrap submits and runs (:mod:`furrow.middleware`); the first is the outermost.
+    middleware: list[str] = field(default_factory=list)
     #: A kind is called by the last part of its module, ``tasks.charge``, and not by all of it, ``orders.tasks.charge``.
     short_names: bool = False
     #: Redis, for locks and rates, and for wake-ups; without it the dispatcher polls, and locks are refused.
@@ -150,7 +152,7 @@ def _must_be(name: str, kind: Any, value: Any) -> str:
         ):
             return ""
         return f"a dict of names to whole numbers from 1 to {MOST_SLOTS:,}"
-    may_be_empty = name == "modules"
+    may_be_empty = name in ("modules", "middleware")
     are_names = isinstance(value, list) and all(isinstance(item, str) for item in value) and len({*value}) == len(value)
     if are_names and (value or may_be_empty):
         return ""

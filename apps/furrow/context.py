@@ -1,6 +1,7 @@
 """``current_job``: what a handler can say to, and ask of, the platform while it runs."""
 
 import uuid
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, Protocol
 
@@ -10,6 +11,9 @@ class Run(Protocol):
 
     kind: str
     attempt: int
+
+    @property
+    def meta(self) -> Mapping[str, Any]: ...
 
     @property
     def id(self) -> uuid.UUID: ...
@@ -37,6 +41,12 @@ class CurrentJob:
         """The number of this run, counted from 1; 0 outside of a job."""
         run = _run.get()
         return run.attempt if run else 0
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """The metadata that its submit gave it; empty outside of a job."""
+        run = _run.get()
+        return run.meta if run else {}
 
     def progress(self, fraction: float, note: str = "") -> None:
         """Say how far the job is: from 0 to 1, with a short text (200 characters).

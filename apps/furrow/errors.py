@@ -97,6 +97,10 @@ class ResultError(FurrowError):
     """The handler's return value cannot be kept as JSON, or is too large."""
 
 
+class MiddlewareError(FurrowError):
+    """A middleware of ``FURROW["MIDDLEWARE"]`` does not call the next one exactly once."""
+
+
 class DeadMessageError(FurrowError):
     """A message cannot be replayed."""
 

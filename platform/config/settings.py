@@ -211,6 +211,7 @@ FURROW = {
     "FAIR_WEIGHTS": _counts("FURROW_FAIR_WEIGHTS"),
     "SHORT_NAMES": True,
     "MODULES": env.list("FURROW_MODULES", default=["tasks"]),
+    "MIDDLEWARE": env.list("FURROW_MIDDLEWARE", default=[]),
     "MAX_ARGUMENT_BYTES": _number("FURROW_MAX_ARGUMENT_BYTES", 1024 * 1024),
     "MAX_UPLOAD_BYTES": _number("FURROW_MAX_UPLOAD_BYTES", 20 * 1024 * 1024),
     "MAX_REQUEST_BYTES": _number("FURROW_MAX_REQUEST_BYTES", 64 * 1024 * 1024),

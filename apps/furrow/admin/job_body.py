@@ -23,7 +23,7 @@ from furrow.statements import clock
 from furrow.states import FINAL, State
 
 #: Columns that hold JSON, read as text.
-JSON_COLUMNS = ("arguments", "result")
+JSON_COLUMNS = ("arguments", "meta", "result")
 #: Jobs that failed alike are counted to this number.
 ALIKE = 1_000
 #: For how long a job may be snoozed from its page, in minutes.
@@ -46,7 +46,7 @@ def body(request: HttpRequest, job: Any, *, may_act: bool) -> dict[str, Any]:
         "again": Job.objects.filter(again_of=job.pk).only("pk").order_by("-pk")[:5],
         "wait_seconds": job.wait.total_seconds() if job.wait is not None else None,
         "run_seconds": run_seconds(job, now),
-        "texts": [_json_part(job, name) for name in JSON_COLUMNS if name == "arguments" or job.state == State.SUCCEEDED],
+        "texts": [_json_part(job, name) for name in _shown(job)],
         "may_act": may_act,
         "may_run_now": job.state == State.PENDING and job.run_at > now,
         "may_snooze": job.state in (State.PENDING, State.QUEUED),
@@ -62,6 +62,12 @@ def run_seconds(job: Job, now: dt.datetime) -> float | None:
     if job.started_at is None or (job.state != State.RUNNING and job.finished_at is None):
         return None
     return ((job.finished_at or now) - job.started_at).total_seconds()
+
+
+def _shown(job: Any) -> list[str]:
+    """The JSON columns that say something."""
+    shown = {"arguments": True, "meta": job.meta_length is not None, "result": job.state == State.SUCCEEDED}
+    return [name for name in JSON_COLUMNS if shown[name]]
 
 
 def _json_part(job: Any, name: str) -> dict[str, Any]:

@@ -175,7 +175,7 @@ def find(request: HttpRequest, job_id: uuid.UUID | str, *, act: bool = False) ->
         wanted = job_id if isinstance(job_id, uuid.UUID) else uuid.UUID(job_id)
     except ValueError:
         raise Http404(f"{job_id!r} is not the id of a job.") from None
-    rows = Job.objects.defer("arguments", "result").annotate(
+    rows = Job.objects.defer(*JSON_COLUMNS).annotate(
         **{f"{name}_text": Left(Cast(name, TextField()), 4 * wording.SHOWN + 1) for name in JSON_COLUMNS},
         **{f"{name}_length": Length(Cast(name, TextField())) for name in JSON_COLUMNS},
     )

@@ -151,6 +151,8 @@ def _facts(job: Job, reason: Any, now: Any) -> list[tuple[str, Any]]:
         rows.append(("batch", job.batch))
     rows.append(("attempts", f"{job.counted_attempts:,} of {job.max_attempts:,}"))
     rows.append(("arguments", _json(job.arguments)))
+    if job.meta:
+        rows.append(("meta", _json(job.meta)))
     if job.state == State.SUCCEEDED:
         rows.append(("result", _json(job.result)))
     return rows

@@ -22,6 +22,7 @@ def job_json(job: Job, *, result: bool = False) -> dict[str, Any]:
         "queue": job.queue,
         "priority": job.priority,
         "arguments": masked(job.arguments),
+        "meta": masked(job.meta),
         "batch": job.batch,
         "tags": job.tags or [],
         "submitted_by": job.submitted_by.get_username() if job.submitted_by_id and job.submitted_by else None,

@@ -224,6 +224,7 @@ class Migration(migrations.Migration):
                 ('arguments', models.JSONField(db_default={}, default=dict)),
                 ('batch', models.UUIDField(blank=True, null=True)),
                 ('tags', models.JSONField(blank=True, null=True)),
+                ('meta', models.JSONField(blank=True, null=True)),
                 ('again_of', models.UUIDField(blank=True, null=True)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('run_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),

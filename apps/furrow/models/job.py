@@ -36,6 +36,8 @@ class Job(models.Model):
     batch = models.UUIDField(null=True, blank=True)
     #: Short texts to find it by; none for most.
     tags = JSONField(shape=list, null=True, blank=True)
+    #: What travels with it besides its arguments (:mod:`furrow.kinds.meta`), as a tenant or a correlation id; none for most.
+    meta = JSONField(shape=dict, null=True, blank=True)
     #: The job that this one repeats, perhaps with other arguments.
     again_of = models.UUIDField(null=True, blank=True)
 

@@ -42,6 +42,7 @@ class Claimed(NamedTuple):
     limited: int = 0  #: it has limits (1), and one of them is a rate (2)
     line: str = ""  #: the key that was handed over to it: jobs of one line run one after the other, in one process
     wait: float = 0.0  #: seconds from now on in which it must not begin: its rate's slot was taken early
+    meta: str | None = None  #: JSON text of an object: what travels with it besides its arguments
 
 
 class Settlement(NamedTuple):

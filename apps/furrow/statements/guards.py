@@ -23,6 +23,7 @@ SHAPES: Mapping[tuple[str, str], tuple[str, str]] = MappingProxyType(
     {
         ("job", "arguments"): ("object", _OBJECT),
         ("job", "tags"): ("texts", _NAMES),
+        ("job", "meta"): ("object", _OBJECT),
         ("job", "limits"): ("limits", "leave it out: only Furrow writes it"),
         ("auditentry", "selection"): ("object", _OBJECT),
     }

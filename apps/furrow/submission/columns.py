@@ -147,6 +147,7 @@ class Ruled:
         key = given.own["unique_key"]
         changed: Mapping[str, Any] = {
             **{name: value for name, value in given.own.items() if not name.startswith("unique")},
+            "meta": self.columns.get("meta"),
             **({"run_at": run_at} if (run_at := self.columns.get("run_at")) is not None else {}),
             **({"expires_at": expires_at} if (expires_at := self.columns.get("expires_at")) or run_at else {}),
         }

@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -15,6 +15,7 @@ from furrow.calendar import in_calendar
 from furrow.conf import conf
 from furrow.errors import OptionError, did_you_mean
 from furrow.kinds.kind import Kind
+from furrow.kinds.meta import meta_problem, to_json
 from furrow.kinds.tags import tags_problem
 from furrow.models.job import HIGHEST_PRIORITY, LOWEST_PRIORITY, Job
 
@@ -79,6 +80,31 @@ def tags_column(kind: Kind, given: Collection[str]) -> dict[str, str]:
         raise OptionError(kind.name, {"tags": problem})
     tags = list(dict.fromkeys([*kind.tags, *given]))
     return {"tags": json.dumps(tags)} if tags else {}
+
+
+def given_meta(kind: Kind, meta: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a submit gives as metadata, for middleware to change.
+
+    Raises:
+        OptionError: it is none.
+    """
+    if meta is not None and (problem := meta_problem(meta)):
+        raise OptionError(kind.name, {"meta": problem})
+    return dict(meta or {})
+
+
+def meta_column(kind: Kind, meta: dict[str, Any]) -> dict[str, str]:
+    """The same of metadata.
+
+    Raises:
+        OptionError: it cannot be stored.
+    """
+    if not meta:
+        return {}
+    if problem := meta_problem(meta):
+        raise OptionError(kind.name, {"meta": problem})
+    text = to_json(meta)
+    return {} if text is None else {"meta": text}
 
 
 def _now(countdown: object, expires: object) -> dt.datetime:

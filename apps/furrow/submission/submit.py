@@ -4,17 +4,22 @@ import datetime as dt
 import json
 import uuid
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Unpack
 
 from django.db import connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import TextField
+from django.db.models.functions import Cast
 from django.utils import timezone
 
 from furrow import statements
 from furrow.errors import ArgumentError, OptionError
 from furrow.kinds.kind import Kind, get_kind
+from furrow.kinds.meta import from_json
 from furrow.limits.limit import Rule
 from furrow.locks.wakeup import wake
+from furrow.middleware import Submission, around_submit
 from furrow.models.job import Job, new_id
 from furrow.submission import options
 from furrow.submission.columns import Ruled
@@ -32,6 +37,7 @@ def submit(
     max_attempts: int | None = None,
     batch: uuid.UUID | str | None = None,
     tags: Collection[str] = (),
+    meta: Mapping[str, Any] | None = None,
     again_of: uuid.UUID | str | None = None,
     submitted_by: Any = None,
     id: uuid.UUID | str | None = None,
@@ -47,7 +53,8 @@ def submit(
         expires: cancelled if it has not begun by then: a time, or a span (timedelta or seconds) after ``run_at``.
         batch: shared by jobs that belong together.
         tags: short texts to find it by, besides the kind's own.
-        again_of: the id of the job that this one repeats.
+        meta: travels with the job besides its arguments, as a tenant; middleware may add to it.
+        again_of: the id of the job that this one repeats; the metadata of that job is where this one's begins.
         submitted_by: a user.
         id: instead of a fresh UUIDv7.
         rules: ``lock``, ``concurrency``, ``rate``, ``unique``, ``ordered``, ``fair``, … as of ``@job``, instead of the kind's.
@@ -69,17 +76,34 @@ def submit(
     text = kind.arguments.to_json({} if arguments is None else arguments)
     connection = _connection()
     ruled = Ruled.of(kind, rules, columns)
-    if ruled is not None and ruled.unique:
-        job = ruled.submit_one(connection, job_id, text)
-        _wake_after_commit()
-        return job
-    own = ruled and [ruled.own(text)]
+    given = options.given_meta(kind, meta)
+    if again_of is not None:
+        given = _meta_of(connection, columns["again_of"]) | given
+
+    def write(meta: dict[str, Any]) -> Job:
+        return _write_one(connection, kind, job_id, text, columns | options.meta_column(kind, meta), ruled)
+
+    return around_submit(Submission(kind.name, columns["queue"], 1, given), write, using=connection.alias)
+
+
+def _write_one(
+    connection: BaseDatabaseWrapper, kind: Kind, job_id: uuid.UUID, text: str, columns: dict[str, Any], ruled: Ruled | None
+) -> Job:
+    own = None
+    if ruled is not None:
+        ruled = replace(ruled, columns=columns)
+        if ruled.unique:
+            job = ruled.submit_one(connection, job_id, text)
+            _wake_after_commit()
+            return job
+        own = [ruled.own(text)]
     if not statements.on(connection).insert_jobs(connection, [job_id], [text], columns, own):
         raise OptionError(kind.name, {"id": f"{job_id} is the id of another job: leave it out, or use a fresh one"})
     _wake_after_commit()
     now = timezone.now()
     job = Job(id=job_id, arguments=json.loads(text), **{"created_at": now, "run_at": now, **columns, **(own[0] if own else {})})
-    job.tags = json.loads(columns["tags"]) if "tags" in columns else None
+    for name in ("tags", "meta"):
+        setattr(job, name, json.loads(columns[name]) if name in columns else None)
     job._state.adding, job._state.db = False, connection.alias
     return job
 
@@ -96,6 +120,7 @@ def submit_many(
     max_attempts: int | None = None,
     batch: uuid.UUID | str | None = None,
     tags: Collection[str] = (),
+    meta: Mapping[str, Any] | None = None,
     submitted_by: Any = None,
     **rules: Unpack[Rule],
 ) -> list[uuid.UUID]:
@@ -115,12 +140,26 @@ def submit_many(
             texts.append(kind.arguments.to_json(row))
         except Exception as error:
             raise _in_row(error, number) from None
-    ids = [new_id() for _ in texts]
-    if not ids:
-        return ids
+    if not texts:
+        return []
     connection = _connection()
     ruled = Ruled.of(kind, rules, columns)
+
+    def write(meta: dict[str, Any]) -> list[uuid.UUID]:
+        return _write_many(connection, texts, columns | options.meta_column(kind, meta), ruled)
+
+    return around_submit(
+        Submission(kind.name, columns["queue"], len(texts), options.given_meta(kind, meta)), write, using=connection.alias
+    )
+
+
+def _write_many(
+    connection: BaseDatabaseWrapper, texts: list[str], columns: dict[str, Any], ruled: Ruled | None
+) -> list[uuid.UUID]:
+    ids, own = [new_id() for _ in texts], None
     with transaction.atomic(using=connection.alias):
+        if ruled is not None:
+            ruled = replace(ruled, columns=columns)
         if ruled is not None and ruled.unique:
             ids = [id for id, _ in ruled.submit(connection, ids, texts)]
         else:
@@ -134,6 +173,11 @@ def _in_row(error: Exception, number: int) -> Exception:
     if not isinstance(error, ArgumentError):
         return error
     return ArgumentError(error.kind, {f"row {number}: {name}": text for name, text in error.fields.items()})
+
+
+def _meta_of(connection: BaseDatabaseWrapper, job_id: uuid.UUID) -> dict[str, Any]:
+    text = Job.objects.using(connection.alias).filter(pk=job_id).values_list(Cast("meta", TextField()), flat=True).first()
+    return from_json(text)
 
 
 def _connection() -> BaseDatabaseWrapper:

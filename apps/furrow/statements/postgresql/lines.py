@@ -53,7 +53,7 @@ WITH free AS MATERIALIZED (
 UPDATE {JOB} j SET state = 'running', attempt = attempt + 1, worker = %s, started_at = clock_timestamp(),
   progress = NULL, progress_note = '', error = '', held = CASE WHEN line.place = 1 THEN '' ELSE j.held END
 FROM line JOIN taken USING (key) WHERE line.fit AND j.id = line.id AND j.state || '' = 'pending'
-RETURNING line.place, j.id::text, kind, arguments::text, attempt, excused, max_attempts, 1, line.key"""
+RETURNING line.place, j.id::text, kind, arguments::text, attempt, excused, max_attempts, 1, line.key, 0::float8, meta::text"""
 )
 
 

@@ -27,7 +27,7 @@ RETURNING id::text, kind, arguments::text, attempt, excused, max_attempts,
           CASE WHEN limits IS NULL THEN 0 WHEN jsonb_path_exists(limits, '$[*].period') THEN 2 ELSE 1 END, '',
           CASE WHEN limits IS NULL THEN 0 ELSE coalesce((
             SELECT least({EARLY}, greatest(0, max(date_part('epoch', h.not_before)) - date_part('epoch', clock_timestamp())))
-            FROM {HOLD} h WHERE h.job = {JOB}.id), 0) END::float8"""
+            FROM {HOLD} h WHERE h.job = {JOB}.id), 0) END::float8, meta::text"""
 
 
 def claim(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> list[Claimed]:
@@ -164,6 +164,10 @@ def unknown(connection: Connection, ids: Collection[str]) -> set[str]:
         return {row[0] for row in cursor.fetchall()}
 
 
+#: Of a row that was handed over, where its key is: after its place and the fields of :class:`Claimed` before it.
+_KEY = 1 + Claimed._fields.index("line")
+
+
 def write(connection: Connection, worker: uuid.UUID, group: Group) -> Written:
     """A worker's group commit: all of it in one transaction and one round trip.
 
@@ -197,7 +201,7 @@ def write(connection: Connection, worker: uuid.UUID, group: Group) -> Written:
         zip(given, in_one_go(connection, given.values(), durable=ends or bool(group.logs), patient=ends), strict=True)
     )
     lines = answers["hand over"].fetchall() if "hand over" in answers else []
-    claimed = [Claimed(*fields) for _, *fields in sorted(lines, key=lambda row: (row[-1], row[0]))]
+    claimed = [Claimed(*fields) for _, *fields in sorted(lines, key=lambda row: (row[_KEY], row[0]))]
     if "claim" in answers:
         claimed += map(Claimed._make, answers["claim"].fetchall())
     return Written(claimed, answers["let go"].rowcount if "let go" in answers else 0)

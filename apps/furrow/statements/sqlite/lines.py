@@ -34,9 +34,9 @@ class HandingOver:
                           progress_note = '', error = '', held = %s WHERE id = %s RETURNING attempt""",
                 (self.worker.hex, now(), key if place else "", id),
             )
-            kind, arguments, excused, max_attempts = fields
+            kind, arguments, excused, max_attempts, meta = fields
             (attempt,) = cursor.fetchone()
-            self.claimed.append(Claimed(str(uuid.UUID(id)), kind, arguments, attempt, excused, max_attempts, 1, key))
+            self.claimed.append(Claimed(str(uuid.UUID(id)), kind, arguments, attempt, excused, max_attempts, 1, key, 0.0, meta))
         if line:
             cursor.execute(f"INSERT INTO {HOLD} (key, slot, job, ordered) VALUES (%s, 0, %s, %s)", (key, line[0][0], False))
             self._keys += 1
@@ -44,7 +44,8 @@ class HandingOver:
 
     def _line(self, cursor: Any, key: str, to: HandOver) -> list[Any]:
         cursor.execute(
-            f"""SELECT id, kind, arguments, excused, max_attempts, queue, json_valid(limits) AND json_array_length(limits) = 1
+            f"""SELECT id, kind, arguments, excused, max_attempts, meta, queue,
+                 json_valid(limits) AND json_array_length(limits) = 1
                  AND json_extract(limits, '$[0].conflict') IS NULL AND (expires_at IS NULL OR expires_at > %s OR {HAS_BEGUN})
                  AND queue NOT IN (SELECT name FROM {QUEUE} WHERE paused_at IS NOT NULL AND NOT draining)
                FROM {JOB} WHERE state = 'pending' AND held = %s AND run_at <= %s ORDER BY priority, run_at, id LIMIT %s""",
@@ -52,7 +53,7 @@ class HandingOver:
         )
         found = cursor.fetchall()
         fits = [fit and kind in to.kinds and queue in to.queues for _, kind, *_, queue, fit in found]
-        return [row[:5] for row, _ in itertools.takewhile(lambda pair: pair[1], zip(found, fits, strict=True))]
+        return [row[:6] for row, _ in itertools.takewhile(lambda pair: pair[1], zip(found, fits, strict=True))]
 
 
 def pass_on(cursor: Any, key: str, slot: int) -> bool:

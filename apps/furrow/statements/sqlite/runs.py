@@ -64,11 +64,13 @@ def claim(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> li
                          SELECT 1 FROM {HOLD} h WHERE h.job = {JOB}.id
                            AND h.key = CASE l.type WHEN 'object' THEN json_extract(l.value, '$.key') END)))
                    RETURNING kind, arguments, attempt, excused, max_attempts,
-                             CASE WHEN limits IS NULL THEN 0 WHEN limits LIKE '%%"period"%%' THEN 2 ELSE 1 END""",
+                             CASE WHEN limits IS NULL THEN 0 WHEN limits LIKE '%%"period"%%' THEN 2 ELSE 1 END, meta""",
                 (worker.hex, now, _hex(id), now, now),
             )
             if row := cursor.fetchone():
-                claimed.append(Claimed._make((id, *row, "", seconds_to_wait(cursor, id) if row[-1] == WITH_RATE else 0.0)))
+                *fields, limited, meta = row
+                wait = seconds_to_wait(cursor, id) if limited == WITH_RATE else 0.0
+                claimed.append(Claimed._make((id, *fields, limited, "", wait, meta)))
     return claimed
 
 

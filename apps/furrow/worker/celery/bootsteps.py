@@ -13,6 +13,7 @@ from celery import VERSION_BANNER as CELERY_VERSION
 from celery import bootsteps
 from django.db import connections
 
+from furrow import middleware
 from furrow.conf import conf
 from furrow.diagnosis import troubles
 from furrow.kinds.kind import all_kinds
@@ -66,6 +67,7 @@ class JobWorker(bootsteps.StartStopStep):
 
     def create(self, worker: Any) -> None:
         """Before the pool processes are forked."""
+        middleware.chains()  # refused here, and not in every pool process
         troubles.watch_threads()
         remote_control.install()
         channel.open_channels()

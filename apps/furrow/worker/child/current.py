@@ -4,11 +4,13 @@ import logging
 import time
 import uuid
 from functools import cached_property
+from typing import Any
 
 from billiard import current_process
 
 from furrow.conf import conf
 from furrow.errors import Cancelled
+from furrow.kinds.meta import from_json
 from furrow.sanitize import clean
 from furrow.worker import channel
 from furrow.worker.child.capture import cut
@@ -21,8 +23,8 @@ PROGRESS_INTERVAL = 0.1
 class Run:
     """One run of a job; what ``current_job`` speaks to."""
 
-    def __init__(self, id: str, kind: str, attempt: int, excused: int, max_attempts: int) -> None:
-        self.kind, self.attempt = kind, attempt
+    def __init__(self, id: str, kind: str, attempt: int, excused: int, max_attempts: int, meta: str | None = None) -> None:
+        self.kind, self.attempt, self._meta = kind, attempt, meta
         self.failures, self.max_attempts = attempt - excused, max_attempts
         self._text_id, self._lines, self._progress_at, self._complete = id, 0, 0.0, False
         self.told = False  # that it shall stop
@@ -33,6 +35,11 @@ class Run:
     def id(self) -> uuid.UUID:
         """The job's."""
         return uuid.UUID(self._text_id)  # most handlers do not ask, and it takes a microsecond
+
+    @cached_property
+    def meta(self) -> dict[str, Any]:
+        """What its submit gave it."""
+        return from_json(self._meta)
 
     def progress(self, fraction: float, note: str) -> None:
         """Report progress, at most ten times a second."""

@@ -19,7 +19,7 @@ class Masks:
     does. What a handler made of one (its hash, its Base64, a part of it) is not recognised."""
 
     def __init__(self, arguments: str) -> None:
-        """``arguments``: the row's, a JSON text."""
+        """``arguments``: the row's, a JSON text; perhaps with its metadata, in a list."""
         forms = {form for secret in set(_secrets(arguments)) for form in _forms(secret)}
         longest_first = sorted(forms, key=lambda form: (-len(form), form))
         self._pattern = re.compile("|".join(map(_sought, longest_first))) if forms else None
@@ -80,6 +80,8 @@ def _sought(form: str) -> str:
 NOTHING = Masks("{}")
 
 
-def masks_of(arguments: str) -> Masks:
-    """For a job with these arguments; most have no secrets."""
+def masks_of(arguments: str, meta: str | None = None) -> Masks:
+    """For a job with these arguments and this metadata; most have no secrets."""
+    if meta is not None and KEY in meta:
+        return Masks(f"[{arguments}, {meta}]")
     return Masks(arguments) if KEY in arguments else NOTHING

@@ -21,13 +21,14 @@ import pydantic_core
 from billiard.pool import EX_RECYCLE
 from django.db import connection, transaction
 
-from furrow import statements
+from furrow import middleware, statements
 from furrow.conf import conf
 from furrow.context import _run
 from furrow.diagnosis import troubles
 from furrow.errors import Cancelled, ResultError, StaleRun
 from furrow.fingerprint import fingerprint
 from furrow.kinds.kind import Kind, get_kind
+from furrow.middleware import RunningJob
 from furrow.sanitize import has_long_integer, has_nul
 from furrow.statements import Settlement
 from furrow.states import Outcome, State
@@ -158,18 +159,27 @@ def _report(pid: int, ended: tuple[Any, ...] | None, begun: str | None) -> None:
 
 
 def run(
-    id: str, kind_name: str, arguments: str, attempt: int, excused: int, max_attempts: int, *_others: Any
+    id: str,
+    kind_name: str,
+    arguments: str,
+    attempt: int,
+    excused: int,
+    max_attempts: int,
+    _limited: int = 0,
+    _line: str = "",
+    _wait: float = 0.0,
+    meta: str | None = None,
 ) -> tuple[Any, ...]:
-    """Run one job to its end, whatever happens in it.
+    """Run one job, the fields of a :class:`~furrow.statements.Claimed`, to its end, whatever happens in it.
 
     Returns:
         A :class:`~furrow.statements.Settlement` as a plain tuple.
     """
     started = time.time()
-    current = Run(id, kind_name, attempt, excused, max_attempts)
+    current = Run(id, kind_name, attempt, excused, max_attempts, meta)
     try:
         context = copy_context() if _afresh is None else _afresh.context()
-        end = context.run(_run_to_its_end, current, arguments, started)
+        end = context.run(_run_to_its_end, current, arguments, meta, started)
     except BaseException as error:  # of an alarm or a thread that the handler left behind: it came when the run was over
         end = _end_by(current, error)
     _leave_as_found(current, failed=end[0] != State.SUCCEEDED)
@@ -178,12 +188,12 @@ def run(
     return (id, attempt, str(state), str(outcome), pid, started, time.time(), delay, *rest)
 
 
-def _run_to_its_end(current: Run, arguments: str, started: float) -> tuple[Any, ...]:
+def _run_to_its_end(current: Run, arguments: str, meta: str | None, started: float) -> tuple[Any, ...]:
     _run.set(current)
     try:
         kind = get_kind(current.kind)
         given = kind.arguments.from_json(arguments)
-        current.masks = masks_of(arguments)
+        current.masks = masks_of(arguments, meta)
         current.called = True
         handle = _handle_and_settle if kind.transactional else _handle
         result = handle(current, kind, given, started)
@@ -223,7 +233,7 @@ def _leave_as_found(current: Run, *, failed: bool) -> None:
 
 def _handle(current: Run, kind: Kind, given: dict[str, Any], started: float) -> str | None:
     def to_its_end() -> str | None:
-        return current.masks.json(result_json(kind, _call(kind, given)))
+        return current.masks.json(result_json(kind, _call_within(current, kind, given)))
 
     result: str | None = _interruptions.call(current, kind.soft_timeout, lambda: in_this_process(to_its_end))
     return result
@@ -245,6 +255,13 @@ def _handle_and_settle(current: Run, kind: Kind, given: dict[str, Any], started:
         if not statements.on(connection).settle(connection, [settlement]):
             raise StaleRun("its worker lost the job while it ran: what it wrote is rolled back")
     return result
+
+
+def _call_within(current: Run, kind: Kind, arguments: dict[str, Any]) -> Any:
+    if not middleware.chains().run:
+        return _call(kind, arguments)
+    job = RunningJob(current.id, current.kind, current.attempt, current.max_attempts, arguments, current.meta)
+    return middleware.around_run(job, lambda: _call(kind, arguments))
 
 
 def _call(kind: Kind, arguments: dict[str, Any]) -> Any:

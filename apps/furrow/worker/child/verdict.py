@@ -10,6 +10,7 @@ from furrow.errors import Cancelled, Snooze, SoftTimeout, UnknownKind
 from furrow.fingerprint import fingerprint
 from furrow.kinds.kind import get_kind
 from furrow.kinds.retry import next_delay
+from furrow.middleware import raised_by
 from furrow.sanitize import clean
 from furrow.states import Outcome, State
 from furrow.worker.child.capture import cut
@@ -26,7 +27,8 @@ def verdict(current: Run, error: BaseException) -> tuple[Any, ...]:
     """What becomes of a job whose handler raised: state, outcome, delay, result, error, error's type, traceback,
     fingerprint."""
     name = name_of(error)
-    text = cut(clean(" ".join(f"{name.rpartition('.')[2]}: {_said(error, current.masks)}".split())), 2_000)
+    who = name.rpartition(".")[2] + (f" in middleware {path}" if (path := raised_by(error)) else "")
+    text = cut(clean(" ".join(f"{who}: {_said(error, current.masks)}".split())), 2_000)
     if isinstance(error, Snooze):
         return (State.PENDING, Outcome.SNOOZED, error.seconds, None, clean(current.masks.text(str(error)))[:2_000], "", "", "")
     if isinstance(error, UnknownKind):
