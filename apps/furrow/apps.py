@@ -27,10 +27,12 @@ class FurrowConfig(AppConfig):
         from furrow.kinds.handlers import discover
         from furrow.locks import strange
         from furrow.locks.conf import times
+        from furrow.submission import eager
 
         times()  # a lease that cannot be is refused at the start and not at the first lock
         connection_created.connect(_look_for_pooler, dispatch_uid="furrow.pooler")
         strange.tell = troubles.tell
+        eager.as_celery = _run_as_celery
         request_finished.connect(troubles.flush_quietly)
         connection_created.connect(statements.read_any_time, dispatch_uid="furrow.times")
         post_migrate.connect(_guard_again, sender=self)
@@ -42,6 +44,12 @@ class FurrowConfig(AppConfig):
             if error.name not in modules:
                 raise
             raise ImproperlyConfigured(f"FURROW['MODULES'] names {error.name!r}, and there is no such package.") from None
+
+
+def _run_as_celery(ids: Any) -> None:
+    from furrow.testing.inline import run_as_celery
+
+    run_as_celery(ids)
 
 
 def _look_for_pooler(connection: Any, **kwargs: Any) -> None:

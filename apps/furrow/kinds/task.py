@@ -1,8 +1,11 @@
 """The Celery task behind a kind."""
 
+from functools import cache
 from typing import Any
 
+from celery import current_app
 from celery.contrib.django.task import DjangoTask
+from django.core.signals import setting_changed
 
 
 class JobTask(DjangoTask):
@@ -16,3 +19,28 @@ class JobTask(DjangoTask):
     def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
         """Submit a job; see :meth:`furrow.kinds.kind.Kind.apply_async`."""
         return self.kind.apply_async(args, kwargs, **options)
+
+
+def is_always_eager() -> bool:
+    """Celery's ``task_always_eager`` of the project's application: what is sent runs here and now."""
+    app = current_app._get_current_object()
+    changed = getattr(app.conf, "changes", {}).get("task_always_eager")
+    return _is_eager_by_settings(app) if changed is None else bool(changed)
+
+
+@cache
+def _is_eager_by_settings(app: Any) -> bool:
+    return bool(app.conf.task_always_eager)  # asking Celery takes as long as a tenth of a submit
+
+
+def propagates() -> bool:
+    """Celery's ``task_eager_propagates``: what such a run raises, the submit raises."""
+    return bool(current_app.conf.task_eager_propagates)
+
+
+def _forget(*, setting: str, **kwargs: object) -> None:
+    if setting.upper().endswith("TASK_ALWAYS_EAGER"):
+        _is_eager_by_settings.cache_clear()
+
+
+setting_changed.connect(_forget)

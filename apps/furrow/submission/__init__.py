@@ -2,4 +2,5 @@
 
 ``submit``   the functions; ``options`` what may be said of a job; ``columns`` what its rules come to in the row.
 ``uploads``  files that jobs are given.
+``eager``    jobs that run at their submit: in tests, and where Celery's tasks do.
 """

@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 import uuid
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Unpack
 
@@ -21,7 +21,7 @@ from furrow.limits.limit import Rule
 from furrow.locks.wakeup import wake
 from furrow.middleware import Submission, around_submit
 from furrow.models.job import Job, new_id
-from furrow.submission import options
+from furrow.submission import eager, options
 from furrow.submission.columns import Ruled
 
 
@@ -83,7 +83,10 @@ def submit(
     def write(meta: dict[str, Any]) -> Job:
         return _write_one(connection, kind, job_id, text, columns | options.meta_column(kind, meta), ruled)
 
-    return around_submit(Submission(kind.name, columns["queue"], 1, given), write, using=connection.alias)
+    job = around_submit(Submission(kind.name, columns["queue"], 1, given), write, using=connection.alias)
+    if _written([job.pk]):
+        job.refresh_from_db()
+    return job
 
 
 def _write_one(
@@ -93,13 +96,10 @@ def _write_one(
     if ruled is not None:
         ruled = replace(ruled, columns=columns)
         if ruled.unique:
-            job = ruled.submit_one(connection, job_id, text)
-            _wake_after_commit()
-            return job
+            return ruled.submit_one(connection, job_id, text)
         own = [ruled.own(text)]
     if not statements.on(connection).insert_jobs(connection, [job_id], [text], columns, own):
         raise OptionError(kind.name, {"id": f"{job_id} is the id of another job: leave it out, or use a fresh one"})
-    _wake_after_commit()
     now = timezone.now()
     job = Job(id=job_id, arguments=json.loads(text), **{"created_at": now, "run_at": now, **columns, **(own[0] if own else {})})
     for name in ("tags", "meta"):
@@ -148,9 +148,11 @@ def submit_many(
     def write(meta: dict[str, Any]) -> list[uuid.UUID]:
         return _write_many(connection, texts, columns | options.meta_column(kind, meta), ruled)
 
-    return around_submit(
+    ids = around_submit(
         Submission(kind.name, columns["queue"], len(texts), options.given_meta(kind, meta)), write, using=connection.alias
     )
+    _written(ids)
+    return ids
 
 
 def _write_many(
@@ -165,7 +167,6 @@ def _write_many(
         else:
             own = ruled and [ruled.own(text) for text in texts]
             statements.on(connection).insert_jobs(connection, ids, texts, columns, own)
-    _wake_after_commit()
     return ids
 
 
@@ -184,5 +185,10 @@ def _connection() -> BaseDatabaseWrapper:
     return connections[router.db_for_write(Job)]
 
 
-def _wake_after_commit() -> None:
+def _written(ids: Sequence[uuid.UUID]) -> bool:
+    """Wake the dispatcher after the commit; where jobs run at their submit, run these. Whether they ran."""
     transaction.on_commit(wake, using=router.db_for_write(Job), robust=True)
+    if (run := eager.runner()) is None:
+        return False
+    run(ids)
+    return True
