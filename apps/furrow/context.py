@@ -1,4 +1,4 @@
-"""``current_job``: what a handler can say to, and ask of, the platform while it runs."""
+"""``current_job``: a handler's view of the job it runs in."""
 
 import uuid
 from collections.abc import Mapping
@@ -27,12 +27,12 @@ _run: ContextVar[Run | None] = ContextVar("furrow_run", default=None)
 
 
 class CurrentJob:
-    """The job that this code runs in. Outside of a job ``id`` is ``None`` and reporting does nothing, so that a handler can
-    be called like any function."""
+    """The job that the calling code runs in. Outside of a job ``id`` is ``None`` and ``progress``, ``log`` and ``check`` do
+    nothing, so a handler can be called like any function."""
 
     @property
     def id(self) -> uuid.UUID | None:
-        """The job's id."""
+        """The job's id; ``None`` outside of a job."""
         run = _run.get()
         return run.id if run else None
 
@@ -49,11 +49,11 @@ class CurrentJob:
         return run.meta if run else {}
 
     def progress(self, fraction: float, note: str = "") -> None:
-        """Say how far the job is: from 0 to 1, with a short text (200 characters).
+        """Report progress, from 0 to 1, with a note of at most 200 characters. Cheap: at most ten reports a second are sent.
 
         Raises:
             ValueError: the fraction is not between 0 and 1.
-            Cancelled: somebody cancelled the job.
+            Cancelled: the job was cancelled.
         """
         if not 0 <= fraction <= 1:
             raise ValueError(f"progress({fraction!r}): the fraction must be between 0 and 1")
@@ -61,15 +61,15 @@ class CurrentJob:
             run.progress(float(fraction), note[:200])
 
     def log(self, message: str, *args: Any, level: int = 20) -> None:
-        """Write a line into the job's log (``%``-formatted with ``args``). Standard ``logging`` calls go there too."""
+        """Write a line to the job's log, ``%``-formatted with ``args``. Standard ``logging`` calls go there too."""
         if run := _run.get():
             run.log(level, "", message % args if args else message)
 
     def check(self) -> None:
-        """Stop here if somebody cancelled the job.
+        """Stop here if the job was cancelled.
 
         Raises:
-            Cancelled: somebody cancelled it. A BaseException: ``except Exception`` does not swallow it.
+            Cancelled: it was. A BaseException: ``except Exception`` does not catch it.
         """
         if run := _run.get():
             run.check()

@@ -1,5 +1,5 @@
-"""Every error of the engine. An error's docstring is its general message; the text of an instance names the field, the
-reason and the remedy. Imports neither Django, Celery nor Redis."""
+"""Every error of Furrow. An error's docstring is its general message; an instance's text names the field, the reason and the
+remedy. Imports neither Django, Celery nor Redis."""
 
 import difflib
 import uuid
@@ -10,7 +10,7 @@ LONGEST_SNOOZE = 366 * 86400.0
 
 
 def did_you_mean(given: object, known: Iterable[str]) -> str:
-    """The remedy for a name that means nothing: the nearest known one, and all of them."""
+    """The remedy for an unknown name: the most similar known one, then all of them."""
     names = sorted(map(str, known))
     near = difflib.get_close_matches(str(given).lower(), {name.lower(): name for name in names}, n=1)
     hint = next((f"did you mean {name!r}? Known" for name in names if near and name.lower() == near[0]), "known")
@@ -18,11 +18,11 @@ def did_you_mean(given: object, known: Iterable[str]) -> str:
 
 
 class FurrowError(Exception):
-    """Something Furrow refused or could not do."""
+    """Base of Furrow's errors, other than those of locks."""
 
 
 class KindError(FurrowError):
-    """A job kind is declared in a way that cannot work."""
+    """The declaration of a kind cannot work; raised when its module is imported."""
 
 
 class UnknownKind(FurrowError):
@@ -30,9 +30,9 @@ class UnknownKind(FurrowError):
 
 
 class SubmitError(FurrowError, ValueError):
-    """A job was refused; nothing was written.
+    """A submit was refused; nothing was written.
 
-    ``fields`` maps each field at fault (an argument's name, ``queue``, ``run_at``, …) to the reason and the remedy.
+    ``fields`` maps each field at fault (an argument, ``queue``, ``run_at``, …) to the reason and the remedy.
     """
 
     def __init__(self, kind: str, fields: Mapping[str, str], what: str = "was not submitted") -> None:
@@ -42,11 +42,11 @@ class SubmitError(FurrowError, ValueError):
 
 
 class ArgumentError(SubmitError):
-    """An argument is missing, unknown, of the wrong type, or cannot be stored."""
+    """An argument is missing, unknown, of the wrong type, or not storable as JSON."""
 
 
 class OptionError(SubmitError):
-    """An option of the submit (queue, run_at, priority, …) is not possible."""
+    """An option of a submit (``queue``, ``run_at``, ``priority``, …) is invalid."""
 
 
 class UnknownQueue(FurrowError, ValueError):
@@ -54,7 +54,7 @@ class UnknownQueue(FurrowError, ValueError):
 
 
 class InputError(FurrowError, ValueError):
-    """What a person asked for cannot be; nothing was changed. ``fields`` maps each field to the reason and the remedy."""
+    """A request for an action is invalid; nothing was changed. ``fields`` maps each field to the reason and the remedy."""
 
     def __init__(self, fields: Mapping[str, str]) -> None:
         self.fields = dict(fields)
@@ -62,7 +62,7 @@ class InputError(FurrowError, ValueError):
 
 
 class NotUnique(SubmitError):
-    """A job with this unique key is there already; ``job`` is its id."""
+    """A job with this unique key exists; ``job`` is its id."""
 
     def __init__(self, kind: str, fields: Mapping[str, str], job: uuid.UUID) -> None:
         self.job = job
@@ -70,31 +70,31 @@ class NotUnique(SubmitError):
 
 
 class BrokerError(FurrowError):
-    """RabbitMQ could not be reached or did not take a message."""
+    """RabbitMQ was unreachable or did not accept a message."""
 
 
 class Unserved(BrokerError):
-    """RabbitMQ cannot serve one queue; other queues are served."""
+    """RabbitMQ cannot serve one queue; other queues are unaffected."""
 
 
 class QueueRefused(Unserved):
-    """RabbitMQ refuses a queue: one of that name is there that Furrow did not make, or may not be used."""
+    """RabbitMQ refuses a queue: another program declared it otherwise, or access is denied."""
 
 
 class NoPartitions(Unserved):
-    """RabbitMQ cannot spread a queue over partitions."""
+    """RabbitMQ lacks the plugin that spreads a queue over partitions."""
 
 
 class JobFailed(FurrowError):
-    """The job ended ``failed``; the text is the last attempt's error."""
+    """The job failed; the text is the error of its last attempt. Raised by ``AsyncResult.get()``."""
 
 
 class JobCancelled(FurrowError):
-    """The job ended ``cancelled``."""
+    """The job was cancelled; the text is the reason. Raised by ``AsyncResult.get()``."""
 
 
 class ResultError(FurrowError):
-    """The handler's return value cannot be kept as JSON, or is too large."""
+    """The handler's return value is not storable as JSON, or too large."""
 
 
 class MiddlewareError(FurrowError):
@@ -102,14 +102,14 @@ class MiddlewareError(FurrowError):
 
 
 class DeadMessageError(FurrowError):
-    """A message cannot be replayed."""
+    """A dead message cannot be replayed."""
 
 
 # --- Raised inside a handler ------------------------------------------------------------------------------------------
 
 
 class Snooze(FurrowError):
-    """Raised by a handler: run this job again after ``seconds``; the attempt does not count."""
+    """Raise it in a handler to run the job again after ``seconds``. The attempt does not count towards ``max_attempts``."""
 
     def __init__(self, seconds: float, reason: str = "") -> None:
         if not 0 <= seconds <= LONGEST_SNOOZE:
@@ -124,7 +124,7 @@ class Snooze(FurrowError):
 
 
 class Retry(FurrowError):
-    """Raised by a handler: this attempt failed, try again after ``seconds`` (``None``: as the kind's policy says)."""
+    """Raise it in a handler to fail the attempt and try again after ``seconds``; ``None``: after the policy's wait."""
 
     def __init__(self, reason: str = "", *, seconds: float | None = None) -> None:
         if seconds is not None and not seconds >= 0:
@@ -139,24 +139,24 @@ class Retry(FurrowError):
 
 
 class Abort(FurrowError):
-    """Raised by a handler: fail now, whatever attempts are left."""
+    """Raise it in a handler to fail the job at once, whatever attempts are left."""
 
 
 class StaleRun(FurrowError):
-    """The job belongs to another run by now; what this one wrote in its transaction is rolled back."""
+    """A newer run of the job exists; this run's transaction is rolled back."""
 
 
 class TransactionEnded(FurrowError):
-    """The handler of a ``transactional`` kind has ended or given up the transaction that settles its job."""
+    """The handler of a ``transactional`` kind ended or rolled back the transaction that settles its job."""
 
 
 class Interruption(BaseException):
-    """Stops a handler from outside. A BaseException, so that ``except Exception`` in a handler cannot swallow it."""
+    """Raised inside a handler to stop it. A BaseException: ``except Exception`` does not catch it."""
 
 
 class SoftTimeout(Interruption):
-    """The kind's soft timeout passed while the handler ran."""
+    """Raised inside a handler when the kind's soft timeout has passed. Clean up and return or re-raise before ``timeout``."""
 
 
 class Cancelled(Interruption):
-    """Somebody cancelled this job while it ran."""
+    """Raised inside a handler when its job was cancelled."""

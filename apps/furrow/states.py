@@ -8,7 +8,7 @@ class State(StrEnum):
 
     #: Waits for other jobs. In: submit. Out: the last of them ended.
     WAITING = "waiting"
-    #: In the database until ``run_at`` is due and the dispatcher lets it go. In: submit, retry, rescue. Out: dispatch, or
+    #: In the database only, until ``run_at`` is due and the dispatcher sends it. In: submit, retry, rescue. Out: dispatch, or
     #: failed when its row cannot be read.
     PENDING = "pending"
     #: RabbitMQ confirmed its message. In: dispatch. Out: claim, or back when the message is lost.
@@ -17,7 +17,7 @@ class State(StrEnum):
     RUNNING = "running"
     #: The handler returned. In: settle.
     SUCCEEDED = "succeeded"
-    #: The handler raised and no attempt is left, or it may not be tried again. In: settle, rescue.
+    #: The handler raised and no attempt is left, or the error is final. In: settle, rescue.
     FAILED = "failed"
     #: Somebody cancelled it, or it expired before it began. In: cancel, expire, settle.
     CANCELLED = "cancelled"
@@ -34,7 +34,7 @@ MOVES: dict[State, frozenset[State]] = {
     State.CANCELLED: frozenset({State.PENDING}),
 }
 
-#: The job is over; only a person's "retry" moves it again.
+#: The states of a job that has ended; only a person's retry moves it again.
 FINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 #: Not begun: cancelling is one UPDATE.
 UNSTARTED = frozenset({State.WAITING, State.PENDING, State.QUEUED})
@@ -51,17 +51,17 @@ class Outcome(StrEnum):
     SUCCEEDED = "succeeded"
     #: The handler raised.
     FAILED = "failed"
-    #: The handler asked to be run again later; not counted.
+    #: The handler raised ``Snooze``; not counted.
     SNOOZED = "snoozed"
     #: The soft or the hard timeout passed.
     TIMED_OUT = "timed out"
-    #: The pool process died under it.
+    #: The pool process died during the run.
     CRASHED = "crashed"
-    #: Its worker's lease ended without news of it.
+    #: The worker's lease ended before it reported the run's end.
     LOST = "lost"
-    #: The worker stopped and handed it back; not counted.
+    #: The worker shut down and handed the job back; not counted.
     INTERRUPTED = "interrupted"
-    #: Somebody cancelled it while it ran.
+    #: The job was cancelled during the run.
     CANCELLED = "cancelled"
 
 

@@ -6,13 +6,11 @@ the wheel declares, at the versions of requirements.txt.
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,37 +21,10 @@ import pytest
 from deploy import processes
 
 from tests import services
+from tests.shop.conftest import FOLDER, OWN, offline, run
 from tests.stack import Process
 
-ROOT = services.ROOT
-FOLDER = services.RUN / "shop"
-#: What such a shop has installed.
-OWN = ["Django", "celery[redis]", "django-celery-results", "psycopg[binary]"]
-README = (ROOT / "README.md").read_text()
-
-
-@pytest.fixture(scope="session")
-def wheelhouse() -> Path:
-    """The wheel of this checkout, and those of everything that it and the shop need."""
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir(parents=True)
-    run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(FOLDER / "dist"), str(ROOT)])
-    wheel = next((FOLDER / "dist").glob("*.whl"))
-    pins = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if "==" in line]
-    (FOLDER / "pins.txt").write_text("\n".join(pins))
-    wanted = [f"{wheel}[unfold,flower]", *OWN]
-    # Kept between runs, beside the folders of all lanes: the same pins are fetched once.
-    known = hashlib.sha256("\n".join([*pins, *OWN, _requires(wheel), sys.version]).encode()).hexdigest()[:16]
-    fetched = ROOT / ".run" / "wheelhouse" / known
-    if not fetched.exists():
-        half = fetched.with_name(f"{known}.{os.getpid()}")
-        fetch = [sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", str(half), "-c", str(FOLDER / "pins.txt")]
-        run([*fetch, *wanted])
-        for own in half.glob("furrow_jobs-*"):
-            own.unlink()
-        with contextlib.suppress(OSError):  # another lane was faster
-            half.rename(fetched)
-    return fetched
+README = (services.ROOT / "README.md").read_text()
 
 
 @pytest.fixture
@@ -68,17 +39,6 @@ def database(request: pytest.FixtureRequest) -> Iterator[str]:
         link.execute("CREATE DATABASE shop")
         yield services.postgres.url.rpartition("/")[0] + "/shop"
         link.execute("DROP DATABASE shop WITH (FORCE)")
-
-
-@pytest.fixture
-def broker() -> Iterator[str]:
-    """A virtual host of the shop's own."""
-    with contextlib.suppress(subprocess.CalledProcessError):
-        services.broker.ctl("delete_vhost", "shop")
-    services.broker.ctl("add_vhost", "shop")
-    services.broker.ctl("set_permissions", "-p", "shop", "furrow", ".*", ".*", ".*")
-    yield services.broker.url.removesuffix("//") + "/shop"
-    services.broker.ctl("delete_vhost", "shop")
 
 
 @pytest.mark.timeout(600)
@@ -135,10 +95,7 @@ class Shop:
             "LANG": "C.UTF-8",
             "PYTHONUNBUFFERED": "1",
             processes.MARK: services.MARK,
-            "PIP_NO_INDEX": "1",
-            "PIP_FIND_LINKS": f"{wheelhouse} {FOLDER / 'dist'}",
-            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-            "PIP_QUIET": "1",
+            **offline(wheelhouse),
             "SHOP_THEME": theme,
             "SHOP_DATABASE": database,
             "SHOP_BROKER": broker,
@@ -244,15 +201,6 @@ class Shop:
         path.write_text(path.read_text().replace(old, new))
 
 
-def run(command: list[str], **options: Any) -> str:
-    """Run it, and give what it prints; what it complained of when it fails."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
-    if done.returncode:
-        print(f"$ {' '.join(command)}\n{done.stdout[-4000:]}\n{done.stderr[-8000:]}")
-        done.check_returncode()
-    return done.stdout
-
-
 def _blocks(title: str) -> list[str]:
     """The code below one of README's titles."""
     found: list[str] = []
@@ -274,11 +222,3 @@ def _blocks(title: str) -> list[str]:
 def _lines(title: str) -> list[str]:
     """The lines of the first of these, without what is said of them."""
     return [line.split("  #")[0].strip() for line in _blocks(title)[0].splitlines() if line.strip()]
-
-
-def _requires(wheel: Path) -> str:
-    """What a wheel declares that it needs."""
-    with zipfile.ZipFile(wheel) as content:
-        (name,) = [name for name in content.namelist() if name.endswith("/METADATA")]
-        lines = content.read(name).decode().splitlines()
-    return "\n".join(line for line in lines if line.startswith("Requires-Dist"))

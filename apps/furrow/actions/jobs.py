@@ -1,7 +1,7 @@
-"""What a person may do to jobs: each is one guarded UPDATE, of one job or of many; losing the race is a return value.
+"""Actions on jobs: cancel, retry, run now, snooze, change priority or queue, delete. Each is one guarded UPDATE.
 
-Each function takes an id, several ids, or a query set that narrows the jobs further, and returns how many it changed: those
-that had moved on meanwhile, or do not exist, are left alone.
+Each function takes an id, several ids, or a query set of jobs, and returns how many jobs it changed. A job that has moved on
+meanwhile, or does not exist, is left alone: losing the race is a return value.
 """
 
 import datetime as dt
@@ -29,7 +29,7 @@ Jobs = uuid.UUID | Iterable[uuid.UUID] | QuerySet[Job]
 
 
 def cancel(jobs: Jobs, *, reason: str = "cancelled by request") -> int:
-    """Cancel: what has not begun never begins; what runs is asked to stop. What had ended is left alone."""
+    """Cancel jobs. One that has not begun ends at once; a running one is asked to stop. Returns how many that is."""
     with transaction.atomic(using=router.db_for_write(Job), savepoint=False):
         # All of them are locked at once: one that began, or goes back to pending, between two statements would be in neither.
         found = list(_rows(jobs).exclude(state__in=FINAL).select_for_update().values_list("pk", "state"))
@@ -50,7 +50,7 @@ def end_unstarted(unstarted: QuerySet[Job], reason: str, state: State = State.CA
 
 
 def retry(jobs: Jobs) -> int:
-    """Run again what has ended: from pending, due now, with one attempt more where none was left."""
+    """Run ended jobs again, due now, with one more attempt where none was left. Returns how many."""
     return _woken(
         _rows(jobs)
         .filter(state__in=FINAL)
@@ -70,15 +70,16 @@ def retry(jobs: Jobs) -> int:
 
 
 def run_now(jobs: Jobs) -> int:
-    """Make due now what is pending and due later."""
+    """Make pending jobs that are due later due now. Returns how many."""
     return _woken(_rows(jobs).filter(state=State.PENDING, run_at__gt=Now()).update(run_at=Now()))
 
 
 def snooze(jobs: Jobs, until: dt.datetime) -> int:
-    """Let what has not begun wait until this (aware) time; a message that is on its way will be dropped.
+    """Postpone jobs that have not begun to this (aware) time; messages already in RabbitMQ are dropped on arrival. Returns how
+    many.
 
     Raises:
-        InputError: a time without its zone.
+        InputError: ``until`` has no time zone.
     """
     if until.utcoffset() is None:
         raise InputError({"until": f"{until.isoformat()} has no time zone: pass an aware datetime"})
@@ -89,10 +90,10 @@ def snooze(jobs: Jobs, until: dt.datetime) -> int:
 
 
 def change_priority(jobs: Jobs, priority: int) -> int:
-    """Give what has not begun this priority. What is in RabbitMQ already keeps its place there.
+    """Change the priority of jobs that have not begun; a job already in RabbitMQ keeps its place there. Returns how many.
 
     Raises:
-        InputError: not a whole number from 0 to 9.
+        InputError: ``priority`` is not a whole number from 0 to 9.
     """
     if type(priority) is not int or not HIGHEST_PRIORITY <= priority <= LOWEST_PRIORITY:
         text = f"{priority!r} must be a whole number; {HIGHEST_PRIORITY} goes first, {LOWEST_PRIORITY} last"
@@ -101,8 +102,8 @@ def change_priority(jobs: Jobs, priority: int) -> int:
 
 
 def change_queue(jobs: Jobs, queue: str) -> int:
-    """Move what has not begun to another queue. What was in RabbitMQ is sent again; a worker of the old queue that takes the
-    old message first may still run it.
+    """Move jobs that have not begun to another queue. A job already in RabbitMQ is sent again; a worker of the old queue may
+    still run it if it takes the old message first. Returns how many.
 
     Raises:
         InputError: no such queue.
@@ -123,7 +124,7 @@ def change_queue(jobs: Jobs, queue: str) -> int:
 
 
 def delete(jobs: Jobs) -> int:
-    """Delete what has ended, with its attempts and log lines."""
+    """Delete ended jobs, with their attempts and log lines. Returns how many."""
     using = router.db_for_write(Job)
     with transaction.atomic(using=using):
         ended = list(_rows(jobs).filter(state__in=FINAL).select_for_update().values_list("pk", flat=True))

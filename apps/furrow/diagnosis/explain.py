@@ -1,4 +1,4 @@
-"""Why a job that has not ended stands where it stands, in a plain sentence, and what to do about it if that is not normal.
+"""Why a job has not ended, in a plain sentence, and what to do about it if that is not normal.
 
 :func:`why` is pure; :func:`situation` reads what it needs to know.
 """
@@ -29,30 +29,30 @@ COUNTED, COUNT_BUDGET = 1_000, 0.05
 
 @dataclass(frozen=True)
 class Situation:
-    """What surrounds a job: the dispatcher, the workers that could take it, how its last run ended."""
+    """The facts that decide when a job runs: dispatcher, workers, pauses, limits, its last run."""
 
     dispatcher_leads: bool = True
     dispatcher_trouble: str = ""
     troubled_since: dt.datetime | None = None
-    #: Living workers that consume its queue, and how many of them know its kind.
+    #: Living workers that consume the job's queue, and how many of them know its kind.
     consumers: int = 1
     knowing: int = 1
-    #: Living workers that were asked not to consume it.
+    #: Living workers that were asked not to consume the job's queue.
     asked_not: int = 0
-    #: Its worker's lease still holds (of a running job).
+    #: Of a running job: its worker's lease holds.
     worker_lives: bool = True
     last_outcome: str = ""
-    #: The row of its queue if that is paused.
+    #: The job's queue, if it is paused.
     paused: Queue | None = None
-    #: Jobs that go before it: of a pending one those of its queue that are due, of a queued one those in RabbitMQ. Counted to
-    #: ``COUNTED``; ``None`` when that takes too long.
+    #: How many jobs go first: due ones of the queue for a pending job, ones in RabbitMQ for a queued job. Counted to
+    #: ``COUNTED``; ``None`` when counting takes too long.
     ahead: int | None = None
-    #: What holds it back that has limits.
+    #: The limit that blocks the job.
     blocker: Blocker | None = None
-    #: A job of the same key that runs, in a queue with partitions; and that key's argument.
+    #: In a queue with partitions: the running job of the same key, and the name of the key's argument.
     before: Job | None = None
     key: str = ""
-    #: The database session that has had its row locked for some time.
+    #: The database session that has locked the job's row for some time.
     locker: Locker | None = None
 
 
@@ -62,7 +62,7 @@ def living_workers(now: dt.datetime) -> QuerySet[Worker]:
 
 
 def situation(job: Job, now: dt.datetime) -> Situation:
-    """What surrounds this job at this time."""
+    """Collect the facts that decide when this job runs, as of ``now``. A few short queries."""
     leader = Leader.objects.filter(role="dispatcher", lease_until__gt=now).first()
     workers = list(living_workers(now))
     of_queue = [worker for worker in workers if job.queue in worker.queues]

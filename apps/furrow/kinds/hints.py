@@ -1,8 +1,8 @@
-"""What a type hint may say beyond the type, for the people who fill in a form::
+"""Type hints that change how a form asks for an argument::
 
 def remind(user: Annotated[int, ForeignKey("auth.User")], letter: UploadedPath) -> None: ...
 
-The handler gets the plain value: the row's primary key, the file's name in Django's storage. Code that submits passes the same.
+Code that submits passes plain values, and the handler gets them: the row's primary key, the file's name in Django's storage.
 """
 
 from contextlib import suppress
@@ -19,19 +19,20 @@ Hint = TypeVar("Hint")
 
 @dataclass(frozen=True)
 class ForeignKey:
-    """The primary key of a row of a Django model, ``app_label.ModelName``.
+    """Marks an argument as the primary key of a row: ``Annotated[int, ForeignKey("auth.User")]``.
 
-    Forms offer the rows that the person may view; what people submit must name one of them. Whether the row still exists when
-    the job runs is for the handler to see. Code that submits is not checked.
+    Forms offer the rows that the person may view and accept no others. Code that submits is not checked. The row may be gone by
+    the time the job runs; the handler must look.
     """
 
+    #: ``app_label.ModelName``
     model: str
 
     def resolve(self) -> type[Model]:
-        """The model.
+        """The model class.
 
         Raises:
-            KindError: there is none of this name.
+            KindError: no installed app has a model of this name.
         """
         try:
             return apps.get_model(self.model)
@@ -43,12 +44,13 @@ class ForeignKey:
 
 @dataclass(frozen=True)
 class File:
-    """The name of a file in Django's default storage: ``default_storage.open(name)`` reads it, in any process.
+    """Marks an argument as the name of a file in Django's default storage: ``Annotated[str, File(max_bytes=1_000_000)]``.
 
-    A form uploads it, under ``furrow/<job id>/``; it is deleted some time after the job. ``max_bytes``: the largest that is
-    taken (default: ``FURROW['MAX_UPLOAD_BYTES']``).
+    A form uploads the file to ``furrow/<job id>/``; it is deleted within hours of its job. The handler reads it with
+    ``default_storage.open(name)``, in any process.
     """
 
+    #: The largest upload that forms accept. Default: ``FURROW['MAX_UPLOAD_BYTES']``.
     max_bytes: int | None = None
 
     def __post_init__(self) -> None:
@@ -56,7 +58,7 @@ class File:
             raise KindError(f"File(max_bytes={self.max_bytes!r}): it must be a whole number of bytes, 1 or more.")
 
 
-#: A file of the usual largest size.
+#: A file of at most ``FURROW['MAX_UPLOAD_BYTES']``: ``Annotated[str, File()]``.
 UploadedPath = Annotated[str, File()]
 
 

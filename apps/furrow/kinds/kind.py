@@ -31,10 +31,10 @@ _kinds: dict[str, "Kind"] = {}
 
 
 class Kind:
-    """A registered kind of job.
+    """A kind of job: a handler with its options, registered under a name. ``@job`` makes one.
 
-    ``name`` is what rows, messages and Flower carry; by default what Celery would call the function (``orders.tasks.charge``).
-    So renaming a module or a function is a migration.
+    Rows, messages and Flower carry ``name``, by default Celery's name of the function (``orders.tasks.charge``). Renaming the
+    module or the function therefore strands jobs that were submitted before, unless ``@job(name=…)`` keeps the old name.
     """
 
     #: Django's templates call what can be called; a page about a kind must not run it.
@@ -80,7 +80,7 @@ class Kind:
         self.__module__ = handler.__module__
 
     def lacks_key_of(self, queue: str) -> str:
-        """Why jobs of this kind cannot go to this queue: it has partitions by an argument it lacks; else empty."""
+        """Why this kind cannot use ``queue``: the queue has partitions by an argument that the kind lacks. Else empty."""
         parted = conf().partitioned.get(queue)
         if parted is None or parted.key in self.arguments.names:
             return ""
@@ -99,17 +99,17 @@ class Kind:
         return f"<kind {self.name}>"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the handler here and now, as the plain function that it is: no job, no record."""
+        """Call the handler in this process, like any function: no job, no record."""
         return self.handler(*args, **kwargs)
 
     def submit(self, **arguments: Any) -> Job:
-        """Submit one job with these arguments and the kind's own options. See :func:`furrow.submit`."""
+        """Submit one job with the kind's own options; see :func:`furrow.submit`."""
         from furrow.submission.submit import submit
 
         return submit(self, arguments)
 
     def delay(self, *args: Any, **kwargs: Any) -> Any:
-        """Celery's spelling of submit; returns an ``AsyncResult`` whose id is the job's."""
+        """Submit one job, as Celery spells it. Returns an ``AsyncResult`` with the job's id, which reads the job's row."""
         return self.apply_async(args, kwargs)
 
     def apply_async(
@@ -125,10 +125,10 @@ class Kind:
         task_id: str | None = None,
         **unknown: Any,
     ) -> Any:
-        """Celery's spelling of submit, with Celery's names (``eta`` is ``run_at``).
+        """Submit one job with options, as Celery spells them: ``eta`` is ``run_at``, ``task_id`` is ``id``.
 
         Raises:
-            ArgumentError, OptionError: as :func:`furrow.submit`; also for an option that jobs do not have.
+            ArgumentError, OptionError: as for :func:`furrow.submit`; also for an option of Celery's that jobs do not have.
         """
         from celery import current_app
         from celery.result import AsyncResult
@@ -147,7 +147,7 @@ class Kind:
 
     @property
     def task(self) -> Any:
-        """The Celery task of this kind."""
+        """The Celery task that this kind is registered as."""
         from celery import current_app
 
         return current_app.tasks[self.name]
@@ -171,30 +171,33 @@ def job(
     **rules: Unpack[Rule],
 ) -> Callable[[Handler], Kind]: ...
 def job(handler: Any = None, /, **options: Any) -> Any:
-    """Make a function the handler of a kind of job.
+    """Declare a kind of job: the decorated function becomes its handler, its type hints the contract for arguments.
+
+    Keys are templates over the arguments, such as ``"account:{account_id}"``.
 
     Args:
-        name: the kind's name; default that of a Celery task, with the whole module: ``orders.tasks.charge``.
-        queue: one of ``FURROW['QUEUES']``; default the first.
-        priority: 0 goes first, 9 last; default 5.
-        retry: how often and after what waits a failed attempt is followed by another.
+        name: the kind's name. Default: the function's full name, as Celery names tasks (``orders.tasks.charge``).
+        queue: one of ``FURROW['QUEUES']``. Default: the first.
+        priority: 0 goes first, 9 last. Default: 5.
+        retry: whether and when a failed attempt is followed by another. Default: ``RetryPolicy()``.
         soft_timeout: seconds after which ``SoftTimeout`` is raised inside the handler.
-        timeout: seconds after which the process that runs it is killed.
-        expires: a job that has not begun this long after its ``run_at`` is cancelled.
-        transactional: run the handler in a database transaction that also settles the job: what it writes there is
-            written exactly once, however often it has to run.
-        lock: a key such as ``"account:{account_id}"``; of the jobs with one key one runs at a time.
-        concurrency, concurrency_key: so many jobs with one key (default: of this kind) run at once.
-        on_conflict: when lock or concurrency is taken: ``"wait"``, ``"drop"`` this job, or ``"cancel"`` the one that runs.
-        rate, rate_key: so many starts in any stretch of time, such as ``"100/m"``; of a key (default: of this kind).
-        unique: a key, or ``Unique(key, until=…, conflict=…)``: a second submit finds the first job.
-        ordered: a key; jobs with one key run one after the other in the order of their submits, also over retries.
-        fair: a key, the tenant's: tenants of a queue take turns.
-        permission: people need this permission (``app.codename``) too, to submit jobs of this kind and to act on them.
-        tags: short texts by which each of its jobs can be found.
+        timeout: seconds after which the pool process that runs the handler is killed.
+        expires: cancel a job that has not begun this long after its ``run_at``.
+        transactional: run the handler in a database transaction that also settles the job, so that its database writes
+            happen exactly once, however often it runs.
+        lock: a key. One job per key runs at a time.
+        concurrency, concurrency_key: the most jobs that run at once, per key. Default key: this kind.
+        on_conflict: what a job does whose lock or concurrency is taken: ``"wait"``, ``"drop"`` (it is cancelled) or
+            ``"cancel"`` (the running job is cancelled).
+        rate, rate_key: the most starts in any stretch of time, such as ``"100/m"``, per key. Default key: this kind.
+        unique: a key, or ``Unique(key, until=…, conflict=…)``. A second submit with the same key returns the first job.
+        ordered: a key. Jobs with one key run one after the other, in the order of their submits, retries included.
+        fair: a key that names the tenant. The tenants of a queue take turns.
+        permission: a further permission (``app.codename``) that people need to submit these jobs and to act on them.
+        tags: short texts to find these jobs by.
 
     Raises:
-        KindError: at import, when the declaration cannot work; names the option, the reason and the remedy.
+        KindError: at import, when an option cannot work. Names the option, the reason and the remedy.
     """
 
     if unknown := [option for option in options if option not in _OPTIONS]:
@@ -243,10 +246,10 @@ def _named(kind: Kind) -> Handler:
 
 
 def get_kind(name: str) -> Kind:
-    """The kind of this name.
+    """The registered kind of this name.
 
     Raises:
-        UnknownKind: names the kinds that are near.
+        UnknownKind: no such kind in this process; suggests similar names.
     """
     if isinstance(name, str) and name in _kinds:
         return _kinds[name]
@@ -261,5 +264,5 @@ def find_kind(name: str) -> Kind | None:
 
 
 def all_kinds() -> list[Kind]:
-    """Every registered kind, by name."""
+    """Every kind registered in this process, sorted by name."""
     return [_kinds[name] for name in sorted(_kinds)]

@@ -1,4 +1,4 @@
-"""When a failed attempt is followed by another, and after how long. Pure: the clock and the dice are arguments."""
+"""Retry policies: whether a failed attempt is followed by another, and when. Pure: the random numbers are an argument."""
 
 import random
 from collections.abc import Callable, Mapping
@@ -14,19 +14,23 @@ FINAL_ERRORS = (Abort, ArgumentError, ResultError)
 
 @dataclass(frozen=True, kw_only=True)
 class RetryPolicy:
-    """How a kind is tried again.
+    """When a failed attempt is followed by another: exponential backoff with jitter.
 
     The wait before attempt ``n + 1`` is drawn from ``[d * (1 - jitter), d]`` with ``d = min(cap, base * factor ** (n - 1))``
-    seconds: exponential backoff with jitter (the reasons: M. Brooker, "Exponential Backoff And Jitter", AWS, 2015).
-    ``exceptions`` overrides the policy for an exception class and its subclasses, the nearest class winning; ``None`` there
-    means that such an error is final.
+    seconds (why: M. Brooker, "Exponential Backoff And Jitter", AWS, 2015).
     """
 
+    #: Attempts that count, the first included; 1 means no retry.
     max_attempts: int = 5
+    #: Seconds before the second attempt.
     base: float = 2.0
+    #: By how much each wait is longer than the one before.
     factor: float = 2.0
+    #: The longest wait, in seconds.
     cap: float = 3600.0
+    #: The share of a wait that is random: 0 is none, 1 is from zero to the full wait.
     jitter: float = 0.5
+    #: Other policies for some exception classes and their subclasses; the nearest class wins. ``None``: fail at once.
     exceptions: Mapping[type[BaseException], "RetryPolicy | None"] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -61,7 +65,7 @@ class RetryPolicy:
         return full * (1 - self.jitter * dice())
 
     def for_error(self, error: type[BaseException]) -> "RetryPolicy | None":
-        """The policy for this class of error; ``None`` when it is final."""
+        """The policy for this exception class; ``None``: such an error is final."""
         for ancestor in error.__mro__:
             if ancestor in self.exceptions:
                 return self.exceptions[ancestor]

@@ -1,8 +1,8 @@
-"""Arguments that nobody is shown: ``def call(url: str, token: Annotated[str, Secret]) -> None``.
+"""Secret arguments: ``def call(url: str, token: Annotated[str, Secret]) -> None``.
 
-The handler gets the value as it was given. In the row it stands as ``{"$secret": value}``, so that whatever shows arguments
-can tell, even of a kind that is not registered any more; :func:`masked` and :func:`mask_text` are what it calls. It is hidden,
-not encrypted: who may read the database may read it.
+The handler gets the plain value. The row stores it as ``{"$secret": value}``, so that every page can mask it, even when the
+kind is no longer registered; pages call :func:`masked` and :func:`mask_text`. The value is hidden, not encrypted: whoever may
+read the database may read it.
 """
 
 import json
@@ -18,7 +18,10 @@ MASK = "••••••"
 
 
 class Secret:
-    """The marker, in an argument's type hint: ``Annotated[str, Secret]``. pydantic's ``SecretStr`` means the same."""
+    """Marks an argument as secret: ``Annotated[str, Secret]``. No page, log or command shows its value, and no search finds it.
+
+    The handler gets the plain value. The database row has it unencrypted. pydantic's ``SecretStr`` means the same.
+    """
 
     @classmethod
     def __get_pydantic_core_schema__(cls, hint: Any, handler: pydantic.GetCoreSchemaHandler) -> CoreSchema:

@@ -65,17 +65,14 @@ class Rule(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Unique:
-    """At most one job of the kind with this key.
+    """At most one job of the kind per key. The value of ``@job(unique=…)``."""
 
-    Args:
-        key: a template, such as ``"{account_id}"``.
-        until: the key is free again when the job has ``"started"``, when it is ``"done"``, or this long after its submit.
-        conflict: a second submit ``"return"``s the first job, ``"raise"``s ``NotUnique``, or ``"replace"``s the arguments
-            (and ``run_at``) of the first, which must not have begun: only with ``until="started"``.
-    """
-
+    #: A template over the arguments, such as ``"{account_id}"``.
     key: str
+    #: When the key is free again: once the job has ``"started"``, once it is ``"done"``, or this long after its submit.
     until: Literal["started", "done"] | dt.timedelta = "done"
+    #: What a second submit does: ``"return"`` the first job, ``"raise"`` ``NotUnique``, or ``"replace"`` the arguments (and
+    #: ``run_at``) of the first job, which must not have begun. ``"replace"`` needs ``until="started"``.
     conflict: Literal["return", "raise", "replace"] = "return"
 
 

@@ -1,20 +1,20 @@
-"""Every error of the locks. The text of an instance names the lock, the reason and the remedy."""
+"""Every error of locks. An instance's text names the lock, the reason and the remedy."""
 
 
 class LockError(Exception):
-    """A lock, semaphore or rate limit was refused or could not be used."""
+    """Base of the errors of locks, semaphores and rate limits; itself: one of them was misused."""
 
 
 class NotAcquired(LockError):
-    """It was held by others for as long as the caller would wait."""
+    """Others held the lock for the whole ``timeout``."""
 
 
 class LockUnavailable(LockError):
-    """Redis, or the database when it was needed, could not be reached."""
+    """Redis is unreachable or not configured (or the database, where a token needs it)."""
 
 
 class RateLimited(LockError):
-    """The rate does not allow it within the time that the caller would wait; in ``retry_after`` seconds it may."""
+    """The rate has no room within ``timeout``; it has in ``retry_after`` seconds."""
 
     def __init__(self, text: str, retry_after: float) -> None:
         self.retry_after = retry_after
@@ -22,11 +22,11 @@ class RateLimited(LockError):
 
 
 class StaleFence(LockError):
-    """A row was written under a newer token: this holder has lost its lock. Nothing was written."""
+    """The row has a newer token, so this holder has lost its lock. Nothing was written."""
 
 
 class LockLost(BaseException):
-    """Raised in the holder: the lock is lost, or will be in a moment. Stop: somebody else may hold it soon.
+    """Raised in a holder whose lock is lost, or about to be. Stop: another holder may have it soon.
 
-    A BaseException, so that ``except Exception`` cannot swallow it.
+    A BaseException: ``except Exception`` does not catch it.
     """

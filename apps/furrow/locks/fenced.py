@@ -1,7 +1,7 @@
-"""Fenced writes: a model whose rows take no write from a holder that has lost its lock.
+"""Fenced writes: rows that refuse the write of a holder that has lost its lock.
 
-Each row remembers the newest token that it was written under. A write names its own, and is refused when the row's is newer.
-The database compares, in the statement that writes, so no clock and no luck is involved.
+Each row stores the newest token that it was written under. A write carries its holder's token and is refused when the row's is
+newer. The database compares them in the writing statement, so no clock is involved.
 """
 
 from collections.abc import Callable
@@ -126,9 +126,9 @@ class _Fence(models.BigIntegerField):  # type: ignore[type-arg]
 
 
 class FencedModel(models.Model):
-    """A mixin: ``class Order(FencedModel): …``; then ``Order.objects.fenced(held)`` and ``order.save(fence=held)``.
+    """A base class for models whose writes are fenced: ``Order.objects.fenced(held).update(…)``, ``order.save(fence=held)``.
 
-    Writes that name no holder are not fenced; they leave the token as it is.
+    A write without a holder is not fenced and leaves the row's token as it is.
     """
 
     fence = _Fence(default=0, db_default=0, editable=False)
@@ -139,10 +139,10 @@ class FencedModel(models.Model):
         abstract = True
 
     def save(self, *args: Any, fence: Held | int | None = None, **kwargs: Any) -> None:
-        """As Django's; with ``fence`` only if no newer holder has written the row.
+        """Save, as Django does; with ``fence`` only if no newer holder has written the row.
 
         Raises:
-            StaleFence: one has; nothing is written.
+            StaleFence: a newer holder has; nothing is written.
         """
         if fence is None:
             return super().save(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""What locks, semaphores, leaderships and rate limits have in common: they guard a block or a function."""
+"""Base of locks, semaphores, leaderships and rate limits: they guard a block or a function."""
 
 import functools
 import inspect
@@ -53,13 +53,13 @@ class Guard(ABC, Generic[T]):
 
     @abstractmethod
     def named(self, name: str) -> Self:
-        """The same for another name."""
+        """A copy of this object for another name."""
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        """Guard each call. ``{argument}`` in the name is filled in with the call's.
+        """Decorate a function, so that each call is guarded. ``{argument}`` in the name takes the call's argument.
 
         Raises:
-            LockError: the name asks for what is no argument; the function is a coroutine or a generator.
+            LockError: the name has a placeholder that is no argument; the function is a coroutine or a generator.
         """
         late = inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction
         if any(is_late(function) for is_late in late):

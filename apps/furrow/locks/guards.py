@@ -1,4 +1,4 @@
-"""``lock``, ``semaphore`` and ``leader``: the same mechanism, a number of slots that are held by lease."""
+"""``lock``, ``semaphore`` and ``leader``: slots that are held by lease."""
 
 import threading
 from typing import Any, Self
@@ -27,11 +27,11 @@ class Slots(Guard[Held]):
         return self.acquire()
 
     def acquire(self) -> Held:
-        """Take it. Prefer ``with``: what is not given back is held until this process, or the job, ends.
+        """Wait for the lock and take it. Prefer ``with``: a lock that is not released is held until the process or job ends.
 
         Raises:
-            NotAcquired: others held it for all of the timeout.
-            LockUnavailable: Redis is not there.
+            NotAcquired: others held it for the whole ``timeout``.
+            LockUnavailable: Redis is unreachable.
             LockError: this thread holds it already, or this object guards another block.
         """
         if not self._in_use.acquire(blocking=False):
@@ -45,7 +45,7 @@ class Slots(Guard[Held]):
         return Held(self._holding)
 
     def release(self) -> None:
-        """Give it back; nothing happens when it was given back, and in a child of the process that holds it."""
+        """Release the lock. Does nothing when it was released before, or in a forked child of the holder's process."""
         holding, keep = self._holding, self._keeper
         if holding is None or keep is None or not holding.is_ours():
             return
@@ -66,7 +66,11 @@ class Slots(Guard[Held]):
 
 
 class lock(Slots):
-    """One holder at a time. ``timeout``: seconds to wait, 0 to try only, ``None`` for as long as it takes."""
+    """A lock in Redis: one holder at a time, over all processes. ``with lock("account:7") as held: …``
+
+    First come, first served; held by a lease that is renewed in the background. ``timeout``: seconds to wait; 0: do not wait;
+    ``None``: wait as long as it takes.
+    """
 
     kind = "lock"
 
@@ -79,13 +83,13 @@ class lock(Slots):
 
 
 class leader(lock):
-    """Leadership: a lock of its own kind, that is meant to be held for long."""
+    """Leadership: a lock that is meant to be held for long, with names of its own."""
 
     kind = "leader"
 
 
 class semaphore(Slots):
-    """As many holders at a time as ``limit`` says (1 to 1,000). The limit of whoever came last holds for all."""
+    """A semaphore in Redis: at most ``limit`` holders at a time (1 to 1,000). The latest caller's ``limit`` applies to all."""
 
     kind = "semaphore"
 

@@ -1,4 +1,4 @@
-"""What a holder has in hand."""
+"""``Held``: the lock that ``with lock(…) as held`` gives."""
 
 import time
 
@@ -8,8 +8,11 @@ from furrow.locks.keeper import Holding
 
 
 class Held:
-    """A lock that is held, or was. ``token`` is its fencing token: it grows with every holder of a name, and never goes back.
-    ``slot``: which of a semaphore's places this is, counted from 0."""
+    """A lock in its holder's hands: ``with lock("account:7") as held``.
+
+    ``token`` is the fencing token: it grows with every holder of a name and never goes back. ``slot`` is the place within a
+    semaphore, counted from 0.
+    """
 
     def __init__(self, holding: Holding) -> None:
         self._holding = holding
@@ -21,12 +24,12 @@ class Held:
         return f"<{self._holding.label} held, token {self.token}>"
 
     def is_held(self) -> bool:
-        """By this process's own clock: it is still ours and will be for a moment. Costs nothing. Never in a child."""
+        """Whether the lock is still held, judged by this process's clock; asks no server. ``False`` in a forked child."""
         holding = self._holding
         return not holding.lost and time.monotonic() < holding.until - times().margin and holding.is_ours()
 
     def check(self) -> None:
-        """Stop here if it is lost.
+        """Stop here if the lock is lost.
 
         Raises:
             LockLost: it is.
@@ -36,7 +39,7 @@ class Held:
 
 
 def lost(holding: Holding) -> LockLost:
-    """The error that says so."""
+    """The error for a holding that is lost."""
     if not holding.is_ours():
         return LockLost(
             f"{holding.label} (token {holding.token}) is held by process {holding.pid}, which started this one: only that "

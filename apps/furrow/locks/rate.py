@@ -1,4 +1,4 @@
-"""``rate_limit``: at most so many in a time, over all processes."""
+"""``rate_limit``: at most so many permits in a stretch of time, over all processes."""
 
 import re
 import time
@@ -17,8 +17,11 @@ MOST_BURST = 1_000_000
 
 
 class rate_limit(Guard[float]):
-    """Permits as many as ``rate`` says (``"100/m"``; also ``/s``, ``/h``, ``/d``, ``/10s``), evenly spaced, and up to ``burst``
-    at once after a pause. So no span of t seconds sees more than ``burst + t * rate``. Gives the seconds that it waited."""
+    """A rate limit in Redis: ``with rate_limit("bank", "100/m"): …`` waits for a permit. Gives the seconds that it waited.
+
+    Permits are evenly spaced; after a pause up to ``burst`` come at once, so no span of t seconds has more than
+    ``burst + t * rate``. A rate is a number per ``s``, ``m``, ``h`` or ``d``, or per a multiple such as ``5/10s``.
+    """
 
     kind = "rate"
 
@@ -35,14 +38,14 @@ class rate_limit(Guard[float]):
         return self.take()
 
     def take(self) -> float:
-        """Wait until one more is permitted. Who comes first is permitted first; nobody polls: the place in time is reserved.
+        """Wait for a permit, first come, first served. The permit's time is reserved at once, so nobody polls.
 
         Returns:
-            The seconds that it took.
+            The seconds that it waited.
 
         Raises:
-            RateLimited: it would take longer than the timeout; nothing was used up.
-            LockUnavailable: Redis is not there.
+            RateLimited: the wait would exceed ``timeout``; no permit was used.
+            LockUnavailable: Redis is unreachable.
         """
         began = time.monotonic()
         while True:

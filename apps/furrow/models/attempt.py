@@ -7,13 +7,13 @@ from furrow.states import Outcome
 
 
 class Attempt(models.Model):
-    """How one run went. Append-only: the ledger and the dispatcher's rescue write it in the settling transaction."""
+    """One run of a job, written in the transaction that settles it. Append-only."""
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="attempts", db_constraint=False, db_index=False)
     number = models.IntegerField()
     outcome = models.CharField(max_length=12, choices=[(o.value, o.value) for o in Outcome])
     worker = models.UUIDField(null=True, blank=True)
-    #: The pool process that ran it; 0 when it did not come to that.
+    #: The pool process that ran it; 0 when the run did not reach one.
     pid = models.IntegerField(default=0)
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField()

@@ -1,4 +1,4 @@
-"""The job: one row, the record of what was asked for and what became of it."""
+"""The job: one row with the request and its outcome."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ HIGHEST_PRIORITY, DEFAULT_PRIORITY, LOWEST_PRIORITY = 0, 5, 9
 
 
 class Job(models.Model):
-    """A job. Its columns have defaults in the database, so that any program that can INSERT a row can submit."""
+    """A job: one row with the request and its outcome. Columns have defaults in the database, so any program that can
+    INSERT can submit."""
 
-    #: UUIDv7: sorted by time of creation; also the Celery task id and the AMQP message id.
+    #: UUIDv7, sorted by time of creation; also the Celery task id and the AMQP message id.
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     kind = models.CharField(max_length=200)
     queue = models.CharField(max_length=100, db_default="default", default="default")
@@ -32,9 +33,9 @@ class Job(models.Model):
     priority = models.SmallIntegerField(db_default=DEFAULT_PRIORITY, default=DEFAULT_PRIORITY)
     #: The handler's arguments by name, as JSON.
     arguments = JSONField(shape=dict, default=dict, db_default={})
-    #: Jobs submitted together may share a batch, to be counted and waited for as one.
+    #: An id that jobs share which belong together.
     batch = models.UUIDField(null=True, blank=True)
-    #: Short texts to find it by; none for most.
+    #: Short texts to find the job by; null for most jobs.
     tags = JSONField(shape=list, null=True, blank=True)
     #: What travels with it besides its arguments (:mod:`furrow.kinds.meta`), as a tenant or a correlation id; none for most.
     meta = JSONField(shape=dict, null=True, blank=True)
@@ -48,43 +49,43 @@ class Job(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
-    #: The number of the last run, counted from 1: the fence that a settling write must match. Never goes back.
+    #: The number of the latest run, counted from 1: the fence that a settling write must match. Never goes back.
     attempt = models.IntegerField(db_default=0, default=0)
     #: Runs that do not count towards ``max_attempts`` (snoozed, interrupted).
     excused = models.IntegerField(db_default=0, default=0)
     max_attempts = models.IntegerField(db_default=5, default=5)
-    #: The worker that has claimed it (``Worker.id``); no constraint, for the claim's sake.
+    #: The worker that claimed the job (``Worker.id``). No foreign key: the claim would pay for it.
     worker = models.UUIDField(null=True, blank=True)
 
     result = JSONField(null=True, blank=True)
     #: The last attempt's error on one line, or the reason why the job waits or was cancelled.
     error = models.TextField(blank=True, db_default="", default="")
-    #: What is the same in all errors of this sort (:mod:`furrow.fingerprint`); of the last run, empty when it did not fail.
+    #: Groups errors that are alike (:mod:`furrow.fingerprint`). Of the latest run; empty unless it failed.
     fingerprint = models.CharField(max_length=16, blank=True, db_default="", default="", editable=False)
-    #: What the handler reported last: from 0 to 1, and a short text.
+    #: The latest ``current_job.progress(…)``: from 0 to 1, with a note.
     progress = models.FloatField(null=True, blank=True)
     progress_note = models.CharField(max_length=200, blank=True, db_default="", default="")
     submitted_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False
     )
-    #: Somebody asked a running job to stop.
+    #: When a running job was cancelled; it has yet to stop.
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
 
-    #: The slots that it needs to run (:class:`furrow.limits.limit.Limit`), as JSON; null for most jobs, which need none.
+    #: The limits whose slots the job needs to run (:class:`furrow.limits.limit.Limit`), as JSON; null for most jobs.
     limits = JSONField(shape=list, null=True, blank=True)
-    #: The key that it waits for while it is pending; the dispatcher does not look at it again before that is free. While it
-    #: runs: the key was handed over to a line of jobs that its worker runs one after the other, and it is not the first.
+    #: While pending: the key this job is blocked on; the dispatcher skips the job until a slot frees. While running: the key of
+    #: a hand-over chain in which this job is not the first; its worker runs the chain one after the other.
     held = models.CharField(max_length=210, blank=True, db_default="", default="")
-    #: In the order of their ids: jobs that share it.
+    #: Jobs that share it run in the order of their ids.
     order_key = models.CharField(max_length=210, null=True, blank=True)
-    #: The tenant that it belongs to: they take turns.
+    #: The tenant; the tenants of a queue take turns.
     fair_key = models.CharField(max_length=210, null=True, blank=True)
-    #: No other job can have it; until when it keeps others out: it has started, it is done, or this time.
+    #: A key that no other job can have until this one has started, is done, or until ``unique_expires_at``.
     unique_key = models.CharField(max_length=210, null=True, blank=True)
     unique_until = models.CharField(max_length=7, blank=True, db_default="", default="")
     unique_expires_at = models.DateTimeField(null=True, blank=True)
 
-    #: Set by a submit that found this job in the place of the one it would have made.
+    #: Set by a ``unique`` submit that found this job instead of creating one.
     existed = False
 
     class Meta:
@@ -183,7 +184,7 @@ class Job(models.Model):
 
     @property
     def wait(self) -> dt.timedelta | None:
-        """From when it was due to when it last began; ``None`` before that."""
+        """From when the job was due to when it last began; ``None`` before that."""
         return self.started_at - self.run_at if self.started_at else None
 
 

@@ -6,7 +6,7 @@ from furrow.models.job import Job
 
 
 class LogLine(models.Model):
-    """One log line of one attempt. Append-only; ids grow in the order in which the lines were logged."""
+    """One line of an attempt's log. Append-only; ids grow in the order of logging."""
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="log_lines", db_constraint=False, db_index=False)
     attempt = models.IntegerField()

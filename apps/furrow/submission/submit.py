@@ -1,4 +1,4 @@
-"""Submit: validate, INSERT. In the caller's transaction, and nothing else; the wake-up after it is best effort."""
+"""Submit: validate, then one INSERT in the caller's transaction. The wake-up of the dispatcher after commit is best effort."""
 
 import datetime as dt
 import json
@@ -43,28 +43,29 @@ def submit(
     id: uuid.UUID | str | None = None,
     **rules: Unpack[Rule],
 ) -> Job:
-    """Submit one job: one INSERT in the current transaction.
+    """Submit one job: one INSERT in the current transaction. A rollback removes it; after the commit it will run.
 
     Args:
         kind: a kind, or its name.
         arguments: the handler's arguments by name.
-        queue, priority, max_attempts: instead of the kind's own.
-        run_at, countdown: not before this time (aware), or this many seconds from now.
-        expires: cancelled if it has not begun by then: a time, or a span (timedelta or seconds) after ``run_at``.
-        batch: shared by jobs that belong together.
-        tags: short texts to find it by, besides the kind's own.
-        meta: travels with the job besides its arguments, as a tenant; middleware may add to it.
-        again_of: the id of the job that this one repeats; the metadata of that job is where this one's begins.
-        submitted_by: a user.
-        id: instead of a fresh UUIDv7.
-        rules: ``lock``, ``concurrency``, ``rate``, ``unique``, ``ordered``, ``fair``, … as of ``@job``, instead of the kind's.
+        queue, priority, max_attempts: override the kind's own.
+        run_at, countdown: do not start before this (aware) time, or before this many seconds from now.
+        expires: cancel the job if it has not begun by this time, or within this span (timedelta or seconds) of ``run_at``.
+        batch: an id that jobs share which belong together.
+        tags: short texts to find the job by, in addition to the kind's own.
+        meta: metadata that travels with the job besides its arguments, such as a tenant; middleware may add to it.
+        again_of: the id of the job that this one repeats; its metadata is where this job's begins.
+        submitted_by: the user who submits.
+        id: the job's id. Default: a fresh UUIDv7.
+        rules: ``lock``, ``concurrency``, ``rate``, ``unique``, ``ordered``, ``fair``, … as for ``@job``; override
+            the kind's own.
 
     Returns:
-        The job; of a unique kind it may be an earlier one, and ``existed`` says so.
+        The job. For a ``unique`` kind it may be an earlier job, with ``existed`` set.
 
     Raises:
         UnknownKind: no such kind.
-        NotUnique: a job with this unique key is there, and the kind says to raise.
+        NotUnique: a job with this unique key exists, and the kind declares ``conflict="raise"``.
         ArgumentError, OptionError: name each field at fault, the reason and the remedy. Nothing was written.
     """
     kind = kind if isinstance(kind, Kind) else get_kind(kind)
@@ -124,12 +125,14 @@ def submit_many(
     submitted_by: Any = None,
     **rules: Unpack[Rule],
 ) -> list[uuid.UUID]:
-    """Submit a job for each row of arguments, all or none, in the current transaction; returns their ids in order. Of a unique
-    kind the id may be that of a job that was there, or of an earlier row.
+    """Submit one job for each row of arguments, all or none, in the current transaction. Options are those of :func:`submit`.
+
+    Returns:
+        The jobs' ids, in the order of the rows. For a ``unique`` kind an id may be that of an earlier job or row.
 
     Raises:
-        UnknownKind, OptionError: as :func:`submit`.
-        ArgumentError: the first row at fault, counted from 0; its fields are named ``row 17: path``. Nothing was written.
+        UnknownKind, OptionError: as for :func:`submit`.
+        ArgumentError: names the first row at fault, counted from 0, such as ``row 17: path``. Nothing was written.
     """
     kind = kind if isinstance(kind, Kind) else get_kind(kind)
     columns = options.columns(kind, queue, priority, run_at, countdown, expires, max_attempts, batch, submitted_by)

@@ -1,0 +1,83 @@
+"""What tests of an outside project share: the wheel of this checkout, environments to install it into, a virtual host."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import services
+
+ROOT = services.ROOT
+FOLDER = services.RUN / "shop"
+#: What such a project has installed before.
+OWN = ["Django", "celery[redis]", "django-celery-results", "psycopg[binary]"]
+
+
+def run(command: list[str], **options: Any) -> str:
+    """Run a command and return its output; print what it complained of when it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
+    if done.returncode:
+        print(f"$ {' '.join(command)}\n{done.stdout[-4000:]}\n{done.stderr[-8000:]}")
+        done.check_returncode()
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def wheelhouse() -> Path:
+    """The wheel of this checkout, and those of everything that it and the shop need."""
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True)
+    run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(FOLDER / "dist"), str(ROOT)])
+    wheel = next((FOLDER / "dist").glob("*.whl"))
+    pins = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if "==" in line]
+    (FOLDER / "pins.txt").write_text("\n".join(pins))
+    wanted = [f"{wheel}[unfold,flower]", *OWN]
+    # Kept between runs, beside the folders of all lanes: the same pins are fetched once.
+    known = hashlib.sha256("\n".join([*pins, *OWN, _requires(wheel), sys.version]).encode()).hexdigest()[:16]
+    fetched = ROOT / ".run" / "wheelhouse" / known
+    if not fetched.exists():
+        half = fetched.with_name(f"{known}.{os.getpid()}")
+        fetch = [sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", str(half), "-c", str(FOLDER / "pins.txt")]
+        run([*fetch, *wanted])
+        for own in half.glob("furrow_jobs-*"):
+            own.unlink()
+        with contextlib.suppress(OSError):  # another lane was faster
+            half.rename(fetched)
+    return fetched
+
+
+@pytest.fixture
+def broker() -> Iterator[str]:
+    """A virtual host of the shop's own."""
+    with contextlib.suppress(subprocess.CalledProcessError):
+        services.broker.ctl("delete_vhost", "shop")
+    services.broker.ctl("add_vhost", "shop")
+    services.broker.ctl("set_permissions", "-p", "shop", "furrow", ".*", ".*", ".*")
+    yield services.broker.url.removesuffix("//") + "/shop"
+    services.broker.ctl("delete_vhost", "shop")
+
+
+def offline(wheelhouse: Path) -> dict[str, str]:
+    """The environment in which pip takes everything from the wheelhouse."""
+    return {
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": f"{wheelhouse} {FOLDER / 'dist'}",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_QUIET": "1",
+    }
+
+
+def _requires(wheel: Path) -> str:
+    """The requirements that a wheel declares."""
+    with zipfile.ZipFile(wheel) as content:
+        (name,) = [name for name in content.namelist() if name.endswith("/METADATA")]
+        lines = content.read(name).decode().splitlines()
+    return "\n".join(line for line in lines if line.startswith("Requires-Dist"))
