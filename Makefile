@@ -29,7 +29,7 @@ down:  ## Stop what was started here; data stays
 	@$(IF_INSTALLED) $(DEPLOY) down
 
 status:  ## Say what runs
-	@$(IF_INSTALLED) $(DEPLOY) status
+	@$(IF_INSTALLED) $(DEPLOY) status || [ $$? -eq 3 ]  # 3: nothing runs, which is no error
 
 logs:  ## Follow the logs of all processes
 	@$(IF_INSTALLED) $(DEPLOY) logs

@@ -14,6 +14,7 @@ from django.db import router, transaction
 from django.db.models import Count, Min, OuterRef, Q, Subquery
 from django.utils import timezone
 from furrow import FINAL, Abort, Attempt, Job, RetryPolicy, Snooze, State, current_job, job, submit, submit_many
+from furrow.plural import counted
 from uuid_utils.compat import uuid7
 
 from tasks.source.listing import Listing
@@ -53,7 +54,7 @@ def report(batch: uuid.UUID, skipped: tuple[str, ...] = (), skipped_more: int = 
     if not seen["all"]:
         raise Abort(f"batch: no {measure.name} job has {batch}. Were they deleted after their time? Take a new census.")
     left = seen["all"] - seen["ended"]
-    waiting_for = f"{left:,} file{'s' if left > 1 else ''} to go"
+    waiting_for = f"{counted(left, 'file')} to go"
     current_job.progress(seen["ended"] / seen["all"], waiting_for if left else "adding up")
     if left:
         raise Snooze(pause(left, seen["ended"], timezone.now() - (seen["begun"] or timezone.now())), waiting_for)

@@ -16,8 +16,8 @@ def main() -> None:
             "furrow: there is no manage.py here that names the settings; run it in the project's folder, or set "
             "DJANGO_SETTINGS_MODULE."
         )
-    utility = ManagementUtility(["manage.py", "furrow", *sys.argv[1:]])
-    utility.prog_name = "manage.py"
+    utility = ManagementUtility(["furrow", "furrow", *sys.argv[1:]])
+    utility.prog_name = "furrow"
     utility.execute()
 
 

@@ -15,12 +15,12 @@ class FurrowConfig(AppConfig):
     """Loads the kinds when Django is ready."""
 
     name = "furrow"
-    verbose_name = "Jobs"
+    verbose_name = "Furrow"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
         """Import every module that declares kinds, also the engine's own, so that each process knows the same ones."""
-        from furrow import checks, statements  # noqa: F401
+        from furrow import celery, checks, statements  # noqa: F401
         from furrow.actions import bulk  # noqa: F401
         from furrow.conf import conf
         from furrow.diagnosis import troubles

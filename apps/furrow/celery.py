@@ -4,10 +4,17 @@ The application is Celery's own, with the project's settings and queues. A worke
 prefork; a task that is sent under the name of a kind is submitted as a job.
 """
 
+import logging
 from functools import cached_property
 from typing import Any
 
 import celery
+from celery.signals import celeryd_after_setup
+
+logger = logging.getLogger(__name__)
+
+#: What makes an application's workers run jobs.
+REMEDY = "Where it is made, write `from furrow.celery import Celery` instead of `from celery import Celery`"
 
 
 class Celery(celery.Celery):  # type: ignore[misc]
@@ -42,3 +49,10 @@ class Celery(celery.Celery):  # type: ignore[misc]
             return super().send_task(name, args=args, kwargs=kwargs, **options)
         options.pop("serializer", None)  # arguments are always JSON
         return kind.apply_async(args, kwargs, **options)
+
+
+@celeryd_after_setup.connect  # type: ignore[untyped-decorator]
+def say_that_no_job_runs(instance: Any, **signal: Any) -> None:
+    """A worker of another application starts, and would leave jobs where they are without a word."""
+    if not isinstance(instance.app, Celery):
+        logger.error("This worker runs no jobs: its Celery application, %s, is Celery's own. %s.", instance.app.main, REMEDY)

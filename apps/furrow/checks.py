@@ -11,9 +11,9 @@ from django.core.exceptions import ImproperlyConfigured
 @register(Tags.compatibility)
 def check_broker_url(**kwargs: Any) -> list[CheckMessage]:
     """The broker must be RabbitMQ, with a URL that can be read."""
-    from furrow.rabbitmq.queues import broker_urls, explain_url
+    from furrow.rabbitmq.queues import broker_setting, broker_urls, explain_url
 
-    hint = "Set it to amqp://user:password@host:5672/vhost; it is the Celery application's broker_url (CELERY_BROKER_URL)."
+    hint = f"Set {broker_setting()} to amqp://user:password@host:5672/vhost: the broker of the project's Celery application."
     problems = [problem for url in broker_urls() if (problem := explain_url(url))]
     return [Error(problem, hint=hint, id="furrow.E001") for problem in problems[:1]]
 
@@ -21,7 +21,7 @@ def check_broker_url(**kwargs: Any) -> list[CheckMessage]:
 @register(Tags.compatibility)
 def check_celery_application(**kwargs: Any) -> list[CheckMessage]:
     """The project's Celery application is ours, or no worker runs a job; no queue is both of tasks and of jobs."""
-    from furrow.celery import Celery
+    from furrow.celery import REMEDY, Celery
     from furrow.rabbitmq.queues import project_app, shared_queues
 
     app = project_app()
@@ -29,8 +29,7 @@ def check_celery_application(**kwargs: Any) -> list[CheckMessage]:
         return [
             Error(
                 f"The project's Celery application ({app.main or 'none of its own'}) is Celery's own: its workers run no jobs.",
-                hint="Where it is made, write `from furrow.celery import Celery` instead of `from celery import Celery`; and "
-                "import it in the project's __init__.py, as Celery's guide for Django says.",
+                hint=f"{REMEDY}; and import it in the project's __init__.py, as Celery's guide for Django says.",
                 id="furrow.E004",
             )
         ]
@@ -69,7 +68,7 @@ def check_theme(**kwargs: Any) -> list[CheckMessage]:
 @register(Tags.security, deploy=True)
 def check_broker_credentials(**kwargs: Any) -> list[CheckMessage]:
     """RabbitMQ's default account is for trying out."""
-    from furrow.rabbitmq.queues import broker_urls
+    from furrow.rabbitmq.queues import broker_setting, broker_urls
 
     try:
         user = urlsplit(broker_urls()[0]).username
@@ -78,7 +77,7 @@ def check_broker_credentials(**kwargs: Any) -> list[CheckMessage]:
     if user in (None, "guest"):
         return [
             Warning(
-                "BROKER_URL uses RabbitMQ's default account, guest.",
+                f"{broker_setting()} uses RabbitMQ's default account, guest.",
                 hint="Create a user of its own and delete guest.",
                 id="furrow.W001",
             )

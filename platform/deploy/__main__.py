@@ -11,6 +11,9 @@ from deploy import ROOT, environment, packages
 from deploy.errors import DeployError
 from deploy.stack import Stack
 
+#: The exit code of `status` for it, as of init scripts.
+NOTHING_RUNS = 3
+
 
 def main() -> int:
     """Run one command; returns its exit code."""
@@ -30,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="start what is not running, and wait until it works")
     commands.add_parser("down", help="stop what was started here")
-    commands.add_parser("status", help="say what runs, and where; exits with 1 if a part does not")
+    commands.add_parser("status", help="say what runs, and where; exits with 1 if a part does not, with 3 if nothing runs")
     commands.add_parser("logs", help="follow the logs; without a terminal, print their last lines")
     commands.add_parser("demo", help="up, and submit the demo workload")
     install = commands.add_parser("install", help="install Debian packages that are missing")
@@ -48,9 +51,7 @@ def _run(arguments: argparse.Namespace, stack: Stack) -> int:
         case "down":
             stack.down()
         case "status":
-            if not stack.status():
-                return 1
-            print("\n" + "\n".join(stack.addresses()))
+            return _status(stack)
         case "logs":
             return _logs(stack.run)
         case "demo":
@@ -59,6 +60,19 @@ def _run(arguments: argparse.Namespace, stack: Stack) -> int:
             packages.install(packages.missing(arguments.packages))
         case "exec":
             _exec(arguments.words, stack)
+    return 0
+
+
+def _status(stack: Stack) -> int:
+    """0: all runs; 1: a part of it does not; 3: nothing runs."""
+    running, stopped = stack.status()
+    if not running:
+        print("\nNothing runs; `make up` starts it.")
+        return NOTHING_RUNS
+    if stopped:
+        print(f"\nNot running: {', '.join(stopped)}; `make up` starts what is missing, `make logs` shows why.")
+        return 1
+    print("\n" + "\n".join(stack.addresses()))
     return 0
 
 

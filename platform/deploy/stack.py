@@ -86,20 +86,22 @@ class Stack:
         if not any(stopped):
             say("stack", "nothing is running")
 
-    def status(self) -> bool:
-        """Print the state of every part; whether all that `up` would start is running."""
+    def status(self) -> tuple[list[str], list[str]]:
+        """Print the state of every part that `up` would start; returns the names of those that run, and of the others."""
+        parts: dict[bool, list[str]] = {True: [], False: []}
         if not (self.run / "env").exists():
-            say("stack", "not set up; `make up` starts it")
-            return False
+            return parts[True], parts[False]
         settings, states = self.told(), self.supervisor.states()
         if settings["DATABASE_URL"].startswith("sqlite"):
             say("database", f"SQLite, {self.run / 'db.sqlite3'}")
         for variable, server in self.servers.items():
             if self._is_private(variable, settings[variable]):
                 say(server.name, f"{'running' if server.alive else 'stopped'}, 127.0.0.1:{server.port}")
+                parts[server.alive].append(server.name)
         for program in PROGRAMS:
             say(program, states.get(program, "stopped").lower())
-        return [states.get(program) for program in PROGRAMS] == ["RUNNING"] * len(PROGRAMS)
+            parts[states.get(program) == "RUNNING"].append(program)
+        return parts[True], parts[False]
 
     def addresses(self) -> list[str]:
         """Where to look, and as whom to log in."""

@@ -11,6 +11,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, close_old
 from django.db.models import Count
 from django.utils import timezone
 from furrow import FINAL, Job, Situation, State, situation
+from furrow.plural import counted
 
 from tasks.census import measure, report
 
@@ -143,7 +144,7 @@ def _no_cause() -> str:
     except DatabaseError:
         return "The database does not answer."
     return (
-        f"A dispatcher leads and a worker lives; {ahead:,} jobs of all kinds wait or run. "
+        f"A dispatcher leads and a worker lives; of all kinds {counted(ahead, 'job')} wait or run. "
         "See in the admin what runs, and in the worker's log what it does."
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from furrow.plural import counted
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -79,10 +80,10 @@ def _identical(console: Console, report: Mapping[str, Any]) -> None:
     groups = report["identical"]
     if not groups:
         return
-    write(console, [f"Identical files, {len(groups) + report['cut']['identical']:,} groups; the most wasteful:"])
+    write(console, [f"Identical files, {counted(len(groups) + report['cut']['identical'], 'group')}; the most wasteful:"])
     for group in groups[:SHOWN_GROUPS]:
         more = f" and {group['files'] - 2:,} more" if group["files"] > 2 else ""
-        write(console, [f"  {group['files']:,} x {group['bytes']:,} bytes: {', '.join(group['paths'][:2])}{more}"])
+        write(console, [f"  {group['files']:,} x {counted(group['bytes'], 'byte')}: {', '.join(group['paths'][:2])}{more}"])
 
 
 def _failures(console: Console, report: Mapping[str, Any]) -> None:

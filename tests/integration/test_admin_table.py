@@ -195,7 +195,7 @@ def test_quotes_line_breaks_and_separators() -> None:
         ("number\n1", (1, "text", "is missing: add its column")),
         ("text,text\na,b", (1, "text", "is there twice")),
         ("text,\na,b", (1, "", "is not an argument")),
-        ("text,number\na", (2, "", "has 1 cells, and the header has 2")),
+        ("text,number\na", (2, "", "has 1 cell, and the header has 2")),
         ("text\na,b", (2, "", "has 2 cells, and the header has 1")),
         ('text\n"a', (2, "", "cannot be read as CSV (unexpected end of data)")),
         ('text\n"a"b', (2, "", "cannot be read as CSV")),

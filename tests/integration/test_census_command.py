@@ -96,7 +96,7 @@ def test_what_it_refuses(tree: Path, arguments: list[str], text: str) -> None:
 
 def test_no_wait_only_submits(tree: Path) -> None:
     out, err = run(str(tree), "--no-wait")
-    assert out.startswith("Submitted 4 jobs and their report in ")
+    assert out.startswith("Submitted 4 jobs and a report in ")
     batch = Job.objects.values_list("batch", flat=True).first()
     assert f"manage.py census --follow {batch}" in out
     assert err == ""
@@ -149,7 +149,7 @@ def test_the_whole_way(tree: Path) -> None:
         ["two", "1", "0"],
         ["all", "3", "1"],
     ]
-    assert "Identical files, 1 groups" in out
+    assert "Identical files, 1 group;" in out
     assert f"NotPython: {tree}/one/bad.py:1: invalid syntax" in out
     assert "4 jobs in " in out
     assert "1 files not measurable. Wait from due to begun: p50 " in out

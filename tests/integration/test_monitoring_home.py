@@ -67,7 +67,7 @@ def test_what_is_wrong_is_said_in_words_with_the_remedy(admin_client: Client) ->
         "No living worker consumes queue default, and it has 1 due",
         "celery -A config worker -Q default",
         "Drift: Jobs that are queued",
-        "A message could not be used by any worker",
+        "1 message could not be used by any worker",
         "; the oldest due job has waited since ",
     ):
         assert part in text

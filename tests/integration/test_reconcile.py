@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from django.utils import timezone
+from furrow.diagnosis import troubles
 from furrow.dispatcher.reconcile import Reconcile
 from furrow.models import Job
 from furrow.models.job import new_id
@@ -70,3 +71,21 @@ def test_what_waits_for_busy_workers_is_not_sent_again(send: Callable[..., None]
     send(*[job.pk for job in queued(20, HOURS)])
     make(State.RUNNING, queue=QUEUE, queued_at=timezone.now() - 2 * HOURS)
     assert look() == 0
+
+
+def test_a_queue_that_workers_of_another_database_consume_is_told_of(
+    look: Callable[[], int], send: Callable[..., None]
+) -> None:
+    """They took the message, and have no such job."""
+    queued(1, ago=HOURS)
+    with Connection(services.broker.url) as link, link.channel() as channel:
+        channel.basic_consume(QUEUE)
+        assert look() == 1
+    assert "it has 1 consumer in RabbitMQ, of which this database knows 0" in troubles._noted["sharing of a queue"].text
+    troubles._forget()
+
+
+def test_a_lost_message_alone_tells_of_no_other_database(look: Callable[[], int], send: Callable[..., None]) -> None:
+    queued(1, ago=HOURS)
+    assert look() == 1
+    assert "sharing of a queue" not in troubles._noted

@@ -44,7 +44,7 @@ def test_a_role_that_may_not_end_them_is_told_what_it_lacks(weak_role: str, capl
         assert "GRANT pg_signal_backend" in caplog.text
         assert other.is_usable()
         sessions.end(["0123abcd"])  # on a connection of its own role again
-        assert "1 sessions of a dead process were ended" in caplog.text
+        assert "Ended 1 session of a dead process" in caplog.text
     finally:
         other.close()
 

@@ -14,6 +14,7 @@ from threading import Thread
 import psutil
 import pytest
 from deploy import ROOT, environment, health, processes
+from deploy.__main__ import NOTHING_RUNS
 from deploy.services import Redis
 from deploy.stack import Stack
 from deploy.supervisor import PROGRAMS
@@ -28,7 +29,7 @@ class Shell:
     run: Path
     environ: dict[str, str]
 
-    def deploy(self, *words: str) -> str:
+    def deploy(self, *words: str, code: int = 0) -> str:
         done = subprocess.run(
             [sys.executable, "-m", "deploy", *words],
             cwd=ROOT,
@@ -38,7 +39,7 @@ class Shell:
             text=True,
             timeout=170,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.returncode == code, done.stdout + done.stderr
         return done.stdout
 
     def pid(self, file: str) -> int:
@@ -107,6 +108,7 @@ def test_a_stack_comes_up_outlives_crashes_and_goes_down(
 ) -> None:
     (shell.run / "log").mkdir(parents=True)
     (shell.run / "log" / "web.log").touch(0o644)  # as it was made before folders were closed
+    assert "Nothing runs; `make up` starts it." in shell.deploy("status", code=NOTHING_RUNS)
     raced = Raced(shell.run, shell.environ | {"FURROW_QUEUES": "default,letters"})
     raced.up()
     settings = environment.load(shell.run)
@@ -131,10 +133,12 @@ def test_a_stack_comes_up_outlives_crashes_and_goes_down(
     running = shell.marked()
     assert running >= {shell.pid("supervisord.json")}
     assert shell.deploy("up").count("works") == len(PROGRAMS)
+    assert settings["ADMIN_PASSWORD"] in shell.deploy("status")
     assert shell.pid("supervisord.json") in running
     assert settings == environment.load(shell.run)
 
     psutil.Process(shell.pid("supervisord.json")).kill()
+    assert "Not running: web, dispatcher, worker, flower" in shell.deploy("status", code=1)
     assert "left behind" in shell.deploy("up")
     assert not running & shell.marked()
     assert settings == environment.load(shell.run)
@@ -149,3 +153,4 @@ def test_a_stack_comes_up_outlives_crashes_and_goes_down(
     assert not processes.born(broker)
     assert foreign.alive
     assert "nothing is running" in shell.deploy("down")
+    assert "Nothing runs; `make up` starts it." in shell.deploy("status", code=NOTHING_RUNS)

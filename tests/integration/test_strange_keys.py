@@ -203,7 +203,7 @@ def test_names_in_the_index_that_are_none(r: Any, value: str) -> None:
     r.sadd(key("index"), VALUES[value])
     with lock("odd", timeout=2):
         assert [one.name for one in listing.in_use()] == ["odd"]
-    assert "1 members of the Redis key furrow:lock:index named no locks" in told()
+    assert "1 member of the Redis key furrow:lock:index named no lock" in told()
     assert r.smembers(key("index")) == set()
 
 

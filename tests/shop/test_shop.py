@@ -185,7 +185,7 @@ class Shop:
         for line in _lines("Take it off again"):
             if line.startswith("pip") and "--yes" not in line:
                 line += " --yes"
-            if line.startswith("git"):
+            if line.startswith("from celery"):  # and all else that the shop added
                 shutil.rmtree(self.folder)
                 shutil.copytree(Path(__file__).parent / "project", self.folder)
             else:

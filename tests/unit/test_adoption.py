@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import celery
+import celery.signals
 import pytest
 from celery.utils.quorum_queues import detect_quorum_queues
 from celery.worker.autoscale import Autoscaler
@@ -36,6 +37,38 @@ def test_a_stock_application_is_an_error_that_names_the_line(monkeypatch: pytest
     assert "from furrow.celery import Celery" in (error.hint or "")
 
 
+def test_a_worker_of_a_stock_application_says_loudly_that_it_runs_no_job(caplog: pytest.LogCaptureFixture) -> None:
+    for app in (celery.Celery("shop", set_as_current=False), Celery("ours", set_as_current=False)):
+        celery.signals.celeryd_after_setup.send(sender="worker@here", instance=SimpleNamespace(app=app), conf=app.conf)
+    (record,) = caplog.records
+    assert record.levelname == "ERROR"
+    assert "runs no jobs" in caplog.text
+    assert "shop" in caplog.text
+    assert "from furrow.celery import Celery" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("namespace", "given", "variable", "name"),
+    [
+        ("CELERY", ["CELERY_BROKER_URL"], "", "CELERY_BROKER_URL"),
+        ("QUEUES", ["QUEUES_BROKER_WRITE_URL", "QUEUES_BROKER_URL"], "", "QUEUES_BROKER_WRITE_URL"),
+        ("CELERY", ["CELERY_BROKER_URL"], "CELERY_BROKER_WRITE_URL", "CELERY_BROKER_WRITE_URL"),
+        ("CELERY", [], "", "CELERY_BROKER_URL"),
+        ("", [], "", "broker_url of the Celery application 'shop'"),
+    ],
+)
+def test_a_wrong_broker_is_named_as_the_project_names_it(
+    monkeypatch: pytest.MonkeyPatch, namespace: str, given: list[str], variable: str, name: str
+) -> None:
+    app = celery.Celery("shop", set_as_current=False, namespace=namespace)
+    monkeypatch.setattr(queues, "project_app", lambda: app)
+    monkeypatch.setattr(queues, "settings", SimpleNamespace(**dict.fromkeys(given)))
+    monkeypatch.delenv("CELERY_BROKER_URL", raising=False)
+    if variable:
+        monkeypatch.setenv(variable, "redis://host")
+    assert queues.explain_url("redis://host") == f"{name} starts with redis://; Furrow needs RabbitMQ, amqp:// or amqps://."
+
+
 @pytest.mark.parametrize(
     ("order", "errors"),
     [(["unfold", "django.contrib.admin"], []), (["django.contrib.admin", "unfold"], ["furrow.E006"]), (["furrow"], [])],
@@ -54,8 +87,8 @@ def test_without_redis_nothing_is_said_of_dead_workers_locks(settings: Settings,
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (OperationalError("no such table: furrow_job"), "lacks tables: manage.py migrate"),
-        (ProgrammingError('relation "furrow_job" does not exist'), "lacks tables: manage.py migrate"),
+        (OperationalError("no such table: furrow_job"), "lacks tables: type python manage.py migrate"),
+        (ProgrammingError('relation "furrow_job" does not exist'), "lacks tables: type python manage.py migrate"),
         (OperationalError("database is locked"), "is held up by others' locks"),
         (OperationalError("connection refused"), "is away"),
     ],

@@ -116,7 +116,7 @@ def test_a_broker_url_that_cannot_be_used_is_an_error_of_the_check(
     assert error.id == "furrow.E001"
     assert "BROKER_URL" in error.msg
     assert reason in error.msg
-    assert "CELERY_BROKER_URL" in (error.hint or "")
+    assert "amqp://user:password@host:5672/vhost" in (error.hint or "")
 
 
 @pytest.mark.parametrize(

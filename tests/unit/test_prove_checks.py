@@ -184,7 +184,7 @@ def test_a_broken_promise_is_found(damage: Callable[[Evidence], None], check: st
 
 def test_drift_a_stack_that_does_not_recover_and_a_process_that_ends_are_found() -> None:
     e = clean()
-    e.drift.append("3 messages are left in queue default")
+    e.drift.append("left in queue default: 3 messages")
     e.faults[0].recovered = None
     e.exits = [Exit("worker-1", 100, -9, 10.5, asked=True), Exit("dispatcher-1", 7, 1, 11.0, asked=False)]
     assert broken(e) == [("drift", None), ("recovered", None), ("died", None)]

@@ -24,6 +24,7 @@ from furrow.kinds.kind import job
 from furrow.kinds.retry import RetryPolicy
 from furrow.models import AuditEntry, Job
 from furrow.models.audit_entry import Origin
+from furrow.plural import counted
 from furrow.states import FINAL, UNSTARTED, State
 from furrow.submission.submit import submit
 
@@ -200,7 +201,7 @@ def _try_locked(action: str, rows: QuerySet[Job], options: Mapping[str, Any], en
         mine.count = entry.count = mine.count + done.changed
         mine.save(update_fields=["count", "selection"])
     if locked:
-        text = f"{len(locked):,} jobs are left: another transaction has their rows locked; one is {locked[0]}"
+        text = f"Left: {counted(len(locked), 'job')}, of which another transaction has the rows locked; one is {locked[0]}"
         current_job.log("%s", text, level=30)
         if tries < len(TRIES):
             raise Snooze(TRIES[tries], text)

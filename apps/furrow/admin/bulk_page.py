@@ -26,6 +26,7 @@ from furrow.errors import InputError
 from furrow.models import Job
 from furrow.models.audit_entry import Origin
 from furrow.models.job import new_id
+from furrow.plural import counted
 from furrow.statements import clock
 from furrow.web.parameters import WrongParameter, one_of
 
@@ -72,16 +73,16 @@ def _do_chosen(request: HttpRequest, action: str, ids: list[uuid.UUID], options:
                 action, by=request.user, origin=Origin.ADMIN, target=target, job=job, ids=ids, count=changed, detail=detail
             )  # fmt: skip
     if changed:
-        messages.success(request, f"{changed:,} {_jobs(changed)}: {bulk.ACTIONS[action].future}.")
+        messages.success(request, f"{counted(changed, 'job')}: {bulk.ACTIONS[action].future}.")
     if locked:
         messages.warning(
             request,
-            f"{len(locked):,} {_jobs(len(locked))} left: another transaction has the row locked; try again. Job {locked[0]} is "
+            f"{counted(len(locked), 'job')} left: another transaction has the row locked; try again. Job {locked[0]} is "
             "one; its page says who that is.",
         )
     if left := len(ids) - changed - len(locked):
         messages.warning(
-            request, f"{left:,} {_jobs(left)} left alone: not in a state for this ({action}), or not yours to act on."
+            request, f"{counted(left, 'job')} left alone: not in a state for this ({action}), or not yours to act on."
         )
     return HttpResponseRedirect(reverse("admin:furrow_job_changelist") + _query(request.POST.get("back", "")))
 
@@ -167,7 +168,3 @@ def _query(text: str) -> str:
     criteria = QueryDict(mutable=True)
     criteria.update(_criteria(QueryDict(text)))
     return f"?{criteria.urlencode()}" if criteria else ""
-
-
-def _jobs(number: int) -> str:
-    return "job" if number == 1 else "jobs"

@@ -29,6 +29,7 @@ from furrow.errors import UnknownKind
 from furrow.kinds.kind import BUILT_IN, Kind, all_kinds, get_kind
 from furrow.kinds.secret import KEY
 from furrow.models import Job
+from furrow.plural import counted
 from furrow.statements import clock
 from furrow.web.bodies import takes_files
 from furrow.web.parameters import SAID, WrongParameter
@@ -210,9 +211,7 @@ def _batch_submitted(request: HttpRequest, filled: TableForm, batch: uuid.UUID) 
         messages.info(request, f"This table was submitted before, as batch {batch}. No second jobs were made.")
     else:
         count = len(filled.table.rows) if filled.table else 0
-        messages.success(
-            request, f"Submitted {count:,} job{'' if count == 1 else 's'} of {filled.kind.name}, as batch {batch}."
-        )
+        messages.success(request, f"Submitted {counted(count, 'job')} of {filled.kind.name}, as batch {batch}.")
     if may_view(request.user):
         return HttpResponseRedirect(f"{reverse('admin:furrow_job_changelist')}?batch={batch}")
     return HttpResponseRedirect(reverse("admin:furrow_job_submit"))

@@ -15,6 +15,7 @@ from furrow.admin.readonly import ReadOnlyAdmin
 from furrow.admin.site import shows
 from furrow.admin.theme import display
 from furrow.diagnosis import wording
+from furrow.diagnosis.commands import worker_command
 from furrow.diagnosis.explain import living_workers
 from furrow.models import Job, Leader, Worker
 from furrow.statements import clock
@@ -30,7 +31,7 @@ class WorkerAdmin(ReadOnlyAdmin):
     """Workers. ``all/`` is Django's list of them."""
 
     empty_title = "No worker has ever run"
-    empty_text = "Start one: celery -A config worker"
+    empty_text = f"Start one: {worker_command()}"
     list_display = ("node", "condition", "heartbeat", "consumes", "did", "host", "version", "started")
     list_display_links = ("node",)
     search_texts = ("node", "host")

@@ -21,6 +21,7 @@ from furrow.command.words import read_ids, read_moment
 from furrow.diagnosis.figures import COUNTED
 from furrow.models import Job
 from furrow.models.audit_entry import Origin
+from furrow.plural import counted
 
 #: Each command: its name in :mod:`furrow.actions.bulk`, what it does, and to which jobs it does nothing.
 ACTIONS = {
@@ -117,7 +118,7 @@ def _on_all(
 
 
 def _about(count: int) -> str:
-    return f"more than {COUNTED:,} jobs" if count > COUNTED else f"{count:,} job{'' if count == 1 else 's'}"
+    return f"more than {COUNTED:,} jobs" if count > COUNTED else counted(count, "job")
 
 
 def _confirm(command: str, count: int, yes: bool) -> None:

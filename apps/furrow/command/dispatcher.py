@@ -8,9 +8,13 @@ from typing import Any
 
 from django.core.checks import Tags
 from django.core.management.base import BaseCommand
+from django.db import connection
 
+from furrow.conf import conf
 from furrow.diagnosis import troubles
 from furrow.dispatcher.process import Dispatcher
+from furrow.rabbitmq.queues import broker_urls
+from furrow.service_urls import masked
 
 logger = logging.getLogger(__name__)
 
@@ -28,11 +32,30 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the dispatcher."""
+        _be_heard()
         troubles.watch_threads()
+        queues = ", ".join(conf().queues)
+        logger.info("Furrow's dispatcher: database %s; broker %s; queues: %s.", _database(), masked(broker_urls()[0]), queues)
         dispatcher = Dispatcher()
         signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
         threading.Thread(target=_listen, args=(dispatcher,), name="furrow-signals", daemon=True).start()
         dispatcher.run()
+
+
+def _be_heard() -> None:
+    """On stderr, in a project that has configured no logging: by itself Python shows warnings alone."""
+    ours = logging.getLogger("furrow")
+    if not ours.hasHandlers():
+        ours.addHandler(logging.StreamHandler())
+        ours.setLevel(logging.INFO)
+
+
+def _database() -> str:
+    given = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return str(given["NAME"])
+    host = ":".join(str(part) for part in (given["HOST"] or "the local socket", given["PORT"]) if part)
+    return f"{given['NAME']} of {connection.display_name} at {host}"
 
 
 def _listen(dispatcher: Dispatcher) -> None:

@@ -14,6 +14,7 @@ from furrow.command.output import Output
 from furrow.command.rows import COLUMNS, attempt_json, cells, job_json, local, utc
 from furrow.command.words import read_ids
 from furrow.diagnosis import wording
+from furrow.diagnosis.commands import worker_command
 from furrow.diagnosis.explain import living_workers, situation, why
 from furrow.diagnosis.figures import COUNTED, queue_figures
 from furrow.diagnosis.kind_figures import KindFigures, by_kind
@@ -190,7 +191,7 @@ def stats(output: Output, actor: Actor, options: dict[str, Any]) -> int:
         output.table(columns, [_figures_cells(figures) for figures in kinds])
         output.say("")
     if not workers:
-        output.say("No worker is running: nothing is being worked on. Start one: celery -A config worker")
+        output.say(f"No worker is running: nothing is being worked on. Start one: {worker_command()}")
         return 0
     rows = [(w.node, w.processes, ", ".join(w.queues), wording.relative(w.heartbeat_at, now)) for w in workers]
     output.table(("worker", ">processes", "queues", "heartbeat"), rows)

@@ -24,6 +24,7 @@ from furrow.kinds.secret import masked
 from furrow.models import Job
 from furrow.models.audit_entry import Origin
 from furrow.models.job import new_id
+from furrow.plural import counted
 from furrow.statements import clock
 from furrow.submission import uploads
 from furrow.submission.submit import submit, submit_many
@@ -152,13 +153,13 @@ def _many(output: Output, actor: Actor, kind: Kind, options: dict[str, Any]) -> 
     if table.problems:
         shown = [f"  {describe(problem)}" for problem in table.problems[:SHOWN]]
         more = [f"  and {len(table.problems) - SHOWN:,} more"] if len(table.problems) > SHOWN else []
-        count = f"{len(table.problems):,} problem{'' if len(table.problems) == 1 else 's'}"
+        count = counted(len(table.problems), "problem")
         raise CommandError("\n".join([f"Nothing was submitted: {count} in {options['file']}.", *shown, *more]))
     batch = new_id()
     with transaction.atomic():
         ids = submit_many(kind, table.given, batch=batch, **_options(actor, options))
         audit("submit", by=actor.by, origin=Origin.COMMAND_LINE, target=f"{kind.name}, batch {batch}", count=len(ids))
-    output.say(f"Submitted {len(ids):,} jobs of {kind.name} as batch {batch}.")
+    output.say(f"Submitted {counted(len(ids), 'job')} of {kind.name} as batch {batch}.")
     counts: Counter[str] = Counter({"pending": len(ids)})
     if options["wait"]:
         counts = follow_batch(output, batch, timeout=options["timeout"])

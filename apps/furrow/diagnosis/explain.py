@@ -13,6 +13,7 @@ from django.db.models import Q, QuerySet
 from furrow.conf import conf
 from furrow.diagnosis import lockers
 from furrow.diagnosis.blockers import Blocker, blocker
+from furrow.diagnosis.commands import worker_command
 from furrow.diagnosis.reason import Reason
 from furrow.diagnosis.unserved import unserved
 from furrow.diagnosis.wording import span
@@ -266,7 +267,7 @@ def _workers(job: Job, around: Situation) -> Reason | None:
         return Reason(
             f"No living worker consumes queue “{job.queue}”; due",
             job.run_at,
-            f"Start one: celery -A config worker -Q {job.queue}",
+            f"Start one: {worker_command(job.queue)}",
             stuck=True,
         )
     if not around.knowing:

@@ -1,6 +1,7 @@
 """Queues that jobs name and the settings do not: nothing of them is sent, whatever workers there are."""
 
 from furrow.conf import conf
+from furrow.diagnosis.commands import worker_command
 from furrow.diagnosis.reason import Reason
 from furrow.models import Job
 from furrow.states import State
@@ -30,7 +31,7 @@ def unserved_remedy(queue: str) -> str:
     """What to do."""
     return (
         f"Move its jobs to another queue; or add “{queue}” to FURROW['QUEUES'] (FURROW_QUEUES), restart the dispatcher, and "
-        f"start a worker: celery -A config worker -Q {queue}"
+        f"start a worker: {worker_command(queue)}"
     )
 
 

@@ -22,6 +22,7 @@ from furrow import statements
 from furrow.actions.jobs import cancel, end_unstarted
 from furrow.limits.limit import Limit
 from furrow.models import Hold, Job
+from furrow.plural import counted
 from furrow.statements import Candidate, Sendable, Slot
 from furrow.states import State
 
@@ -120,7 +121,7 @@ class Admission:
                 self._drop(verdicts)
                 sql.park(connection, _parkable(sql, verdicts))
         except IntegrityError as error:
-            logger.warning("A slot was taken by somebody else; %d jobs are looked at again: %s", len(candidates), error)
+            logger.warning("A slot was taken by somebody else; looking again at %s: %s", counted(len(candidates), "job"), error)
             return []
         return verdicts.sent
 

@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 from furrow import statements
 from furrow.diagnosis.drift import CLOCK_SET_BACK, CLOCK_SET_FORWARD, note
 from furrow.models import Drift
+from furrow.plural import counted
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class Clock:
             self._before, self._late_until = now - timedelta(seconds=step), answered + LATE
             changed = sql.set_back(connection, self._before) + self._make_due()
             Drift.objects.filter(found_at__gt=Now()).update(found_at=Now())
-            logger.warning("The database's clock was set back by %.0f s; %d rows were put right.", -step, changed)
+            logger.warning("The database's clock was set back by %.0f s; put right: %s.", -step, counted(changed, "row"))
             note(CLOCK_SET_BACK, round(-step), changed)
         elif step > 0:
             self._leapt_at = answered

@@ -19,6 +19,7 @@ from furrow.dispatcher.admission import Admission
 from furrow.dispatcher.cursor import Cursor
 from furrow.dispatcher.limited import Limited
 from furrow.dispatcher.locked_rows import LockedRows
+from furrow.plural import counted
 from furrow.rabbitmq.broker import Publisher
 
 logger = logging.getLogger(__name__)
@@ -86,9 +87,8 @@ class Dispatch:
         if time.monotonic() >= self._look_at:  # now that they are on their way
             self._look()
         if len(confirmed) < len(jobs):
-            logger.warning(
-                "%d messages were not routed or refused; queue %s is declared again.", len(jobs) - len(confirmed), self.queue
-            )
+            lacking = counted(len(jobs) - len(confirmed), "message")
+            logger.warning("Not routed, or refused: %s; queue %s is declared again.", lacking, self.queue)
         return len(confirmed)
 
     def seconds_until_due(self) -> float | None:

@@ -49,6 +49,11 @@ class Leadership:
                 self._tell_progress(True)
         return self.term is not None
 
+    @property
+    def other(self) -> str:
+        """Who leads instead, as this process saw it last."""
+        return self._seen[0] if self._seen else ""
+
     def progressed(self) -> None:
         """A round was completed. That is told with the renewals, of a new leader at once."""
         self._progressed = True

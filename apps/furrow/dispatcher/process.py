@@ -80,6 +80,7 @@ class Dispatcher:
         self._waiter = Waiter()
         self._stopping = threading.Event()
         self._trouble: str | None = None  # not said yet
+        self._away = ""  # the last that was said of the database, while it is away
         self._fruitless = 0
         self._failed = 0  # rounds, one after the other
         #: Queues that cannot be served: until when, and why.
@@ -110,17 +111,22 @@ class Dispatcher:
             try:
                 if (holds := self.leadership.hold()) != leading:
                     leading, self._trouble = holds, None
-                    logger.info("This dispatcher leads (term %s).", self.leadership.term) if leading else logger.info(
-                        "Standing by."
-                    )
+                    logger.info(*self._place(holds))
                 seconds = self._step() if leading else conf().poll_interval
                 troubles.flush(connection)
                 self._failed = 0
+                self._is_back()
                 self._wait(seconds)
             except Error as error:
                 self._database_is_away(error)
             except Exception as error:
                 self._round_failed(error)
+
+    def _place(self, leads: bool) -> tuple[object, ...]:
+        """For the log."""
+        if leads:
+            return "This dispatcher leads (term %s).", self.leadership.term
+        return "Standing by: %s leads.", self.leadership.other or "another dispatcher"
 
     def _step(self) -> float:
         """One round; returns how long to wait before the next (seconds, 0: there is more to do)."""
@@ -216,9 +222,16 @@ class Dispatcher:
             self._trouble = trouble
             self.leadership.say(trouble)
 
+    def _is_back(self) -> None:
+        if self._away:
+            logger.info("The database is back.")
+            self._away = ""
+
     def _database_is_away(self, error: Error) -> None:
-        text = str(error).strip()
-        logger.warning("The database %s (%s); trying again.", sessions.what_is_wrong(error), text)
+        said = f"The database {sessions.what_is_wrong(error)} ({str(error).strip()})"
+        if said != self._away:
+            logger.warning("%s; trying again each second.", said)
+            self._away = said
         self.leadership.doubt()
         connection.close()
         self._stopping.wait(RETRY)

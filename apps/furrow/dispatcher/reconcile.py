@@ -10,12 +10,14 @@ from django.db.models import Max
 from furrow import statements
 from furrow.actions.queues import put_back
 from furrow.conf import conf
+from furrow.diagnosis import troubles
 from furrow.diagnosis.drift import note
 from furrow.diagnosis.explain import living_workers
 from furrow.diagnosis.figures import in_lines
 from furrow.dispatcher.dispatch import Dispatch
 from furrow.errors import Unserved
 from furrow.models import Job, Worker
+from furrow.plural import counted
 from furrow.rabbitmq.broker import Publisher
 from furrow.states import State
 
@@ -64,7 +66,8 @@ class Reconcile:
             return 0, 0
         # Messages in the queue, and those that living workers have in their lines. Of those in their buffers they do not say
         # the queue: they only lessen the count of drift, which people are shown.
-        in_queue = self._publisher.depth(queue) + self._in_lines(queue)
+        holdings = self._publisher.holdings(queue)
+        in_queue = sum(part.messages for part in holdings.values()) + self._in_lines(queue)
         age = SETTLED if in_queue == 0 and not self._consumers(queue) else conf().resend_after
         sent_before = now - dt.timedelta(seconds=age)
         if in_queue >= stale.count():
@@ -74,9 +77,22 @@ class Reconcile:
             sent_before = min(sent_before, overtaken)
         back = put_back(stale.filter(queued_at__lt=sent_before))
         if back:
-            logger.warning("%d queued jobs of %s had no message any more; they are sent again.", back, queue)
+            logger.warning("%s of queue %s had no message any more: sent again.", counted(back, "queued job"), queue)
+            self._look_for_strangers(queue, holdings[queue].consumers)
         in_buffers = sum(worker.stats.get("waiting", 0) for worker in self._consumers(queue))
         return max(back, held - in_queue - in_buffers), back
+
+    def _look_for_strangers(self, queue: str, consumers: int) -> None:
+        """Where messages get lost: workers of another database may take them, which know no such jobs."""
+        known = len(self._consumers(queue))
+        if consumers > known:
+            troubles.tell(
+                "sharing of a queue",
+                f"Messages of queue {queue} get lost, and it has {counted(consumers, 'consumer')} in RabbitMQ, of which this "
+                f"database knows {known}",
+                "If another project, or another database, uses the same virtual host, give each its own, or other names in "
+                "FURROW['QUEUES'].",
+            )
 
     def _in_lines(self, queue: str) -> int:
         """Messages that workers told they have of a queue with partitions, where a job waits for those before it."""

@@ -20,6 +20,7 @@ from furrow.fingerprint import fingerprint
 from furrow.kinds.kind import get_kind
 from furrow.kinds.retry import RetryPolicy, next_delay
 from furrow.models import Job, Worker
+from furrow.plural import counted
 from furrow.statements import Settlement, sessions
 from furrow.statements.refused import ANY, refuses_value
 from furrow.states import Outcome, State
@@ -54,7 +55,7 @@ class Rescue:
         self._last = now
         if over:
             sessions.end(over.values())
-            logger.warning("%d workers did not renew their lease and are taken for dead.", self._bury(over))
+            logger.warning("Taken for dead, as the lease was not renewed: %s.", counted(self._bury(over), "worker"))
         back = taken = self._take_back()
         while taken == BATCH:
             back += (taken := self._take_back())
@@ -91,7 +92,7 @@ class Rescue:
             note("running_without_worker", 0)
             return 0
         note("running_without_worker", len(orphans), len(settled))
-        logger.warning("%d jobs of dead workers were taken back.", len(settled))
+        logger.warning("Taken back from dead workers: %s.", counted(len(settled), "job"))
         locks.free((job.pk, job.attempt) for job in orphans)
         return len(settled)
 

@@ -8,6 +8,7 @@ from django.db import connection, transaction
 from furrow import statements
 from furrow.diagnosis.drift import note
 from furrow.dispatcher.leader import Leadership
+from furrow.plural import counted
 
 logger = logging.getLogger(__name__)
 
@@ -38,5 +39,5 @@ class SlotReaper:
             self._note_at = time.monotonic() + NOTE
             note("limits_without_job", freed, freed)
         if freed:
-            logger.info("%d slots of jobs that ended otherwise were given back.", freed)
+            logger.info("Given back: %s of jobs that ended otherwise.", counted(freed, "slot"))
         return freed + released

@@ -18,6 +18,7 @@ from furrow.locks import client, strange
 from furrow.locks.conf import times
 from furrow.locks.errors import LockError, LockLost, LockUnavailable
 from furrow.locks.keys import key
+from furrow.plural import counted
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +124,7 @@ class Keeper:
             self.renew(mine)
         except LockUnavailable as error:
             reason = f"{reason}: {error}"
-            logger.warning("%d locks were not renewed: %s", len(mine), error)
+            logger.warning("Not renewed: %s: %s", counted(len(mine), "lock"), error)
         for holding in mine:
             if holding.ends_soon():
                 self.lose(holding, reason)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from furrow.locks import client, line, strange
 from furrow.locks.keys import LONGEST_NAME, key
+from furrow.plural import counted
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ def _labels(connected: Any) -> list[str]:
     ours = [label for label in labels if _is_label(label)]
     if others := [label for label in labels if not _is_label(label)]:
         connected.srem(key("index"), *others)
-        text = f"{len(others):,} members of the Redis key {key('index')} named no locks"
+        text = f"{counted(len(others), 'member')} of the Redis key {key('index')} named no lock"
         strange.tell("Redis key: index", text, "They were taken out. Find out who writes there.")
     return sorted(ours)
 

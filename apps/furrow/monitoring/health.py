@@ -18,6 +18,7 @@ from furrow.diagnosis.wording import exact
 from furrow.models import Leader, Worker
 from furrow.monitoring.stores import rabbitmq, redis
 from furrow.monitoring.troubles import stands_still
+from furrow.plural import counted
 from furrow.rabbitmq.patient import patient
 from furrow.statements import clock
 
@@ -125,4 +126,4 @@ def stores() -> str:
 def _database() -> str:
     executor = MigrationExecutor(connection)
     missing = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
-    return f"The database lacks {missing} migrations: manage.py migrate." if missing else ""
+    return f"The database lacks {counted(missing, 'migration')}: manage.py migrate." if missing else ""

@@ -4,6 +4,7 @@ import datetime as dt
 from dataclasses import dataclass
 
 from furrow.conf import conf
+from furrow.diagnosis.commands import worker_command
 from furrow.diagnosis.drift import CLOCK_SET_BACK, CLOCK_SET_FORWARD, MEANINGS
 from furrow.diagnosis.figures import QueueFigures
 from furrow.diagnosis.lockers import describe
@@ -13,6 +14,7 @@ from furrow.models import Drift, Leader, Worker
 from furrow.models import Trouble as Noted
 from furrow.monitoring.rates import Point
 from furrow.monitoring.stores import Health
+from furrow.plural import counted
 from furrow.statements import Locker
 
 #: A due job that waits for longer than this (seconds), with nothing else wrong, means that the workers do not keep up.
@@ -91,9 +93,7 @@ def of_workers(workers: list[Worker]) -> list[Trouble]:
     """Nobody works."""
     if workers:
         return []
-    return [
-        Trouble("No worker is running: nothing is being worked on.", remedy="Start one:", command="celery -A config worker")
-    ]
+    return [Trouble("No worker is running: nothing is being worked on.", remedy="Start one:", command=worker_command())]
 
 
 def of_queues(queues: list[QueueFigures], now: dt.datetime, *, any_worker: bool) -> list[Trouble]:
@@ -109,7 +109,7 @@ def of_queues(queues: list[QueueFigures], now: dt.datetime, *, any_worker: bool)
             text = f"Queue {queue.name}{held} is {'drained' if queue.paused.draining else 'paused'}{who}{why}, since"
             found.append(Trouble(text, queue.paused.paused_at, "Resume it on its page.", link=link, grave=False))
         elif waits and not queue.consumers and any_worker:
-            command = f"celery -A config worker -Q {queue.name}"
+            command = worker_command(queue.name)
             text = f"No living worker consumes queue {queue.name}, and it has {due}, the first since"
             found.append(
                 Trouble(
@@ -205,7 +205,5 @@ def of_dead_messages(count: int) -> list[Trouble]:
     """Messages that nobody could use."""
     if not count:
         return []
-    text = (
-        "A message could not be used by any worker." if count == 1 else f"{count:,} messages could not be used by any worker."
-    )
+    text = f"{counted(count, 'message')} could not be used by any worker."
     return [Trouble(text, remedy="Replay or delete them.", link=("admin:furrow_deadmessage_changelist", ""), grave=False)]

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from furrow.plural import counted
 from furrow.prove import relations, verdicts
 from furrow.prove.blame import BLUR, Found
 from furrow.prove.evidence import Evidence, JobRow
@@ -44,7 +45,10 @@ def whole(e: Evidence) -> Found:
         known.update(submit.ids)
         there = [id for id in submit.ids if id in e.jobs]
         if not submit.outcome and 0 < len(there) < len(submit.ids):
-            yield there[0], f"of {len(submit.ids)} jobs of one transaction ({submit.way}) only {len(there)} are there"
+            yield (
+                there[0],
+                f"of {counted(len(submit.ids), 'job')} of one transaction ({submit.way}) there: {len(there)}",
+            )
         for id in there if not submit.outcome else ():
             if e.jobs[id].state not in FINAL:
                 yield id, f"it has not ended: it is {e.jobs[id].state}"
@@ -111,7 +115,7 @@ def exactly_once(e: Evidence) -> Found:
         if job.kind == "prove.leaves" and times:
             yield id, "what it wrote in a transaction that it left open was committed"
         if job.kind == "prove.transactional" and times != (job.state == "succeeded"):
-            yield id, f"it is {job.state}, and what its transactional handler wrote is there {times} times"
+            yield id, f"it is {job.state}, and what its transactional handler wrote is there {counted(times, 'time')}"
 
 
 def unexplained(e: Evidence) -> Found:

@@ -16,6 +16,7 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 
 from furrow.errors import did_you_mean
+from furrow.plural import counted
 from furrow.prove import checks, drift, evidence, page, report
 from furrow.prove.campaign import Campaign
 from furrow.prove.faults.base import FAULTS, left_out, possible
@@ -86,7 +87,7 @@ class Command(BaseCommand):
             stack.destroy()
         if verdict["violations"]:
             raise CommandError(
-                f"{len(verdict['violations'])} violations. Records, logs and data are in {stack.folder}; "
+                f"{counted(len(verdict['violations']), 'violation')}. Records, logs and data are in {stack.folder}; "
                 f"the same faults again: manage.py furrow prove --seed {seed} --minutes {minutes:g} --database {database}"
             )
 

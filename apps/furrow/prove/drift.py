@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from deploy.processes import until
 
+from furrow.plural import counted
 from furrow.prove.stack import Stack
 from furrow.tables import HOLD, JOB, LEADER, WORKER
 
@@ -27,7 +28,7 @@ def _rows(stack: Stack) -> Iterator[str]:
         f"SELECT state, count(*) FROM {JOB} WHERE state NOT IN ('succeeded', 'failed', 'cancelled') GROUP BY state"
     )
     for state, count in left:
-        yield f"{count} jobs are still {state}"
+        yield f"still {state}: {counted(count, 'job')}"
 
 
 def _holds(stack: Stack) -> Iterator[str]:
@@ -50,7 +51,7 @@ def _messages(stack: Stack) -> Iterator[str]:
         return not any(depths.values())
 
     if not until(empty, SETTLING, 1.0):
-        yield from (f"{count} messages are left in queue {name}" for name, count in depths.items() if count)
+        yield from (f"left in queue {name}: {counted(count, 'message')}" for name, count in depths.items() if count)
 
 
 def _leases(stack: Stack) -> Iterator[str]:

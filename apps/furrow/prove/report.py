@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from furrow.plural import counted
 from furrow.prove.checks import CHECKS, Violation, duplicates
 from furrow.prove.evidence import Evidence
 from furrow.prove.faults.base import FAULTS, Happened
@@ -104,7 +105,8 @@ def show(verdict: dict[str, Any], console: Console) -> None:
         times = (_seconds(row[key]) for key in ("recovery_p50_s", "recovery_max_s"))
         faults.add_row(row["kind"], FAULTS[row["kind"]].doc.strip(), str(row["count"]), *times)
     console.print(faults)
-    checks = Table("check", "promise", "violations", title=f"{verdict['jobs']:,} jobs, {verdict['runs']:,} runs")
+    title = f"{counted(verdict['jobs'], 'job')}, {counted(verdict['runs'], 'run')}"
+    checks = Table("check", "promise", "violations", title=title)
     for name, count in verdict["checks"].items():
         promise = (CHECKS[name].__doc__ or "").strip()
         checks.add_row(name, promise, f"[bold red]{count}[/]" if count else "[green]0[/]")

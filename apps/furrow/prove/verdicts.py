@@ -4,6 +4,7 @@ says of it. Pure: evidence in, violations out, one function a promise."""
 from collections import Counter, defaultdict
 from itertools import chain
 
+from furrow.plural import counted
 from furrow.prove.blame import BLUR, Found, around, culprits, enders
 from furrow.prove.evidence import AttemptRow, Evidence, JobRow, Run
 from furrow.prove.spec import FINAL_ERRORS, SPECS
@@ -18,19 +19,20 @@ _LIMITED = frozenset({"limits", "descriptors in bounds"})
 def policy(e: Evidence, told: list[tuple[str, JobRow]]) -> Found:
     """As many attempts as its policy allows and its errors need: failed when they are used up, tried again when not."""
     for id, job in told:
-        spec, counted = SPECS[job.kind], 0
+        spec, used = SPECS[job.kind], 0
         rows = e.attempts.get(id, [])
         for row in rows:
-            counted += row.outcome not in EXCUSED
+            used += row.outcome not in EXCUSED
             errors = {run.error for run in _runs(e, id, row) if run.how == "raise"} or {row.error_type}
             told_final = row.outcome == "failed" and bool(errors & FINAL_ERRORS)  # what a lost run raised nobody heard
-            over = row.outcome in BAD and (told_final or counted >= spec.attempts)
+            over = row.outcome in BAD and (told_final or used >= spec.attempts)
+            allowed = counted(spec.attempts, "attempt")
             if over and row is not rows[-1]:
-                yield id, f"it was tried again after attempt {row.number}: of its {spec.attempts} attempts none was left"
+                yield id, f"it was tried again after attempt {row.number}: of its {allowed} none was left"
             if not over and row is rows[-1] and job.state == "failed":
-                yield id, f"it failed with attempt {row.number} ({row.outcome}): {counted} of {spec.attempts} attempts counted"
-        if job.state in FINAL and counted != job.attempt - job.excused:
-            counts = f"{counted} attempts that count are recorded"
+                yield id, f"it failed with attempt {row.number} ({row.outcome}): of {allowed} {used} counted"
+        if job.state in FINAL and used != job.attempt - job.excused:
+            counts = f"recorded are {counted(used, 'attempt')} that count"
             yield id, f"{counts}, and its row counts {job.attempt - job.excused}"
 
 
@@ -97,10 +99,8 @@ def lines(e: Evidence, told: list[tuple[str, JobRow]]) -> Found:
             runs = [run for run in e.runs.get(id, []) if run.attempt == row.number]
             whole = row.outcome == "succeeded" or (row.outcome in ("failed", "snoozed") and SPECS[job.kind].itself)
             if whole and len(runs) == 1 and have != runs[0].lines:
-                yield (
-                    id,
-                    f"attempt {row.number} logged {len(runs[0].lines)} lines, and its log has {_shown(have, runs[0].lines)}",
-                )
+                lines = counted(len(runs[0].lines), "line")
+                yield id, f"attempt {row.number} logged {lines}, and its log has {_shown(have, runs[0].lines)}"
             elif len(runs) == 1 and have != runs[0].lines[: len(have)]:
                 yield id, f"the log of attempt {row.number}, which was cut off, has {_shown(have, runs[0].lines)}"
 

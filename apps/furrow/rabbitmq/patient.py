@@ -13,6 +13,8 @@ from amqp.exceptions import UnexpectedFrame
 from kombu import Connection
 from kombu.transport import pyamqp
 
+from furrow.rabbitmq.queues import broker_setting
+
 #: Seconds without an answer after which a connection is given up: less than half of a lease, so that the dispatcher leads and
 #: rescues also while RabbitMQ hangs.
 TIMEOUT = 5.0
@@ -92,4 +94,4 @@ def patient(connection: Connection) -> Connection:
 def nonsense(what: object) -> str:
     """Why what answers there cannot be RabbitMQ; ``what``: the error, or what came."""
     said = f"{type(what).__name__}: {what}" if isinstance(what, Exception) else str(what)
-    return f"it answers nonsense ({said[:200]}): is it RabbitMQ that BROKER_URL names?"
+    return f"it answers nonsense ({said[:200]}): is it RabbitMQ that {broker_setting()} names?"

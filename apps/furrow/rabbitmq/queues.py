@@ -1,10 +1,12 @@
 """The job queues, and what the project's Celery application has to do with them: the broker, and queues of its own."""
 
+import os
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
 from celery import current_app
+from django.conf import settings
 from kombu import Exchange, Queue
 
 from furrow.conf import conf
@@ -64,13 +66,27 @@ def broker_urls() -> list[str]:
     return given.split(";") if isinstance(given, str) else list(given)
 
 
+def broker_setting() -> str:
+    """What the project calls the URL of its broker: the variable or setting that its Celery application reads."""
+    app, names = project_app(), ("BROKER_WRITE_URL", "BROKER_URL")
+    variables = [f"CELERY_{name}" for name in names]
+    if read := [name for name in variables if os.environ.get(name)]:
+        return read[0]
+    namespace = f"{app.namespace}_" if app.namespace else ""
+    given = [name for name in (*(f"{namespace}{name}" for name in names), "BROKER_URL") if hasattr(settings, name)]
+    if given or namespace:
+        return given[0] if given else f"{namespace}BROKER_URL"
+    return f"broker_url of the Celery application {app.main!r}"
+
+
 def explain_url(url: str) -> str:
     """What is wrong with a broker URL; empty when it can be used."""
-    if wrong := unreadable("BROKER_URL", url):
+    name = broker_setting()
+    if wrong := unreadable(name, url):
         return wrong
     port = (parts := urlsplit(url)).port
     if parts.scheme not in ("amqp", "amqps", "pyamqp"):
-        return f"BROKER_URL starts with {parts.scheme or 'nothing'}://; Furrow needs RabbitMQ, amqp:// or amqps://."
+        return f"{name} starts with {parts.scheme or 'nothing'}://; Furrow needs RabbitMQ, amqp:// or amqps://."
     if not parts.hostname:
-        return "BROKER_URL names no host."
-    return "" if port is None or port > 0 else "BROKER_URL names no usable port."
+        return f"{name} names no host."
+    return "" if port is None or port > 0 else f"{name} names no usable port."

@@ -10,6 +10,7 @@ from kombu import Queue as RabbitQueue
 
 from furrow.errors import NoPartitions, QueueRefused
 from furrow.partitions import Queue, part_name
+from furrow.plural import counted
 
 logger = logging.getLogger(__name__)
 
@@ -73,5 +74,5 @@ def _delete_surplus(connection: Connection, queue: Queue) -> None:
                 logger.warning("It is not deleted: %s", refusal(name, error))
                 return
             channel.queue_delete(name)
-            logger.warning("Queue %s has %d partitions now; %s is deleted.", queue.name, queue.partitions, name)
+            logger.warning("Queue %s has %s now; %s is deleted.", queue.name, counted(queue.partitions, "partition"), name)
             number += 1

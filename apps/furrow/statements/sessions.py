@@ -14,6 +14,7 @@ from django.db import DEFAULT_DB_ALIAS, Error, ProgrammingError, connection
 from django.db.backends.signals import connection_created
 
 from furrow import statements
+from furrow.plural import counted
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ def what_is_wrong(error: BaseException) -> str:
     if contended(error):
         return "is held up by others' locks"
     lacking = isinstance(error, ProgrammingError) or "no such table" in str(error)
-    return "lacks tables: manage.py migrate" if lacking else "is away"
+    return "lacks tables: type python manage.py migrate" if lacking else "is away"
 
 
 def new_name() -> str:
@@ -68,4 +69,4 @@ def end(names: Iterable[str]) -> None:
         connection.close()
     else:
         if ended:
-            logger.warning("%d sessions of a dead process were ended.", ended)
+            logger.warning("Ended %s of a dead process.", counted(ended, "session"))

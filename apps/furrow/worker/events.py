@@ -16,6 +16,7 @@ from celery.utils.time import utcoffset
 from kombu.exceptions import OperationalError
 
 from furrow.kinds.secret import mask_text
+from furrow.plural import counted
 from furrow.statements import Claimed, Settlement
 from furrow.states import Outcome, State
 
@@ -58,7 +59,7 @@ class Events:
                 delivery_mode=dispatcher.delivery_mode,
             )
         except (amqp.AMQPError, OperationalError, OSError) as error:
-            logger.debug("%d events were not sent: %s", len(texts), error)
+            logger.debug("Not sent: %s: %s", counted(len(texts), "event"), error)
 
     def _send(self, type: str, id: str, at: float, fields: str) -> None:
         dispatcher = self._dispatcher()

@@ -12,6 +12,7 @@ from django.db import DatabaseError
 from django.urls import NoReverseMatch, reverse
 from furrow import Job, State
 from furrow.console import console_on
+from furrow.plural import counted
 
 from tasks.census import Census, measure, report, submit_census
 from tasks.management.display import display_on, duration, write
@@ -80,7 +81,8 @@ class Command(BaseCommand):
                 f"Nothing was submitted: {str(error).strip()}. Is the database up, and has `manage.py migrate` run?"
             ) from error
         seconds = time.monotonic() - began
-        write(self._console, [f"Submitted {census.files:,} jobs and their report in {seconds:.1f} s, as batch {census.batch}."])
+        submitted = counted(census.files, "job")
+        write(self._console, [f"Submitted {submitted} and a report in {seconds:.1f} s, as batch {census.batch}."])
         if listing.skipped:
             write(self._console, [f"Passed over {len(listing.skipped):,}, for example {listing.skipped[0]}"])
         return census
@@ -156,7 +158,8 @@ def summary(numbers: dict[str, Any], failed: int) -> str:
     speed = f", {numbers['jobs_per_second']:,} jobs/s" if numbers["jobs_per_second"] else ""
     waits = [numbers["wait_p50_ms"], numbers["wait_p99_ms"]]
     waited = " and ".join(f"p{p} {duration(ms / 1000)}" for p, ms in zip((50, 99), waits, strict=True) if ms is not None)
-    text = f"{numbers['jobs']:,} jobs in {duration(numbers['seconds'])}{speed}; {failed:,} files not measurable."
+    jobs, files = counted(numbers["jobs"], "job"), counted(failed, "file")
+    text = f"{jobs} in {duration(numbers['seconds'])}{speed}; {files} not measurable."
     return f"{text} Wait from due to begun: {waited}." if waited else text
 
 

@@ -19,6 +19,7 @@ from furrow.admin.forms.file_field import FileField
 from furrow.admin.forms.row_field import missing_rows
 from furrow.errors import ArgumentError, did_you_mean
 from furrow.kinds.kind import Kind
+from furrow.plural import counted
 
 #: The most that one table holds: submitting so many takes a few seconds, and must end within a web request.
 MAX_ROWS, MAX_BYTES = 20_000, 10 * 1024 * 1024
@@ -105,7 +106,9 @@ def _read_cells(kind: Kind, text: str, secrets: bool, table: Table) -> None:
     for line, cells in records:
         if len(cells) != len(header):
             table.refuse(
-                line, "", f"has {len(cells)} cells, and the header has {len(header)}: quote cells that hold a separator"
+                line,
+                "",
+                f"has {counted(len(cells), 'cell')}, and the header has {len(header)}: quote cells that hold a separator",
             )
         elif _has_room(table):
             _read_row(kind, fields, line, cells, table)

@@ -1,5 +1,6 @@
 """``manage.py furrow``: everything that Furrow has for the command line. The console script ``furrow`` is the same."""
 
+import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -13,7 +14,7 @@ COMMANDS = {
     "dispatcher": ("furrow.command.dispatcher", "hand due jobs to RabbitMQ, rescue, repair; one leads, the others stand by"),
     "jobs": ("furrow.command.jobs", "submit jobs, look at them, follow them, act on them"),
     "health": ("furrow.monitoring.health", "say whether a part works: dispatcher, worker, stores"),
-    "prove": ("furrow.prove.command", "prove the guarantees here, on a private copy under faults"),
+    "prove": ("furrow.prove.command", "prove the guarantees under faults; only in a clone of Furrow's repository"),
 }
 
 
@@ -27,12 +28,18 @@ class Command(BaseCommand):
         """The command's own words follow its name."""
         program, own, *words = argv
         if words and words[0] in COMMANDS:
-            load(words[0]).run_from_argv([f"{program} {own}", *words])
+            load(words[0]).run_from_argv([_called(program, own), *words])
             return
         if words and not words[0].startswith("-"):
             self.stderr.write(f"There is no command {words[0]!r}: {did_you_mean(words[0], COMMANDS)}.")
             sys.exit(2)
         super().run_from_argv([program, own, "--help"])
+
+    def create_parser(self, prog_name: str, subcommand: str, **options: Any) -> CommandParser:
+        """Under the name by which it was called."""
+        parser = super().create_parser(prog_name, subcommand, **options)
+        parser.prog = _called(prog_name, subcommand)
+        return parser
 
     def add_arguments(self, parser: CommandParser) -> None:
         """For the list of them."""
@@ -44,12 +51,21 @@ class Command(BaseCommand):
         """Never called: see ``run_from_argv``."""
 
 
+def _called(program: str, own: str) -> str:
+    """``manage.py furrow``, or ``furrow``."""
+    name = os.path.basename(program)
+    return own if name == own else f"{name} {own}"
+
+
 def load(name: str) -> BaseCommand:
     """One of the commands."""
     try:
         command: BaseCommand = import_module(COMMANDS[name][0]).Command()
-    except ModuleNotFoundError as error:
-        if error.name != "deploy":
+    except ImportError as error:  # also where the project has a package of this name
+        if (error.name or "").partition(".")[0] != "deploy":
             raise
-        sys.exit(f"furrow {name} starts stores of its own, with what only Furrow's repository has: clone it and run it there.")
+        sys.exit(
+            f"furrow {name} is not in the installed package: it needs a clone of Furrow's repository, where "
+            f"`python manage.py furrow {name}` starts servers of its own."
+        )
     return command

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 from deploy.processes import until
 
+from furrow.plural import counted
 from furrow.prove.faults.base import Scene, command, fault
 from furrow.prove.stack import Stack
 from furrow.tables import JOB
@@ -88,7 +89,7 @@ def lock_rows(scene: Scene) -> None:
             f"SELECT 1 FROM {JOB} WHERE state IN ('pending', 'queued', 'running') ORDER BY id DESC LIMIT 20 "
             "FOR UPDATE SKIP LOCKED"
         ).fetchall()
-        scene.happened.target = f"{len(locked)} jobs"
+        scene.happened.target = counted(len(locked), "job")
         scene.wait(20.0, 20.0)
 
 

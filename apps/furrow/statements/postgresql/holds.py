@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
+from furrow.plural import counted
 from furrow.statements import EARLY, Candidate, Slot
 from furrow.statements.postgresql.link import Statement, columns, entries, plain, raw, texts
 from furrow.tables import HOLD, JOB, LEADER, QUEUE
@@ -137,7 +138,7 @@ def take(connection: Connection, rows: Sequence[tuple[str, int, uuid.UUID, float
                 columns(rows),
             )
             if cursor.rowcount != len(rows):
-                raise IntegrityError(f"of {len(rows)} slots {len(rows) - cursor.rowcount} are taken")
+                raise IntegrityError(f"taken of {counted(len(rows), 'slot')}: {len(rows) - cursor.rowcount}")
 
 
 def park(connection: Connection, keys: Mapping[uuid.UUID, str]) -> None:

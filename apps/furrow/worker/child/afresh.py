@@ -26,6 +26,7 @@ from collections.abc import Callable
 from contextvars import Context, copy_context
 from typing import Any
 
+from furrow.plural import counted
 from furrow.worker import channel, stacks
 
 #: Threads that handlers may leave behind before their process is replaced; and runs that may end while there is a child that
@@ -102,7 +103,7 @@ class Afresh:
         """Threads, children and descriptors that handlers leave behind belong to somebody: they end with the process, when they
         are many."""
         if threading.active_count() > MOST_LEFT:
-            return f"{threading.active_count()} threads were left in it"
+            return f"{counted(threading.active_count(), 'thread')} were left in it"
         if not _uncalled.keys() >= _STARTS and _has_zombie():
             self._left_children += 1
             if self._left_children > MOST_LEFT:

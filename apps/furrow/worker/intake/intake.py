@@ -13,6 +13,7 @@ import amqp
 from celery.worker import state as celery_state
 
 from furrow.conf import conf
+from furrow.plural import counted
 from furrow.sanitize import clean
 from furrow.statements import Claimed
 from furrow.worker.failing import Watched
@@ -174,7 +175,7 @@ class Intake:
             for arrived in batch[-1:] if one_for_all else batch:
                 arrived.channel.basic_ack(arrived.tag, multiple=one_for_all)
         except (amqp.AMQPError, OSError) as error:
-            logger.debug("%d messages were not acknowledged: %s", len(batch), error)
+            logger.debug("Not acknowledged: %s: %s", counted(len(batch), "message"), error)
 
 
 def _return(arrived: Arrived) -> None:

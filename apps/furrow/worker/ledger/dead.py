@@ -9,6 +9,7 @@ import amqp
 from django.db import Error
 
 from furrow import statements
+from furrow.plural import counted
 from furrow.rabbitmq.queues import EXCHANGE
 from furrow.sanitize import clean
 from furrow.statements import Dead, Group
@@ -18,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 #: Bytes of a body, and characters of its properties, that are kept.
 KEPT_BODY, KEPT_PROPERTIES = 256 * 1024, 64 * 1024
+_SHARED = "Does another project, or another database, use the same virtual host of RabbitMQ? Give each its own."
 
 
 class DeadMessages:
@@ -89,7 +91,8 @@ def describe(message: Any, reason: str, node: str) -> Dead:
 def of_no_job(node: str, id: str, kind: str) -> Dead:
     """A well-formed message whose job is not in the table."""
     properties = json.dumps({"message_id": id, "type": clean(kind), "delivery_mode": 2})
-    return Dead(f"There is no job {id}: it was deleted, or never committed.", node[:255], EXCHANGE.name, "", properties, b"", 0)
+    reason = f"There is no job {id}: it was deleted, never committed, or is of another database."
+    return Dead(reason, node[:255], EXCHANGE.name, "", properties, b"", 0)
 
 
 def keep_unknown(connection: Any, lease: Lease, jobs: Mapping[str, str]) -> None:
@@ -102,9 +105,10 @@ def keep_unknown(connection: Any, lease: Lease, jobs: Mapping[str, str]) -> None
     sql = statements.on(connection)
     try:
         if unknown := sql.unknown(connection, jobs):
-            logger.error("Messages of %d jobs that do not exist are kept; one is %s.", len(unknown), min(unknown))
+            jobs_kept = counted(len(unknown), "job")
+            logger.error("Messages of %s that are in no table are kept; one is %s. %s", jobs_kept, min(unknown), _SHARED)
             dead = [of_no_job(lease.node, id, jobs[id]) for id in sorted(unknown)]
             sql.write(connection, lease.worker, Group(dead=dead))
     except Error as error:
-        logger.error("Whether %d messages name jobs could not be looked up, and they are gone: %s", len(jobs), error)
+        logger.error("%s could not be looked up by the job, and are gone: %s", counted(len(jobs), "message"), error)
         raise

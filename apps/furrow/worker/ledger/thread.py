@@ -17,6 +17,7 @@ from django.db import Error
 from furrow import statements
 from furrow.diagnosis import troubles
 from furrow.locks.wakeup import wake
+from furrow.plural import counted
 from furrow.statements import Group, HandOver
 from furrow.statements.refused import ANY, refuses_value
 from furrow.statements.sessions import contended, what_is_wrong
@@ -94,12 +95,14 @@ class LedgerThread(threading.Thread):
                     self._post(Reply(callback, (None,)))
                 self._link.forget()
                 if refuses_value(error) and write != self._write_one_by_one:
-                    logger.exception("A batch of %d entries was refused; writing them one by one.", len(batch))
+                    waiting = counted(len(batch), "entry", "entries")
+                    logger.exception("A batch of %s was refused; writing one by one.", waiting)
                     write = self._write_one_by_one
                 else:
                     if not failures:
                         text = str(error).strip()
-                        logger.warning("The database %s (%s); %d entries wait.", what_is_wrong(error), text, len(batch))
+                        waiting = counted(len(batch), "entry", "entries")
+                        logger.warning("The database %s (%s); not written yet: %s.", what_is_wrong(error), text, waiting)
                     self._ledger.pause(RETRY[min(failures, len(RETRY) - 1)])
                     failures += 1
 

@@ -10,6 +10,7 @@ from furrow.diagnosis import troubles
 from furrow.locks import keeper, line
 from furrow.locks.conf import times
 from furrow.locks.errors import LockUnavailable
+from furrow.plural import counted
 from furrow.states import Outcome
 from furrow.worker import channel
 from furrow.worker.held_locks import LOST, Row
@@ -78,7 +79,7 @@ class LockRenewals(threading.Thread):
         try:
             answers = keeper.renew([(row.label, row.slot, row.token) for row in due])
         except LockUnavailable as error:
-            logger.warning("%d locks of jobs were not renewed: %s", len(due), error)
+            logger.warning("Not renewed: %s of jobs: %s", counted(len(due), "lock"), error)
         else:
             for row, still in zip(due, answers, strict=True):
                 if still:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 
+from furrow.plural import counted
 from furrow.worker.pool.assignments import Assignments
 from furrow.worker.pool.running import Running
 
@@ -22,6 +23,6 @@ class Orphans:
         held up; so the ledger settles what has ended before it gives anything back.)"""
         unknown = set(ids) - {job.id for job in self._assigned} - {running.job.id for running in self._running.values()}
         if lost := unknown & self._unknown:
-            logger.warning("%d jobs are this worker's by the database, but it does not run them; handed back.", len(lost))
+            logger.warning("Handed back: %s of this worker by the database, which it does not run.", counted(len(lost), "job"))
             self._release(sorted(lost))
         self._unknown = unknown - lost
