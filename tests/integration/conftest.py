@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -10,11 +9,12 @@ from django.db import connection
 from django.test import Client
 from furrow import statements
 from furrow.models import Leader, Worker
+from furrow.statements.protocol import Statements
 from pytest_django import Settings
 
 
 @pytest.fixture
-def sql() -> Any:
+def sql() -> Statements:
     """The statements of this database."""
     return statements.on(connection)
 

@@ -333,7 +333,7 @@ BREAKS = [
     Break(
         "a clock set back that mends nothing",
         "dispatcher/clock.py",
-        "changed = sql.set_back(connection, self._before) + self._make_due()",
+        "changed = sql.set_back(connection, self._before) + self._make_due(self._before)",
         "changed = 0",
         T_CLOCK,
     ),

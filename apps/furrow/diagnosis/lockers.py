@@ -21,15 +21,14 @@ _VALUES = re.compile(r"""'(?:[^'\\]|''|\\.)*(?:'|\\?\Z)|\$(\w*)\$.*?(?:\$\1\$|\Z
 def of_row(id: uuid.UUID, now: dt.datetime) -> Locker | None:
     """The session that has this job's row locked, if it has for some time."""
     link = connections[router.db_for_read(Job)]
-    found: Locker | None = statements.on(link).locker(link, id)
+    found = statements.on(link).locker(link, id)
     return found if found and (now - found.since).total_seconds() > SOON else None
 
 
 def of_any() -> list[Locker]:
     """Sessions that may have rows of jobs locked for some time, the longest first."""
     link = connections[router.db_for_read(Job)]
-    found: list[Locker] = statements.on(link).lockers(link, SOON)
-    return found
+    return statements.on(link).lockers(link, SOON)
 
 
 def describe(locker: Locker) -> str:

@@ -109,7 +109,7 @@ class Admission:
         """Take slots for these jobs, which are due, in their order; returns those that have all of theirs and may be sent."""
         try:
             with transaction.atomic():
-                sql: Any = statements.on(connection)
+                sql = statements.on(connection)
                 if not candidates or not sql.leads(connection, term):
                     return []
                 free = sql.still_free(connection, [candidate.id for candidate in candidates])

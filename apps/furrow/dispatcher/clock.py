@@ -53,13 +53,13 @@ class Clock:
     def run_once(self) -> int:
         """Look; returns how many rows were put right."""
         sql, asked = statements.on(connection), time.monotonic()
-        now: dt.datetime = sql.clock(connection)
+        now = sql.clock(connection)
         answered = time.monotonic()
         step = self._step(now, asked, answered)
         self._last, changed = (now, asked, answered), 0
         if step < 0:
             self._before, self._late_until = now - timedelta(seconds=step), answered + LATE
-            changed = sql.set_back(connection, self._before) + self._make_due()
+            changed = sql.set_back(connection, self._before) + self._make_due(self._before)
             Drift.objects.filter(found_at__gt=Now()).update(found_at=Now())
             logger.warning("The database's clock was set back by %.0f s; put right: %s.", -step, counted(changed, "row"))
             note(CLOCK_SET_BACK, round(-step), changed)
@@ -68,7 +68,7 @@ class Clock:
             logger.warning("The database's clock was set forward by %.0f s.", step)
             note(CLOCK_SET_FORWARD, round(step))
         elif self._before is not None:
-            changed = self._make_due()
+            changed = self._make_due(self._before)
             if answered >= self._late_until and not changed:
                 self._before = None
         if answered >= self._mark_at:
@@ -88,10 +88,10 @@ class Clock:
             return 0.0
         return elapsed - (least + most) / 2
 
-    def _make_due(self) -> int:
+    def _make_due(self, before: dt.datetime) -> int:
         """Jobs that were due before the step are due now; a large number over several looks."""
         end, made = time.monotonic() + ROUND, 0
-        while (some := int(statements.on(connection).make_due(connection, self._before, BATCH))) == BATCH:
+        while (some := statements.on(connection).make_due(connection, before, BATCH)) == BATCH:
             made += some
             if time.monotonic() >= end:
                 self._late_until = end + LATE

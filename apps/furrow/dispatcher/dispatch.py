@@ -108,17 +108,14 @@ class Dispatch:
         """The jobs' keys, of a queue with partitions."""
         if self._parted is None:
             return None
-        keys: dict[uuid.UUID, str] = statements.on(connection).partition_keys(
-            connection, [job.id for job in jobs], self._parted.key
-        )
-        return keys
+        return statements.on(connection).partition_keys(connection, [job.id for job in jobs], self._parted.key)
 
     def _held(self, since: dt.datetime | None) -> tuple[statements.Window, dt.datetime | None]:
-        held: statements.Window = statements.on(connection).window(connection, self.queue, since)
+        held = statements.on(connection).window(connection, self.queue, since)
         return held, held.oldest
 
     def _due(self, limit: int, since: dict[int, statements.Position]) -> tuple[statements.Due, dict[int, statements.Position]]:
-        found: statements.Due = statements.on(connection).due(connection, self.queue, limit, since)
+        found = statements.on(connection).due(connection, self.queue, limit, since)
         return found, self._sent.since | since | found.reached
 
     def _look(self) -> None:

@@ -85,8 +85,7 @@ class Limited:
 
     def seconds_until_due(self) -> float | None:
         """Until the next of them that is not held is due; ``None`` when there is none."""
-        seconds: float | None = statements.on(connection).seconds_until_candidate(connection, self.queue)
-        return seconds
+        return statements.on(connection).seconds_until_candidate(connection, self.queue)
 
     def _limits_of(self, found: dict[uuid.UUID, list[Limit]], candidate: Candidate) -> list[Limit]:
         """As the row says, with the numbers of today, which are written to it."""

@@ -52,7 +52,7 @@ class LockedRows:
         """Look which of these jobs, and of those that were locked, are locked now."""
         now = time.monotonic()
         known = self._since.keys() | set(ids)
-        locked: set[str] = statements.on(connection).locked(connection, known)
+        locked = statements.on(connection).locked(connection, known)
         self._since = {id: self._since.get(id, now) for id in map(uuid.UUID, locked)}
         self._look_at = now + LOOK
 

@@ -72,7 +72,7 @@ class Prune:
     def _batch(self, state: State, age: float, oldest: float) -> int:
         began = time.monotonic()
         with transaction.atomic():
-            pruned: int = statements.on(connection).prune(connection, state, age, self._size, oldest)
+            pruned = statements.on(connection).prune(connection, state, age, self._size, oldest)
         took = time.monotonic() - began
         if took > ROUND:
             self._size = max(1, self._size // 4)

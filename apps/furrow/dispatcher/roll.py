@@ -15,7 +15,7 @@ class Roll:
     def run_once(self) -> int:
         """Roll what is old; returns how many rows."""
         with transaction.atomic():
-            rolled: int = statements.on(connection).roll(connection)
+            rolled = statements.on(connection).roll(connection)
         forgotten = int(statements.on(connection).clock(connection).timestamp() - conf().keep_failed)
         if ErrorCount.objects.filter(at__lt=forgotten).delete()[0]:
             ErrorGroup.objects.exclude(fingerprint__in=ErrorCount.objects.values("fingerprint")).delete()

@@ -1,4 +1,4 @@
-"""The engine's SQL, named: one package a database, with the same files and functions in each.
+"""The engine's SQL, named: one package a database, with the functions of :class:`furrow.statements.protocol.Statements`.
 
 A function takes Django's connection and runs a few set-based statements; the caller holds the transaction. Jobs' ids are text
 here, as in messages and between processes: thousands a second pass by, and making objects of them would be a tenth of the
@@ -10,14 +10,16 @@ answer, which is not an error.
 import datetime as dt
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from importlib import import_module
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from furrow.states import Outcome, State
+
+if TYPE_CHECKING:
+    from furrow.statements.protocol import Statements
 
 #: Seconds that a statement of many jobs waits for a row that is locked, before it is run again without that job.
 BRIEF = 0.05
@@ -267,12 +269,25 @@ def read_any_time(sender: object, connection: BaseDatabaseWrapper, **others: obj
         on(connection).read_any_time(connection)
 
 
-def on(connection: BaseDatabaseWrapper) -> Any:
+_dialects: "dict[str, Statements]" = {}
+
+
+def on(connection: BaseDatabaseWrapper) -> "Statements":
     """The statements for this connection's database.
 
     Raises:
         ImproperlyConfigured: neither PostgreSQL nor SQLite.
     """
-    if connection.vendor not in ("postgresql", "sqlite"):
-        raise ImproperlyConfigured(f"Furrow runs on PostgreSQL and SQLite, not on {connection.vendor}: change DATABASE_URL.")
-    return import_module(f"furrow.statements.{connection.vendor}")
+    return _dialects.get(connection.vendor) or _load(connection.vendor)
+
+
+def _load(vendor: str) -> "Statements":
+    found: Statements
+    if vendor == "postgresql":
+        from furrow.statements import postgresql as found
+    elif vendor == "sqlite":
+        from furrow.statements import sqlite as found
+    else:
+        raise ImproperlyConfigured(f"Furrow runs on PostgreSQL and SQLite, not on {vendor}: change DATABASE_URL.")
+    _dialects[vendor] = found
+    return found

@@ -87,8 +87,7 @@ class Ruled:
     def _now(self) -> dt.datetime:
         """By the database's clock, which says when the key is free."""
         connection = connections[router.db_for_write(Job)]
-        now: dt.datetime = statements.on(connection).clock(connection)
-        return now
+        return statements.on(connection).clock(connection)
 
     def submit_one(self, connection: BaseDatabaseWrapper, id: uuid.UUID, text: str) -> Job:
         """The job, or the one that was there."""
@@ -155,7 +154,7 @@ class Ruled:
             found: dict[uuid.UUID, uuid.UUID] = {}
             if not self._insert(connection, [given], found) and found[given.id] == given.id:
                 return given.id, False
-            replaced: uuid.UUID | None = statements.on(connection).replace(connection, key, given.text, changed)
+            replaced = statements.on(connection).replace(connection, key, given.text, changed)
             if replaced:
                 return replaced, True
         raise self._refused(given)

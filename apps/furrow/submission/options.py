@@ -113,8 +113,7 @@ def _now(countdown: object, expires: object) -> dt.datetime:
     if not countdown and expires is None:
         return timezone.now()
     connection = connections[router.db_for_write(Job)]
-    now: dt.datetime = statements.on(connection).clock(connection)
-    return now
+    return statements.on(connection).clock(connection)
 
 
 def _due(run_at: dt.datetime | None, countdown: float | None, wrong: dict[str, str], now: dt.datetime) -> dt.datetime:

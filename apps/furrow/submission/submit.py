@@ -168,7 +168,7 @@ def _write_many(
         if ruled is not None and ruled.unique:
             ids = [id for id, _ in ruled.submit(connection, ids, texts)]
         else:
-            own = ruled and [ruled.own(text) for text in texts]
+            own = None if ruled is None else [ruled.own(text) for text in texts]
             statements.on(connection).insert_jobs(connection, ids, texts, columns, own)
     return ids
 

@@ -85,12 +85,13 @@ def _head(cursor: Any, key: str) -> Any:
 
 
 def watched(connection: Connection, keys: Collection[str]) -> dict[str, int]:
-    """Of each key how many slots are taken."""
+    """Of each key how many slots are taken; without those that have none."""
     with connection.cursor() as cursor:
         counts = {}
         for key in keys:
             cursor.execute(f"SELECT count(*) FROM {HOLD} WHERE key = %s", (key,))
-            counts[key] = cursor.fetchone()[0]
+            if count := cursor.fetchone()[0]:
+                counts[key] = count
     return counts
 
 

@@ -25,7 +25,7 @@ class PutOff:
         suspects = batch.jobs if all else batch.jobs & self._locked if self._locked else set()
         if not suspects:
             return
-        locked: set[str] = statements.on(connection).locked(connection, suspects)
+        locked = statements.on(connection).locked(connection, suspects)
         if locked - self._locked:
             self._pause, self._look_at = FIRST, time.monotonic() + FIRST
         self._locked = (self._locked - suspects) | locked
