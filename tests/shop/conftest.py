@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests import services
@@ -19,6 +20,8 @@ ROOT = services.ROOT
 FOLDER = services.RUN / "shop"
 #: What such a project has installed before.
 OWN = ["Django", "celery[redis]", "django-celery-results", "psycopg[binary]"]
+#: What it runs its tests with.
+TESTS = ["pytest", "pytest-django", "pytest-xdist==3.8.0", "execnet==2.1.2"]
 
 
 def run(command: list[str], **options: Any) -> str:
@@ -37,11 +40,12 @@ def wheelhouse() -> Path:
     FOLDER.mkdir(parents=True)
     run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(FOLDER / "dist"), str(ROOT)])
     wheel = next((FOLDER / "dist").glob("*.whl"))
-    pins = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if "==" in line]
+    texts = [(ROOT / name).read_text() for name in ("requirements.txt", "requirements-dev.txt")]
+    pins = [line for text in texts for line in text.splitlines() if "==" in line]
     (FOLDER / "pins.txt").write_text("\n".join(pins))
-    wanted = [f"{wheel}[unfold,flower]", *OWN]
+    wanted = [f"{wheel}[unfold,flower]", *OWN, *TESTS]
     # Kept between runs, beside the folders of all lanes: the same pins are fetched once.
-    known = hashlib.sha256("\n".join([*pins, *OWN, _requires(wheel), sys.version]).encode()).hexdigest()[:16]
+    known = hashlib.sha256("\n".join([*pins, *OWN, *TESTS, _requires(wheel), sys.version]).encode()).hexdigest()[:16]
     fetched = ROOT / ".run" / "wheelhouse" / known
     if not fetched.exists():
         half = fetched.with_name(f"{known}.{os.getpid()}")
@@ -52,6 +56,20 @@ def wheelhouse() -> Path:
         with contextlib.suppress(OSError):  # another lane was faster
             half.rename(fetched)
     return fetched
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """An empty database of the shop's own."""
+    if request.param == "sqlite":
+        (FOLDER / "shop.sqlite3").unlink(missing_ok=True)
+        yield f"sqlite://{FOLDER}/shop.sqlite3"
+        return
+    with psycopg.connect(services.postgres.url, autocommit=True) as link:
+        link.execute("DROP DATABASE IF EXISTS shop WITH (FORCE)")
+        link.execute("CREATE DATABASE shop")
+        yield services.postgres.url.rpartition("/")[0] + "/shop"
+        link.execute("DROP DATABASE shop WITH (FORCE)")
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import amqp
-import psycopg
 import pytest
 from deploy import processes
 
@@ -25,20 +24,6 @@ from tests.shop.conftest import FOLDER, OWN, offline, run
 from tests.stack import Process
 
 README = (services.ROOT / "README.md").read_text()
-
-
-@pytest.fixture
-def database(request: pytest.FixtureRequest) -> Iterator[str]:
-    """An empty database of the shop's own."""
-    if request.param == "sqlite":
-        (FOLDER / "shop.sqlite3").unlink(missing_ok=True)
-        yield f"sqlite://{FOLDER}/shop.sqlite3"
-        return
-    with psycopg.connect(services.postgres.url, autocommit=True) as link:
-        link.execute("DROP DATABASE IF EXISTS shop WITH (FORCE)")
-        link.execute("CREATE DATABASE shop")
-        yield services.postgres.url.rpartition("/")[0] + "/shop"
-        link.execute("DROP DATABASE shop WITH (FORCE)")
 
 
 @pytest.mark.timeout(600)
