@@ -1,6 +1,7 @@
 """The states of a job and the moves between them: the one table that the CHECKs, the docs and the code derive from."""
 
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class State(StrEnum):
@@ -65,5 +66,35 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
 
 
+class Meaning(NamedTuple):
+    """What follows from an outcome. Both SQL dialects, the worker, the colours of pages and terminals derive from it."""
+
+    colour: str  #: of its label: ``success``, ``danger``, ``warning`` or ``info``
+    counts: bool = True  #: towards ``max_attempts``
+    ends_cancelled: bool = False  #: the run is over whatever its state says: a job that was asked to stop is cancelled
+    keeps_slots: bool = False  #: the job keeps the slots of its limits, and its place among those of one key
+    next_run: str = ""  #: why there is another run, where no retry policy says so
+
+
+#: One row an outcome; by its text, which other programs may have written.
+MEANINGS: dict[str, Meaning] = {
+    Outcome.SUCCEEDED: Meaning("success"),
+    Outcome.FAILED: Meaning("danger"),
+    Outcome.SNOOZED: Meaning("info", counts=False, next_run="Its handler asked to be run again later: due"),
+    Outcome.TIMED_OUT: Meaning("danger"),
+    Outcome.CRASHED: Meaning("danger", ends_cancelled=True),
+    Outcome.LOST: Meaning("danger", ends_cancelled=True),
+    Outcome.INTERRUPTED: Meaning(
+        "info", counts=False, keeps_slots=True, next_run="Its worker stopped and handed it back: due again"
+    ),
+    Outcome.CANCELLED: Meaning("warning"),
+}
+
 #: Outcomes that say nothing against the job: the attempt does not count towards ``max_attempts``.
-EXCUSED = frozenset({Outcome.SNOOZED, Outcome.INTERRUPTED})
+EXCUSED = frozenset(outcome for outcome, meaning in MEANINGS.items() if not meaning.counts)
+#: Outcomes after which a job that was asked to stop is cancelled, whatever the run's end says.
+ENDS_CANCELLED = frozenset(outcome for outcome, meaning in MEANINGS.items() if meaning.ends_cancelled)
+#: Outcomes after which a job keeps its slots.
+KEEPS_SLOTS = frozenset(outcome for outcome, meaning in MEANINGS.items() if meaning.keeps_slots)
+#: Outcomes that are not well.
+UNWELL = frozenset(outcome for outcome, meaning in MEANINGS.items() if meaning.colour == "danger")

@@ -82,12 +82,12 @@ BREAKS = [
     Break(
         "a cancel that a retry forgets",
         RUNS,
-        "(given.state = 'pending' OR given.outcome IN ('lost', 'crashed'))",
-        "given.outcome IN ('lost', 'crashed')",
+        "(given.state = 'pending' OR given.outcome IN {ENDS_CANCELLED})",
+        "given.outcome IN {ENDS_CANCELLED}",
         T_RUNS,
     ),
-    Break("a snooze that counts", RUNS, "(given.outcome IN ('snoozed', 'interrupted'))::int", "0", T_RUNS),
-    Break("a retry that does not count", RUNS, "(given.outcome IN ('snoozed', 'interrupted'))::int", "1", T_RUNS),
+    Break("a snooze that counts", RUNS, "(given.outcome IN {EXCUSED})::int", "0", T_RUNS),
+    Break("a retry that does not count", RUNS, "(given.outcome IN {EXCUSED})::int", "1", T_RUNS),
     Break(
         "progress of a stale run",
         RUNS,
@@ -150,7 +150,7 @@ BREAKS = [
     Break(
         "a place in the order given up",
         HOLDS,
-        "OR NOT (h.ordered OR moved.outcome = 'interrupted') AS free",
+        "OR NOT (h.ordered OR moved.outcome IN {KEEPS_SLOTS}) AS free",
         "OR true AS free",
         T_HOLDS,
     ),
@@ -178,7 +178,7 @@ BREAKS = [
     Break(
         "an order by luck",
         HOLDS,
-        "AND state IN ('pending', 'queued', 'running', 'waiting') ORDER BY id LIMIT 1",
+        "AND state IN {UNFINISHED} ORDER BY id LIMIT 1",
         "AND state IN ('pending', 'queued', 'running', 'waiting') ORDER BY id DESC LIMIT 1",
         T_HOLDS,
     ),

@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from furrow import Job
 from furrow.models.job import new_id
-from furrow.states import EXCUSED, FINAL, MOVES, UNSTARTED, Outcome, State, sources
+from furrow.states import EXCUSED, FINAL, MEANINGS, MOVES, UNSTARTED, Outcome, State, sources
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "job_lifecycle.md"
 
@@ -39,6 +39,18 @@ def test_every_state_can_be_reached_and_can_be_left() -> None:
 def test_sources_is_the_table_read_backwards() -> None:
     for target in State:
         assert sources(target) == {state for state in State if target in MOVES[state]}
+
+
+def test_every_outcome_has_its_row_and_a_colour() -> None:
+    assert list(MEANINGS) == list(Outcome)
+    assert {meaning.colour for meaning in MEANINGS.values()} <= {"success", "danger", "warning", "info"}
+
+
+def test_no_statement_names_an_outcome_by_hand() -> None:
+    """Both dialects take the groups of outcomes from the table."""
+    only_outcomes = "|".join(set(Outcome) - {str(state) for state in State})
+    for path in (PAGE.parents[1] / "apps" / "furrow" / "statements").rglob("*.py"):
+        assert not re.findall(f"'({only_outcomes})'", path.read_text()), path
 
 
 def test_what_is_excused_is_an_outcome_without_an_error_of_the_job() -> None:
@@ -109,7 +121,8 @@ def test_the_page_describes_every_state_and_outcome_once() -> None:
     for state in State:
         assert text.count(f"\n| `{state}` |") == 1, state
     for outcome in Outcome:
-        assert text.count(f"\n| {outcome} |") == 1, outcome
+        [counts] = re.findall(rf"^\| {outcome} \|.*\| (yes|no) \|$", text, flags=re.MULTILINE)
+        assert (counts == "yes") == MEANINGS[outcome].counts, outcome
 
 
 def test_the_page_says_which_moves_into_and_out_of_each_state_exist() -> None:

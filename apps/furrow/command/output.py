@@ -15,21 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from furrow.console import console_on
-from furrow.diagnosis.wording import plain
+from furrow.diagnosis.wording import COLOURS, plain
 
 #: Columns where there is no terminal to ask: nothing is cut, for programs read it.
 WIDE = 2_000
-STYLES = {
-    "succeeded": "green",
-    "failed": "red",
-    "timed out": "red",
-    "crashed": "red",
-    "lost": "red",
-    "cancelled": "yellow",
-    "running": "cyan",
-    "queued": "blue",
-    "paused": "yellow",
-}
+#: A terminal's style, by the colour of a label.
+STYLES = {"success": "green", "danger": "red", "warning": "yellow", "primary": "cyan", "info": "blue"}
 
 
 class Output:
@@ -89,7 +80,7 @@ class Output:
 def cell(value: Any) -> Text:
     """A cell's text, harmless, coloured if it is a state or an outcome."""
     text = plain("" if value is None else str(value))
-    return Text(text, style=STYLES.get(text, ""))
+    return Text(text, style=STYLES.get(COLOURS.get(text, ""), ""))
 
 
 def write(console: Console, text: str) -> None:

@@ -22,7 +22,7 @@ from furrow.models import Attempt, Job, Leader, Queue, Worker
 from furrow.models.leader import BROKER_AWAY
 from furrow.statements import Locker
 from furrow.statements.bounded import TookTooLong, at_most
-from furrow.states import FINAL, Outcome, State
+from furrow.states import FINAL, MEANINGS, State
 
 #: Jobs ahead are counted to this number, if that takes no longer (seconds).
 COUNTED, COUNT_BUDGET = 1_000, 0.05
@@ -171,13 +171,10 @@ def _after(around: Situation, words: str) -> str:
 
 
 def _not_due(job: Job, around: Situation) -> Reason:
-    match around.last_outcome:
-        case "":
-            return Reason("Scheduled: due", job.run_at)
-        case Outcome.SNOOZED:
-            return Reason("Its handler asked to be run again later: due", job.run_at)
-        case Outcome.INTERRUPTED:
-            return Reason("Its worker stopped and handed it back: due again", job.run_at)
+    if not around.last_outcome:
+        return Reason("Scheduled: due", job.run_at)
+    if (meaning := MEANINGS.get(around.last_outcome)) and meaning.next_run:
+        return Reason(meaning.next_run, job.run_at)
     return Reason(f"Attempt {job.attempt} {around.last_outcome}; tries again", job.run_at)
 
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from furrow.states import Outcome, State
+from furrow.states import MEANINGS, State
 
 #: The colour of a state's or an outcome's label, in the admin theme's names.
 COLOURS: dict[str, str] = {
@@ -17,14 +17,7 @@ COLOURS: dict[str, str] = {
     State.PENDING: "default",
     State.QUEUED: "info",
     State.RUNNING: "primary",
-    State.SUCCEEDED: "success",
-    State.FAILED: "danger",
-    State.CANCELLED: "warning",
-    Outcome.TIMED_OUT: "danger",
-    Outcome.CRASHED: "danger",
-    Outcome.LOST: "danger",
-    Outcome.SNOOZED: "info",
-    Outcome.INTERRUPTED: "info",
+    **{outcome: meaning.colour for outcome, meaning in MEANINGS.items()},  # the final states are among these
     "living": "success",
     "lost": "danger",
     "stopped": "default",
@@ -42,6 +35,11 @@ NOTHING = "—"
 #: Characters of a JSON text or a traceback that a page shows.
 SHOWN = 20_000
 _STEPS = ((86400, "d"), (3600, "h"), (60, "min"))
+
+
+def colour(text: str) -> str:
+    """The colour of a state, an outcome or a condition; of another word that word."""
+    return COLOURS.get(text, text)
 
 
 def label(text: str) -> SafeString:

@@ -13,6 +13,7 @@ from deploy.processes import until
 from furrow.prove import schedule
 from furrow.prove.faults.base import FAULTS, Fault, Happened, Scene
 from furrow.prove.stack import Stack
+from furrow.statements.words import FINAL
 from furrow.tables import JOB, WORKER
 
 AWAY = (psycopg.Error, sqlite3.Error)
@@ -81,7 +82,7 @@ class Campaign:
     def _works(self, since: int) -> bool:
         """All processes live, each worker has settled a job after this move, a job that was submitted after it has ended (so
         a dispatcher leads, and a message passed), and the web process answers."""
-        ended = "after IN ('succeeded', 'failed', 'cancelled')"
+        ended = "after IN {FINAL}"
         try:
             nodes = self.stack.database.rows(
                 f"SELECT DISTINCT node FROM prove_move m JOIN {WORKER} w ON w.id = m.worker "
@@ -121,9 +122,7 @@ class Campaign:
     def _left(self) -> int | None:
         """How many jobs have not ended; ``None`` when the database does not answer."""
         try:
-            left = self.stack.database.rows(
-                f"SELECT count(*) FROM {JOB} WHERE state NOT IN ('succeeded', 'failed', 'cancelled')"
-            )
+            left = self.stack.database.rows(f"SELECT count(*) FROM {JOB} WHERE state NOT IN {FINAL}")
         except AWAY:
             return None
         return int(left[0][0])

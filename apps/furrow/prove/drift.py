@@ -7,6 +7,7 @@ from deploy.processes import until
 
 from furrow.plural import counted
 from furrow.prove.stack import Stack
+from furrow.statements.words import FINAL
 from furrow.tables import HOLD, JOB, LEADER, WORKER
 
 #: Seconds in which second messages may still be dropped by their claims.
@@ -24,9 +25,7 @@ def look(stack: Stack) -> list[str]:
 
 
 def _rows(stack: Stack) -> Iterator[str]:
-    left = stack.database.rows(
-        f"SELECT state, count(*) FROM {JOB} WHERE state NOT IN ('succeeded', 'failed', 'cancelled') GROUP BY state"
-    )
+    left = stack.database.rows(f"SELECT state, count(*) FROM {JOB} WHERE state NOT IN {FINAL} GROUP BY state")
     for state, count in left:
         yield f"still {state}: {counted(count, 'job')}"
 
@@ -34,7 +33,7 @@ def _rows(stack: Stack) -> Iterator[str]:
 def _holds(stack: Stack) -> Iterator[str]:
     """Of jobs that have not ended nobody need give anything back."""
     idle = f"""SELECT h.key, j.state FROM {HOLD} h LEFT JOIN {JOB} j ON j.id = h.job
-              WHERE h.job IS NOT NULL AND (j.state IS NULL OR j.state IN ('succeeded', 'failed', 'cancelled'))"""
+              WHERE h.job IS NOT NULL AND (j.state IS NULL OR j.state IN {FINAL})"""
     if not until(lambda: not stack.database.rows(idle), SETTLING, 0.5):
         yield from (f"{key} is held by a job that is {state or 'gone'}" for key, state in stack.database.rows(idle))
 

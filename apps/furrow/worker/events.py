@@ -18,7 +18,7 @@ from kombu.exceptions import OperationalError
 from furrow.kinds.secret import mask_text
 from furrow.plural import counted
 from furrow.statements import Claimed, Settlement
-from furrow.states import Outcome, State
+from furrow.states import EXCUSED, State
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +96,6 @@ class Events:
         if settlement.state == State.CANCELLED:
             self._send("task-revoked", job.id, at, '"terminated":true,"signum":null,"expired":false,')
             return
-        again = settlement.state == State.PENDING or settlement.outcome in (Outcome.SNOOZED, Outcome.INTERRUPTED)
+        again = settlement.state == State.PENDING or settlement.outcome in EXCUSED
         error, trace = _quoted(settlement.error[:SHOWN]), _quoted(settlement.traceback[:2_000])
         self._send("task-retried" if again else "task-failed", job.id, at, f'"exception":{error},"traceback":{trace},')

@@ -9,6 +9,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 from furrow.plural import counted
 from furrow.statements import EARLY, Candidate, Slot
 from furrow.statements.postgresql.link import Statement, columns, entries, plain, raw, texts
+from furrow.statements.words import FINAL, KEEPS_SLOTS, UNFINISHED
 from furrow.tables import HOLD, JOB, LEADER, QUEUE
 
 # Of an entry of limits that some other program wrote.
@@ -105,7 +106,7 @@ def heads(connection: Connection, order_keys: Collection[str]) -> dict[str, uuid
 
 
 _HEAD = f"""SELECT id, held FROM {JOB} WHERE order_key = given.key AND order_key IS NOT NULL
-  AND state IN ('pending', 'queued', 'running', 'waiting') ORDER BY id LIMIT 1"""
+  AND state IN {UNFINISHED} ORDER BY id LIMIT 1"""
 
 
 def watched(connection: Connection, keys: Collection[str]) -> dict[str, int]:
@@ -163,7 +164,7 @@ FREED = f"""
 , freed AS (
   SELECT h.key, h.slot, h.period, moved.started_at, heir.id AS heir,
     moved.measure NOT IN ('excused', 'retried') OR h.free_at IS NOT NULL
-      OR NOT (h.ordered OR moved.outcome = 'interrupted') AS free
+      OR NOT (h.ordered OR moved.outcome IN {KEEPS_SLOTS}) AS free
   FROM {HOLD} h JOIN moved ON h.job = moved.id LEFT JOIN LATERAL (
     SELECT id FROM {JOB} WHERE state = 'running' AND held = h.key AND held <> '' AND id <> ALL(ARRAY(SELECT id FROM moved))
     ORDER BY priority, run_at, id LIMIT 1
@@ -269,7 +270,7 @@ def sweep(connection: Connection) -> int:
         cursor.execute(
             f"""WITH idle AS (
                  SELECT h.key, h.slot, h.period FROM {HOLD} h LEFT JOIN {JOB} j ON j.id = h.job
-                 WHERE h.job IS NOT NULL AND (j.id IS NULL OR j.state IN ('succeeded', 'failed', 'cancelled')
+                 WHERE h.job IS NOT NULL AND (j.id IS NULL OR j.state IN {FINAL}
                    OR j.state = 'pending' AND NOT h.ordered AND (j.run_at > clock_timestamp() + interval '2 seconds'
                      OR j.queue IN (SELECT name FROM {QUEUE} WHERE paused_at < clock_timestamp() - interval '2 seconds'))
                    OR j.state <> 'running' AND NOT EXISTS (

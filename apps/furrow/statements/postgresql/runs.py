@@ -12,6 +12,7 @@ from furrow.statements.postgresql.holds import FREED, beginning, releasing
 from furrow.statements.postgresql.lines import LEFT_IN_LINE, handing_over, passing_on
 from furrow.statements.postgresql.link import Statement, columns, entries, in_one_go, plain, raw, texts
 from furrow.statements.postgresql.rollups import COUNTED, ERRORS_COUNTED, NAMED
+from furrow.statements.words import ENDS_CANCELLED, EXCUSED, KEEPS_SLOTS
 from furrow.tables import ATTEMPT, DEAD_MESSAGE, HOLD, JOB, LOG_LINE, QUEUE
 
 _CLAIM = f"""
@@ -80,12 +81,12 @@ WITH given AS (
   AS given(id, attempt, state, outcome, pid, started, finished, delay, result, error, error_type, traceback{given})
 ), moved AS (
   UPDATE {JOB} j SET
-    state = CASE WHEN j.cancel_requested_at IS NOT NULL AND (given.state = 'pending' OR given.outcome IN ('lost', 'crashed'))
+    state = CASE WHEN j.cancel_requested_at IS NOT NULL AND (given.state = 'pending' OR given.outcome IN {ENDS_CANCELLED})
                  THEN 'cancelled' ELSE given.state END,
     finished_at = CASE WHEN given.state = 'pending' AND j.cancel_requested_at IS NULL THEN NULL ELSE clock_timestamp() END,
     run_at = CASE WHEN given.delay IS NULL THEN j.run_at ELSE clock_timestamp() + given.delay * interval '1 second' END,
     started_at = greatest(j.started_at, least(to_timestamp(given.started), clock_timestamp())),
-    excused = j.excused + (given.outcome IN ('snoozed', 'interrupted'))::int,
+    excused = j.excused + (given.outcome IN {EXCUSED})::int,
     queued_at = CASE WHEN given.state = 'pending' THEN NULL ELSE j.queued_at END,
     result = given.result::jsonb, error = given.error, fingerprint = {fingerprint}{held}
   FROM given WHERE j.id = given.id AND j.attempt = given.attempt AND j.state || '' = 'running'
@@ -94,7 +95,7 @@ WITH given AS (
                  ELSE greatest(j.started_at, least(to_timestamp(given.finished), clock_timestamp())) END AS finished_at,
             given.error_type, given.error, given.traceback, j.kind, j.queue, j.fingerprint,
             CASE WHEN j.state <> 'pending' THEN j.state
-                 WHEN given.outcome IN ('snoozed', 'interrupted') THEN 'excused' ELSE 'retried' END AS measure,
+                 WHEN given.outcome IN {EXCUSED} THEN 'excused' ELSE 'retried' END AS measure,
             CASE WHEN given.pid <> 0 AND given.delay IS NULL AND isfinite(j.run_at)
                  THEN date_part('epoch', j.started_at - j.run_at) END AS wait
 ), attempts AS (
@@ -104,7 +105,7 @@ WITH given AS (
 SELECT id::text FROM moved"""
 
 
-_HELD = f", held = CASE WHEN given.outcome = 'interrupted' THEN {LEFT_IN_LINE} ELSE '' END"
+_HELD = f", held = CASE WHEN given.outcome IN {KEEPS_SLOTS} THEN {LEFT_IN_LINE} ELSE '' END"
 #: By whether there are errors among them, and jobs with limits.
 _SETTLE = {
     (signed, limited): _settle(*(_SIGNED if signed else ("", "", "''", "")), *((_HELD, FREED) if limited else ("", "")))

@@ -7,6 +7,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from furrow.statements.begun import HAS_BEGUN
+from furrow.statements.words import FINAL, UNSTARTED
 from furrow.tables import HOLD, JOB
 
 #: From this many rows on COPY is faster than INSERT.
@@ -71,8 +72,8 @@ def _rows(
 
 
 #: A job keeps its unique key from others: not begun, not over, or for its time.
-_KEEPS = f"""CASE unique_until WHEN 'started' THEN state IN ('waiting', 'pending', 'queued') AND NOT {HAS_BEGUN}
-  WHEN 'done' THEN state NOT IN ('succeeded', 'failed', 'cancelled') ELSE unique_expires_at > clock_timestamp() END"""
+_KEEPS = f"""CASE unique_until WHEN 'started' THEN state IN {UNSTARTED} AND NOT {HAS_BEGUN}
+  WHEN 'done' THEN state NOT IN {FINAL} ELSE unique_expires_at > clock_timestamp() END"""
 
 
 def forget_keys(connection: Connection, keys: Sequence[str]) -> None:
@@ -103,7 +104,7 @@ def replace(connection: Connection, key: str, text: str, columns: Mapping[str, A
                   UPDATE {JOB} SET state = CASE state WHEN 'waiting' THEN state ELSE 'pending' END, queued_at = NULL,
                     arguments = %s::jsonb{sets}
                   WHERE unique_key = %s AND unique_key IS NOT NULL AND NOT {HAS_BEGUN}
-                    AND state IN ('waiting', 'pending', 'queued')
+                    AND state IN {UNSTARTED}
                   RETURNING id
                 ), given_back AS (DELETE FROM {HOLD} USING changed WHERE job = changed.id)
                 SELECT id FROM changed""",

@@ -12,10 +12,9 @@ from furrow.limits.stored import legible
 from furrow.statements import EARLY, Candidate, Settlement, Slot
 from furrow.statements.sqlite.lines import HandingOver, pass_on, taken
 from furrow.statements.sqlite.times import bare, now, read, seconds, text
-from furrow.states import Outcome, State
+from furrow.statements.words import FINAL, UNFINISHED
+from furrow.states import KEEPS_SLOTS, State
 from furrow.tables import HOLD, JOB, LEADER, QUEUE
-
-_UNFINISHED = "state IN ('pending', 'queued', 'running', 'waiting')"
 
 
 def leads(connection: Connection, term: int) -> bool:
@@ -80,7 +79,7 @@ def heads(connection: Connection, order_keys: Collection[str]) -> dict[str, uuid
 
 
 def _head(cursor: Any, key: str) -> Any:
-    cursor.execute(f"SELECT id, held FROM {JOB} WHERE order_key = %s AND {_UNFINISHED} ORDER BY id LIMIT 1", (key,))
+    cursor.execute(f"SELECT id, held FROM {JOB} WHERE order_key = %s AND state IN {UNFINISHED} ORDER BY id LIMIT 1", (key,))
     return cursor.fetchone()
 
 
@@ -151,7 +150,7 @@ def give_back(cursor: Any, given: Settlement, state: str, limits: str, handing: 
     for key, slot, period, free_at, ordered in cursor.fetchall():
         if pass_on(cursor, key, slot):
             continue
-        if state != State.PENDING or free_at is not None or not (ordered or given.outcome == Outcome.INTERRUPTED):
+        if state != State.PENDING or free_at is not None or not (ordered or given.outcome in KEEPS_SLOTS):
             _free(cursor, key, slot, period, free_at, min(given.started, time.time()))
     for limit in legible(limits):
         lock = limit.slots == 1 and not limit.ordered and limit.period is None
@@ -209,7 +208,7 @@ def sweep(connection: Connection) -> int:
         cursor.execute(f"DELETE FROM {HOLD} WHERE free_at <= %s", (now(),))
         cursor.execute(
             f"""SELECT h.key, h.slot, h.period, h.free_at || '' FROM {HOLD} h LEFT JOIN {JOB} j ON j.id = h.job
-               WHERE h.job IS NOT NULL AND (j.id IS NULL OR j.state IN ('succeeded', 'failed', 'cancelled')
+               WHERE h.job IS NOT NULL AND (j.id IS NULL OR j.state IN {FINAL}
                  OR j.state = 'pending' AND NOT h.ordered AND (
                    j.run_at > %s OR j.queue IN (SELECT name FROM {QUEUE} WHERE paused_at < %s))
                  OR j.state <> 'running' AND NOT EXISTS (

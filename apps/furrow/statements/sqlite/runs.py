@@ -16,7 +16,7 @@ from furrow.statements.sqlite.times import bare as _hex
 from furrow.statements.sqlite.times import now as _now
 from furrow.statements.sqlite.times import seconds as _seconds
 from furrow.statements.sqlite.times import text as _text
-from furrow.states import EXCUSED, Outcome, State
+from furrow.states import ENDS_CANCELLED, EXCUSED, KEEPS_SLOTS, State
 from furrow.tables import ATTEMPT, DEAD_MESSAGE, HOLD, JOB, LOG_LINE, QUEUE
 
 #: A time before this one is none.
@@ -120,12 +120,12 @@ def _settle_one(cursor: Any, given: Settlement, handing: HandingOver | None) -> 
            WHERE id = %s AND attempt = %s AND state = 'running'
            RETURNING worker, started_at || '', kind, queue, state, run_at || '', limits""",
         (
-            *(again or given.outcome in (Outcome.LOST, Outcome.CRASHED), given.state, again, _text(now)),
+            *(again or given.outcome in ENDS_CANCELLED, given.state, again, _text(now)),
             None if given.delay is None else _text(now + given.delay),
             _text(min(given.started, now)),
             int(given.outcome in EXCUSED),
             *(again, given.result, given.error, given.fingerprint),
-            *(given.outcome == Outcome.INTERRUPTED, _hex(given.id), given.attempt),
+            *(given.outcome in KEEPS_SLOTS, _hex(given.id), given.attempt),
         ),
     )
     row = cursor.fetchone()

@@ -11,6 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 from furrow.statements.begun import HAS_BEGUN
 from furrow.statements.sqlite.times import now as _now
 from furrow.statements.sqlite.times import seconds
+from furrow.statements.words import FINAL, UNSTARTED
 from furrow.tables import HOLD, JOB
 
 
@@ -64,8 +65,8 @@ def _rows(
 
 
 #: A job keeps its unique key from others: not begun, not over, or for its time.
-_KEEPS = f"""CASE unique_until WHEN 'started' THEN state IN ('waiting', 'pending', 'queued') AND NOT {HAS_BEGUN}
-  WHEN 'done' THEN state NOT IN ('succeeded', 'failed', 'cancelled') ELSE unique_expires_at > %s END"""
+_KEEPS = f"""CASE unique_until WHEN 'started' THEN state IN {UNSTARTED} AND NOT {HAS_BEGUN}
+  WHEN 'done' THEN state NOT IN {FINAL} ELSE unique_expires_at > %s END"""
 
 
 def forget_keys(connection: Connection, keys: Sequence[str]) -> None:
@@ -101,7 +102,7 @@ def replace(connection: Connection, key: str, text: str, columns: Mapping[str, A
             f"""UPDATE {JOB} SET state = CASE state WHEN 'waiting' THEN state ELSE 'pending' END, queued_at = NULL,
                   arguments = %s{sets}
                 WHERE unique_key = %s AND NOT {HAS_BEGUN}
-                    AND state IN ('waiting', 'pending', 'queued') RETURNING id""",
+                    AND state IN {UNSTARTED} RETURNING id""",
             (text, *[_adapted(connection, value) for value in columns.values()], key),
         )
         row = cursor.fetchone()

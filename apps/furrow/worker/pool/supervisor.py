@@ -18,7 +18,7 @@ from furrow.diagnosis import troubles
 from furrow.errors import UnknownKind
 from furrow.kinds.kind import get_kind
 from furrow.statements import Claimed, LogRecord, Progress, Settlement
-from furrow.states import Outcome, State
+from furrow.states import UNWELL, Outcome, State
 from furrow.worker import channel, offspring
 from furrow.worker.events import Events
 from furrow.worker.ledger.ledger import Ledger
@@ -38,8 +38,6 @@ logger = logging.getLogger(__name__)
 READ_AT_ONCE = 500
 #: With more than this waiting for the database nothing more is read from the pool processes: they wait, memory does not grow.
 MAX_BACKLOG = 20_000
-#: Outcomes that are not well.
-BAD = frozenset({Outcome.FAILED, Outcome.TIMED_OUT, Outcome.CRASHED})
 
 
 class PoolSupervisor:
@@ -206,7 +204,7 @@ class PoolSupervisor:
 
     def _count(self, settlement: Settlement) -> None:
         self.ended += 1
-        if settlement.outcome in BAD:
+        if settlement.outcome in UNWELL:
             self.failed += 1
 
     def tick(self) -> None:
