@@ -34,7 +34,22 @@ _DONTWAIT, _CUT = int(socket.MSG_DONTWAIT), int(socket.MSG_CTRUNC)
 _PIECE = struct.Struct("=cQ")
 _FIRST, _MIDDLE, _LAST = b"<", b"=", b">"
 
+#: What a system without such sockets says (macOS has none).
+_UNKNOWN = (errno.EPROTONOSUPPORT, errno.EPROTOTYPE, errno.EOPNOTSUPP, errno.ESOCKTNOSUPPORT)
+
 Packet = tuple[Any, ...]
+
+
+def is_possible() -> bool:
+    """This system has the sockets that a worker needs."""
+    try:
+        for end in socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET):
+            end.close()
+    except AttributeError:  # not even their name
+        return False
+    except OSError as error:
+        return error.errno not in _UNKNOWN
+    return True
 
 
 class Channel:

@@ -5,6 +5,7 @@ import logging
 import platform
 import socket
 import time
+from collections.abc import Callable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, assert_never
@@ -34,6 +35,7 @@ from furrow.worker.ledger.lease import RENEWALS, Lease
 from furrow.worker.ledger.ledger import Ledger
 from furrow.worker.ledger.thread import LedgerThread
 from furrow.worker.news import HandedOver, Mail, News, Owned, Reply, Requested, StopRequested
+from furrow.worker.older_celery import let_threads_wake
 from furrow.worker.pool.forking import Forking
 from furrow.worker.pool.process_stats import ProcessStats
 from furrow.worker.pool.shutdown import leave, see_out, shutdown_requested
@@ -69,6 +71,7 @@ class JobWorker(bootsteps.StartStopStep):
         """Before the pool processes are forked."""
         middleware.chains()  # refused here, and not in every pool process
         troubles.watch_threads()
+        let_threads_wake(worker.hub)
         remote_control.install()
         channel.open_channels()
         stacks.open_file()
@@ -211,6 +214,10 @@ class JobReports(bootsteps.StartStopStep):
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
+    def __init__(self, consumer: Any, **kwargs: Any) -> None:
+        super().__init__(consumer, **kwargs)
+        self._timers: list[Any] = []
+
     def include_if(self, consumer: Any) -> bool:
         """Of a worker that runs jobs."""
         return runs_jobs(consumer.controller)
@@ -223,19 +230,25 @@ class JobReports(bootsteps.StartStopStep):
 
     def register_with_event_loop(self, consumer: Any, hub: Any) -> None:
         """Celery calls it when the loop starts."""
+        for timer in self._timers:  # of the connection before: Celery leaves them there before 5.7
+            timer.cancel()
+        self._timers.clear()
+
+        def every(seconds: float, function: Callable[..., Any], *arguments: Any) -> None:
+            self._timers.append(hub.call_repeatedly(seconds, function, *arguments))
+
         jobs: JobWorker = consumer.controller.jobs
         jobs.watch_processes()
         hub.add_reader(channel.reports, Watched(jobs.supervisor.read_reports, "reading of reports"))
-        hub.call_repeatedly(TICK, Watched(jobs.supervisor.tick, "tick of a worker"))
+        every(TICK, Watched(jobs.supervisor.tick, "tick of a worker"))
         look = Watched(jobs.intake.look, "worker's choice of queues")
         hub.call_soon(look, consumer)
-        hub.call_repeatedly(TICK, look, consumer)
-        hub.call_repeatedly(1.0, Watched(jobs.intake.pump, "claims of a worker"))
-        again = Watched(consumer.refused.look_again, "worker's look for refused queues")
-        hub.call_repeatedly(1.0, again, consumer.connection)
+        every(TICK, look, consumer)
+        every(1.0, Watched(jobs.intake.pump, "claims of a worker"))
+        every(1.0, Watched(consumer.refused.look_again, "worker's look for refused queues"), consumer.connection)
         if consumer.controller.autoscaler is not None:
-            hub.call_repeatedly(1.0, Watched(consumer.controller.autoscaler.maybe_scale, "autoscaler of a worker"))
+            every(1.0, Watched(consumer.controller.autoscaler.maybe_scale, "autoscaler of a worker"))
         if conf().partitioned:
             look = Watched(jobs.partitions.look, "worker's look at its partitions")
             hub.call_soon(look, consumer)
-            hub.call_repeatedly(TICK, look, consumer)
+            every(TICK, look, consumer)

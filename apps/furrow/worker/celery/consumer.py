@@ -115,6 +115,13 @@ class JobConsumer(Consumer):
         finally:
             kill_all(self.jobs.supervisor, self.pool)
 
+    def cancel_all_unacked_requests(self) -> None:
+        """The same, by the name that it has in Celery 5.5."""
+        try:
+            super().cancel_all_unacked_requests()
+        finally:
+            kill_all(self.controller.jobs.supervisor, self.pool)
+
     def on_close(self) -> None:
         """The connection is gone. Celery flushes the pool."""
         super().on_close()

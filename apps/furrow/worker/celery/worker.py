@@ -1,5 +1,6 @@
 """A worker of :class:`furrow.celery.Celery`: Celery's own, which consumes the job queues besides the project's."""
 
+import platform
 from typing import Any
 
 from celery import concurrency
@@ -10,6 +11,7 @@ from kombu.utils.imports import symbol_by_name
 
 from furrow.conf import conf
 from furrow.rabbitmq.queues import job_queue, queue_names, shared_queues
+from furrow.worker import channel
 
 PREFORK = "celery.concurrency.prefork"
 
@@ -23,8 +25,10 @@ class Worker(CeleryWorker):
         if problem := shared_queues(self.app):
             raise ImproperlyConfigured(problem)
         chosen = str_to_list(include)
-        if not chosen and concurrency.get_implementation(self.pool_cls).__module__ == PREFORK:
-            chosen = [*queues.consume_from, *conf().queues]
+        if not chosen:  # by name: to Celery before 5.7, no choice means every queue that the application knows
+            chosen = [*queues.consume_from]
+            if concurrency.get_implementation(self.pool_cls).__module__ == PREFORK:
+                chosen += conf().queues
         for name in conf().queues:
             queues.add(job_queue(name))
         super().setup_queues(chosen, exclude)
@@ -36,11 +40,17 @@ def runs_jobs(worker: Any) -> bool:
 
 
 def refuse_what_cannot_run_jobs(worker: Any) -> None:
-    """A worker that runs jobs needs the prefork pool.
+    """A worker that runs jobs needs the prefork pool, and Linux.
 
     Raises:
         ImproperlyConfigured: it has another one.
     """
+    if not channel.is_possible():
+        raise ImproperlyConfigured(
+            f"A worker that runs jobs needs Unix sockets that carry packets (SOCK_SEQPACKET), which {platform.system()} lacks: "
+            "run the worker in a Linux container (docs/versions.md says how), or have it consume no job queue "
+            f"({', '.join(conf().queues)}) with -Q or -X."
+        )
     if not worker.use_eventloop or worker.pool_cls.__module__ != PREFORK:
         raise ImproperlyConfigured(
             "Jobs need Celery's prefork pool on Linux, for timeouts and for knowing who died: start the worker without --pool, "

@@ -10,7 +10,6 @@ from collections import deque
 from typing import Any
 
 import amqp
-from celery.worker import state as celery_state
 
 from furrow.conf import conf
 from furrow.plural import counted
@@ -20,6 +19,7 @@ from furrow.worker.failing import Watched
 from furrow.worker.intake.lines import Arrived
 from furrow.worker.intake.readable import job_of
 from furrow.worker.ledger.dead import DeadMessages
+from furrow.worker.older_celery import tasks_may_be_unsettled
 from furrow.worker.pool.shutdown import STOPPED, shutdown_requested
 from furrow.worker.pool.supervisor import PoolSupervisor
 
@@ -170,7 +170,7 @@ class Intake:
         The messages are in the order of their arrival, and all earlier ones of the channel are acknowledged; so one frame does
         for all, unless ordinary tasks are under way on the same channel.
         """
-        one_for_all = not (self.others or celery_state.reserved_requests or celery_state.scheduled_requests)
+        one_for_all = not (self.others or tasks_may_be_unsettled())
         try:
             for arrived in batch[-1:] if one_for_all else batch:
                 arrived.channel.basic_ack(arrived.tag, multiple=one_for_all)

@@ -102,7 +102,8 @@ def _see_out(processes: list[psutil.Process]) -> None:
     deadline = time.monotonic() + LINGER
     while time.monotonic() < deadline:
         time.sleep(TICK)  # waiting for the processes would reap them: that is for Celery to do
-        if celery_state.reserved_requests and not cold_shutdown_requested():  # tasks of Celery's own, until they have ended
+        # Tasks of Celery's own, until they have ended. Before Celery 5.7 the shutdown empties the first of these sets.
+        if (celery_state.reserved_requests or celery_state.active_requests) and not cold_shutdown_requested():
             deadline = time.monotonic() + LINGER
     for process in processes:
         with suppress(psutil.NoSuchProcess, ProcessLookupError):  # a process that has the pid of another by now counts as none
