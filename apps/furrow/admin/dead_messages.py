@@ -48,9 +48,11 @@ class DeadMessageAdmin(ReadOnlyAdmin):
         """May send them again."""
         return request.user.has_perms(["furrow.view_deadmessage", "furrow.replay_deadmessage"])
 
-    def get_actions(self, request: HttpRequest) -> Any:
-        """Without Django's own deletion, which counts and lists all that it would delete."""
-        return {name: found for name, found in super().get_actions(request).items() if name != "delete_selected"}
+    def get_actions(self, request: HttpRequest, action_location: Any = None) -> Any:
+        """Without Django's own deletion, which counts and lists all that it would delete. Since Django 6.1 there is
+        ``action_location``: for the list, or for the page of one message."""
+        where = {} if action_location is None else {"action_location": action_location}
+        return {name: found for name, found in super().get_actions(request, **where).items() if name != "delete_selected"}
 
     def get_urls(self) -> list[URLPattern]:
         replay = self.admin_site.admin_view(require_POST(self.replay))

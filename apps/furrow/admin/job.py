@@ -184,9 +184,10 @@ class JobAdmin(ReadOnlyAdmin):
 
     # --- Actions ----------------------------------------------------------------------------------------------------
 
-    def get_actions(self, request: HttpRequest) -> dict[str, tuple[Callable[..., Any], str, str]]:
-        """What may be done to the chosen jobs: each leads to the page that asks for a confirmation."""
-        if not self.has_act_permission(request):
+    def get_actions(self, request: HttpRequest, action_location: Any = None) -> dict[str, tuple[Callable[..., Any], str, str]]:
+        """What may be done to the chosen jobs: each leads to the page that asks for a confirmation. Since Django 6.1
+        there is ``action_location``: for the list, or for the page of one job, which has buttons of its own."""
+        if getattr(action_location, "name", "CHANGE_LIST") != "CHANGE_LIST" or not self.has_act_permission(request):
             return {}
         return {name: (bulk_page.confirm, name, name.capitalize()) for name in bulk.ACTIONS}
 
