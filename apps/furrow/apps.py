@@ -5,7 +5,7 @@ from typing import Any
 from django.apps import AppConfig
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import request_finished
-from django.db import connections
+from django.db import connections, router
 from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate
 from django.utils.module_loading import autodiscover_modules
@@ -63,5 +63,6 @@ def _guard_again(sender: AppConfig, using: str, plan: Any = (), apps: Any = None
     """On SQLite a migration that changes a table makes it anew, and its triggers go with the old one."""
     from furrow.statements import guards
 
-    if plan and (connection := connections[using]).vendor == "sqlite":
+    here = plan and router.allow_migrate_model(using, apps.get_model("furrow", "job"))
+    if here and (connection := connections[using]).vendor == "sqlite":
         guards.install(connection, apps.get_models())

@@ -50,6 +50,27 @@ def check_middleware(**kwargs: Any) -> list[CheckMessage]:
 
 
 @register(Tags.compatibility)
+def check_databases(**kwargs: Any) -> list[CheckMessage]:
+    """All of Furrow's tables are in one database, which is read where it is written."""
+    from django.db import router
+
+    models = [model for model in apps.get_models() if model._meta.app_label == "furrow" and model._meta.managed]
+    found = {(model.__name__, way(model)) for model in models for way in (router.db_for_write, router.db_for_read)}
+    aliases = {alias: min(name for name, other in found if other == alias) for _, alias in found}
+    if len(aliases) < 2:
+        return []
+    named = " and ".join(f"{name} in {alias!r}" for alias, name in sorted(aliases.items()))
+    return [
+        Error(
+            f"DATABASE_ROUTERS send Furrow to several databases: {named}.",
+            hint="Return one alias for all models of the app label 'furrow', from db_for_read and from db_for_write: a replica "
+            "is behind, and a job that is not there yet would be taken for lost.",
+            id="furrow.E008",
+        )
+    ]
+
+
+@register(Tags.compatibility)
 def check_theme(**kwargs: Any) -> list[CheckMessage]:
     """The theme puts an admin site of its own in the place of Django's: what was registered before that is on no page. Its
     ``BasicAppConfig`` leaves Django's alone."""

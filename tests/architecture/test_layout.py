@@ -154,6 +154,25 @@ def test_a_file_is_one_role_and_short() -> None:
     assert broken(sources("apps"), too_long) == {}
 
 
+#: Whoever asks for ``default`` misses the jobs of a project that has them elsewhere. These run in projects that have not.
+NOT_ELSEWHERE = ("prove", "testing")
+
+
+def of_the_default_database(path: Path) -> Iterator[str]:
+    """Uses of Django's ``default`` database where that of the jobs is meant."""
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.ImportFrom) and node.module == "django.db":
+            yield from (name.name for name in node.names if name.name in ("connection", "DEFAULT_DB_ALIAS"))
+        call = isinstance(node, ast.Call) and ast.unparse(node.func) in ("transaction.atomic", "transaction.on_commit")
+        if isinstance(node, ast.Call) and call and "using" not in {word.arg for word in node.keywords}:
+            yield ast.unparse(node)
+
+
+def test_jobs_are_looked_for_in_the_database_that_the_router_says() -> None:
+    ours = [path for path in sources("apps") if path.relative_to(ROOT / "apps/furrow").parts[0] not in NOT_ELSEWHERE]
+    assert broken(ours, of_the_default_database) == {}
+
+
 TESTS = [
     path
     for path in sources("tests")

@@ -24,6 +24,7 @@ from furrow.kinds.kind import job
 from furrow.kinds.retry import RetryPolicy
 from furrow.models import AuditEntry, Job
 from furrow.models.audit_entry import Origin
+from furrow.models.users import find_user
 from furrow.plural import counted
 from furrow.states import FINAL, UNSTARTED, State
 from furrow.submission.submit import submit
@@ -212,8 +213,9 @@ def _rows(criteria: dict[str, str], action: str, entry: AuditEntry) -> QuerySet[
     """What matched when the bulk action was submitted: jobs that were there, and of ended ones those that had ended. So a job
     that it retries and that fails again is not retried again."""
     own = Job.objects.only("created_at", "submitted_by_id").get(pk=entry.job or "")
-    user = own.submitted_by if own.submitted_by_id else None
-    if (user is not None and not may_act(user)) or (user is None and entry.origin == Origin.ADMIN):
+    user = find_user(own.submitted_by_id)
+    gone = user is None and (own.submitted_by_id is not None or entry.origin == Origin.ADMIN)
+    if (user is not None and not may_act(user)) or gone:
         reason = f"{entry.who} may not act on jobs any more"
         AuditEntry.objects.filter(pk=entry.pk).update(detail=f"{entry.detail}; stopped: {reason}".removeprefix("; ")[:500])
         raise Abort(reason)

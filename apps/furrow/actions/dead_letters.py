@@ -2,10 +2,9 @@
 
 import json
 
-from django.db import transaction
-
 from furrow.errors import DeadMessageError
 from furrow.models import DeadMessage
+from furrow.models.database import atomic
 from furrow.rabbitmq.broker import Publisher
 
 
@@ -19,7 +18,7 @@ def replay(message_id: int) -> bool:
         DeadMessageError: only its beginning was kept, or it says not where it came from.
         BrokerError: RabbitMQ could not be reached, or no queue takes it. The message is kept.
     """
-    with transaction.atomic():
+    with atomic():
         message = DeadMessage.objects.select_for_update(skip_locked=True).filter(pk=message_id).first()
         if message is None:
             return False

@@ -88,7 +88,7 @@ def _worker(rows: QuerySet[Job], text: str, _asked_at: dt.datetime) -> QuerySet[
 def _by(rows: QuerySet[Job], text: str, _asked_at: dt.datetime) -> QuerySet[Job]:
     """By a user's id, so that no join is needed."""
     users = get_user_model()
-    user = users.objects.filter(**{users.USERNAME_FIELD: text}).only("pk").first()
+    user = users._default_manager.filter(**{users.USERNAME_FIELD: text}).only("pk").first()
     if user is None:
         raise ValueError(f"there is no user {text!r}")
     return rows.filter(submitted_by=user.pk)

@@ -12,7 +12,6 @@ from django import forms
 from django.core import signing
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.db import transaction
 
 from furrow.actions.audit import audit
 from furrow.admin import theme
@@ -27,6 +26,7 @@ from furrow.kinds.kind import Kind
 from furrow.kinds.secret import masked
 from furrow.models import Job
 from furrow.models.audit_entry import Origin
+from furrow.models.database import atomic
 from furrow.models.job import new_id
 from furrow.submission import uploads
 from furrow.submission.submit import submit, submit_many
@@ -114,7 +114,7 @@ class TableForm(forms.Form):
     def _submit(self, rows: list[dict[str, Any]]) -> uuid.UUID | None:
         options = {**chosen_options(self.cleaned_data), "batch": self.id, "submitted_by": self.user}
         try:
-            with transaction.atomic():
+            with atomic():
                 submit(self.kind, rows[0], id=self.id, **options)
                 submit_many(self.kind, rows[1:], **options)
                 audit("submit", by=self.user, origin=Origin.ADMIN, target=f"{self.kind.name}, batch {self.id}", count=len(rows))

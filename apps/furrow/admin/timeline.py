@@ -3,9 +3,8 @@
 import datetime as dt
 from dataclasses import dataclass
 
-from django.contrib.auth import get_user_model
-
 from furrow.models import Attempt, AuditEntry, Job, Worker
+from furrow.models.users import find_user
 from furrow.states import FINAL, State
 
 #: Attempts that the page shows; older ones are in the list of attempts.
@@ -62,7 +61,7 @@ def _submitter(job: Job) -> str:
     """Read apart from the job: the jobs' lists must not join users."""
     if job.submitted_by_id is None:
         return "by a program"
-    user = get_user_model().objects.filter(pk=job.submitted_by_id).first()
+    user = find_user(job.submitted_by_id)
     return f"by {user.get_username()}" if user else "by a user who was deleted"
 
 

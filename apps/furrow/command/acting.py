@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 from django.core.management.base import CommandError
-from django.db import transaction
 
 from furrow.actions import bulk, queues
 from furrow.actions.audit import audit
@@ -21,6 +20,7 @@ from furrow.command.words import read_ids, read_moment
 from furrow.diagnosis.figures import COUNTED
 from furrow.models import Job
 from furrow.models.audit_entry import Origin
+from furrow.models.database import atomic
 from furrow.plural import counted
 
 #: Each command: its name in :mod:`furrow.actions.bulk`, what it does, and to which jobs it does nothing.
@@ -75,7 +75,7 @@ def _value(command: str, options: dict[str, Any]) -> dict[str, Any]:
 def _on_ids(command: str, value: dict[str, Any], output: Output, actor: Actor, ids: list[uuid.UUID]) -> int:
     action, _text, otherwise = ACTIONS[command]
     rows = Job.objects.filter(pk__in=ids).exclude(kind__in=actor.forbidden_kinds())
-    with transaction.atomic():
+    with atomic():
         allowed = list(rows.values_list("pk", flat=True))
         more = {"reason": f"cancelled by {actor.by}"} if action == "cancel" else {}
         changed, locked = bulk.perform(action, allowed, value, **more)

@@ -8,11 +8,11 @@ from typing import Any
 
 from django.core.checks import Tags
 from django.core.management.base import BaseCommand
-from django.db import connection
 
 from furrow.conf import conf
 from furrow.diagnosis import troubles
 from furrow.dispatcher.process import Dispatcher
+from furrow.models.database import connection
 from furrow.rabbitmq.queues import broker_urls
 from furrow.service_urls import masked
 

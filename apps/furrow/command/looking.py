@@ -21,6 +21,7 @@ from furrow.diagnosis.kind_figures import KindFigures, by_kind
 from furrow.kinds.kind import Kind, all_kinds, get_kind
 from furrow.kinds.secret import masked
 from furrow.models import Attempt, Job, Worker
+from furrow.models.users import add_submitters, submitter
 from furrow.statements import clock
 from furrow.states import FINAL, State
 
@@ -87,8 +88,9 @@ def jobs(output: Output, actor: Actor, options: dict[str, Any]) -> int:
     limit = options["limit"]
     if not 1 <= limit <= COUNTED:
         raise CommandError(f"--limit is {limit}: it must be from 1 to {COUNTED:,}.")
-    rows = select(choosing.criteria(options)).select_related("submitted_by").order_by("-pk")
+    rows = select(choosing.criteria(options)).order_by("-pk")
     found = list((rows if output.as_json else rows.defer("arguments", "result"))[: limit + 1])
+    add_submitters(found)
     if output.as_json:
         output.json([job_json(job) for job in found[:limit]])
         return 0
@@ -114,7 +116,7 @@ def show(output: Output, actor: Actor, options: dict[str, Any]) -> int:
     """Print one job."""
     actor.must_view()
     (job_id,) = read_ids([options["id"]])
-    job = Job.objects.select_related("submitted_by").filter(pk=job_id).first()
+    job = Job.objects.filter(pk=job_id).first()
     if job is None:
         raise CommandError(f"There is no job {job_id}; jobs that ended long ago are deleted.")
     now = clock.now()
@@ -145,7 +147,7 @@ def _facts(job: Job, reason: Any, now: Any) -> list[tuple[str, Any]]:
         rows.append(("error", job.error))
     if job.state == State.RUNNING and job.progress is not None:
         rows.append(("progress", f"{job.progress:.0%} {job.progress_note}".strip()))
-    by = job.submitted_by.get_username() if job.submitted_by else "a program"
+    by = user.get_username() if (user := submitter(job)) else "a program"
     rows += [("queue", f"{job.queue}, priority {job.priority}"), ("submitted by", by)]
     rows += [(name, local(getattr(job, f"{column}_at"), now)) for name, column in _MOMENTS if getattr(job, f"{column}_at")]
     if job.batch:

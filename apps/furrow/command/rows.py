@@ -8,6 +8,7 @@ from django.utils import timezone
 from furrow.diagnosis import wording
 from furrow.kinds.secret import masked
 from furrow.models import Attempt, Job, LogLine
+from furrow.models.users import submitter
 
 #: Columns of the table of jobs.
 COLUMNS = ("id", "kind", "state", "queue", "created", ">run time", ">attempts", "error")
@@ -25,7 +26,7 @@ def job_json(job: Job, *, result: bool = False) -> dict[str, Any]:
         "meta": masked(job.meta),
         "batch": job.batch,
         "tags": job.tags or [],
-        "submitted_by": job.submitted_by.get_username() if job.submitted_by_id and job.submitted_by else None,
+        "submitted_by": user.get_username() if (user := submitter(job)) else None,
         **{name: utc(getattr(job, name)) for name in ("created_at", "run_at", "expires_at", "started_at", "finished_at")},
         "attempt": job.attempt,
         "attempts_counted": job.counted_attempts,

@@ -23,6 +23,7 @@ from furrow.kinds.kind import Kind, get_kind
 from furrow.kinds.secret import masked
 from furrow.models import Job
 from furrow.models.audit_entry import Origin
+from furrow.models.database import atomic
 from furrow.models.job import new_id
 from furrow.plural import counted
 from furrow.statements import clock
@@ -156,7 +157,7 @@ def _many(output: Output, actor: Actor, kind: Kind, options: dict[str, Any]) -> 
         count = counted(len(table.problems), "problem")
         raise CommandError("\n".join([f"Nothing was submitted: {count} in {options['file']}.", *shown, *more]))
     batch = new_id()
-    with transaction.atomic():
+    with atomic():
         ids = submit_many(kind, table.given, batch=batch, **_options(actor, options))
         audit("submit", by=actor.by, origin=Origin.COMMAND_LINE, target=f"{kind.name}, batch {batch}", count=len(ids))
     output.say(f"Submitted {counted(len(ids), 'job')} of {kind.name} as batch {batch}.")

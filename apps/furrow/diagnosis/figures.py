@@ -8,7 +8,6 @@ from functools import partial
 from typing import NamedTuple
 
 from django.core.cache import cache
-from django.db import connection
 from django.db.models import Count, Sum
 
 from furrow import statements
@@ -17,6 +16,7 @@ from furrow.conf import conf
 from furrow.diagnosis.explain import living_workers
 from furrow.errors import BrokerError
 from furrow.models import Job, Queue, Rollup, Worker
+from furrow.models.database import connection
 from furrow.partitions import share_out
 from furrow.rabbitmq.broker import Held, Publisher
 from furrow.states import FINAL, State

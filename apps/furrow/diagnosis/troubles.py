@@ -14,12 +14,13 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from django.db import Error, connection
+from django.db import Error
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from furrow import statements
 from furrow.models import Trouble
+from furrow.models.database import connection
 from furrow.sanitize import clean
 
 logger = logging.getLogger(__name__)

@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError
 
 from furrow import statements
 from furrow.actions.jobs import cancel, end_unstarted
 from furrow.limits.limit import Limit
 from furrow.models import Hold, Job
+from furrow.models.database import atomic, connection
 from furrow.plural import counted
 from furrow.statements import Candidate, Sendable, Slot
 from furrow.states import State
@@ -108,7 +109,7 @@ class Admission:
     ) -> list[Sendable]:
         """Take slots for these jobs, which are due, in their order; returns those that have all of theirs and may be sent."""
         try:
-            with transaction.atomic():
+            with atomic():
                 sql = statements.on(connection)
                 if not candidates or not sql.leads(connection, term):
                     return []
@@ -185,7 +186,7 @@ class Admission:
         released: int = 0
         waited_for: dict[str, list[Slot]] = {}
         sql = statements.on(connection)
-        with transaction.atomic():
+        with atomic():
             if sql.leads(connection, term):
                 released = sql.release(connection, keys)
                 waited_for = {key: [] for key in keys if Job.objects.filter(state=State.PENDING, held=key).exists()}

@@ -1,11 +1,10 @@
 """Changes: limits that were changed reach the jobs that wait for them."""
 
-from django.db import connection, transaction
-
 from furrow import statements
 from furrow.dispatcher.leader import Leadership
 from furrow.dispatcher.limited import current
 from furrow.limits.stored import legible
+from furrow.models.database import atomic, connection
 from furrow.statements import Waiting
 
 #: Keys that one round looks at, and jobs of a key that it lets go.
@@ -31,7 +30,7 @@ class Changes:
         if self._after is None:
             return 0
         released = 0
-        with transaction.atomic():
+        with atomic():
             if not sql.leads(connection, term):
                 return 0
             waiting: list[Waiting] = sql.waited_for(connection, self._after, KEYS)

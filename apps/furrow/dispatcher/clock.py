@@ -10,12 +10,12 @@ import logging
 import time
 from datetime import timedelta
 
-from django.db import connection
 from django.db.models.functions import Now
 
 from furrow import statements
 from furrow.diagnosis.drift import CLOCK_SET_BACK, CLOCK_SET_FORWARD, note
 from furrow.models import Drift
+from furrow.models.database import connection
 from furrow.plural import counted
 
 logger = logging.getLogger(__name__)

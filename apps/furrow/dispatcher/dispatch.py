@@ -11,14 +11,13 @@ import time
 import uuid
 from functools import partial
 
-from django.db import connection
-
 from furrow import statements
 from furrow.conf import conf
 from furrow.dispatcher.admission import Admission
 from furrow.dispatcher.cursor import Cursor
 from furrow.dispatcher.limited import Limited
 from furrow.dispatcher.locked_rows import LockedRows
+from furrow.models.database import connection
 from furrow.plural import counted
 from furrow.rabbitmq.broker import Publisher
 

@@ -1,12 +1,12 @@
 """Expire: a job that has not begun by its ``expires_at`` never begins."""
 
-from django.db import transaction
 from django.db.models import BooleanField
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 
 from furrow.actions.jobs import end_unstarted
 from furrow.models import Job
+from furrow.models.database import atomic
 from furrow.statements.begun import HAS_BEGUN
 from furrow.states import State
 
@@ -23,5 +23,5 @@ class Expire:
         late = Job.objects.filter(state__in=[State.PENDING, State.QUEUED], expires_at__lte=Now()).filter(
             RawSQL(f"NOT {HAS_BEGUN}", (), BooleanField())  # noqa: S611 - a constant
         )
-        with transaction.atomic():
+        with atomic():
             return end_unstarted(late.order_by()[:BATCH], "expired: it had not begun by its expires_at")

@@ -5,12 +5,12 @@ import os
 import socket
 import time
 
-from django.db import connection
 from django.db.models.functions import Coalesce, Now
 
 from furrow import statements
 from furrow.conf import conf
 from furrow.models import Leader
+from furrow.models.database import connection
 from furrow.statements import sessions
 
 ROLE = "dispatcher"

@@ -9,8 +9,6 @@ import logging
 import uuid
 from functools import partial
 
-from django.db import connection, transaction
-
 from furrow import statements
 from furrow.actions.jobs import end_unstarted
 from furrow.conf import conf
@@ -21,6 +19,7 @@ from furrow.kinds.kind import all_kinds, get_kind
 from furrow.limits.limit import QUEUE, Limit, row, to_json
 from furrow.limits.stored import UnreadableLimits, read
 from furrow.models import Job
+from furrow.models.database import atomic, connection
 from furrow.statements import Candidate, Place, RuleColumns, Sendable
 from furrow.states import State
 
@@ -78,7 +77,7 @@ class Limited:
                 found[candidate.id] = read(candidate.limits)
             except UnreadableLimits as error:
                 logger.warning("Job %s fails: %s.", candidate.id, error)
-                with transaction.atomic():
+                with atomic():
                     pending = Job.objects.filter(pk=candidate.id, state=State.PENDING)
                     end_unstarted(pending, f"UnreadableLimits: {error}; only Furrow writes this column", State.FAILED)
         return found
@@ -100,7 +99,7 @@ class Limited:
         and it waits for the next round."""
         if jobs and (self._own or (self._ruled and any(job.kind in self._ruled for job in jobs))):
             ruled = [job.id for job in jobs if self._own or job.kind in self._ruled]
-            with transaction.atomic():
+            with atomic():
                 # What is locked waits as it is.
                 rows = [self._rules(job) for job in Job.objects.filter(pk__in=ruled).select_for_update(skip_locked=True)]
                 if rows:

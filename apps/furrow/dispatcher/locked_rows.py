@@ -4,10 +4,11 @@ import time
 import uuid
 from collections.abc import Iterable, Mapping
 
-from django.db import Error, connection
+from django.db import Error
 
 from furrow import statements
 from furrow.diagnosis.drift import note
+from furrow.models.database import connection
 from furrow.statements import Sendable
 from furrow.statements.sessions import contended
 

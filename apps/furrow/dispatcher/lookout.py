@@ -8,12 +8,13 @@ database of its own, nothing but the database can hold it up.
 import logging
 import threading
 
-from django.db import Error, connection
+from django.db import Error
 
 from furrow.diagnosis import troubles
 from furrow.dispatcher.leader import Leadership
 from furrow.dispatcher.rescue import Rescue
 from furrow.locks.wakeup import wake
+from furrow.models.database import connection
 from furrow.statements import sessions
 
 logger = logging.getLogger(__name__)

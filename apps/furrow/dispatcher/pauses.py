@@ -1,9 +1,8 @@
 """Pauses: which queues are paused, and what RabbitMQ holds of them taken back."""
 
-from django.db import connection
-
 from furrow.actions.queues import put_back
 from furrow.models import Job
+from furrow.models.database import connection
 from furrow.states import State
 from furrow.tables import QUEUE
 

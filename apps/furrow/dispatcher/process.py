@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from django.db import Error, connection
+from django.db import Error
 
 from furrow.conf import conf
 from furrow.diagnosis import troubles
@@ -29,6 +29,7 @@ from furrow.dispatcher.slot_reaper import SlotReaper
 from furrow.dispatcher.sweep import Sweep
 from furrow.errors import BrokerError, Unserved
 from furrow.locks.wakeup import Waiter
+from furrow.models.database import connection
 from furrow.models.leader import BROKER_AWAY
 from furrow.rabbitmq.broker import Publisher
 from furrow.statements import sessions

@@ -4,13 +4,13 @@ import datetime as dt
 import time
 from typing import Any
 
-from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from furrow import statements
 from furrow.conf import conf
 from furrow.dispatcher.clock import Clock
 from furrow.models import DeadMessage, Trouble, Worker, WorkerRequest
+from furrow.models.database import atomic, connection
 from furrow.states import State
 
 #: Jobs in a batch, at most and at first. The attempts and log lines of a few may be millions.
@@ -71,7 +71,7 @@ class Prune:
 
     def _batch(self, state: State, age: float, oldest: float) -> int:
         began = time.monotonic()
-        with transaction.atomic():
+        with atomic():
             pruned = statements.on(connection).prune(connection, state, age, self._size, oldest)
         took = time.monotonic() - began
         if took > ROUND:
@@ -83,7 +83,7 @@ class Prune:
 
 def _delete(old: QuerySet[Any]) -> None:
     """A batch; what somebody else has locked is deleted another time."""
-    with transaction.atomic():
+    with atomic():
         ids = list(old.order_by().select_for_update(skip_locked=True).values_list("pk", flat=True)[:BATCH])
         if ids:
             old.filter(pk__in=ids).delete()

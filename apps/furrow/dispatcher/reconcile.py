@@ -4,7 +4,6 @@ import datetime as dt
 import logging
 from collections.abc import Sequence
 
-from django.db import connection
 from django.db.models import Max
 
 from furrow import statements
@@ -17,6 +16,7 @@ from furrow.diagnosis.figures import in_lines
 from furrow.dispatcher.dispatch import Dispatch
 from furrow.errors import Unserved
 from furrow.models import Job, Worker
+from furrow.models.database import connection
 from furrow.plural import counted
 from furrow.rabbitmq.broker import Publisher
 from furrow.states import State

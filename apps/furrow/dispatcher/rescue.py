@@ -6,7 +6,6 @@ import time
 import uuid
 from collections.abc import Iterable
 
-from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
@@ -20,6 +19,7 @@ from furrow.fingerprint import fingerprint
 from furrow.kinds.kind import get_kind
 from furrow.kinds.retry import RetryPolicy, next_delay
 from furrow.models import Job, Worker
+from furrow.models.database import atomic, connection
 from furrow.plural import counted
 from furrow.statements import Settlement, sessions
 from furrow.statements.refused import ANY, refuses_value
@@ -75,7 +75,7 @@ class Rescue:
 
     def _bury(self, over: Iterable[uuid.UUID]) -> int:
         """Write down that these workers are lost; returns how many had not renewed after all."""
-        with transaction.atomic():
+        with atomic():
             rows = Worker.objects.filter(pk__in=over, stopped_at__isnull=True).select_for_update(skip_locked=True)
             lost = [id for id, until in rows.values_list("pk", "lease_until") if until == self._seen[id][0]]
             return Worker.objects.filter(pk__in=lost).update(stopped_at=Now(), lost=True)
@@ -84,7 +84,7 @@ class Rescue:
         """A batch, so that no transaction is long."""
         living = Worker.objects.filter(pk=OuterRef("worker"), stopped_at__isnull=True)
         rows = Job.objects.filter(~Exists(living), state=State.RUNNING).defer("arguments", "result")
-        with transaction.atomic():
+        with atomic():
             # What somebody else has locked is taken back when it is free.
             orphans = list(rows.select_for_update(skip_locked=True, of=("self",))[:BATCH])
             settled = self._settle([self._verdict(job) for job in orphans])
@@ -99,7 +99,7 @@ class Rescue:
     def _settle(self, ends: list[Settlement]) -> set[str]:
         """Settle all; where a row refuses, all but that one."""
         try:
-            with transaction.atomic():
+            with atomic():
                 return set(statements.on(connection).settle(connection, ends))
         except ANY as error:
             if not refuses_value(error):

@@ -1,10 +1,9 @@
 """Roll: what was counted within seconds becomes minutes, then hours; errors are forgotten when their jobs are."""
 
-from django.db import connection, transaction
-
 from furrow import statements
 from furrow.conf import conf
 from furrow.models import ErrorCount, ErrorGroup
+from furrow.models.database import atomic, connection
 
 
 class Roll:
@@ -14,7 +13,7 @@ class Roll:
 
     def run_once(self) -> int:
         """Roll what is old; returns how many rows."""
-        with transaction.atomic():
+        with atomic():
             rolled = statements.on(connection).roll(connection)
         forgotten = int(statements.on(connection).clock(connection).timestamp() - conf().keep_failed)
         if ErrorCount.objects.filter(at__lt=forgotten).delete()[0]:

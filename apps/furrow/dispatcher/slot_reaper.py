@@ -3,11 +3,10 @@
 import logging
 import time
 
-from django.db import connection, transaction
-
 from furrow import statements
 from furrow.diagnosis.drift import note
 from furrow.dispatcher.leader import Leadership
+from furrow.models.database import atomic, connection
 from furrow.plural import counted
 
 logger = logging.getLogger(__name__)
@@ -29,11 +28,11 @@ class SlotReaper:
     def run_once(self) -> int:
         """Give back and let go; returns how many slots and jobs."""
         sql = statements.on(connection)
-        with transaction.atomic():
+        with atomic():
             if not sql.leads(connection, self._leadership.term or 0):
                 return 0
             freed: int = sql.sweep(connection)
-        with transaction.atomic():
+        with atomic():
             released: int = sql.release(connection) if sql.leads(connection, self._leadership.term or 0) else 0
         if freed or time.monotonic() >= self._note_at:
             self._note_at = time.monotonic() + NOTE

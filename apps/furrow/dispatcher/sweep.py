@@ -3,9 +3,10 @@
 import logging
 import time
 
-from django.db import Error, connection
+from django.db import Error
 
 from furrow import statements
+from furrow.models.database import connection
 from furrow.submission import uploads
 
 logger = logging.getLogger(__name__)

@@ -1,9 +1,8 @@
 """Turns: tenants that share a queue are let in one after the other, by weight, however many jobs each has."""
 
-from django.db import connection, transaction
-
 from furrow import statements
 from furrow.conf import conf
+from furrow.models.database import atomic, connection
 
 
 class Turns:
@@ -25,7 +24,7 @@ class Turns:
             return 0
         shares = shares_of(names, conf().fair_weights, room)
         self._last = list(shares)[-1]
-        with transaction.atomic():
+        with atomic():
             if not sql.leads(connection, term):
                 return 0
             taken: int = sql.take_turns(connection, self.queue, shares)

@@ -6,6 +6,7 @@ import uuid_utils.compat
 from django.conf import settings
 from django.db import migrations, models
 
+import furrow.models.users
 import furrow.states
 from furrow.statements import guards
 
@@ -249,7 +250,7 @@ class Migration(migrations.Migration):
                 ('unique_key', models.CharField(blank=True, max_length=210, null=True)),
                 ('unique_until', models.CharField(blank=True, db_default='', default='', max_length=7)),
                 ('unique_expires_at', models.DateTimeField(blank=True, null=True)),
-                ('submitted_by', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('submitted_by', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=furrow.models.users.forget_user, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
             options={
                 'ordering': ['-id'],
@@ -365,7 +366,7 @@ class Migration(migrations.Migration):
                 ('count', models.BigIntegerField(default=1)),
                 ('detail', models.CharField(blank=True, default='', max_length=500)),
                 ('reached', models.UUIDField(blank=True, editable=False, null=True)),
-                ('user', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('user', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=furrow.models.users.forget_user, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
             options={
                 'verbose_name': 'audit log entry',

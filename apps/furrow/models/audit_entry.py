@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from furrow.models.json_field import JSONField
+from furrow.models.users import forget_user
 
 
 class Origin(StrEnum):
@@ -25,7 +26,13 @@ class AuditEntry(models.Model):
     #: Kept as text as well: users are renamed and deleted, and a command line knows none of ours.
     who = models.CharField(max_length=200, blank=True, default="")
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=forget_user,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
     )
     origin = models.CharField(max_length=12, choices=[(o.value, o.value) for o in Origin])
     #: In the words of the pages: "cancel", "retry", "pause", "restart".

@@ -13,6 +13,7 @@ from uuid_utils.compat import uuid7
 
 from furrow.limits.limit import FAIR_GATE
 from furrow.models.json_field import JSONField
+from furrow.models.users import forget_user
 from furrow.states import FINAL, State
 
 #: Priorities run from the first to the last of these; the smaller number goes first.
@@ -66,7 +67,13 @@ class Job(models.Model):
     progress = models.FloatField(null=True, blank=True)
     progress_note = models.CharField(max_length=200, blank=True, db_default="", default="")
     submitted_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=forget_user,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
     )
     #: When a running job was cancelled; it has yet to stop.
     cancel_requested_at = models.DateTimeField(null=True, blank=True)

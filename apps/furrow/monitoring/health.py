@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models.functions import Now
 
@@ -16,6 +16,7 @@ from furrow.conf import conf
 from furrow.diagnosis import troubles
 from furrow.diagnosis.wording import exact
 from furrow.models import Leader, Worker
+from furrow.models.database import connection
 from furrow.monitoring.stores import rabbitmq, redis
 from furrow.monitoring.troubles import stands_still
 from furrow.plural import counted

@@ -8,7 +8,6 @@ import datetime as dt
 import time
 from typing import Any
 
-from django.db import connection
 from django.db.models import Count, QuerySet
 from django.db.models.functions import Left
 from django.http import HttpRequest, HttpResponse
@@ -22,6 +21,7 @@ from furrow.diagnosis.explain import living_workers
 from furrow.diagnosis.figures import COUNTED, QueueFigures, queue_figures
 from furrow.diagnosis.unserved import unserved_queues
 from furrow.models import DeadMessage, Drift, Job, Leader, Worker
+from furrow.models.database import connection
 from furrow.monitoring import rates, troubles
 from furrow.monitoring.charts import chart
 from furrow.monitoring.stores import Health, healths

@@ -4,9 +4,10 @@ search of the sidebar."""
 from typing import Any
 
 from django.contrib import admin
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 from django.http import HttpRequest, JsonResponse
 
+from furrow.models.database import connection
 from furrow.web.parameters import whole
 
 

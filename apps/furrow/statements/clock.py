@@ -3,9 +3,8 @@
 import datetime as dt
 import time
 
-from django.db import connection
-
 from furrow import statements
+from furrow.models.database import connection
 
 #: Seconds for which an answer is carried on by the monotonic clock, so that a page asks once.
 AGE = 1.0

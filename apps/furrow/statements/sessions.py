@@ -10,10 +10,11 @@ import secrets
 from collections.abc import Iterable
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, Error, ProgrammingError, connection
+from django.db import Error, ProgrammingError
 from django.db.backends.signals import connection_created
 
 from furrow import statements
+from furrow.models.database import alias, connection
 from furrow.plural import counted
 
 logger = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ def give_name(name: str, *, patience: float | None = None) -> None:
     theirs gives up on a lock."""
 
     def begun(sender: object, connection: Any, **kwargs: object) -> None:
-        if connection.alias == DEFAULT_DB_ALIAS:
+        if connection.alias == alias():
             statements.on(connection).name_session(connection, name, patience)
 
     connection_created.connect(begun, weak=False, dispatch_uid="furrow.sessions")

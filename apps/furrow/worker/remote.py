@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import amqp
-from django.db import Error, connection
+from django.db import Error
 
 from furrow.diagnosis import troubles
+from furrow.models.database import connection
 from furrow.statements.refused import refuses_value
 from furrow.worker.news import Reply
 

@@ -19,7 +19,6 @@ from typing import Any
 
 import pydantic_core
 from billiard.pool import EX_RECYCLE
-from django.db import connection, transaction
 
 from furrow import middleware, statements
 from furrow.conf import conf
@@ -29,6 +28,7 @@ from furrow.errors import Cancelled, ResultError, StaleRun
 from furrow.fingerprint import fingerprint
 from furrow.kinds.kind import Kind, get_kind
 from furrow.middleware import RunningJob
+from furrow.models.database import atomic, connection
 from furrow.sanitize import has_long_integer, has_nul
 from furrow.statements import Settlement
 from furrow.states import Outcome, State
@@ -223,7 +223,7 @@ def _leave_as_found(current: Run, *, failed: bool) -> None:
         _worn_out = _worn_out or ("" if _afresh is None else _afresh.restore())
         lock_keeper.end_of_run()
         for alias in db_sessions.end_of_run(failed=failed):
-            text = f"A transaction was left open on the database {alias!r}: it was rolled back. Use transaction.atomic()."
+            text = f"A transaction was left open on the database {alias!r}: it was rolled back. Use atomic()."
             with suppress(Cancelled):
                 current.log(logging.WARNING, "", text)
     except BaseException as error:  # an alarm's too; the end of the run is told all the same
@@ -247,7 +247,7 @@ def _handle_and_settle(current: Run, kind: Kind, given: dict[str, Any], started:
         StaleRun: the job is not this run's any more; nothing was written.
         TransactionEnded: the handler ended it.
     """
-    with transaction.atomic(durable=True):
+    with atomic(durable=True):
         with one_transaction.held(connection):
             result = _handle(current, kind, given, started)
         ended = State.SUCCEEDED, Outcome.SUCCEEDED, os.getpid(), started, time.time()

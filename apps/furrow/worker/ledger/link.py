@@ -6,9 +6,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, Error, OperationalError, connections
+from django.db import Error, OperationalError, connections
 
 from furrow import statements
+from furrow.models.database import alias
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +20,7 @@ class Link:
 
     def __init__(self) -> None:
         self.busy = threading.Lock()
-        self._connection = connections[DEFAULT_DB_ALIAS].copy()
+        self._connection = connections[alias()].copy()
         self._connection.inc_thread_sharing()
         self._fork_waited = False
         os.register_at_fork(before=self._before_fork, after_in_parent=self._after_fork, after_in_child=self._after_fork)
