@@ -14,6 +14,7 @@ import psutil
 from deploy import ports, processes
 from django.db import connection
 
+from tests.forks import Fork, fork
 from tests.services import MARK, RUN
 
 PYTHON = sys.executable
@@ -56,8 +57,9 @@ class Process:
         self.name = name
         self.log = RUN / "log" / f"{name}.log"
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.popen: Fork | subprocess.Popen[bytes]
         with self.log.open("wb") as log:
-            self.popen = subprocess.Popen(
+            self.popen = fork(command, env=env, cwd=cwd, log=log) or subprocess.Popen(
                 command,
                 env=env,
                 cwd=cwd,

@@ -1,0 +1,83 @@
+"""A forked process is to itself and to others what a started one is."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.forks import Fork, fork
+from tests.stack import wait_until
+
+TELLS = """
+import atexit, json, os, signal, sys
+print(json.dumps({"argv": sys.argv, "path": sys.path[0], "env": dict(os.environ), "cwd": os.getcwd(), "name": __name__,
+    "session": os.getsid(0) == os.getpid(), "stdin": sys.stdin.read(), "child": signal.getsignal(signal.SIGCHLD) == 0,
+    "loaded": [name for name in sys.modules if name.split(".")[0] in ("furrow", "config", "tasks")]}))
+atexit.register(print, "the end")
+if sys.argv[1:] == ["waits"]:
+    signal.pause()
+sys.exit(sys.argv[1] if sys.argv[1:] == ["complains"] else 3)
+"""
+
+
+class Started:
+    """The program above, forked or started."""
+
+    def __init__(self, folder: Path, *args: str, forks: bool = True) -> None:
+        (folder / "tells.py").write_text(TELLS)
+        self.log = folder / "log"
+        self.popen: Fork | subprocess.Popen[bytes] | None
+        command, env = [sys.executable, "tells.py", *args], {**os.environ, "FURROW_X": "of its own", "PYTHONUNBUFFERED": "1"}
+        with self.log.open("wb") as log:
+            if forks:
+                self.popen = fork(command, env=env, cwd=folder, log=log)
+            else:
+                to = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+                self.popen = subprocess.Popen(command, env=env, cwd=folder, start_new_session=True, **to)  # type: ignore[call-overload]
+
+    def told(self) -> dict[str, Any]:
+        """What the program says of itself."""
+        return dict(json.loads(self.log.read_text().splitlines()[0]))
+
+
+@pytest.mark.parametrize("args", [[], ["complains"]])
+def test_it_is_what_a_started_one_is(tmp_path: Path, args: list[str]) -> None:
+    told, codes, ends = [], [], []
+    for forks in (True, False):
+        one = Started(tmp_path, *args, forks=forks)
+        assert one.popen
+        codes.append(one.popen.wait(60))
+        told.append(one.told())
+        ends.append(one.log.read_text().splitlines()[1:])
+    assert told[0] == told[1]
+    assert ends[0] == ends[1]
+    assert codes == ([1, 1] if args else [3, 3])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_signal_ends_it(tmp_path: Path, number: signal.Signals) -> None:
+    one = Started(tmp_path, "waits")
+    assert one.popen
+    wait_until(lambda: one.log.read_text().endswith("\n"))
+    assert one.popen.poll() is None
+    with pytest.raises(subprocess.TimeoutExpired):
+        one.popen.wait(0)
+    one.popen.send_signal(number)
+    assert one.popen.wait(60) == -number
+    one.popen.send_signal(number)
+
+
+def test_what_has_to_be_loaded_anew_is_not_forked(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb") as log:
+        for command, env in (
+            ([sys.executable, "tells.py"], {**os.environ, "LD_PRELOAD": "libfaketime.so"}),
+            ([sys.executable, "tells.py"], {**os.environ, "PYTHONWARNINGS": "error"}),
+            ([sys.executable, "-c", "print()"], {**os.environ}),
+            (["sh", "tells.py"], {**os.environ}),
+        ):
+            assert fork(command, env=env, cwd=tmp_path, log=log) is None
