@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
+from furrow.bridge import Bridge
 from furrow.errors import did_you_mean
 from furrow.limits.limit import MOST_SLOTS
 from furrow.partitions import NO_LIMITS, Queue
@@ -38,6 +39,8 @@ class Conf:
     middleware: list[str] = field(default_factory=list)
     #: A kind is called by the last part of its module, ``tasks.charge``, and not by all of it, ``orders.tasks.charge``.
     short_names: bool = False
+    #: Queues of other programs whose messages become jobs.
+    bridges: list[Bridge] = field(default_factory=list)
     #: Redis, for locks and rates, and for wake-ups; without it the dispatcher polls, and locks are refused.
     redis_url: str = ""
     #: Where web reaches Flower, and the ``user:password`` between the two; empty: there is none.
@@ -111,6 +114,7 @@ def conf() -> Conf:
     if chosen.redis_url and not chosen.redis_url.startswith(("redis://", "rediss://", "unix://")):
         raise ImproperlyConfigured("FURROW['REDIS_URL'] must begin with redis:// or rediss:// or unix://.")
     _refuse_partitions(chosen)
+    _refuse_bridges(chosen)
     return chosen
 
 
@@ -134,6 +138,17 @@ def _refuse_partitions(chosen: Conf) -> None:
             )
 
 
+def _refuse_bridges(chosen: Conf) -> None:
+    for number, bridge in enumerate(chosen.bridges):
+        problem = bridge.problem()
+        if bridge.queue in {*chosen.queues, *(part for queue in chosen.partitioned.values() for part in queue.parts)}:
+            problem = "it is a queue of jobs: a bridge is for queues of other programs"
+        elif bridge.queue in [other.queue for other in chosen.bridges[:number]]:
+            problem = "another bridge has that queue"
+        if problem:
+            raise ImproperlyConfigured(f"FURROW['BRIDGES'], queue {bridge.queue!r}: {problem}.")
+
+
 def _must_be(name: str, kind: Any, value: Any) -> str:
     """What a setting must be; empty when it is."""
     if kind in (int, float):
@@ -152,16 +167,7 @@ def _must_be(name: str, kind: Any, value: Any) -> str:
         ):
             return ""
         return f"a dict of names to whole numbers from 1 to {MOST_SLOTS:,}"
+    if kind == list[Bridge]:
+        right = isinstance(value, list) and all(isinstance(item, Bridge) for item in value)
+        return "" if right else "a list of furrow.Bridge(…)"
     may_be_empty = name in ("modules", "middleware")
-    are_names = isinstance(value, list) and all(isinstance(item, str) for item in value) and len({*value}) == len(value)
-    if are_names and (value or may_be_empty):
-        return ""
-    return "a list of different names" + ("" if may_be_empty else ", with one at least")
-
-
-def _forget(*, setting: str, **kwargs: object) -> None:
-    if setting == "FURROW":
-        conf.cache_clear()
-
-
-setting_changed.connect(_forget)

@@ -2,6 +2,7 @@
 
 ATTEMPT = "furrow_attempt"
 AUDIT_ENTRY = "furrow_auditentry"
+BRIDGED_MESSAGE = "furrow_bridgedmessage"
 DEAD_MESSAGE = "furrow_deadmessage"
 DRIFT = "furrow_drift"
 EPOCH = "furrow_epoch"

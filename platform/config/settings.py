@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from furrow.bridge import Bridge
 from furrow.partitions import from_text
 from furrow.service_urls import unreadable
 
@@ -209,6 +210,8 @@ FURROW = {
     "QUEUES": [from_text(queue) for queue in env.list("FURROW_QUEUES", default=["default"])],
     "QUEUE_LIMITS": _counts("FURROW_QUEUE_LIMITS"),
     "FAIR_WEIGHTS": _counts("FURROW_FAIR_WEIGHTS"),
+    # RabbitMQ's tutorial publishes there.
+    "BRIDGES": [Bridge("hello", "hello.log_message", durable=False)],
     "SHORT_NAMES": True,
     "MODULES": env.list("FURROW_MODULES", default=["tasks"]),
     "MIDDLEWARE": env.list("FURROW_MIDDLEWARE", default=[]),

@@ -40,6 +40,7 @@ def checks(supervisor: Supervisor, environ: Mapping[str, str]) -> dict[str, Call
         "web": lambda: _is_ours("WEB_PORT", environ) and status(f"{web}/admin/login/") == 200,
         "dispatcher": lambda: supervisor.states().get("dispatcher") == "RUNNING",
         "worker": lambda: supervisor.states().get("worker") == "RUNNING" and worker_answers(environ),
+        "bridges": lambda: supervisor.states().get("bridges") == "RUNNING",
         "flower": lambda: _is_ours("FLOWER_PORT", environ) and status(f"{flower}/flower/healthcheck") == 200,
     }
 

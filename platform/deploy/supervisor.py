@@ -12,7 +12,7 @@ from deploy.errors import StackFailed
 from deploy.files import tail
 from deploy.processes import Daemon, until
 
-PROGRAMS = ("web", "dispatcher", "worker", "flower")
+PROGRAMS = ("web", "dispatcher", "worker", "bridges", "flower")
 _CONFIG = Path(__file__).with_name("supervisord.conf")
 _STOP_PATIENCE = 45  # longer than the longest stopwaitsecs
 _UNREACHABLE = (OSError, http.client.HTTPException, xmlrpc.client.Error)

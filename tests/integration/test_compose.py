@@ -17,8 +17,8 @@ from deploy import ROOT, packages, ports
 from tests.stack import Stack, wait_until
 
 SECRETS = ("SECRET_KEY", "POSTGRES_PASSWORD", "RABBITMQ_PASSWORD", "REDIS_PASSWORD", "FLOWER_PASSWORD")
-SERVICES = {"postgres", "rabbitmq", "redis", "migrate", "web", "dispatcher", "worker", "flower"}
-OURS = ("migrate", "web", "dispatcher", "worker", "flower")
+SERVICES = {"postgres", "rabbitmq", "redis", "migrate", "web", "dispatcher", "worker", "bridges", "flower"}
+OURS = ("migrate", "web", "dispatcher", "worker", "bridges", "flower")
 FILE = ROOT / "docker-compose.yml"
 DOCKERFILE = ROOT / "platform" / "deploy" / "Dockerfile"
 SPAN = re.compile(r"(?:(\d+)m)?(?:(\d+)s)?")

@@ -1,6 +1,7 @@
 """Kinds for the tests: small handlers that do one thing each. Loaded by ``FURROW_MODULES=tasks,tests.kinds``."""
 
 from tests.kinds.arguments import Colour, greets, guarded, hostile, keeps, typed
+from tests.kinds.bridged import takes_text, takes_text_and_headers
 from tests.kinds.declared import ONCE, QUICK, append, note, noted
 from tests.kinds.limited import (
     counts_under_a_lock,
@@ -112,6 +113,8 @@ __all__ = [
     "submits",
     "succeeds_on",
     "tagged",
+    "takes_text",
+    "takes_text_and_headers",
     "talks",
     "tells",
     "typed",

@@ -3,6 +3,7 @@
 from furrow.locks.models import Epoch, Lock
 from furrow.models.attempt import Attempt
 from furrow.models.audit_entry import AuditEntry
+from furrow.models.bridged_message import BridgedMessage
 from furrow.models.dead_message import DeadMessage
 from furrow.models.drift import Drift
 from furrow.models.flower import Flower
@@ -19,6 +20,7 @@ from furrow.models.worker_request import WorkerRequest
 __all__ = [
     "Attempt",
     "AuditEntry",
+    "BridgedMessage",
     "DeadMessage",
     "Drift",
     "Epoch",

@@ -15,11 +15,13 @@ from furrow import all_kinds
 from furrow.conf import conf
 from furrow.diagnosis import troubles
 from furrow.diagnosis.wording import exact
+from furrow.errors import BrokerError
 from furrow.models import Leader, Worker
 from furrow.models.database import connection
 from furrow.monitoring.stores import rabbitmq, redis
 from furrow.monitoring.troubles import stands_still
 from furrow.plural import counted
+from furrow.rabbitmq.inbox import unread
 from furrow.rabbitmq.patient import patient
 from furrow.statements import clock
 
@@ -32,13 +34,13 @@ PATIENCE, FAILING = 5.0, 60.0
 class Command(BaseCommand):
     """Exits with 1 and says what is wrong, if something is."""
 
-    help = "Say whether a part works: the dispatcher, this machine's worker, or the stores. Exits with 1 if it does not."
+    help = "Say whether a part works: dispatcher, this machine's worker, bridges or stores. Exits with 1 if it does not."
     # Only asked questions count: the system checks are `manage.py check`.
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The part, and which worker."""
-        parser.add_argument("part", choices=["dispatcher", "worker", "stores"])
+        parser.add_argument("part", choices=["dispatcher", "worker", "bridges", "stores"])
         parser.add_argument(
             "--node", default="", help="a worker's node name; default: $WORKER_NODE, else the worker of this host"
         )
@@ -51,6 +53,8 @@ class Command(BaseCommand):
                     self.stdout.write(dispatcher())
                 case "worker":
                     self.stdout.write(worker(node))
+                case "bridges":
+                    self.stdout.write(bridges())
                 case "stores":
                     self.stdout.write(stores())
         except DatabaseError as error:
@@ -110,6 +114,21 @@ def _answers(node: str) -> bool:
     except Exception as error:  # whatever answers where RabbitMQ should
         logger.debug("no answer of %s: %s", node, error)
         return False
+
+
+def bridges() -> str:
+    """Each queue of a bridge has a consumer.
+
+    Raises:
+        CommandError: names those that have none, and why.
+    """
+    try:
+        idle = unread(conf().bridges)
+    except BrokerError as error:
+        raise CommandError(str(error)) from None
+    if idle:
+        raise CommandError("; ".join(f"Queue {queue} is not read: {reason}" for queue, reason in idle.items()) + ".")
+    return f"The queues of {len(conf().bridges)} bridge{'' if len(conf().bridges) == 1 else 's'} are read."
 
 
 def stores() -> str:

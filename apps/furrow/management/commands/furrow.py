@@ -12,6 +12,7 @@ from furrow.errors import did_you_mean
 #: Each command: where it is, and its help.
 COMMANDS = {
     "dispatcher": ("furrow.command.dispatcher", "hand due jobs to RabbitMQ, rescue, repair; one leads, the others stand by"),
+    "bridges": ("furrow.bridges.command", "make jobs of the messages of other programs' queues"),
     "jobs": ("furrow.command.jobs", "submit jobs, look at them, follow them, act on them"),
     "health": ("furrow.monitoring.health", "say whether a part works: dispatcher, worker, stores"),
     "prove": ("furrow.prove.command", "prove the guarantees under faults; only in a clone of Furrow's repository"),

@@ -1,0 +1,46 @@
+"""``manage.py furrow bridges``: the process that makes jobs of other programs' messages."""
+
+import os
+import signal
+import threading
+from typing import Any
+
+from django.core.checks import Tags
+from django.core.management.base import BaseCommand, CommandError
+
+from furrow.bridges.process import Bridges
+from furrow.conf import conf
+from furrow.diagnosis import troubles
+from furrow.errors import UnknownKind
+from furrow.worker.intake import readable
+
+_ENDS = {signal.SIGTERM, signal.SIGINT}
+
+
+class Command(BaseCommand):
+    """Runs until SIGTERM or SIGINT."""
+
+    help = "Make jobs of the messages of other programs' queues (FURROW['BRIDGES']). Run one or more; they share the work."
+    requires_system_checks = [Tags.compatibility, Tags.database, Tags.models]
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run the bridges."""
+        if not conf().bridges:
+            raise CommandError("FURROW['BRIDGES'] names no bridge: there is nothing to do. docs/bridges.md shows one.")
+        troubles.watch_threads()
+        readable.install()
+        try:
+            bridges = Bridges(conf().bridges)
+        except UnknownKind as error:
+            raise CommandError(f"FURROW['BRIDGES']: {error}") from None
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
+        threading.Thread(target=_listen, args=(bridges,), name="furrow-signals", daemon=True).start()
+        bridges.run()
+
+
+def _listen(bridges: Bridges) -> None:
+    """Hear the signals, while the main thread waits for a store, perhaps one that hangs. Nothing is lost by ending at once."""
+    signal.sigwait(_ENDS)
+    bridges.stop()
+    signal.sigwait(_ENDS)
+    os._exit(0)

@@ -1,0 +1,15 @@
+"""Kinds that get the messages of bridges."""
+
+from typing import Any
+
+from tests.kinds.declared import job
+
+
+@job
+def takes_text(text: str) -> None:
+    """Gets the body."""
+
+
+@job
+def takes_text_and_headers(text: str, headers: dict[str, Any]) -> None:
+    """Gets the headers as well."""
