@@ -14,13 +14,16 @@ DEPLOY := .venv/bin/python -m deploy
 # For commands that act on what runs already: installing first would be absurd.
 IF_INSTALLED := test -x .venv/bin/python || { echo "Nothing was started here; make up does that."; exit 0; };
 
-.PHONY: help demo up down status logs test quick check screenshots format bench-quick bench bench-cases bench-pages bench-locks
+.PHONY: help demo hello up down status logs test quick check screenshots format bench-quick bench bench-cases bench-pages bench-locks
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: .venv/.runtime  ## Start everything, run the demo workload, say where to look
 	@$(DEPLOY) demo
+
+hello: .venv/.runtime  ## Start everything, publish Hello as RabbitMQ's tutorial does, show the jobs and their log
+	@$(DEPLOY) hello
 
 up: .venv/.runtime  ## Start everything and wait until it works
 	@$(DEPLOY) up

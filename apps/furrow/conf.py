@@ -171,3 +171,15 @@ def _must_be(name: str, kind: Any, value: Any) -> str:
         right = isinstance(value, list) and all(isinstance(item, Bridge) for item in value)
         return "" if right else "a list of furrow.Bridge(…)"
     may_be_empty = name in ("modules", "middleware")
+    are_names = isinstance(value, list) and all(isinstance(item, str) for item in value) and len({*value}) == len(value)
+    if are_names and (value or may_be_empty):
+        return ""
+    return "a list of different names" + ("" if may_be_empty else ", with one at least")
+
+
+def _forget(*, setting: str, **kwargs: object) -> None:
+    if setting == "FURROW":
+        conf.cache_clear()
+
+
+setting_changed.connect(_forget)

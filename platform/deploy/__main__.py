@@ -1,18 +1,23 @@
-"""The command line of the local stack: `python -m deploy up | down | status | logs | demo | install | exec`."""
+"""The command line of the local stack: `python -m deploy up | down | status | logs | demo | hello | install | exec`."""
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from deploy import ROOT, environment, packages
-from deploy.errors import DeployError
+from deploy.errors import DeployError, StackFailed
+from deploy.hello import say_hello
+from deploy.processes import until
 from deploy.stack import Stack
 
 #: The exit code of `status` for it, as of init scripts.
 NOTHING_RUNS = 3
+#: Messages of `make hello`.
+HELLOS = 10
 
 
 def main() -> int:
@@ -36,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("status", help="say what runs, and where; exits with 1 if a part does not, with 3 if nothing runs")
     commands.add_parser("logs", help="follow the logs; without a terminal, print their last lines")
     commands.add_parser("demo", help="up, and submit the demo workload")
+    commands.add_parser("hello", help="up, and publish Hello to the queue hello, whose messages become jobs")
     install = commands.add_parser("install", help="install Debian packages that are missing")
     install.add_argument("packages", nargs="+")
     run = commands.add_parser("exec", help="run a command with the stack's settings: exec -- celery -A config status")
@@ -56,6 +62,8 @@ def _run(arguments: argparse.Namespace, stack: Stack) -> int:
             return _logs(stack.run)
         case "demo":
             return _demo(stack)
+        case "hello":
+            return _hello(stack)
         case "install":
             packages.install(packages.missing(arguments.packages))
         case "exec":
@@ -83,6 +91,30 @@ def _demo(stack: Stack) -> int:
     print("\n" + "\n".join(stack.addresses()))
     print("The stack stays up: `make logs` shows what it does, `make down` stops it.")
     return census.returncode
+
+
+def _hello(stack: Stack) -> int:
+    """Ten messages, processed side by side; then one job's log, as `furrow jobs tail` prints it."""
+    stack.up()
+    told = stack.told()
+    listing = [sys.executable, "manage.py", "furrow", "jobs", "list", "--kind", "hello.log_message"]
+
+    def jobs() -> list[dict[str, Any]]:
+        done = subprocess.run([*listing, "--json", "--limit", "1000"], cwd=ROOT, env=told, capture_output=True, text=True)
+        return list(json.loads(done.stdout)) if done.returncode == 0 else []
+
+    before = {job["id"] for job in jobs()}
+    say_hello(told["BROKER_URL"], HELLOS)
+    print(f"\nPublished Hello {HELLOS} times to the queue hello. Each message becomes a job:\n", flush=True)
+    came = until(lambda: len([job for job in jobs() if job["id"] not in before]) >= HELLOS, timeout=60)
+    new = [job["id"] for job in jobs() if job["id"] not in before]
+    subprocess.run([*listing, "--limit", str(HELLOS)], cwd=ROOT, env=told)
+    if not came:
+        raise StackFailed(f"{len(new)} of {HELLOS} messages became jobs within a minute; `make logs` shows why.")
+    print("\nThe log of the last one:\n", flush=True)
+    tail = subprocess.run([sys.executable, "manage.py", "furrow", "jobs", "tail", new[0]], cwd=ROOT, env=told)
+    print("\n" + "\n".join(stack.addresses()))
+    return tail.returncode
 
 
 def _logs(run: Path) -> int:
