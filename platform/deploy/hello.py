@@ -3,6 +3,7 @@
 import os
 import sys
 
+from amqp import Message
 from kombu import Connection
 
 
@@ -11,7 +12,7 @@ def say_hello(url: str, times: int) -> None:
     with Connection(url) as connection, connection.channel() as channel:
         channel.queue_declare("hello", durable=False, auto_delete=False)
         for _ in range(times):
-            channel.basic_publish(channel.prepare_message("Hello"), exchange="", routing_key="hello")
+            channel.basic_publish(Message("Hello"), exchange="", routing_key="hello")
 
 
 if __name__ == "__main__":

@@ -119,7 +119,8 @@ def test_a_stack_comes_up_outlives_crashes_and_goes_down(
     raced.stranger.shutdown()
     raced.stranger.server_close()
 
-    said = shell.deploy("up")
+    said = shell.deploy("hello")
+    assert "Received a message: Hello" in said
     assert settings == environment.load(shell.run), "a setting given once is remembered"
     assert settings["FURROW_QUEUES"] == "default,letters"
     assert settings["ADMIN_PASSWORD"] in said
