@@ -161,7 +161,7 @@ class Bridges:
             if backlog > bridge.backlog:
                 if bridge not in self._inbox.paused:
                     logger.warning(
-                        "%s: more than %d jobs wait; its queue %s is not read.", kind.name, bridge.backlog, bridge.queue
+                        "The backlog of %s is above %d: its queue %s is not read.", kind.name, bridge.backlog, bridge.queue
                     )
                 self._inbox.paused.add(bridge)
             elif backlog <= bridge.backlog * 3 // 4:
