@@ -30,6 +30,15 @@ def furrow_inline(db: None) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def furrow_local_locks() -> Iterator[None]:
+    """``lock``, ``semaphore`` and ``rate_limit`` work without Redis: :func:`furrow.testing.local_locks`, for the whole test."""
+    from furrow.testing import local_locks
+
+    with local_locks():
+        yield
+
+
 @pytest.fixture(scope="session")
 def furrow_broker_url() -> "str | None":
     """The broker of ``furrow_worker``. Override it in your conftest.py to name another; ``None``: the project's broker, and

@@ -2,6 +2,8 @@
 
 import datetime as dt
 import logging
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -9,11 +11,25 @@ from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.auth.models import Group
 from django.db import connection, transaction
 from django.utils import timezone
-from furrow import Job, JobFailed, State, submit, submit_many
+from furrow import (
+    Job,
+    JobFailed,
+    LockError,
+    LockUnavailable,
+    NotAcquired,
+    State,
+    lock,
+    rate_limit,
+    semaphore,
+    submit,
+    submit_many,
+)
 from furrow.errors import UnknownQueue
+from furrow.locks import keeper, line
 from furrow.models import Hold, Leader, LogLine, Queue
 from furrow.states import Outcome
-from furrow.testing import DispatcherRuns, Drained, advance, drain, travel
+from furrow.testing import DispatcherRuns, Drained, advance, drain, local_locks, travel
+from pytest_django import Settings
 
 from tests import kinds
 from tests.rows import everything_runs, make
@@ -203,6 +219,37 @@ def test_what_others_run_is_not_drained() -> None:
     everything_runs()
     with pytest.raises(DispatcherRuns, match=r"A dispatcher \(here:1\) leads on this database"):
         drain()
+
+
+def test_locks_in_code_need_redis_or_are_those_of_the_process(settings: Settings, tmp_path: Path) -> None:
+    settings.FURROW = {name: value for name, value in settings.FURROW.items() if name != "REDIS_URL"}
+    submit(kinds.holds, {"name": "a", "mark": str(tmp_path / "mark"), "how": "forgets"})
+    with pytest.raises(LockUnavailable, match="REDIS_URL") as refused:
+        drain()
+    assert "local_locks" in refused.value.__notes__[1]
+    with local_locks(), lock("b") as mine:
+        assert drain(with_scheduled=True).succeeded == 1
+        with lock("a", timeout=0) as held, rate_limit("bank", "1/h"), rate_limit("bank", "1/h"):
+            assert held.is_held()
+            assert held.token > mine.token
+        with pytest.raises(LockError, match="held here already"):
+            lock("b").acquire()
+    assert not hasattr(line.take, "__self__")
+
+
+def test_what_a_job_forgets_to_give_back_is_given_back(tmp_path: Path) -> None:
+    submit_many(kinds.holds, [{"name": "forgotten", "mark": str(tmp_path / "mark"), "how": "forgets"}] * 2)
+    with local_locks() if connection.vendor == "sqlite" else nullcontext():
+        assert drain().succeeded == 2
+    assert not keeper.current().holdings
+
+
+def test_local_locks_hold_between_threads() -> None:
+    with local_locks(), ThreadPoolExecutor() as threads:
+        with semaphore("s", 1):
+            assert isinstance(threads.submit(lambda: semaphore("s", 1, timeout=0).acquire()).exception(), NotAcquired)
+            waits = threads.submit(lambda: semaphore("s", 1, timeout=60).acquire())
+        assert waits.result().slot == 0
 
 
 def test_drain_inside_a_transaction_of_the_code_under_test() -> None:

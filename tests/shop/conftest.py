@@ -21,7 +21,7 @@ FOLDER = services.RUN / "shop"
 #: What such a project has installed before.
 OWN = ["Django", "celery[redis]", "django-celery-results", "psycopg[binary]"]
 #: What it runs its tests with.
-TESTS = ["pytest", "pytest-django", "pytest-xdist==3.8.0", "execnet==2.1.2"]
+TESTS = ["pytest", "pytest-django", "pytest-xdist==3.8.0", "execnet==2.1.2", "time-machine==3.6.0"]
 
 
 def run(command: list[str], **options: Any) -> str:

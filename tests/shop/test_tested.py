@@ -36,7 +36,7 @@ def test_a_projects_tests_run_as_the_documentation_shows_them(
     }
     if not venv.exists():
         run([sys.executable, "-m", "venv", str(venv)])
-        install = "pip install --no-compile furrow-jobs 'psycopg[binary]' pytest-django pytest-xdist"
+        install = "pip install --no-compile furrow-jobs 'psycopg[binary]' pytest-django pytest-xdist time-machine"
         run(["bash", "-ec", install], env=environ | offline(wheelhouse))
     written = sum(len(re.findall(r"^ *def test_", text, re.MULTILINE)) for _, text in blocks)
     shown = run(["bash", "-ec", f"pytest {options}"], env=environ, cwd=folder)

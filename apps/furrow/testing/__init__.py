@@ -11,7 +11,7 @@
 Plain functions, for Django's ``TestCase`` and for pytest; nothing but the test database is needed. docs/testing.md is the
 guide; the fixtures are in :mod:`furrow.pytest_plugin`.
 
-``draining``, ``drained``, ``inline``, ``asserting``, ``times``  what tests call.
+``draining``, ``drained``, ``inline``, ``asserting``, ``times``, ``locks``  what tests call.
 ``engine``        picks, claims, runs and settles, with the dispatcher's rules and the worker's SQL.
 ``pool_process``  what a run needs of a pool process, in the test's.
 ``worker``        a real dispatcher and a real worker; ``program`` is what they run.
@@ -22,6 +22,7 @@ from furrow.testing.drained import Drained
 from furrow.testing.draining import drain
 from furrow.testing.engine import DispatcherRuns
 from furrow.testing.inline import run_inline
+from furrow.testing.locks import local_locks
 from furrow.testing.times import advance, travel
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "assert_not_submitted",
     "assert_submitted",
     "drain",
+    "local_locks",
     "run_inline",
     "submitted",
     "travel",

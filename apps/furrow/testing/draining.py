@@ -10,6 +10,7 @@ from furrow import statements
 from furrow.conf import conf
 from furrow.errors import Interruption, JobFailed, Retry, Snooze, UnknownQueue, did_you_mean
 from furrow.kinds.kind import Kind, get_kind
+from furrow.locks.errors import LockUnavailable
 from furrow.states import Outcome
 from furrow.testing.drained import Drained
 from furrow.testing.engine import Ended, open_engine
@@ -113,4 +114,6 @@ def raise_of(run: Ended) -> None:
         raise JobFailed(f"{run.kind} {run.job}: {run.settlement.error}") from run.raised
     note = f"Raised by {run.kind}, job {run.job}, attempt {run.settlement.attempt}; raise_on_failure=False goes on."
     run.raised.add_note(note)
+    if isinstance(run.raised, LockUnavailable):
+        run.raised.add_note("In a test without Redis: with furrow.testing.local_locks(): …")
     raise run.raised

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from django.db import Error, connection, transaction
-from django.db.models import Min, Q, QuerySet
+from django.db.models import F, Min, Q, QuerySet
 
 from furrow import statements
 from furrow.conf import conf
@@ -31,6 +31,7 @@ from furrow.models.job import new_id
 from furrow.statements import Candidate, Claimed, Group, Sendable, Settlement
 from furrow.statements.refused import refuses_value
 from furrow.states import State
+from furrow.testing import locks
 from furrow.testing.pool_process import OwnConnection, Reports, Uninterrupted, pool_process
 from furrow.worker.child import runner
 from furrow.worker.ledger.batch import unstorable
@@ -100,8 +101,9 @@ class Engine:
         """What a dispatcher does between two looks at what is due."""
         sql, term = statements.on(connection), self._term
         Expire().run_once()
-        if connection.vendor == "sqlite":  # its clock is Python's, which the test may have set back
-            sql.make_due(connection, sql.clock(connection), 1_000)
+        if connection.vendor == "sqlite":  # there the engine's clock is Python's, which may be frozen; that of defaults is not
+            now, to_run_at_once = sql.clock(connection), Q(run_at=F("created_at"), attempt=0)
+            Job.objects.filter(to_run_at_once, state=State.PENDING, run_at__gt=now).update(run_at=now)
         with transaction.atomic():
             sql.leads(connection, term)
             sql.sweep(connection)
@@ -115,6 +117,8 @@ class Engine:
         """In the order of the day."""
         due = Job.objects.filter(scope, state=State.PENDING, held="", queue__in=conf().queues)
         now = statements.on(connection).clock(connection)
+        if connection.vendor == "sqlite":  # compares texts, and Django leaves out a fraction that is zero, as of frozen time
+            now += dt.timedelta(microseconds=1)
         return due.filter(run_at__lte=now).exclude(queue__in=self._pauses.paused).order_by("priority", "run_at", "pk")
 
     def _admit(self, job: Job) -> bool | None:
@@ -145,6 +149,7 @@ class Engine:
 
     def _run(self, claimed: Claimed) -> Ended:
         reports, interruptions, own = Reports(), Uninterrupted(), OwnConnection()
+        held = locks.held()
         self.running = True
         try:
             with pool_process(reports, interruptions), own.entered():
@@ -152,6 +157,7 @@ class Engine:
         finally:
             self.running = False
         own.leave()
+        locks.give_back_all_but(held)
         self._settle(claimed, settlement, reports)
         return Ended(uuid.UUID(claimed.id), claimed.kind, settlement, interruptions.raised)
 
