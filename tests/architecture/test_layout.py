@@ -154,8 +154,8 @@ def test_a_file_is_one_role_and_short() -> None:
     assert broken(sources("apps"), too_long) == {}
 
 
-#: Whoever asks for ``default`` misses the jobs of a project that has them elsewhere. These run in projects that have not.
-NOT_ELSEWHERE = ("prove", "testing")
+#: Whoever asks for ``default`` misses the jobs of a project that has them elsewhere. This runs in projects that have not.
+NOT_ELSEWHERE = ("prove",)
 
 
 def of_the_default_database(path: Path) -> Iterator[str]:

@@ -3,7 +3,6 @@
 import datetime as dt
 import uuid
 
-from django.db import connection
 from django.db.models import Q
 
 from furrow import statements
@@ -11,6 +10,7 @@ from furrow.conf import conf
 from furrow.errors import Interruption, JobFailed, Retry, Snooze, UnknownQueue, did_you_mean
 from furrow.kinds.kind import Kind, get_kind
 from furrow.locks.errors import LockUnavailable
+from furrow.models.database import connection
 from furrow.states import Outcome
 from furrow.testing.drained import Drained
 from furrow.testing.engine import Ended, open_engine

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from django.db import Error, connection, transaction
+from django.db import Error
 from django.db.models import F, Min, Q, QuerySet
 
 from furrow import statements
@@ -27,6 +27,7 @@ from furrow.dispatcher.pauses import Pauses
 from furrow.dispatcher.turns import Turns
 from furrow.errors import FurrowError
 from furrow.models import Hold, Job, Leader
+from furrow.models.database import atomic, connection
 from furrow.models.job import new_id
 from furrow.statements import Candidate, Claimed, Group, Sendable, Settlement
 from furrow.statements.refused import refuses_value
@@ -104,7 +105,7 @@ class Engine:
         if connection.vendor == "sqlite":  # there the engine's clock is Python's, which may be frozen; that of defaults is not
             now, to_run_at_once = sql.clock(connection), Q(run_at=F("created_at"), attempt=0)
             Job.objects.filter(to_run_at_once, state=State.PENDING, run_at__gt=now).update(run_at=now)
-        with transaction.atomic():
+        with atomic():
             sql.leads(connection, term)
             sql.sweep(connection)
             sql.release(connection)
@@ -142,7 +143,7 @@ class Engine:
 
     def _claim(self, job: Job) -> Claimed | None:
         sql: Any = statements.on(connection)
-        with transaction.atomic():
+        with atomic():
             sql.mark_queued(connection, {job.pk: job.attempt}, self._term)
             written = sql.write(connection, WORKER, Group(claims={str(job.pk): job.kind}))
         return next(iter(written.claimed), None)
@@ -176,7 +177,7 @@ class Engine:
 
 
 def _write(group: Group) -> None:
-    with transaction.atomic():
+    with atomic():
         statements.on(connection).write(connection, WORKER, group)
 
 

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q
 
 from furrow import statements
 from furrow.kinds.task import propagates
 from furrow.models import Job
+from furrow.models.database import connection
 from furrow.states import State
 from furrow.submission import eager
 from furrow.testing.draining import drain, raise_of

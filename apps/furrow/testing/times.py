@@ -2,11 +2,11 @@
 
 import datetime as dt
 
-from django.db import connection, transaction
 from django.db.models import DateTimeField, F
 
 from furrow import statements
 from furrow.models import Attempt, Hold, Job, LogLine
+from furrow.models.database import atomic, connection
 
 
 def advance(by: dt.timedelta | float) -> None:
@@ -24,7 +24,7 @@ def advance(by: dt.timedelta | float) -> None:
     span = by if isinstance(by, dt.timedelta) else dt.timedelta(seconds=by)
     if span < dt.timedelta():
         raise ValueError(f"advance({by!r}): time does not go back")
-    with transaction.atomic():
+    with atomic():
         for model in (Job, Attempt, LogLine, Hold):
             times = [field.name for field in model._meta.concrete_fields if isinstance(field, DateTimeField)]
             model._base_manager.update(**{name: F(name) - span for name in times})

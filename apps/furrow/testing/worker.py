@@ -15,10 +15,11 @@ from urllib.parse import quote, urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection, connections
+from django.db import connections
 from django.db.models.functions import Now
 
 from furrow.models import Job, Leader, Worker
+from furrow.models.database import connection
 from furrow.rabbitmq import private_host
 from furrow.rabbitmq.queues import broker_urls
 from furrow.states import FINAL
