@@ -5,18 +5,29 @@ import re
 import sys
 from pathlib import Path
 
+#: What needs no project.
+ANYWHERE = ("startproject", "--help", "-h")
+
 
 def main() -> None:
     """Run a command in the project of this folder."""
+    words = sys.argv[1:]
+    sys.path.insert(0, os.getcwd())
+    if "DJANGO_SETTINGS_MODULE" not in os.environ and (settings := _settings()):
+        os.environ["DJANGO_SETTINGS_MODULE"] = settings
+    if not words or words[0] in ANYWHERE:
+        from furrow.management.commands.furrow import Command
+
+        Command().run_from_argv(["furrow", "furrow", *words])
+        return
+    if "DJANGO_SETTINGS_MODULE" not in os.environ:
+        sys.exit(
+            "furrow: there is no manage.py here that names the settings; run it in the project's folder, or set "
+            "DJANGO_SETTINGS_MODULE. A new project: furrow startproject shop."
+        )
     from django.core.management import ManagementUtility
 
-    sys.path.insert(0, os.getcwd())
-    if "DJANGO_SETTINGS_MODULE" not in os.environ:
-        os.environ["DJANGO_SETTINGS_MODULE"] = _settings() or sys.exit(
-            "furrow: there is no manage.py here that names the settings; run it in the project's folder, or set "
-            "DJANGO_SETTINGS_MODULE."
-        )
-    utility = ManagementUtility(["furrow", "furrow", *sys.argv[1:]])
+    utility = ManagementUtility(["furrow", "furrow", *words])
     utility.prog_name = "furrow"
     utility.execute()
 

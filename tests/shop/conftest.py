@@ -43,7 +43,7 @@ def wheelhouse() -> Path:
     texts = [(ROOT / name).read_text() for name in ("requirements.txt", "requirements-dev.txt")]
     pins = [line for text in texts for line in text.splitlines() if "==" in line]
     (FOLDER / "pins.txt").write_text("\n".join(pins))
-    wanted = [f"{wheel}[unfold,flower]", *OWN, *TESTS]
+    wanted = [f"{wheel}[unfold,flower,dev]", *OWN, *TESTS]
     # Kept between runs, beside the folders of all lanes: the same pins are fetched once.
     known = hashlib.sha256("\n".join([*pins, *OWN, *TESTS, _requires(wheel), sys.version]).encode()).hexdigest()[:16]
     fetched = ROOT / ".run" / "wheelhouse" / known

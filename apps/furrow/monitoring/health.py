@@ -137,10 +137,18 @@ def stores() -> str:
     Raises:
         CommandError: names each that is not there.
     """
-    troubles = [trouble for trouble in (_database(), rabbitmq(), redis()) if trouble]
-    if troubles:
+    if troubles := missing():
         raise CommandError(" ".join(troubles))
     return f"The database{', RabbitMQ and Redis' if conf().redis_url else ' and RabbitMQ'} answer."
+
+
+def missing() -> list[str]:
+    """The stores that are not there, each in a sentence that begins with its name.
+
+    Raises:
+        DatabaseError: the database does not answer.
+    """
+    return [trouble for trouble in (_database(), rabbitmq(), redis()) if trouble]
 
 
 def _database() -> str:

@@ -11,6 +11,8 @@ from furrow.errors import did_you_mean
 
 #: Each command: where it is, and its help.
 COMMANDS = {
+    "startproject": ("furrow.command.startproject", "write a new Django project that uses Furrow"),
+    "dev": ("furrow.dev.command", "run web, dispatcher, workers and Flower in one terminal, again when code changes"),
     "dispatcher": ("furrow.command.dispatcher", "hand due jobs to RabbitMQ, rescue, repair; one leads, the others stand by"),
     "bridges": ("furrow.bridges.command", "make jobs of the messages of other programs' queues"),
     "jobs": ("furrow.command.jobs", "submit jobs, look at them, follow them, act on them"),

@@ -1,0 +1,57 @@
+"""The processes of ``furrow dev``, with small programs in their place."""
+
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from furrow.dev.child import Child
+from furrow.dev.watch import Watch
+
+from tests.stack import wait_until
+
+#: Two processes that do not end when they are asked to.
+STUBBORN = """
+import os, sys, threading
+from furrow.dev.child import Child
+from furrow.dev.group import Group
+say = lambda name, line: print(name, line, flush=True)
+stubborn = ["sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.1; done"]
+children = [Child(name, stubborn, os.environ, say) for name in "ab"]
+Group([[child] for child in children], say, threading.Event(), None).run()
+print("over", flush=True)
+"""
+
+
+def test_a_second_ctrl_c_ends_at_once_what_does_not_end() -> None:
+    group = subprocess.Popen([sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE, text=True)
+    assert group.stdout is not None
+    assert {group.stdout.readline(), group.stdout.readline()} == {"a up\n", "b up\n"}
+    group.send_signal(signal.SIGINT)
+    group.send_signal(signal.SIGTERM)
+    rest, _ = group.communicate(timeout=60)
+    assert rest == "over\n", "nobody's patience ended"
+    assert group.returncode == 0
+
+
+def test_a_process_that_ends_by_itself_is_named_and_waits_longer_each_time() -> None:
+    lines: list[str] = []
+    child = Child("web", [sys.executable, "-c", "print('no'); raise SystemExit(3)"], {}, lambda name, line: lines.append(line))
+    for pause in ("1", "2", "4"):
+        child.start()
+        wait_until(lambda: not child.alive)
+        child.look()
+        assert f"web ended with exit code 3; it is started again in {pause} s, or when code changes." in lines
+    child.look()
+    assert not child.alive, "before its time"
+    wait_until(lambda: lines.count("no") == 3)
+
+
+def test_sources_count_and_what_is_installed_or_hidden_does_not(tmp_path: Path) -> None:
+    wake = threading.Event()
+    watch = Watch(tmp_path, wake)
+    sources, others = ["a.py", "shop/page.html"], ["a.pyc", "db.sqlite3", ".venv/a.py", "venv/site-packages/a.py"]
+    assert [name for name in (*sources, *others) if watch._counts(None, str(tmp_path / name))] == sources
+    assert not wake.is_set()
+    assert watch.take() == []
