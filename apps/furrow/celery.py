@@ -55,4 +55,6 @@ class Celery(celery.Celery):  # type: ignore[misc]
 def say_that_no_job_runs(instance: Any, **signal: Any) -> None:
     """A worker of another application starts, and would leave jobs where they are without a word."""
     if not isinstance(instance.app, Celery):
-        logger.error("This worker runs no jobs: its Celery application, %s, is Celery's own. %s.", instance.app.main, REMEDY)
+        logger.error(
+            "This worker runs no jobs: its Celery application, %s, is Celery's own class. %s.", instance.app.main, REMEDY
+        )

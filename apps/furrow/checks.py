@@ -1,4 +1,4 @@
-"""System checks: what ``manage.py check`` refuses."""
+"""System checks for ``manage.py check``."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -99,7 +99,7 @@ def check_broker_credentials(**kwargs: Any) -> list[CheckMessage]:
         return [
             Warning(
                 f"{broker_setting()} uses RabbitMQ's default account, guest.",
-                hint="Create a user of its own and delete guest.",
+                hint="Create a RabbitMQ user for this site and delete guest.",
                 id="furrow.W001",
             )
         ]
@@ -113,7 +113,7 @@ def check_kind_permissions(**kwargs: Any) -> list[CheckMessage]:
 
     return [
         Warning(
-            f"The kind {kind.name} asks for the permission {kind.permission!r}, which no model declares.",
+            f"The kind {kind.name} requires the permission {kind.permission!r}, which no model declares.",
             hint="Correct the name, declare it in a model's Meta.permissions, or create the Permission row by hand.",
             obj=kind.name,
             id="furrow.W002",

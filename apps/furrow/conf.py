@@ -1,4 +1,4 @@
-"""The engine's settings: ``settings.FURROW``, with defaults and with errors that name the setting and the remedy."""
+"""Settings: ``settings.FURROW``, with defaults; a wrong one is refused with its name, the reason and the remedy."""
 
 import re
 from dataclasses import dataclass, field, fields
@@ -25,28 +25,28 @@ _MAY_BE_ZERO = ("shutdown_grace", "keep_succeeded", "keep_failed")
 class Conf:
     """Each field is a key of ``settings.FURROW`` in upper case. Times are seconds, sizes bytes."""
 
-    #: The queues that jobs may name; a worker consumes all of them unless told otherwise (``-Q``).
+    #: The job queues; the first is the default. A worker consumes all of them unless it is started with ``-Q``.
     queues: list[str] = field(default_factory=lambda: ["default"])
     #: Those of them that have partitions, by name; not a key of its own: ``QUEUES`` names them as ``Queue(…)``.
     partitioned: dict[str, Queue] = field(default_factory=dict)
-    #: Of some queues how many of their jobs may run at once, over all workers.
+    #: The most jobs of a queue that run at once, over all workers.
     queue_limits: dict[str, int] = field(default_factory=dict)
-    #: Of some tenants (the keys of ``fair=…``) how many turns each has where others have one.
+    #: Turns that a tenant (a key of ``fair=…``) gets while each other tenant gets one.
     fair_weights: dict[str, int] = field(default_factory=dict)
     #: Packages that declare kinds besides each application's ``tasks`` module; imported with everything below them at start.
     modules: list[str] = field(default_factory=list)
     #: Dotted paths of the classes that wrap submits and runs (:mod:`furrow.middleware`); the first is the outermost.
     middleware: list[str] = field(default_factory=list)
-    #: A kind is called by the last part of its module, ``tasks.charge``, and not by all of it, ``orders.tasks.charge``.
+    #: Name kinds by the last part of their module: ``tasks.charge``, not ``orders.tasks.charge``.
     short_names: bool = False
     #: Queues of other programs whose messages become jobs.
     bridges: list[Bridge] = field(default_factory=list)
-    #: Redis, for locks and rates, and for wake-ups; without it the dispatcher polls, and locks are refused.
+    #: Redis, for locks and rates in code and for wake-ups. Without it the dispatcher polls and such locks are refused.
     redis_url: str = ""
     #: Where web reaches Flower, and the ``user:password`` between the two; empty: there is none.
     flower_url: str = ""
     flower_basic_auth: str = ""
-    #: Lets Prometheus read the metrics, as a bearer token; without it only who is logged in may.
+    #: Bearer token with which Prometheus reads the metrics; without it they need a login.
     metrics_token: str = ""
     #: Largest JSON text of a job's arguments, and of a result.
     max_argument_bytes: int = 1024 * 1024
@@ -55,15 +55,15 @@ class Conf:
     max_upload_bytes: int = 20 * 1024 * 1024
     #: Largest sum of the files that one request brings; no file is larger, whatever its argument says.
     max_request_bytes: int = 64 * 1024 * 1024
-    #: A worker that has not renewed its lease for this long is taken for dead.
+    #: A worker that has not renewed its lease for this long is lost, and its jobs are rescued.
     worker_lease: float = 15.0
-    #: A dispatcher that has not renewed its lease for this long is followed by another.
+    #: When the leading dispatcher has not renewed its lease for this long, another one leads.
     leader_lease: float = 10.0
-    #: The dispatcher looks for due jobs at least this often.
+    #: The dispatcher polls for due jobs at least this often.
     poll_interval: float = 1.0
-    #: A queued job whose message shows no sign of life for this long is sent again.
+    #: A queued job that shows no activity for this long is sent again.
     resend_after: float = 60.0
-    #: A lock whose holder is not heard of for this long falls free (2 to 30; the same for all that share a Redis).
+    #: A lock that is not renewed for this long falls free (2 to 30; equal in all processes that share a Redis).
     lock_lease: float = 15.0
     #: On SIGTERM a worker waits this long for running jobs before it hands them back.
     shutdown_grace: float = 20.0
@@ -81,7 +81,7 @@ def conf() -> Conf:
     """The settings in force.
 
     Raises:
-        ImproperlyConfigured: ``settings.FURROW`` has a key that means nothing, or a value of the wrong type.
+        ImproperlyConfigured: ``settings.FURROW`` has an unknown key or a value of the wrong type.
     """
     given: dict[str, Any] = getattr(settings, "FURROW", {})
     if not isinstance(given, dict):
@@ -90,7 +90,7 @@ def conf() -> Conf:
     given, partitioned = _told_apart(given)
     for key, value in given.items():
         if key not in known:
-            raise ImproperlyConfigured(f"FURROW[{key!r}] means nothing: {did_you_mean(key, known)}.")
+            raise ImproperlyConfigured(f"FURROW[{key!r}] is not a setting; {did_you_mean(key, known)}.")
         if must := _must_be(known[key].name, known[key].type, value):
             raise ImproperlyConfigured(f"FURROW[{key!r}] is {value!r}: it must be {must}.")
     chosen = Conf(partitioned=partitioned, **{key.lower(): value for key, value in given.items()})
@@ -134,7 +134,7 @@ def _refuse_partitions(chosen: Conf) -> None:
             raise ImproperlyConfigured(f"FURROW['QUEUES'], queue {name!r}: {problem}; the form is {form}.")
         if same := {*queue.parts} & {*chosen.queues}:
             raise ImproperlyConfigured(
-                f"FURROW['QUEUES'] names {min(same)!r}, which is what a partition of {name!r} is called: choose another name."
+                f"FURROW['QUEUES'] names {min(same)!r}, which is the name of a partition of {name!r}: choose another name."
             )
 
 
@@ -174,7 +174,7 @@ def _must_be(name: str, kind: Any, value: Any) -> str:
     are_names = isinstance(value, list) and all(isinstance(item, str) for item in value) and len({*value}) == len(value)
     if are_names and (value or may_be_empty):
         return ""
-    return "a list of different names" + ("" if may_be_empty else ", with one at least")
+    return "a list of different names" + ("" if may_be_empty else ", at least one")
 
 
 def _forget(*, setting: str, **kwargs: object) -> None:

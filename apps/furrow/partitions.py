@@ -14,8 +14,8 @@ from typing import TypeVar
 FEWEST, MOST = 2, 100
 #: Why jobs there have none: the first of a line would wait for a slot that one behind it holds.
 NO_LIMITS = (
-    "it has partitions, where each job waits for the one before it, so jobs that wait for a limit as well could wait for each "
-    "other: leave the limit out, or use a queue without partitions"
+    "it has partitions, where each job waits for the one before it; waiting for a limit as well could deadlock: leave the "
+    "limit out, or use a queue without partitions"
 )
 
 W = TypeVar("W")

@@ -80,12 +80,12 @@ class Meaning(NamedTuple):
 MEANINGS: dict[str, Meaning] = {
     Outcome.SUCCEEDED: Meaning("success"),
     Outcome.FAILED: Meaning("danger"),
-    Outcome.SNOOZED: Meaning("info", counts=False, next_run="Its handler asked to be run again later: due"),
+    Outcome.SNOOZED: Meaning("info", counts=False, next_run="Snoozed by its handler: due"),
     Outcome.TIMED_OUT: Meaning("danger"),
     Outcome.CRASHED: Meaning("danger", ends_cancelled=True),
     Outcome.LOST: Meaning("danger", ends_cancelled=True),
     Outcome.INTERRUPTED: Meaning(
-        "info", counts=False, keeps_slots=True, next_run="Its worker stopped and handed it back: due again"
+        "info", counts=False, keeps_slots=True, next_run="Handed back when its worker shut down: due again"
     ),
     Outcome.CANCELLED: Meaning("warning"),
 }

@@ -118,7 +118,7 @@ def test_a_job_is_snoozed_and_run_now(admin: Page, stack: Stack) -> None:
     go(admin, stack, f"furrow/job/{job.pk}/change/")
     admin.select_option("select[name=minutes]", "1440")
     admin.get_by_role("button", name="Snooze").click()
-    expect(admin.locator("body")).to_contain_text("The job waits until then.")
+    expect(admin.locator("body")).to_contain_text("The job is postponed.")
     expect(admin.locator(".fw-timeline")).to_contain_text(f"by {stack.admin[0]} (admin)")
     admin.get_by_role("button", name="Run now").click()
     expect(admin.locator(".fw-headline .fw-label")).to_have_text("succeeded", timeout=PATIENCE)

@@ -72,7 +72,7 @@ def test_a_worker_and_a_lock_are_asked_about_once(admin: Page, stack: Stack) -> 
         assert len(questions) == 2
         assert questions[1].startswith("Break lock:asked about?")
         row.get_by_role("button", name="Break").click()
-        expect(admin.locator("body")).to_contain_text("is stopped; the next one gets it within")
+        expect(admin.locator("body")).to_contain_text("is being stopped; the next waiter gets it within")
         wait_until(lambda: not held.is_held(), what="its holder knows")
     assert not held.is_held()
     assert len(questions) == 3

@@ -37,7 +37,7 @@ def test_a_running_job_says_where_it_is_and_a_worker_leaves_a_queue(admin: Page,
     wait_until(lambda: Job.objects.get(pk=job.pk).state == State.RUNNING)
     admin.goto(f"{stack.web_url}/admin/furrow/worker/")
     admin.get_by_role("link", name="worker@test").first.click()
-    admin.get_by_role("button", name="Where is it?").click()
+    admin.get_by_role("button", name="Show stack").click()
     expect(admin.locator("pre")).to_contain_text("in sleeps")
     admin.get_by_role("link", name="worker@test").click()
     row = admin.locator("li", has=admin.get_by_role("link", name="other", exact=True))

@@ -127,7 +127,7 @@ def test_a_worker_that_leaves_waits_for_celerys_own_tasks(bare: Stack, tmp_path:
 @pytest.mark.skipif(services.ON_SQLITE, reason="a database server is frozen")
 @pytest.mark.parametrize(
     ("asked", "why"),
-    [([signal.SIGTERM], "did not end within 10 s"), ([signal.SIGTERM, signal.SIGINT], "was told to end again")],
+    [([signal.SIGTERM], "did not shut down within 10 s"), ([signal.SIGTERM, signal.SIGINT], "was told to stop again")],
 )
 def test_a_dispatcher_ends_while_the_database_hangs(bare: Stack, asked: list[signal.Signals], why: str) -> None:
     dispatcher = bare.dispatcher()

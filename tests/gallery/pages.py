@@ -91,7 +91,7 @@ def _table(text: str) -> Prepare:
 
 
 def _where(page: Page) -> None:
-    page.get_by_role("button", name="Where is it?").click()
+    page.get_by_role("button", name="Show stack").click()
     page.locator("pre").wait_for()
     for asked in WorkerRequest.objects.filter(action="stack"):
         WorkerRequest.objects.filter(pk=asked.pk).update(answer=shorten(asked.answer))

@@ -49,7 +49,7 @@ def as_if_by(owner: str, name: str) -> None:
 def test_who_holds_and_who_waits(viewer: Client) -> None:
     with lock("any"):
         pass  # the leases from before are over
-    assert "Nothing is locked" in viewer.get(PAGE).content.decode()
+    assert "No locks are held" in viewer.get(PAGE).content.decode()
     job = submit(kinds.add, {"a": 1})
     Job.objects.filter(pk=job.pk).update(state=State.RUNNING, attempt=2, started_at=job.created_at, worker=uuid.uuid4())
     as_if_by(f"job:{job.pk}:2", "of a job <b>")
@@ -103,7 +103,7 @@ def test_breaking_a_lock(viewer: Client) -> None:
     answer = viewer.post(PAGE + "break/", {**asked, "token": held.token - 1}, follow=True)
     assert "Nothing was broken" in answer.content.decode()
     answer = viewer.post(PAGE + "break/", asked, follow=True)
-    assert "The holder of lock:stuck is stopped" in answer.content.decode()
+    assert "The holder of lock:stuck is being stopped" in answer.content.decode()
     thread.join(30)
     assert lost.is_set()
     entry = AuditEntry.objects.latest("pk")
@@ -114,10 +114,10 @@ def test_breaking_a_lock(viewer: Client) -> None:
 
 @override_settings(FURROW={**settings.FURROW, "REDIS_URL": "redis://127.0.0.1:1/0"})
 def test_without_redis_the_page_says_so(viewer: Client) -> None:
-    assert "Redis is not there" in viewer.get(PAGE).content.decode()
+    assert "Redis is unreachable" in viewer.get(PAGE).content.decode()
     may_break()
     answer = viewer.post(PAGE + "break/", {"lock": "lock:a", "token": "1"}, follow=True)
-    assert "Nothing was broken: Redis is not there" in answer.content.decode()
+    assert "Nothing was broken: Redis is unreachable" in answer.content.decode()
 
 
 def test_strangers_see_nothing(client: Client) -> None:

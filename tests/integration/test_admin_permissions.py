@@ -150,7 +150,7 @@ def test_cancel_and_retry(admin_client: Client, waiting: Job) -> None:
     waiting.refresh_from_db()
     assert (waiting.state, waiting.error) == (State.CANCELLED, "cancelled by admin")
     page = admin_client.post(address("furrow/job/{id}/cancel/", waiting), follow=True).content.decode()
-    assert "Nothing was cancelled: the job had ended (cancelled)." in page
+    assert "Not cancelled: the job had ended (cancelled)." in page
     page = admin_client.post(address("furrow/job/{id}/retry/", waiting), follow=True).content.decode()
     assert "The job will run again." in page
     page = admin_client.post(address("furrow/job/{id}/retry/", waiting), follow=True).content.decode()

@@ -53,7 +53,7 @@ def test_the_pages_say_what_stands_there(admin_client: Client, worker: Worker) -
     make(State.PENDING, queue="other")
     page = admin_client.get("/admin/furrow/queue/").content.decode()
     assert 'href="/admin/furrow/queue/default/change/"' in page
-    assert "No living worker consumes this queue." in page
+    assert "No running worker consumes this queue." in page
     page = admin_client.get("/admin/furrow/queue/default/change/").content.decode()
     assert "w1@host" in page
     page = admin_client.get("/admin/furrow/queue/other/change/").content.decode()
@@ -71,9 +71,9 @@ def test_pause_drain_and_resume_and_who_did_it(admin_client: Client, worker: Wor
     assert paused_queues()["default"].paused_by == "admin"
     assert "is paused already" in admin_client.post("/admin/furrow/queue/default/pause/", follow=True).content.decode()
     page = admin_client.post("/admin/furrow/queue/default/drain/", follow=True).content.decode()
-    assert "Nothing more is sent. Left: <b>0</b> in RabbitMQ, <b>1</b> running." in page
+    assert "No more jobs are sent. Left: <b>0</b> in RabbitMQ, <b>1</b> running." in page
     page = admin_client.post("/admin/furrow/queue/default/resume/", follow=True).content.decode()
-    assert "Queue default goes on." in page
+    assert "Queue default is resumed." in page
     assert "was not paused" in admin_client.post("/admin/furrow/queue/default/resume/", follow=True).content.decode()
     done = list(AuditEntry.objects.order_by("id").values_list("action", "target", "who"))
     assert done == [(verb, "queue default", "admin") for verb in ACTS]

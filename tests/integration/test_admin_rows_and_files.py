@@ -250,7 +250,7 @@ def test_a_form_that_is_sent_twice_makes_one_job(site: Client, ada: User) -> Non
     second = site.post(FORM, {**given, "letter": letter()}, follow=True)
     made = Job.objects.get()
     assert first["Location"] == second.redirect_chain[0][0] == f"/admin/furrow/job/{made.pk}/change/"
-    assert "No second job was made." in second.content.decode()
+    assert "No second job was submitted." in second.content.decode()
     assert default_storage.listdir(f"furrow/{made.pk}")[1] == ["letter.txt"]
 
 
@@ -278,6 +278,6 @@ def test_of_a_unique_kind_the_form_leads_to_the_job_that_is_there(site: Client) 
     second = site.post("/admin/furrow/job/submit/rows_and_files.once/", {"name": "a", "letter": letter()}, follow=True)
     made = Job.objects.get()
     assert first["Location"] == second.redirect_chain[0][0] == f"/admin/furrow/job/{made.pk}/change/"
-    assert "There is such a job already" in second.content.decode()
+    assert "This job exists already" in second.content.decode()
     kept = [default_storage.listdir(f"furrow/{folder}")[1] for folder in default_storage.listdir("furrow")[0]]
     assert sorted(kept) == [[], ["letter.txt"]]

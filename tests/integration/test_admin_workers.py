@@ -65,7 +65,7 @@ def test_the_pages_tell_what_is_known(admin_client: Client, worker: Worker) -> N
         assert text in page, text
     assert "<host>" not in page
     page = admin_client.get(f"/admin/furrow/worker/{lost.pk}/change/").content.decode()
-    assert "It did not renew its lease" in page
+    assert "Lease not renewed" in page
     assert "Shut down" not in page
     assert "w1@&lt;host&gt;" in admin_client.get("/admin/furrow/worker/all/?q=w1").content.decode()
     live = admin_client.get("/admin/furrow/worker/live/")
@@ -88,7 +88,7 @@ def test_what_may_be_asked_is_asked_and_written_down(admin_client: Client, worke
         assert admin_client.post(f"/admin/furrow/worker/{WORKER}/ask/", given).status_code == 404
     Worker.objects.update(stopped_at=timezone.now())
     page = admin_client.post(f"/admin/furrow/worker/{WORKER}/ask/", {"action": "restart"}, follow=True).content.decode()
-    assert "this worker does not live any more" in page
+    assert "this worker has ended" in page
     assert WorkerRequest.objects.count() == 3
 
 
@@ -101,7 +101,7 @@ def test_a_stack_is_asked_for_and_shown(admin_client: Client, worker: Worker) ->
     seen = admin_client.get(live)
     assert "X-Last" not in seen
     WorkerRequest.objects.update(asked_at=timezone.now() - dt.timedelta(seconds=30))
-    assert "The worker has not taken it" in admin_client.get(live).content.decode()
+    assert "The worker has not reacted" in admin_client.get(live).content.decode()
     now = timezone.now()
     WorkerRequest.objects.update(taken_at=now, answered_at=now, succeeded=True, answer="File <b>x</b>")
     seen = admin_client.get(f"{live}?mark={seen['X-Mark']}")
@@ -109,9 +109,9 @@ def test_a_stack_is_asked_for_and_shown(admin_client: Client, worker: Worker) ->
     assert seen["X-Last"] == "yes"
     WorkerRequest.objects.update(taken_at=None, answered_at=None, succeeded=None)
     Worker.objects.update(stopped_at=now)
-    assert "The worker ended before it answered" in admin_client.get(live).content.decode()
+    assert "No answer: the worker has ended" in admin_client.get(live).content.decode()
     page = admin_client.post(f"/admin/furrow/worker/stack/{job.pk}/", follow=True)
-    assert "Nobody to ask" in page.content.decode()
+    assert "Not sent: the job is not running" in page.content.decode()
     assert admin_client.post(f"/admin/furrow/worker/stack/{uuid.uuid4()}/").status_code == 404
     assert admin_client.get(f"/admin/furrow/worker/request/{uuid.uuid4()}/").status_code == 404
 

@@ -96,7 +96,7 @@ def test_list() -> None:
         (["--kind", "kinds.ad"], "Did you mean kinds.add"),
         (["--since", "yesterday"], "is no time"),
         (["--where", "a"], "--where 'a': write the path of an argument and its value, such as account_id=7"),
-        (["--where", "a=1", "--search", "b"], "do not go together"),
+        (["--where", "a=1", "--search", "b"], "cannot be combined"),
         (["--by", "nobody"], "there is no user 'nobody'"),
         (["--batch", "7"], "is no id"),
         (["--limit", "0"], "--limit is 0"),
@@ -169,7 +169,7 @@ def test_act_by_id() -> None:
 def test_act_on_all_that_meet_a_condition_is_a_job_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(3):
         ended()
-    assert refused("retry", "--state", "failed") == "retry would be for 3 jobs: say --yes. Nothing was done."
+    assert refused("retry", "--state", "failed") == "retry affects 3 jobs: confirm with --yes. Nothing was done."
     told = as_json("retry", "--state", "failed", "--yes", "--no-wait")
     assert told["matched"] == 3
     carrier = Job.objects.get(pk=told["job"])
@@ -180,7 +180,7 @@ def test_act_on_all_that_meet_a_condition_is_a_job_of_its_own(monkeypatch: pytes
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["cancel"], "Say which jobs: ids, or conditions (such as --state failed), or --all"),
+        (["cancel"], "Choose the jobs by ids, by conditions (such as --state failed), or with --all"),
         (["cancel", uuid.uuid4(), "--state", "failed"], "one of these"),
         (["cancel", "7"], "'7' is not the id of a job"),
         (["set-priority", uuid.uuid4(), "--priority", "high"], "priority: 'high' cannot be: give a whole number from 0 to 9"),

@@ -270,7 +270,7 @@ def test_started_without_redis_they_work_and_say_what_is_missing(bare: Stack) ->
     services.redis.stop()
     dispatcher = bare.dispatcher()
     bare.worker()
-    said(dispatcher, "Redis is not there")
+    said(dispatcher, "Redis is unreachable")
     ended(submit(kinds.add, {"a": 1}))
     services.redis.start()
     ended(submit(kinds.add, {"a": 2}))

@@ -43,7 +43,7 @@ UNTOUCHED = (8, "eight", 0, 0)
 def test_update() -> None:
     assert Order.objects.fenced(5).filter(pk=7).update(total=1) == 1
     assert Order.objects.filter(pk=7).fenced(5).update(total=2) == 1  # as often as it likes
-    with pytest.raises(StaleFence, match="order 7 was written under the newer token 5, yours is 4"):
+    with pytest.raises(StaleFence, match="order 7 was written under the newer token 5; yours is 4"):
         Order.objects.fenced(4).filter(pk=7).update(total=9)
     assert rows() == [(7, "seven", 2, 5), UNTOUCHED]
     with pytest.raises(StaleFence):
@@ -102,5 +102,5 @@ def test_who_knows_that_the_lock_is_lost_does_not_even_try() -> None:
     held = Held(Holding("lock:order:7", "somebody", 5, 0, until=0.0))
     with pytest.raises(LockLost, match=r"lock:order:7 \(token 5\) is lost"):
         Order.objects.fenced(held)
-    with pytest.raises(LockError, match="fence: 'x' must be what"):
+    with pytest.raises(LockError, match="fence: 'x' must be the object of"):
         Order.objects.fenced("x")  # type: ignore[arg-type]

@@ -63,10 +63,10 @@ def test_one_holds_it_and_tokens_grow() -> None:
 
 
 def test_it_is_not_reentrant() -> None:
-    with lock("once"), pytest.raises(LockError, match=r"lock:once is held here already"):
+    with lock("once"), pytest.raises(LockError, match=r"lock:once is held by this thread already"):
         lock("once", timeout=0).acquire()
     guard = lock("twice")
-    with guard, pytest.raises(LockError, match="guards a block already"):
+    with guard, pytest.raises(LockError, match="guards another block already"):
         guard.acquire()
 
 
@@ -121,7 +121,7 @@ def test_around_a_function() -> None:
 
     async def later() -> None: ...
 
-    with pytest.raises(LockError, match="hold lock:x inside of it"):
+    with pytest.raises(LockError, match="take lock:x inside"):
         lock("x")(later)
 
 
@@ -206,7 +206,7 @@ def test_one_object_in_many_threads_guards_one_block_at_a_time() -> None:
     thread = threading.Thread(target=works)
     thread.start()
     inside.wait(60)
-    with pytest.raises(LockError, match=r"semaphore:shared: this object guards a block already. Call semaphore\(…\) once"):
+    with pytest.raises(LockError, match=r"semaphore:shared: this object guards another block already. Create a semaphore\(…\)"):
         guard.acquire()
     inside.wait(60)
     thread.join(60)
@@ -220,8 +220,8 @@ def test_a_child_process_neither_holds_nor_gives_back() -> None:
         assert in_a_child(lambda: (held.is_held(), said_by(held.check), guard.release())) == str(
             (
                 False,
-                f"lock:parent (token {held.token}) is held by process {os.getpid()}, which started this one: only that one is "
-                "told when it is lost. Write there, or take a lock of your own here.",
+                f"lock:parent (token {held.token}) is held by the parent process {os.getpid()}; only that process "
+                "notices a loss. Write there, or take a lock in this process.",
                 None,
             )
         )
@@ -260,7 +260,7 @@ def test_in_async_code_it_is_held_in_a_thread() -> None:
         async with lock("x"):
             pass
 
-    with pytest.raises(LockError, match=r"lock:x: .* put `with lock\(…\)` into a function, and `await asyncio.to_thread"):
+    with pytest.raises(LockError, match=r"lock:x: .* Put `with lock\(…\)` into a function and `await asyncio.to_thread"):
         asyncio.run(wrong())
 
     def right() -> bool:
@@ -275,7 +275,7 @@ def test_in_async_code_it_is_held_in_a_thread() -> None:
     async def yields() -> AsyncIterator[int]:
         yield 1
 
-    with pytest.raises(LockError, match="hold lock:x inside of it"):
+    with pytest.raises(LockError, match="take lock:x inside"):
         lock("x")(yields)
 
 
@@ -366,7 +366,7 @@ def test_a_frozen_redis_stops_the_holder_and_nothing_hangs() -> None:
         assert began.wait(60)
         redis.freeze()
         try:
-            with pytest.raises(LockUnavailable, match="Redis is not there"):
+            with pytest.raises(LockUnavailable, match="Redis is unreachable"):
                 lock("other", timeout=0).acquire()
             assert "could not be renewed in time" in holder.result(60)
         finally:
@@ -411,7 +411,7 @@ def test_an_older_copy_of_redis_gives_no_token_twice() -> None:
 @override_settings(FURROW={**settings.FURROW, "REDIS_URL": "redis://127.0.0.1:1/0"})
 def test_without_redis_it_says_so() -> None:
     for timeout in (0, 0.3):
-        with pytest.raises(LockUnavailable, match=r"see FURROW\['REDIS_URL'\]"):
+        with pytest.raises(LockUnavailable, match=r"check FURROW\['REDIS_URL'\]"):
             in_thread(lambda timeout=timeout: lock("nowhere", timeout=timeout).acquire())
 
 

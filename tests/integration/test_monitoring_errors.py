@@ -45,6 +45,4 @@ def test_viewers_are_not_offered_to_retry(client: Client) -> None:
 
 
 def test_an_empty_errors_page_says_what_it_is_for(admin_client: Client) -> None:
-    assert "Nothing has failed within the last 24h. Errors of one sort will stand here together" in page(
-        admin_client, "errors/"
-    )
+    assert "Nothing has failed within the last 24h. Failures that are alike are grouped here" in page(admin_client, "errors/")

@@ -64,10 +64,10 @@ def test_what_is_wrong_is_said_in_words_with_the_remedy(admin_client: Client) ->
     text = page(admin_client)
     for part in (
         "RabbitMQ is away: connection refused, since 1 h ago.",
-        "No living worker consumes queue default, and it has 1 due",
+        "No running worker consumes queue default, and it has 1 due",
         "celery -A config worker -Q default",
-        "Drift: Jobs that are queued",
-        "1 message could not be used by any worker",
+        "Drift: Queued jobs without a message",
+        "1 message could not be processed by any worker",
         "; the oldest due job has waited since ",
     ):
         assert part in text

@@ -82,7 +82,7 @@ def test_a_pause_that_ends_before_the_dispatcher_looks_leaves_no_job_without_a_m
         (State.PENDING, False, "Its queue “default” was paused by ann (the printer)"),
         (State.PENDING, True, "Its queue “default” was drained by ann (the printer)"),
         (State.QUEUED, False, "Its queue “default” was paused by ann (the printer)"),
-        (State.QUEUED, True, "No living worker"),
+        (State.QUEUED, True, "No running worker"),
     ],
 )
 def test_why_a_job_waits(state: State, drain: bool, said: str) -> None:

@@ -50,7 +50,7 @@ def posted(client: Client, path: str, **environ: Any) -> tuple[int, str]:
 def test_a_stranger_fills_no_disk(client: Client, path: str) -> None:
     status, text = posted(client, path, CONTENT_LENGTH=str(300 * MIB))
     assert status == 413
-    assert "300.0 MB; who is not logged in may send 16.0 KB: log in first" in text
+    assert "300.0 MB; without a login at most 16.0 KB are accepted: log in first" in text
 
 
 @pytest.mark.django_db
@@ -78,9 +78,9 @@ def test_an_address_that_is_none_reads_nothing(client: Client, admin_user: User,
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     ("path", "most"),
-    [(FORM, "24.0 MB at most: 4.0 MB for its texts, 20.0 MB for files (a file FURROW_MAX_UPLOAD_BYTES, all of them FURROW_MAX"),
-     (TABLE, "14.0 MB at most"), ("/admin/", "4.0 MB at most: 4.0 MB for its texts, and no files"),
-     ("/admin/auth/user/add/", "4.0 MB at most")],
+    [(FORM, "at most 24.0 MB: 4.0 MB for its texts, 20.0 MB for files (a file FURROW_MAX_UPLOAD_BYTES, all of them FURROW_MAX"),
+     (TABLE, "at most 14.0 MB"), ("/admin/", "at most 4.0 MB: 4.0 MB for its texts, and no files"),
+     ("/admin/auth/user/add/", "at most 4.0 MB")],
 )  # fmt: skip
 def test_what_is_too_large_is_refused_and_the_limit_named(site: Client, path: str, most: str) -> None:
     status, text = posted(site, path, CONTENT_LENGTH=str(25 * MIB))

@@ -66,7 +66,7 @@ def asked(
 @pytest.mark.parametrize("path", [FORM, "/admin/", "/admin/login/", "/flower/", "/metrics"])
 def test_a_stranger_sends_no_body(path: str) -> None:
     status, text, headers = asked(path, **{"content-length": str(300 * MIB)})
-    assert (status, "who is not logged in may send 16.0 KB" in text) == (413, True)
+    assert (status, "without a login at most 16.0 KB" in text) == (413, True)
     assert "content-security-policy" in headers, "the answer has passed Django's middleware"
 
 

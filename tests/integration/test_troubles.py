@@ -151,7 +151,7 @@ def test_a_dispatcher_whose_rounds_fail_ends_in_the_end(monkeypatch: pytest.Monk
     assert dispatcher._failed > process.FAILED
     leader = Leader.objects.get()
     assert leader.progressed_at is None
-    with pytest.raises(CommandError, match="has completed no round of its work yet: see its log"):
+    with pytest.raises(CommandError, match="has not completed a round yet: see its log"):
         health.dispatcher()
 
 
@@ -210,14 +210,14 @@ def test_one_that_occurred_once() -> None:
 def test_health_does_not_go_by_the_lease_alone() -> None:
     leadership = Leadership()
     assert leadership.hold()
-    with pytest.raises(CommandError, match="leads, but has completed no round of its work yet"):
+    with pytest.raises(CommandError, match="leads, but has not completed a round yet"):
         health.dispatcher()
     (trouble,) = of_leader(Leader.objects.get(), timezone.now())
-    assert trouble.text == "The dispatcher leads and gets nothing done: due jobs wait in the database."
+    assert trouble.text == "The dispatcher leads, but its rounds do not complete: due jobs wait in the database."
     leadership.progressed()
     assert "leads (term 1)" in health.dispatcher()
     Leader.objects.update(progressed_at=timezone.now() - HOUR)
-    with pytest.raises(CommandError, match="has completed no round of its work since"):
+    with pytest.raises(CommandError, match="has not completed a round since"):
         health.dispatcher()
     leadership.progressed()
     leadership.doubt()

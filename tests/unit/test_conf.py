@@ -40,7 +40,7 @@ def test_what_is_set_holds_and_changes_at_once(settings: Settings) -> None:
 
 def test_an_unknown_key_names_the_near_one(settings: Settings) -> None:
     text = refusal(settings, QUEUE=["default"])
-    assert text.startswith("FURROW['QUEUE'] means nothing: did you mean 'QUEUES'? Known: ")
+    assert text.startswith("FURROW['QUEUE'] is not a setting; did you mean 'QUEUES'? Known: ")
     assert "WORKER_LEASE" in text
     assert "did you mean 'WORKER_LEASE'?" in refusal(settings, worker_lease=3)
 
@@ -56,7 +56,7 @@ def test_an_unknown_key_names_the_near_one(settings: Settings) -> None:
         *(("SHUTDOWN_GRACE", value, "a number not less than 0") for value in (-0.1, "5", None)),
         *(("POLL_INTERVAL", value, "a number greater than 0") for value in (0, [1])),
         *(
-            ("QUEUES", value, "a list of different names, with one at least")
+            ("QUEUES", value, "a list of different names, at least one")
             for value in ("default", [], None, {"default": 1}, ["default", 7], ["default", "default"])
         ),
         ("MODULES", "tasks", "a list of different names"),

@@ -150,7 +150,7 @@ def nested() -> Any:
     ("thing", "text"),
     [
         (lambda a: a, "define the handler at module level, with def"),
-        (nested(), "no other process could find it there; define the handler at module level"),
+        (nested(), "other processes cannot import it; define the handler at module level"),
         (Holder.method, "define the handler at module level"),
         (Holder.static, "define the handler at module level"),
         (Holder, "@job goes on a function, not on <class"),

@@ -52,7 +52,7 @@ def test_a_declaration_that_cannot_work_is_refused(settings: Settings, queue: Qu
 
 def test_names_that_collide_are_refused(settings: Settings) -> None:
     settings.FURROW = {"QUEUES": ["default", "orders.03", ORDERS]}
-    with pytest.raises(ImproperlyConfigured, match=r"'orders.03', which is what a partition of 'orders' is called"):
+    with pytest.raises(ImproperlyConfigured, match=r"'orders.03', which is the name of a partition of 'orders'"):
         conf()
     settings.FURROW = {"QUEUES": ["orders", ORDERS]}
     with pytest.raises(ImproperlyConfigured, match="a list of different names"):
@@ -95,7 +95,7 @@ def test_limits_in_such_a_queue_are_refused(settings: Settings) -> None:
     kind = Kind(bill, queue="orders")
     with pytest.raises(OptionError) as refused:
         submit(kind, {"customer_id": 1}, lock="{customer_id}")
-    assert "could wait for each other" in refused.value.fields["queue"]
+    assert "could deadlock" in refused.value.fields["queue"]
 
 
 def test_a_key_of_any_length_becomes_a_short_one_that_tells_nothing() -> None:

@@ -63,7 +63,7 @@ def handler(account: int, token: Annotated[str, Secret] = "") -> None: ...
     ("given", "text"),
     [
         ({"lock": "a:{acount}"}, "test_rules.handler: lock: 'a:{acount}' names 'acount'"),
-        ({"lock": "a:{token}"}, "'a:{token}' names 'token', which is secret, and keys are shown: name another argument"),
+        ({"lock": "a:{token}"}, "'a:{token}' names 'token', which is secret, but keys are shown: name another argument"),
         ({"locks": "a"}, "@job has no option 'locks': did you mean 'lock'?"),
     ],
 )

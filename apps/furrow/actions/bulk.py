@@ -62,7 +62,7 @@ class Action(NamedTuple):
 
 
 ACTIONS: dict[str, Action] = {
-    "cancel": Action(jobs.cancel, UNSTARTED | {State.RUNNING}, future="cancelled; those that run are asked to stop"),
+    "cancel": Action(jobs.cancel, UNSTARTED | {State.RUNNING}, future="cancelled; running ones are asked to stop"),
     "retry": Action(jobs.retry, FINAL, future="run again"),
     "run now": Action(jobs.run_now, frozenset({State.PENDING}), future="due now"),
     "snooze": Action(jobs.snooze, frozenset({State.PENDING, State.QUEUED}), "until", "due later"),
@@ -168,7 +168,7 @@ def bulk_action(action: str, criteria: dict[str, str], options: dict[str, Any]) 
         options = check(action, options)
         entry = AuditEntry.objects.filter(job=current_job.id, target=TARGET).first()
         if entry is None:
-            raise Abort("nobody is known to have asked for this: start it from the list of jobs")
+            raise Abort("no audit entry for this action: start it from the list of jobs")
         rows = _rows(criteria, action, entry)
     except InputError as error:
         raise Abort(str(error)) from None
@@ -216,7 +216,7 @@ def _rows(criteria: dict[str, str], action: str, entry: AuditEntry) -> QuerySet[
     user = find_user(own.submitted_by_id)
     gone = user is None and (own.submitted_by_id is not None or entry.origin == Origin.ADMIN)
     if (user is not None and not may_act(user)) or gone:
-        reason = f"{entry.who} may not act on jobs any more"
+        reason = f"{entry.who} may no longer act on jobs"
         AuditEntry.objects.filter(pk=entry.pk).update(detail=f"{entry.detail}; stopped: {reason}".removeprefix("; ")[:500])
         raise Abort(reason)
     then = own.created_at

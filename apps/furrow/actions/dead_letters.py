@@ -26,9 +26,9 @@ def replay(message_id: int) -> bool:
             raise DeadMessageError(
                 f"Message {message_id} cannot be replayed: "
                 + (
-                    "of its body or properties only the beginning was kept."
+                    "only the beginning of its body or properties was kept."
                     if message.routing_key
-                    else "it names a job that does not exist."
+                    else "its job does not exist."
                 )
             )
         Publisher().replay(message.exchange, message.routing_key, json.loads(message.properties), bytes(message.body))

@@ -17,8 +17,8 @@ from furrow.models import AuditEntry
 class AuditEntryAdmin(ReadOnlyAdmin):
     """Who did what, newest first."""
 
-    empty_title = "Nobody has done anything yet"
-    empty_text = "Whatever a person does to jobs, queues, workers, locks and dead messages is written down here."
+    empty_title = "No actions yet"
+    empty_text = "Every action of a person on jobs, queues, workers, locks and dead messages is recorded here."
     list_display = ("when", "person", "what", "to_what", "how_many", "origin", "more")
     list_display_links = None
     list_filter = (filters.WhoFilter, filters.ActionFilter, filters.OriginFilter, filters.AtFilter, filters.JobFilter)

@@ -93,7 +93,9 @@ def _start(request: HttpRequest, action: str, criteria: dict[str, str], options:
     except ValueError:
         id = new_id()
     job = bulk.start(action, criteria, by=request.user, origin=Origin.ADMIN, options=options, id=id)
-    messages.success(request, f"This job goes through them ({action}). It can be cancelled; what it has changed stays changed.")
+    messages.success(
+        request, f"This job performs the action ({action}). Cancelling it stops it; what it has changed stays changed."
+    )
     return HttpResponseRedirect(reverse("admin:furrow_job_change", args=[job.pk]))
 
 

@@ -30,7 +30,7 @@ class DeadMessageAdmin(ReadOnlyAdmin):
     """Messages that no worker could use."""
 
     empty_title = "No dead messages"
-    empty_text = "A message that no worker can use is kept here with its reason, to be replayed or deleted."
+    empty_text = "A message that no worker can process is kept here with the reason, to be replayed or deleted."
     list_display = ("received", "short_reason", "came_from", "worker", "bytes")
     list_display_links = ("received",)
     search_ids = ()

@@ -14,8 +14,10 @@ from furrow.models import Drift
 class DriftAdmin(ReadOnlyAdmin):
     """One row a kind of disagreement."""
 
-    empty_title = "Nobody has looked yet"
-    empty_text = "The leading dispatcher looks every few seconds and repairs what it finds. Start: manage.py furrow dispatcher"
+    empty_title = "Not checked yet"
+    empty_text = (
+        "The leading dispatcher checks every few seconds and repairs what it finds. Start one: manage.py furrow dispatcher"
+    )
     list_display = ("meaning", "now", "repaired_ever", "last_found", "last_repaired", "looked")
     list_display_links = None
     ordering = ("name",)

@@ -158,15 +158,15 @@ class AgainFilter(_Criterion):
 
 
 class FingerprintFilter(AgainFilter):
-    title, parameter_name, help_text = "failed alike", "fingerprint", "An error's fingerprint."
+    title, parameter_name, help_text = "failed alike", "fingerprint", "The fingerprint of an error."
 
 
 class TagFilter(_Criterion):
-    title, parameter_name, help_text = "tags", "tag", "All of these, with commas between."
+    title, parameter_name, help_text = "tags", "tag", "Jobs that have all of these; separate with commas."
 
 
 class WorkerFilter(_Criterion):
-    title, parameter_name, help_text = "worker", "worker", "A node's name or a worker's id."
+    title, parameter_name, help_text = "worker", "worker", "A worker's node name or id."
 
 
 class JobFilter(_IdFilter):

@@ -101,9 +101,11 @@ def act(request: HttpRequest, job_id: uuid.UUID, action: str) -> HttpResponse:
     if changed:
         detail = ", ".join(f"{name} {value}" for name, value in options.items())
         audit(action, by=request.user, origin=Origin.ADMIN, target=f"job {job.kind}", job=job.pk, detail=detail)
-        messages.success(request, _DONE[action] if job.state != State.RUNNING else "The job was asked to stop.")
+        messages.success(
+            request, _DONE[action] if job.state != State.RUNNING else "Cancel requested: the running job is asked to stop."
+        )
     elif locked:
-        messages.warning(request, "Nothing was changed: another transaction has the job's row locked. Try again when it ends.")
+        messages.warning(request, "Nothing was changed: another transaction has locked the job's row. Try again when it ends.")
     else:
         messages.warning(request, f"{_NOT_DONE.get(action, 'Nothing was changed')} ({_state_now(job)}).")
     gone = changed and action == "delete"
@@ -122,17 +124,17 @@ _DONE = {
     "cancel": "The job is cancelled.",
     "retry": "The job will run again.",
     "run now": "The job is due now.",
-    "snooze": "The job waits until then.",
-    "change priority": "The job has another priority now.",
-    "change queue": "The job is in another queue now.",
+    "snooze": "The job is postponed.",
+    "change priority": "The job's priority is changed.",
+    "change queue": "The job is moved to another queue.",
     "delete": "The job is deleted.",
 }
 _NOT_DONE = {
-    "cancel": "Nothing was cancelled: the job had ended",
+    "cancel": "Not cancelled: the job had ended",
     "retry": "Not retried: the job has not ended",
-    "run now": "Nothing was changed: the job does not wait for its time",
+    "run now": "Nothing was changed: the job is not scheduled for later",
     "snooze": "Nothing was changed: the job has begun, has ended, or expires before that",
-    "delete": "Nothing was deleted: the job has not ended; cancel it first",
+    "delete": "Not deleted: the job has not ended; cancel it first",
 }
 
 

@@ -79,9 +79,11 @@ def break_lock(request: HttpRequest) -> HttpResponse:
         return _back()
     if broken:
         audit("break", by=request.user, origin=Origin.ADMIN, target=label.replace(":", " ", 1), detail=f"token {token}")
-        messages.success(request, f"The holder of {label} is stopped; the next one gets it within {times().lease:g} s.")
+        messages.success(
+            request, f"The holder of {label} is being stopped; the next waiter gets it within {times().lease:g} s."
+        )
     else:
-        messages.info(request, f"Nothing was broken: {label} is not held under this token any more.")
+        messages.info(request, f"Nothing was broken: {label} is no longer held under this token.")
     return _back()
 
 

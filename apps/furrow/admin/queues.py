@@ -103,7 +103,7 @@ def resume(request: HttpRequest, name: str) -> HttpResponse:
     _may(request, name, act=True)
     if queues.resume(name):
         audit("resume", by=request.user, origin=Origin.ADMIN, target=f"queue {name}")
-        messages.success(request, f"Queue {name} goes on.")
+        messages.success(request, f"Queue {name} is resumed.")
     else:
         messages.info(request, f"Queue {name} was not paused.")
     return _back(name)

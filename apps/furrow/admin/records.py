@@ -122,7 +122,7 @@ class LogLineAdmin(_OfJob):
     """Log lines."""
 
     empty_title = "Nothing was logged yet"
-    empty_text = "What a job says with logging or current_job.log() is kept with its attempt."
+    empty_text = "Lines that a job writes with logging or current_job.log() are kept with its attempt."
     list_display = ("when", "level_label", "of_job", "attempt", "source", "short_message")
     list_display_links = None
     list_filter = (filters.LevelFilter, filters.JobFilter)

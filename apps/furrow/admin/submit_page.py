@@ -129,7 +129,7 @@ def table(request: HttpRequest, kind: Kind) -> HttpResponse:
         if batch := filled.submit():
             return _batch_submitted(request, filled, batch)
         if not filled.problems()["count"] and not filled.errors:
-            messages.warning(request, "This table is not kept any more; nothing was submitted. Give it again.")
+            messages.warning(request, "This table has expired; nothing was submitted. Upload it again.")
             return HttpResponseRedirect(reverse("admin:furrow_job_submit_table", args=[kind.name]))
     elif posted and filled.look():
         return _page(request, "admin/furrow/submit/table.html", {**context, "preview": filled.preview()})
@@ -190,15 +190,15 @@ def _earlier(request: HttpRequest, kind: Kind) -> Job | None:
         return None
     job = Job.objects.filter(pk=wanted, kind=kind.name).first()
     if job is None:
-        messages.warning(request, f"There is no job {wanted} of this kind; the form begins with the defaults.")
+        messages.warning(request, f"There is no job {wanted} of this kind; the form has the defaults.")
     return job
 
 
 def _submitted(request: HttpRequest, job: Job, filled: SubmitForm) -> HttpResponse:
     if filled.was_there:
-        messages.info(request, f"There is such a job already: {job.kind} {job.pk}. No second one was made.")
+        messages.info(request, f"This job exists already: {job.kind} {job.pk}. No second one was submitted.")
     elif filled.was_submitted:
-        messages.info(request, f"This form was submitted before: {job.kind} {job.pk}. No second job was made.")
+        messages.info(request, f"This form was submitted before: {job.kind} {job.pk}. No second job was submitted.")
     else:
         messages.success(request, f"Submitted: {job.kind} {job.pk}")
     if may_view(request.user):
@@ -208,7 +208,7 @@ def _submitted(request: HttpRequest, job: Job, filled: SubmitForm) -> HttpRespon
 
 def _batch_submitted(request: HttpRequest, filled: TableForm, batch: uuid.UUID) -> HttpResponse:
     if filled.was_submitted:
-        messages.info(request, f"This table was submitted before, as batch {batch}. No second jobs were made.")
+        messages.info(request, f"This table was submitted before, as batch {batch}. Nothing was submitted again.")
     else:
         count = len(filled.table.rows) if filled.table else 0
         messages.success(request, f"Submitted {counted(count, 'job')} of {filled.kind.name}, as batch {batch}.")

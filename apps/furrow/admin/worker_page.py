@@ -56,9 +56,9 @@ def ask(request: HttpRequest, worker: uuid.UUID) -> HttpResponse:
     if workers.ask(found.pk, Action(action), subject=subject, by=request.user.get_username()):
         target = f"worker {found.node}" + (f", queue {subject}" if subject else "")
         audit(action, by=request.user, origin=Origin.ADMIN, target=target)
-        messages.success(request, f"The worker was asked to {Action(action).label}; it looks once a second.")
+        messages.success(request, f"The worker was asked to {Action(action).label}; it polls once a second.")
     else:
-        messages.warning(request, "Nothing was asked: this worker does not live any more.")
+        messages.warning(request, "Not sent: this worker has ended.")
     return HttpResponseRedirect(reverse("admin:furrow_worker_change", args=[found.pk]))
 
 
@@ -72,7 +72,7 @@ def ask_for_stack(request: HttpRequest, job: uuid.UUID) -> HttpResponse:
         raise Http404(f"There is no job {job}.")
     asked = workers.ask_for_stack(job, by=request.user.get_username())
     if asked is None:
-        messages.warning(request, "Nobody to ask: the job does not run, or its worker shows no sign of life.")
+        messages.warning(request, "Not sent: the job is not running, or its worker is lost.")
         return HttpResponseRedirect(reverse("admin:furrow_job_change", args=[job]))
     audit(Action.STACK, by=request.user, origin=Origin.ADMIN, target=f"job {found.kind}", job=job)
     return HttpResponseRedirect(reverse("admin:furrow_worker_request", args=[asked.pk]))
@@ -82,7 +82,7 @@ def ask_for_stack(request: HttpRequest, job: uuid.UUID) -> HttpResponse:
 def show_request(request: HttpRequest, asked: uuid.UUID) -> HttpResponse:
     """The page of a request and its answer."""
     facts = _asked(request, asked)
-    title = "Where is it?" if facts["asked"].action == Action.STACK else "Request to a worker"
+    title = "Stack" if facts["asked"].action == Action.STACK else "Request to a worker"
     address = "" if facts["asked"].answered_at else reverse("admin:furrow_worker_request_live", args=[asked])
     return live.page(request, _REQUEST, facts, title=title, address=address, model=Worker, every=500)
 
@@ -119,7 +119,7 @@ def _find(request: HttpRequest, worker: uuid.UUID | str) -> Worker:
     except ValueError:
         raise Http404(f"{worker!r} is not the id of a worker.") from None
     if found is None:
-        raise Http404(f"There is no worker {worker}; those that ended long ago are forgotten.")
+        raise Http404(f"There is no worker {worker}; workers that ended long ago are deleted.")
     return found
 
 
@@ -159,7 +159,7 @@ def _asked(request: HttpRequest, asked: uuid.UUID) -> dict[str, Any]:
         raise PermissionDenied
     found = WorkerRequest.objects.filter(pk=asked).first()
     if found is None:
-        raise Http404(f"There is no request {asked}; old ones are forgotten.")
+        raise Http404(f"There is no request {asked}; old requests are deleted.")
     job = None
     if found.action == Action.STACK:
         if not may_view(request.user):

@@ -25,18 +25,18 @@ from furrow.plural import counted
 
 #: Each command: its name in :mod:`furrow.actions.bulk`, what it does, and to which jobs it does nothing.
 ACTIONS = {
-    "cancel": ("cancel", "cancel jobs; those that run are asked to stop", "had ended"),
-    "retry": ("retry", "run again jobs that have ended", "had not ended"),
+    "cancel": ("cancel", "cancel jobs; running ones are asked to stop", "had ended"),
+    "retry": ("retry", "run ended jobs again", "had not ended"),
     "run-now": ("run now", "make scheduled jobs due now", "were not scheduled"),
-    "snooze": ("snooze", "let jobs that have not begun wait until a time", "had begun"),
-    "set-priority": ("change priority", "give jobs that have not begun another priority", "had begun, or have it"),
-    "set-queue": ("change queue", "move jobs that have not begun to another queue", "had begun, or are there"),
-    "delete": ("delete", "delete jobs that have ended, with their attempts and logs", "had not ended"),
+    "snooze": ("snooze", "postpone jobs that have not begun", "had begun"),
+    "set-priority": ("change priority", "change the priority of jobs that have not begun", "had begun, or have that priority"),
+    "set-queue": ("change queue", "move jobs that have not begun to another queue", "had begun, or are in that queue"),
+    "delete": ("delete", "delete ended jobs, with their attempts and logs", "had not ended"),
 }
 _OPTIONS = {
-    "snooze": ("until", "--until-time", "TIME", "when they are due then, such as 2026-01-31T13:45"),
+    "snooze": ("until", "--until-time", "TIME", "when they become due, such as 2026-01-31T13:45"),
     "set-priority": ("priority", "--priority", "0-9", "0 goes first, 9 last"),
-    "set-queue": ("queue", "--to", "QUEUE", "the other queue"),
+    "set-queue": ("queue", "--to", "QUEUE", "the queue to move to"),
 }
 
 
@@ -47,9 +47,9 @@ def add_arguments(command: str, parser: argparse.ArgumentParser) -> None:
         _name, option, metavar, text = _OPTIONS[command]
         parser.add_argument(option, dest="value", required=True, metavar=metavar, help=text)
     choosing.add_arguments(parser)
-    parser.add_argument("--all", action="store_true", help="every job, without a condition")
-    parser.add_argument("--yes", action="store_true", help="do not ask, when it is for all jobs that meet conditions")
-    parser.add_argument("--no-wait", action="store_true", help="do not wait until the job that does it has ended")
+    parser.add_argument("--all", action="store_true", help="act on every job")
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+    parser.add_argument("--no-wait", action="store_true", help="do not wait for the job that performs the action")
 
 
 def run(command: str, output: Output, actor: Actor, options: dict[str, Any]) -> int:
@@ -57,7 +57,7 @@ def run(command: str, output: Output, actor: Actor, options: dict[str, Any]) -> 
     actor.must_act()
     chosen = choosing.criteria(options)
     if bool(options["ids"]) + bool(chosen) + options["all"] != 1:
-        raise CommandError("Say which jobs: ids, or conditions (such as --state failed), or --all; one of these.")
+        raise CommandError("Choose the jobs by ids, by conditions (such as --state failed), or with --all; give one of these.")
     value = _value(command, options)
     if options["ids"]:
         return _on_ids(command, value, output, actor, read_ids(options["ids"]))
@@ -92,7 +92,7 @@ def _on_ids(command: str, value: dict[str, Any], output: Output, actor: Actor, i
         output.say(f"{command}: {changed:,} changed{f', {left:,} left alone: {why}' if left else ''}.")
         if locked:
             output.say(
-                f"{len(locked):,} left: another transaction has the row locked; try again when it ends. One is {locked[0]}."
+                f"{len(locked):,} left: another transaction has locked the row; try again when it ends. One is {locked[0]}."
             )
     return 0 if changed else 1
 
@@ -105,7 +105,9 @@ def _on_all(
     rows = select(chosen).filter(state__in=bulk.ACTIONS[action].states).exclude(kind__in=actor.forbidden_kinds())
     count = rows.order_by()[: COUNTED + 1].count()
     if not count:
-        output.json({"action": command, "matched": 0, "job": None}) if output.as_json else output.say("No job meets that.")
+        output.json({"action": command, "matched": 0, "job": None}) if output.as_json else output.say(
+            "No job meets these conditions."
+        )
         return 1
     _confirm(command, count, options["yes"])
     job = bulk.start(action, chosen, by=actor.by, origin=Origin.COMMAND_LINE, options=value)
@@ -125,8 +127,8 @@ def _confirm(command: str, count: int, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise CommandError(f"{command} would be for {_about(count)}: say --yes. Nothing was done.")
-    if input(f"{command}: {_about(count)}. Go on? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise CommandError(f"{command} affects {_about(count)}: confirm with --yes. Nothing was done.")
+    if input(f"{command}: {_about(count)}. Continue? [y/N] ").strip().lower() not in ("y", "yes"):
         raise CommandError("Nothing was done.")
 
 
@@ -136,8 +138,8 @@ def _confirm(command: str, count: int, yes: bool) -> None:
 def add_pause_arguments(parser: argparse.ArgumentParser) -> None:
     """``jobs pause QUEUE``."""
     parser.add_argument("queue", metavar="QUEUE")
-    parser.add_argument("--reason", default="", help="shown to everybody who wonders why jobs wait")
-    parser.add_argument("--drain", action="store_true", help="let run what RabbitMQ has already")
+    parser.add_argument("--reason", default="", help="shown wherever a job of the queue waits")
+    parser.add_argument("--drain", action="store_true", help="let jobs that are already in RabbitMQ run")
 
 
 def pause(output: Output, actor: Actor, options: dict[str, Any]) -> int:
@@ -172,6 +174,6 @@ def _said(output: Output, actor: Actor, action: str, name: str, changed: bool, o
 COMMANDS: dict[str, tuple[Any, Any, str]] = {
     name: (partial(add_arguments, name), partial(run, name), text) for name, (_action, text, _otherwise) in ACTIONS.items()
 } | {
-    "pause": (add_pause_arguments, pause, "let nothing of a queue begin any more"),
-    "resume": (add_resume_arguments, resume, "let a paused queue go on"),
+    "pause": (add_pause_arguments, pause, "start no more jobs of a queue"),
+    "resume": (add_resume_arguments, resume, "resume a paused queue"),
 }

@@ -48,7 +48,7 @@ def criteria(options: Mapping[str, Any]) -> dict[str, str]:
         _check_kind(chosen["kind"])
     chosen |= {name: _moment(options[name]) for name in ("since", "until") if options[name]}
     if options["where"] and options["search"]:
-        raise CommandError("--where and --search do not go together: search for one of them.")
+        raise CommandError("--where and --search cannot be combined: give one of them.")
     if options["where"]:
         chosen["q"] = " ".join(map(_pair, options["where"]))
     elif options["search"]:

@@ -1,4 +1,4 @@
-"""``manage.py furrow dispatcher``: the process that hands due jobs to RabbitMQ."""
+"""``manage.py furrow dispatcher``: the process that sends due jobs to RabbitMQ."""
 
 import logging
 import os
@@ -26,7 +26,7 @@ _ENDS = {signal.SIGTERM, signal.SIGINT}
 class Command(BaseCommand):
     """Runs until SIGTERM or SIGINT."""
 
-    help = "Dispatch due jobs, rescue jobs of dead workers, repair drift. Run one or more; one leads, the others stand by."
+    help = "Send due jobs to RabbitMQ, rescue jobs of lost workers, repair drift. Run one or more: one leads, others stand by."
     # Those of the pages would load the pages.
     requires_system_checks = [Tags.compatibility, Tags.database, Tags.models]
 
@@ -62,14 +62,14 @@ def _listen(dispatcher: Dispatcher) -> None:
     """Hear the signals, while the main thread waits for a database, perhaps one that hangs."""
     signal.sigwait(_ENDS)
     dispatcher.stop()
-    overdue = threading.Timer(PATIENCE, _give_up, [f"did not end within {PATIENCE:g} s"])
+    overdue = threading.Timer(PATIENCE, _give_up, [f"did not shut down within {PATIENCE:g} s"])
     overdue.daemon = True
     overdue.start()
     signal.sigwait(_ENDS)
-    _give_up("was told to end again")
+    _give_up("was told to stop again")
 
 
 def _give_up(why: str) -> None:
     """End without order: nothing is lost by it."""
-    logger.warning("This dispatcher %s, and is ended; its lease, if it had one, ends by itself.", why)
+    logger.warning("This dispatcher %s and exits now; its lease, if it had one, ends by itself.", why)
     os._exit(0)

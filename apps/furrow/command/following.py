@@ -66,7 +66,7 @@ class Tail:
                 self._say_why(job)
         except (OperationalError, InterfaceError) as error:
             close_old_connections()
-            self._say(f"The database is away: {str(error).strip()}", what="away")
+            self._say(f"The database is unreachable: {str(error).strip()}", what="away")
             return None
         return job
 

@@ -20,16 +20,16 @@ COMMANDS: dict[str, tuple[Any, Any, str]] = {
     "list": (looking.add_list_arguments, looking.jobs, "the newest jobs that meet all conditions"),
     "show": (looking.add_show_arguments, looking.show, "one job: facts, attempts, arguments, result"),
     "tail": (tailing.add_arguments, tailing.run, "follow a job's log until it ends"),
-    "stats": (looking.add_stats_arguments, looking.stats, "how many jobs stand where, and who works"),
+    "stats": (looking.add_stats_arguments, looking.stats, "queues, kinds of the last hour, and workers"),
     **acting.COMMANDS,
 }
 
 
 class Command(BaseCommand):
-    """Exits with 0 when it was done, 1 when it was refused (and nothing was done), 2 when the command cannot be understood,
-    3 when a job that was waited for did not succeed, 4 when it had not ended in time."""
+    """Exit codes: 0 done; 1 refused, nothing was done; 2 the command line is wrong; 3 a job that was waited for did not
+    succeed; 4 it had not ended in time."""
 
-    help = "Submit jobs, look at them, follow them, act on them. `jobs COMMAND --help` says more."
+    help = "Submit, list, follow and act on jobs. `jobs COMMAND --help` shows the options."
     requires_system_checks: list[str] = []
     suppressed_base_arguments = {"--version", "--verbosity", "--settings", "--pythonpath", "--no-color", "--force-color"}
 
@@ -56,7 +56,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, command: str | None = None, **options: Any) -> None:
         """Run the command; every refusal is one clear line."""
         if command is None:
-            raise CommandError(f"Say what to do: {', '.join(COMMANDS)}.", returncode=2)
+            raise CommandError(f"Give a command: {', '.join(COMMANDS)}.", returncode=2)
         output = Output(self.stdout, self.stderr, as_json=options["json"])
         try:
             code = COMMANDS[command][1](output, find_actor(options["user"]), options)
@@ -65,10 +65,10 @@ class Command(BaseCommand):
         except DatabaseError as error:
             text = str(error).strip()
             raise CommandError(
-                f"The database refuses: {text}. Is it the right database, and has `manage.py migrate` run?"
+                f"The database refuses: {text}. Check that it is the right database and that `manage.py migrate` has run."
             ) from None
         except KeyboardInterrupt:
-            output.say("Not following any more; the job goes on.")
+            output.say("No longer following; the job continues.")
             sys.exit(130)
         except BrokenPipeError:  # | head
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

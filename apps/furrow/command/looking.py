@@ -193,7 +193,7 @@ def stats(output: Output, actor: Actor, options: dict[str, Any]) -> int:
         output.table(columns, [_figures_cells(figures) for figures in kinds])
         output.say("")
     if not workers:
-        output.say(f"No worker is running: nothing is being worked on. Start one: {worker_command()}")
+        output.say(f"No worker is running, so no job runs. Start one: {worker_command()}")
         return 0
     rows = [(w.node, w.processes, ", ".join(w.queues), wording.relative(w.heartbeat_at, now)) for w in workers]
     output.table(("worker", ">processes", "queues", "heartbeat"), rows)

@@ -38,19 +38,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """``jobs submit KIND [name=value …]``."""
     parser.add_argument("kind", metavar="KIND", help="the kind's name; `jobs kinds` lists them")
     parser.add_argument(
-        "words", nargs="*", metavar="name=value", help="an argument, written as in the form; of a file: its path"
+        "words", nargs="*", metavar="name=value", help="an argument, written as in the form; for a file, its path"
     )
     parser.add_argument("--json-args", metavar="JSON", help="arguments as a JSON object; - reads it from standard input")
     parser.add_argument("--file", metavar="FILE", help="many at once: a .csv or .jsonl file with a job a line, all or none")
-    parser.add_argument("--queue", help="instead of the kind's own")
+    parser.add_argument("--queue", help="override the kind's queue")
     parser.add_argument("--priority", type=int, metavar="0-9", help="0 goes first, 9 last")
-    parser.add_argument("--countdown", type=float, metavar="SECONDS", help="not before so many seconds from now")
-    parser.add_argument("--at", metavar="TIME", help="not before this time, such as 2026-01-31T13:45")
+    parser.add_argument("--countdown", type=float, metavar="SECONDS", help="do not start before this many seconds from now")
+    parser.add_argument("--at", metavar="TIME", help="do not start before this time, such as 2026-01-31T13:45")
     parser.add_argument(
-        "--expires", type=float, metavar="SECONDS", help="cancelled if it has not begun so long after it is due"
+        "--expires", type=float, metavar="SECONDS", help="cancel the job if it has not begun this long after it is due"
     )
-    parser.add_argument("--max-attempts", type=int, metavar="N", help="instead of the kind's own")
-    parser.add_argument("--tag", action="append", metavar="TAG", help="a short text by which it is found; may be repeated")
+    parser.add_argument("--max-attempts", type=int, metavar="N", help="override the kind's own")
+    parser.add_argument("--tag", action="append", metavar="TAG", help="a short text to find the job by; may be repeated")
     parser.add_argument("--wait", action="store_true", help="follow the log until it ends, and print the result")
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="with --wait: give up waiting after this long")
 
@@ -60,13 +60,13 @@ def run(output: Output, actor: Actor, options: dict[str, Any]) -> int:
     kind = get_kind(options["kind"])
     actor.must_submit(kind)
     if options["timeout"] is not None and not options["wait"]:
-        raise CommandError("--timeout goes with --wait only.")
+        raise CommandError("--timeout requires --wait.")
     if options["wait"]:
         actor.must_view()
     if options["file"] is None:
         return _one(output, actor, kind, options)
     if options["words"] or options["json_args"] is not None:
-        raise CommandError("--file goes with neither name=value nor --json-args: the file has the arguments.")
+        raise CommandError("--file cannot be combined with name=value or --json-args: the file has the arguments.")
     return _many(output, actor, kind, options)
 
 

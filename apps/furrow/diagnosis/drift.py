@@ -12,13 +12,13 @@ from furrow.models import Drift
 CLOCK_SET_BACK, CLOCK_SET_FORWARD = "clock_set_back", "clock_set_forward"
 #: By name. A row of a name that is not here is shown by its name.
 MEANINGS = {
-    "queued_without_message": "Jobs that are queued, and RabbitMQ holds no message of theirs: sent again",
-    "running_without_worker": "Jobs that run by the database, and their worker is gone: taken back",
-    "limits_without_job": "Places of limits held by jobs that do not run: freed",
+    "queued_without_message": "Queued jobs without a message in RabbitMQ: sent again",
+    "running_without_worker": "Running jobs whose worker is gone: rescued",
+    "limits_without_job": "Slots of limits held by jobs that do not run: freed",
     "rows_locked": "Due jobs whose rows another transaction has locked for seconds: sent when it ends",
-    CLOCK_SET_BACK: "Seconds by which the database's clock was set back: what was due, sent or held counts from then",
-    CLOCK_SET_FORWARD: "Seconds by which the database's clock was set forward: what was due later came early",
-    "locks_without_holder": "Locks held by jobs that do not run: freed at their lease's end",
+    CLOCK_SET_BACK: "Seconds by which the database's clock was set back: due times, messages and slots were shifted",
+    CLOCK_SET_FORWARD: "Seconds by which the database's clock was set forward: scheduled jobs ran early",
+    "locks_without_holder": "Locks held by jobs that do not run: freed when their leases end",
 }
 
 

@@ -155,10 +155,10 @@ def _ahead(job: Job, now: dt.datetime) -> int | None:
 
 def _locked(locker: Locker) -> Reason:
     return Reason(
-        f"Its row is locked by {lockers.describe(locker)}: until that transaction ends nothing becomes of the job, the others "
-        "go on. It began",
+        f"Its row is locked by {lockers.describe(locker)}. The job waits until that transaction ends; other jobs continue. The "
+        "transaction began",
         locker.since,
-        f"End it, or: SELECT pg_terminate_backend({locker.pid})",
+        f"End the transaction, or run: SELECT pg_terminate_backend({locker.pid})",
         stuck=True,
     )
 
@@ -187,7 +187,7 @@ def _paused(around: Situation) -> Reason | None:
     return Reason(
         f"Its queue “{around.paused.name}” was {'drained' if around.paused.draining else 'paused'}{who}{why}",
         around.paused.paused_at,
-        "Resume it on the page Queues.",
+        "Resume it on its page under Queues.",
         stuck=True,
     )
 
@@ -210,12 +210,12 @@ def held(by: Blocker | None) -> Reason | None:
     holder = by.holders[0] if by.holders else None
     first = f"job {holder.id} ({holder.kind})" if holder else "no job"
     if by.limit.key.startswith(f"{FAIR_GATE}:"):
-        return Reason(f"Waits for the turn of {by.name}: the tenants of a queue take turns{others}")
+        return Reason(f"Waits for the turn of {by.name}: tenants of a queue take turns{others}")
     if by.limit.ordered:
         text = f"In order of {by.name} behind {first}, which is {holder.state}" if holder else f"The next in order of {by.name}"
         return Reason(text, jobs=jobs)
     if by.taken < by.limit.slots:
-        return Reason(f"Waited for {by.name}, which is free now: the dispatcher looks within a second")
+        return Reason(f"Waited for {by.name}, which is free now; the dispatcher sends it within a second")
     if by.limit.period is not None:
         rate = f"{by.limit.slots:,} starts in {span(by.limit.period)}"
         return Reason(f"The rate of {rate} for {by.name} is reached{others}; the next may start", by.free_at, jobs=jobs)
@@ -243,7 +243,7 @@ def _broker(job: Job, around: Situation) -> Reason | None:
     """Of a job that RabbitMQ has."""
     if not around.dispatcher_trouble.startswith(BROKER_AWAY):
         return None
-    return Reason(f"It was sent, and nobody gets it: {around.dispatcher_trouble}; since", around.troubled_since, stuck=True)
+    return Reason(f"Sent, but not delivered: {around.dispatcher_trouble}; since", around.troubled_since, stuck=True)
 
 
 def _behind(around: Situation) -> Reason | None:
@@ -255,23 +255,23 @@ def _behind(around: Situation) -> Reason | None:
 def _workers(job: Job, around: Situation) -> Reason | None:
     if not around.consumers and around.asked_not:
         return Reason(
-            f"Every living worker of queue “{job.queue}” was asked not to consume it; due",
+            f"Every running worker of queue “{job.queue}” has paused it; due",
             job.run_at,
-            "Resume it on the page of one of them.",
+            "Resume it on a worker's page.",
             stuck=True,
         )
     if not around.consumers:
         return Reason(
-            f"No living worker consumes queue “{job.queue}”; due",
+            f"No running worker consumes queue “{job.queue}”; due",
             job.run_at,
             f"Start one: {worker_command(job.queue)}",
             stuck=True,
         )
     if not around.knowing:
         return Reason(
-            f"No living worker of queue “{job.queue}” knows the kind {job.kind}; due",
+            f"No running worker of queue “{job.queue}” knows the kind {job.kind}; due",
             job.run_at,
-            "Restart the workers with the code that declares it.",
+            "Restart the workers with the code that declares the kind.",
             stuck=True,
         )
     return None
@@ -279,7 +279,7 @@ def _workers(job: Job, around: Situation) -> Reason | None:
 
 def _running(job: Job, around: Situation) -> Reason | None:
     if not around.worker_lives:
-        return Reason("Its worker has shown no sign of life; the dispatcher gives the job back. It began", job.started_at)
+        return Reason("Its worker is lost; the dispatcher rescues the job. It began", job.started_at)
     if job.cancel_requested_at:
-        return Reason("Asked to stop", job.cancel_requested_at)
+        return Reason("Cancel requested", job.cancel_requested_at)
     return Reason("Began", job.started_at)

@@ -63,8 +63,8 @@ class Arguments:
             default = ... if parameter.default is parameter.empty else parameter.default
             if inside := next((hint.__name__ for hint in (File, ForeignKey) if has_inside(hints[name], hint)), ""):
                 raise KindError(
-                    f"{self.kind}: argument {name!r} has a {inside} inside, which no form could offer, nor check who may use "
-                    "it: make it an argument of its own, or write the plain type."
+                    f"{self.kind}: argument {name!r} has a {inside} inside, which forms cannot offer or check: make it an "
+                    "argument of its own, or use the plain type."
                 )
             hint = Annotated[hints[name], Secret] if _is_secret(hints[name]) else hints[name]
             # The alias lets an argument have any name, also one that pydantic keeps for itself (model_…, json, copy).
@@ -80,7 +80,7 @@ class Arguments:
             if '"writeOnly": true' in json.dumps(part):
                 where = f"argument {name!r}" if name else "a model"
                 raise KindError(
-                    f"{self.kind}: {where} has a secret inside, which could not be stored: mark the whole argument, "
+                    f"{self.kind}: {where} has a secret inside, which cannot be masked: mark the whole argument, "
                     "Annotated[…, Secret]."
                 )
         return found
@@ -182,7 +182,7 @@ class Arguments:
                 self._write(checked, name)
             except _NOT_WRITABLE as error:
                 reason = str(error).removeprefix("Error serializing to JSON: ").splitlines()[0]
-                wrong[name] = f"cannot be written as JSON ({reason}): pass numbers, texts, lists and dicts of them"
+                wrong[name] = f"cannot be written as JSON ({reason}): pass numbers, strings, lists and dicts of them"
         return wrong
 
     def _unfaithful(self, checked: pydantic.BaseModel, given: dict[str, Any], text: str) -> dict[str, str]:
@@ -192,7 +192,7 @@ class Arguments:
             return {name: problem for name in self.names if has_nul(self._write(checked, name))}
         if not all(map(keys_are_text, given.values())):
             back = self.from_json(text)
-            problem = "has keys that are no text, which JSON does not know: use texts, or write the type: dict[int, …]"
+            problem = "has keys that are not strings, which JSON lacks: use strings, or declare the type: dict[int, …]"
             if wrong := {name: problem for name in self.names if back[name] != given[name] and not keys_are_text(given[name])}:
                 return wrong
         limit = conf().max_argument_bytes

@@ -56,8 +56,8 @@ def refuse_what_cannot_work(kind: "Kind") -> None:
         raise KindError(f"{kind.name}: transactional={kind.transactional!r} must be True or False.")
     if kind.transactional and (inspect.iscoroutinefunction(kind.handler) or inspect.isasyncgenfunction(kind.handler)):
         raise KindError(
-            f"{kind.name}: an async handler's queries run on other connections, so they would not be in its transaction: "
-            "make it a plain function, or leave transactional=True out."
+            f"{kind.name}: an async handler's queries use other connections, outside of its transaction: make it a plain "
+            "function, or remove transactional=True."
         )
     if problem := tags_problem(kind.tags):
         raise KindError(f"{kind.name}: tags: {problem}.")

@@ -19,8 +19,8 @@ def refuse_handler(handler: Any) -> None:
         raise KindError(f"@job goes on a function, not on {handler!r}; options are given by name: @job(queue=…).")
     if handler.__qualname__ != handler.__name__ or handler.__name__ == "<lambda>":
         raise KindError(
-            f"@job on {handler.__module__}.{handler.__qualname__}: no other process could find it there; "
-            "define the handler at module level, with def."
+            f"@job on {handler.__module__}.{handler.__qualname__}: other processes cannot import it; define the "
+            "handler at module level, with def."
         )
 
 

@@ -47,7 +47,7 @@ class Template:
                 raise LimitError(option, f"{text!r} names {path[0]!r}, which is no argument of this kind; {hint}")
             if path is not None and path[0] in secret:
                 raise LimitError(
-                    option, f"{text!r} names {path[0]!r}, which is secret, and keys are shown: name another argument"
+                    option, f"{text!r} names {path[0]!r}, which is secret, but keys are shown: name another argument"
                 )
             self._parts.append((literal, path))
 

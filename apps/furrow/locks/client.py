@@ -41,7 +41,7 @@ def client() -> redis.Redis:
     if _client is not None:
         return _client
     if not redis_url():
-        raise LockUnavailable("There is no Redis, which locks and rates need: set FURROW['REDIS_URL'] (redis://host:6379/0).")
+        raise LockUnavailable("Locks and rates in code need Redis: set FURROW['REDIS_URL'] (redis://host:6379/0).")
     with _mutex:
         if _client is None:
             patience = times().patience
@@ -85,11 +85,13 @@ def explained() -> Iterator[None]:
     try:
         yield
     except redis.ResponseError as error:
-        raise LockUnavailable(f"Redis refuses ({error}): mend that, or see FURROW['REDIS_URL'].") from error
+        raise LockUnavailable(f"Redis refuses the command ({error}): repair Redis, or check FURROW['REDIS_URL'].") from error
     except (redis.RedisError, OSError) as error:
-        raise LockUnavailable(f"Redis is not there ({error}): see FURROW['REDIS_URL'], or try again later.") from error
+        raise LockUnavailable(f"Redis is unreachable ({error}): check FURROW['REDIS_URL'], or try again later.") from error
     except NONSENSE as error:
-        raise LockUnavailable(f"Redis answers nonsense ({error}): is it Redis that FURROW['REDIS_URL'] names?") from error
+        raise LockUnavailable(
+            f"The server at FURROW['REDIS_URL'] does not speak Redis' protocol ({error}): check the URL."
+        ) from error
 
 
 def _ask(script: str, keys: list[str], args: list[Any]) -> Any:

@@ -27,7 +27,7 @@ def token_of(held: Held | int) -> int:
         held.check()
         return held.token
     if isinstance(held, bool) or not isinstance(held, int) or held < 0:
-        raise LockError(f"fence: {held!r} must be what `with lock(…) as held` gave you, or its token.")
+        raise LockError(f"fence: {held!r} must be the object of `with lock(…) as held`, or its token.")
     return held
 
 
@@ -113,8 +113,8 @@ class FencedQuerySet(models.QuerySet[M], Generic[M]):
 def stale(model: type[models.Model], pk: Any, newer: int, token: int | None) -> StaleFence:
     """The error that says so."""
     return StaleFence(
-        f"{model._meta.verbose_name} {pk} was written under the newer token {newer}, yours is {token}: the lock was lost to "
-        "another holder. Nothing was written."
+        f"{model._meta.verbose_name} {pk} was written under the newer token {newer}; yours is {token}. Another holder has the "
+        "lock. Nothing was written."
     )
 
 

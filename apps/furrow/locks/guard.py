@@ -44,8 +44,8 @@ class Guard(ABC, Generic[T]):
             LockError: always.
         """
         raise LockError(
-            f"{self._label}: it waits, and is lost, in a thread, not in a task: put `with {self.kind}(…)` into a function, and "
-            "`await asyncio.to_thread(function)`."
+            f"{self._label}: async with is not supported, since waiting blocks the thread. Put `with {self.kind}(…)` into a "
+            "function and `await asyncio.to_thread(function)`."
         )
 
     async def __aexit__(self, *raised: Any) -> None:
@@ -64,7 +64,8 @@ class Guard(ABC, Generic[T]):
         late = inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction
         if any(is_late(function) for is_late in late):
             raise LockError(
-                f"{function.__qualname__} returns before it has run: hold {self._label} inside of it, with a with statement."
+                f"{function.__qualname__} is a coroutine or generator, whose body runs after the call: "
+                f"take {self._label} inside, with a with statement."
             )
         signature = inspect.signature(function)
         fill = _filler(self._name, signature, function.__qualname__)

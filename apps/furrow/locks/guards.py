@@ -35,7 +35,7 @@ class Slots(Guard[Held]):
             LockError: this thread holds it already, or this object guards another block.
         """
         if not self._in_use.acquire(blocking=False):
-            raise LockError(f"{self._label}: this object guards a block already. Call {self.kind}(…) once for each.")
+            raise LockError(f"{self._label}: this object guards another block already. Create a {self.kind}(…) for each block.")
         try:
             self._keeper = keeper.current()
             self._holding = line.take(self._label, self._limit, self._timeout)

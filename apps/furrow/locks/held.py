@@ -42,8 +42,8 @@ def lost(holding: Holding) -> LockLost:
     """The error for a holding that is lost."""
     if not holding.is_ours():
         return LockLost(
-            f"{holding.label} (token {holding.token}) is held by process {holding.pid}, which started this one: only that "
-            "one is told when it is lost. Write there, or take a lock of your own here."
+            f"{holding.label} (token {holding.token}) is held by the parent process {holding.pid}; only that process "
+            "notices a loss. Write there, or take a lock in this process."
         )
-    reason = holding.lost or "its lease ends before it was renewed"
-    return LockLost(f"{holding.label} (token {holding.token}) is lost: {reason}. Stop: somebody else may hold it soon.")
+    reason = holding.lost or "its lease was not renewed in time"
+    return LockLost(f"{holding.label} (token {holding.token}) is lost: {reason}. Stop: another holder may have it soon.")

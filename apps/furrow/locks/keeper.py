@@ -80,7 +80,9 @@ class Keeper:
         """
         me = threading.current_thread()
         if any(held.label == label and held.thread is me for held in self.holdings):
-            raise LockError(f"{label} is held here already: locks are not reentrant. Pass on what `with … as held` gave you.")
+            raise LockError(
+                f"{label} is held by this thread already; locks are not reentrant. Pass on the object of `with … as held`."
+            )
 
     def keep(self, holding: Holding) -> None:
         """From now on keep its lease."""

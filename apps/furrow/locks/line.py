@@ -138,7 +138,7 @@ class _Attempt:
             if answer[0] == 1:
                 return self._hold(answer[1], answer[2], asked + times().lease)
             if answer[0] == -1:
-                raise LockUnavailable("Redis began anew twice within a moment: try again later.")
+                raise LockUnavailable("Redis restarted empty twice within a moment: try again later.")
             self._look_in = answer[1] / 1000 + 0.01
             self._ticket = answer[2]
             self._looked, self._looked_at = asked, answer[3]
@@ -174,7 +174,9 @@ class _Attempt:
             if self._left(timeout) <= 0 or (timeout is None and now - self._away_since > times().lease):
                 if isinstance(error, LockUnavailable):
                     raise
-                raise LockUnavailable(f"Redis is not there ({error}): see FURROW['REDIS_URL'], or try again later.") from error
+                raise LockUnavailable(
+                    f"Redis is unreachable ({error}): check FURROW['REDIS_URL'], or try again later."
+                ) from error
             self._look_in = 0.2
             return None
 

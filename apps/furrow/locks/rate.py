@@ -71,7 +71,7 @@ class rate_limit(Guard[float]):
                 epoch.begin(int(answer[1]))
                 answer = strange.run("rate", keys, arguments)
             if answer[0] == -1:
-                raise LockUnavailable("Redis began anew twice within a moment: try again later.")
+                raise LockUnavailable("Redis restarted empty twice within a moment: try again later.")
             if answer[0] == 0:
                 later = answer[1] / 1e6
                 raise RateLimited(f"{self._label} allows no more than {self._rate} now: again in {later:.3g} s.", later)

@@ -45,7 +45,7 @@ def wake() -> bool:
         _client.publish(CHANNEL, b"")
     except Exception as error:  # whatever answers there: the job is committed
         _quiet_until = time.monotonic() + QUIET
-        logger.warning("No wake-up sent, Redis is not there (%s); the dispatcher's poll finds the job.", error)
+        logger.warning("No wake-up sent, Redis is unreachable (%s); the dispatcher's poll finds the job.", error)
         return False
     return True
 
@@ -69,7 +69,7 @@ class Waiter:
                 if not woken or subscription.get_message(timeout=0) is None:
                     break
         except Exception as error:  # whatever answers there: nobody needs it
-            logger.warning("Redis is not there (%s); polling instead of waiting for wake-ups.", error)
+            logger.warning("Redis is unreachable (%s); polling instead of waiting for wake-ups.", error)
             self.close()
             self._retry_at = time.monotonic() + QUIET
             return self._never.wait(seconds)

@@ -56,7 +56,7 @@ def flower(request: HttpRequest, path: str = "") -> HttpResponseBase:
             if acted is not None:
                 return acted
     elif not _READ.fullmatch(path):
-        raise Http404("Of Flower's addresses those are passed on that its pages use.")
+        raise Http404("Only addresses that Flower's own pages use are passed on.")
     return _pass_on(request, _address(path))
 
 
@@ -79,7 +79,7 @@ def _address(path: str) -> str:
 def _pass_on(request: HttpRequest, address: str) -> HttpResponseBase:
     """Ask Flower, and answer with what it says."""
     if not conf().flower_url:
-        return _away(request, "FLOWER_URL is not set, so this installation has no Flower.")
+        return _away(request, "FLOWER_URL is not set.")
     parts = urlsplit(conf().flower_url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=TIMEOUT)
     query = request.META.get("QUERY_STRING", "")
@@ -103,7 +103,9 @@ def _pass_on(request: HttpRequest, address: str) -> HttpResponseBase:
 def _answer(request: HttpRequest, connection: http.client.HTTPConnection, answer: http.client.HTTPResponse) -> HttpResponseBase:
     if answer.status == 401:
         connection.close()
-        return _away(request, "It refuses the secret: FLOWER_BASIC_AUTH must be the same for web and for Flower.")
+        return _away(
+            request, "It refuses the secret: set FLOWER_BASIC_AUTH to the same value for the web server and for Flower."
+        )
     if not 200 <= answer.status <= 599:
         connection.close()
         return _away(

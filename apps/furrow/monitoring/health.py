@@ -34,7 +34,7 @@ PATIENCE, FAILING = 5.0, 60.0
 class Command(BaseCommand):
     """Exits with 1 and says what is wrong, if something is."""
 
-    help = "Say whether a part works: dispatcher, this machine's worker, bridges or stores. Exits with 1 if it does not."
+    help = "Check a part: dispatcher, this machine's worker, bridges or stores. Exits with 1 if it does not work."
     # Only asked questions count: the system checks are `manage.py check`.
     requires_system_checks: list[str] = []
 
@@ -69,12 +69,10 @@ def dispatcher() -> str:
     """
     leader = Leader.objects.filter(role="dispatcher", lease_until__gt=Now()).first()
     if leader is None:
-        raise CommandError("No dispatcher leads: none is running, or none reaches the database.")
+        raise CommandError("No dispatcher leads: none is running, or none can reach the database.")
     if stands_still(leader, clock.now()):
         since = f"since {exact(leader.progressed_at)}" if leader.progressed_at else "yet"
-        raise CommandError(
-            f"The dispatcher {leader.holder} leads, but has completed no round of its work {since}: see its log."
-        )
+        raise CommandError(f"The dispatcher {leader.holder} leads, but has not completed a round {since}: see its log.")
     failing = troubles.current(FAILING).filter(name__endswith=" of the dispatcher").first()
     if failing is not None:
         raise CommandError(f"The dispatcher {leader.holder} leads, but: {failing.text} (since {exact(failing.since)})")
@@ -98,7 +96,7 @@ def worker(node: str) -> str:
     if found is None:
         others = ", ".join(living.values_list("node", flat=True).order_by("node")[:5])
         raise CommandError(
-            f"No worker {node or '*' + here} holds a lease: it is not running, or does not reach the database."
+            f"No worker {node or '*' + here} holds a lease: it is not running, or cannot reach the database."
             + (f" Others do (--node): {others}." if others else "")
         )
     if not _answers(found.node):

@@ -62,11 +62,11 @@ class _Collector:
 def _ended() -> Iterator[Metric]:
     """From all counts that there are, since the beginning: they only grow."""
     ended = CounterMetricFamily("furrow_jobs_ended", "Jobs that ended.", labels=["kind", "queue", "state"])
-    again = CounterMetricFamily(
-        "furrow_runs_again", "Runs that were or will be followed by another.", labels=["kind", "queue", "why"]
-    )
+    again = CounterMetricFamily("furrow_runs_again", "Runs that are followed by another.", labels=["kind", "queue", "why"])
     run = HistogramMetricFamily("furrow_run_seconds", "How long runs took.", labels=["kind"])
-    wait = HistogramMetricFamily("furrow_wait_seconds", "From due to begun, of runs that ended their jobs.", labels=["kind"])
+    wait = HistogramMetricFamily(
+        "furrow_wait_seconds", "Seconds from due to begun, of runs that ended their jobs.", labels=["kind"]
+    )
     times: dict[tuple[str, str], Counter[int]] = defaultdict(Counter)
     totals: Counter[tuple[str, str]] = Counter()
     outcomes: Counter[tuple[str, str, str]] = Counter()
@@ -95,8 +95,8 @@ def _cumulative(buckets: Counter[int]) -> list[tuple[str, float]]:
 
 def _queues(queues: list[QueueFigures], now: dt.datetime) -> Iterator[Metric]:
     jobs = GaugeMetricFamily("furrow_queue_jobs", "Jobs that have not ended; counted to 10,001.", labels=["queue", "state"])
-    oldest = GaugeMetricFamily("furrow_queue_oldest_seconds", "For how long the oldest due job has been due.", labels=["queue"])
-    workers = GaugeMetricFamily("furrow_queue_workers", "Living workers that consume the queue.", labels=["queue"])
+    oldest = GaugeMetricFamily("furrow_queue_oldest_seconds", "Seconds since the oldest due job became due.", labels=["queue"])
+    workers = GaugeMetricFamily("furrow_queue_workers", "Running workers that consume the queue.", labels=["queue"])
     paused = GaugeMetricFamily("furrow_queue_paused", "1 while the queue is paused or drained.", labels=["queue"])
     for queue in queues:
         for state in ("due", "scheduled", "queued", "running"):
@@ -118,14 +118,18 @@ def _system(queues: list[QueueFigures], now: dt.datetime) -> Iterator[Metric]:
     yield GaugeMetricFamily("furrow_workers", "Living workers.", len(workers))
     yield GaugeMetricFamily("furrow_worker_processes", "Their processes.", sum(worker.processes for worker in workers))
     yield GaugeMetricFamily("furrow_dispatcher_leads", "1 while a dispatcher leads.", float(leader is not None))
-    yield GaugeMetricFamily("furrow_dispatcher_trouble", "1 while it names a trouble.", float(bool(leader and leader.trouble)))
-    yield GaugeMetricFamily("furrow_dispatcher_lag_seconds", "The oldest due job of a queue that is not paused.", lag)
-    yield GaugeMetricFamily("furrow_dead_messages", "Messages that no worker could use.", DeadMessage.objects.count())
-    drift = GaugeMetricFamily("furrow_drift", "What disagreed at the dispatcher's last look.", labels=["what"])
+    yield GaugeMetricFamily(
+        "furrow_dispatcher_trouble", "1 while the dispatcher reports trouble.", float(bool(leader and leader.trouble))
+    )
+    yield GaugeMetricFamily(
+        "furrow_dispatcher_lag_seconds", "Seconds since the oldest due job of an open queue became due.", lag
+    )
+    yield GaugeMetricFamily("furrow_dead_messages", "Messages that no worker could process.", DeadMessage.objects.count())
+    drift = GaugeMetricFamily("furrow_drift", "Inconsistencies that the dispatcher found at its last check.", labels=["what"])
     for row in Drift.objects.all():
         drift.add_metric([row.name], row.found)
     yield drift
-    trouble = GaugeMetricFamily("furrow_trouble", "How often it occurred, while it goes on occurring.", labels=["what"])
+    trouble = GaugeMetricFamily("furrow_trouble", "Occurrences of an unexpected error, while it lasts.", labels=["what"])
     for one in troubles.current():
         trouble.add_metric([one.name], one.count)
     yield trouble

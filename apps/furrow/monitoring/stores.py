@@ -48,7 +48,7 @@ def rabbitmq() -> str:
 
 def redis() -> str:
     """What is wrong with Redis; empty when it answers."""
-    return "" if not conf().redis_url or wake() else "Redis does not answer; jobs are still dispatched, up to a second later."
+    return "" if not conf().redis_url or wake() else "Redis does not answer; jobs are dispatched up to a second later."
 
 
 def flower() -> str:

@@ -46,12 +46,12 @@ def of_leader(leader: Leader | None, now: dt.datetime) -> list[Trouble]:
         return [Trouble(text, since, "Start one:", "manage.py furrow dispatcher")]
     found = []
     if stands_still(leader, now):
-        text = "The dispatcher leads and gets nothing done: due jobs wait in the database"
+        text = "The dispatcher leads, but its rounds do not complete: due jobs wait in the database"
         text += "; it last completed a round" if leader.progressed_at else "."
-        found.append(Trouble(text, leader.progressed_at, remedy="Its log has the reason. Start it anew."))
+        found.append(Trouble(text, leader.progressed_at, remedy="Its log has the reason. Restart it."))
     if leader.trouble:
         text = f"The dispatcher has trouble. {leader.trouble}, since"
-        found.append(Trouble(text, leader.troubled_since, remedy="It goes on by itself."))
+        found.append(Trouble(text, leader.troubled_since, remedy="It recovers by itself once the cause is gone."))
     return found
 
 
@@ -76,9 +76,9 @@ def of_noted(rows: list[Noted]) -> list[Trouble]:
 def of_stores(healths: list[Health]) -> list[Trouble]:
     """What does not answer this process."""
     remedies = {
-        "RabbitMQ": "Nothing new is handed out until it is back; what runs goes on.",
-        "Redis": "Nothing is lost; look whether it runs, and whether REDIS_URL names it.",
-        "Flower": "Only Flower's pages are missing.",
+        "RabbitMQ": "No job starts until it is back; running jobs continue.",
+        "Redis": "Nothing is lost. Check that it runs and that REDIS_URL points to it.",
+        "Flower": "Only Flower's pages are unavailable.",
     }
     return [
         Trouble(
@@ -93,7 +93,7 @@ def of_workers(workers: list[Worker]) -> list[Trouble]:
     """Nobody works."""
     if workers:
         return []
-    return [Trouble("No worker is running: nothing is being worked on.", remedy="Start one:", command=worker_command())]
+    return [Trouble("No worker is running, so no job runs.", remedy="Start one:", command=worker_command())]
 
 
 def of_queues(queues: list[QueueFigures], now: dt.datetime, *, any_worker: bool) -> list[Trouble]:
@@ -110,7 +110,7 @@ def of_queues(queues: list[QueueFigures], now: dt.datetime, *, any_worker: bool)
             found.append(Trouble(text, queue.paused.paused_at, "Resume it on its page.", link=link, grave=False))
         elif waits and not queue.consumers and any_worker:
             command = worker_command(queue.name)
-            text = f"No living worker consumes queue {queue.name}, and it has {due}, the first since"
+            text = f"No running worker consumes queue {queue.name}, and it has {due}, the first since"
             found.append(
                 Trouble(
                     text if queue.oldest else text.removesuffix(", the first since") + ".",
@@ -126,7 +126,7 @@ def of_queues(queues: list[QueueFigures], now: dt.datetime, *, any_worker: bool)
                 Trouble(
                     text,
                     queue.oldest,
-                    "Its workers do not keep up; more of them, or more processes, would.",
+                    "Its workers do not keep up: add workers or processes.",
                     link=link,
                     grave=False,
                 )
@@ -148,7 +148,7 @@ def of_rates(day: list[Point]) -> list[Trouble]:
     if failed < FEWEST or share < max(SHARE, TIMES * usual):
         return []
     text = f"More runs fail than usual: {failed:,} of the last {ran:,} ({share:.0%}; the day before {usual:.1%})."
-    return [Trouble(text, remedy="See which errors.", link=("furrow:errors", ""), grave=False)]
+    return [Trouble(text, remedy="See the errors.", link=("furrow:errors", ""), grave=False)]
 
 
 def of_drift(rows: list[Drift]) -> list[Trouble]:
@@ -174,7 +174,7 @@ def of_clock(rows: list[Drift]) -> list[Trouble]:
         Trouble(
             f"The database's clock was set {_CLOCK[row.name]} by {span(row.found)},",
             row.found_at,
-            "Let a time service (NTP) slew it, not step it.",
+            "Configure the time service (NTP) to slew the clock, not step it.",
             link=("admin:furrow_drift_changelist", ""),
             grave=False,
         )
@@ -194,16 +194,16 @@ def of_locks(drift: list[Drift], workers: list[Worker], lockers: list[Locker]) -
         f"{due + here:,} {'jobs wait: their rows are' if several else 'job waits: its row is'} locked by another transaction."
     )
     if not lockers:
-        return [Trouble(text, remedy="All others go on.", grave=False)]
+        return [Trouble(text, remedy="Other jobs continue.", grave=False)]
     first = lockers[0]
-    text = f"{text} The oldest is that of {describe(first)}, which began"
+    text = f"{text} The oldest is {describe(first)}, which began"
     command = f"SELECT pg_terminate_backend({first.pid})"
-    return [Trouble(text, first.since, "All others go on. End it, or:", command, grave=False)]
+    return [Trouble(text, first.since, "Other jobs continue. End the transaction, or run:", command, grave=False)]
 
 
 def of_dead_messages(count: int) -> list[Trouble]:
     """Messages that nobody could use."""
     if not count:
         return []
-    text = f"{counted(count, 'message')} could not be used by any worker."
+    text = f"{counted(count, 'message')} could not be processed by any worker."
     return [Trouble(text, remedy="Replay or delete them.", link=("admin:furrow_deadmessage_changelist", ""), grave=False)]

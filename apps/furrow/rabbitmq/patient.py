@@ -94,4 +94,4 @@ def patient(connection: Connection) -> Connection:
 def nonsense(what: object) -> str:
     """Why what answers there cannot be RabbitMQ; ``what``: the error, or what came."""
     said = f"{type(what).__name__}: {what}" if isinstance(what, Exception) else str(what)
-    return f"it answers nonsense ({said[:200]}): is it RabbitMQ that {broker_setting()} names?"
+    return f"the server does not speak AMQP ({said[:200]}): check {broker_setting()}"

@@ -48,7 +48,7 @@ def shared_queues(app: Any) -> str:
     if same := sorted({*conf().queues} & {*app.amqp.queues}):
         return (
             f"FURROW['QUEUES'] names {same[0]!r}, which is a queue of the project's Celery tasks (task_queues, "
-            "task_default_queue): jobs need one of their own, so choose another name for it."
+            "task_default_queue): jobs need a queue of their own: choose another name."
         )
     return ""
 

@@ -55,8 +55,8 @@ def lay(connection: Connection, channel: Any, queue: Queue) -> None:
 def refusal(name: str, error: amqp.ChannelError) -> str:
     """Why a queue or exchange cannot be used, and what to do about it."""
     return (
-        f"RabbitMQ refuses {name} ({error.reply_text}): one of that name is there which Furrow did not make, and leaves alone. "
-        "Delete or rename that one if it is yours, or give the queue another name in FURROW['QUEUES']"
+        f"RabbitMQ refuses {name} ({error.reply_text}): another one of that name exists, which Furrow did not declare "
+        "and does not touch. Delete or rename it if it is yours, or give the queue another name in FURROW['QUEUES']"
     )
 
 

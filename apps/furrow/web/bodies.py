@@ -62,14 +62,16 @@ def refusal(request: HttpRequest, view: Any, kwargs: dict[str, Any]) -> HttpResp
         PermissionDenied: the view takes files, and none from this user.
     """
     if "HTTP_TRANSFER_ENCODING" in request.META:
-        return _refuse(request, 411, "This site takes no body in chunks: send its length (Content-Length) with it.")
+        return _refuse(request, 411, "Chunked bodies are not accepted: send Content-Length.")
     length = _length(request)
     if not length:
         return None
     user = getattr(request, "user", None)
     if user is None or not (user.is_authenticated and user.is_active and user.is_staff):
         if length > ANONYMOUS:
-            return _refuse(request, 413, f"{_has(length)}; who is not logged in may send {_size(ANONYMOUS)}: log in first.")
+            return _refuse(
+                request, 413, f"{_has(length)}; without a login at most {_size(ANONYMOUS)} are accepted: log in first."
+            )
         request.upload_handlers = [NoFiles(request)]
         return None
     form: int | None = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
@@ -78,7 +80,7 @@ def refusal(request: HttpRequest, view: Any, kwargs: dict[str, Any]) -> HttpResp
         request.upload_handlers = [NoFiles(request)]
     if form is not None and length > form + files:
         return _refuse(
-            request, 413, f"{_has(length)}; this address takes {_size(form + files)} at most: {_limits(form, files)}."
+            request, 413, f"{_has(length)}; this address accepts at most {_size(form + files)}: {_limits(form, files)}."
         )
     return None
 

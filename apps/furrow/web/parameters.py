@@ -108,5 +108,5 @@ class NamesWrongParameters:
 
 def bad_request(request: HttpRequest, exception: Any = None) -> HttpResponse:
     """The page of a 400. What Django finds suspicious is not told, or whoever tries would learn from it; sizes are."""
-    told = str(exception) if isinstance(exception, (WrongParameter, *_TOO_MUCH)) else "The request cannot be understood."
+    told = str(exception) if isinstance(exception, (WrongParameter, *_TOO_MUCH)) else "The request is malformed."
     return render(request, "furrow/refused.html", {"reason": told}, status=400)

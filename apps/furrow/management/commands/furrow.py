@@ -11,12 +11,12 @@ from furrow.errors import did_you_mean
 
 #: Each command: where it is, and its help.
 COMMANDS = {
-    "startproject": ("furrow.command.startproject", "write a new Django project that uses Furrow"),
-    "dev": ("furrow.dev.command", "run web, dispatcher, workers and Flower in one terminal, again when code changes"),
-    "dispatcher": ("furrow.command.dispatcher", "hand due jobs to RabbitMQ, rescue, repair; one leads, the others stand by"),
-    "bridges": ("furrow.bridges.command", "make jobs of the messages of other programs' queues"),
-    "jobs": ("furrow.command.jobs", "submit jobs, look at them, follow them, act on them"),
-    "health": ("furrow.monitoring.health", "say whether a part works: dispatcher, worker, stores"),
+    "startproject": ("furrow.command.startproject", "create a Django project that uses Furrow"),
+    "dev": ("furrow.dev.command", "run web, dispatcher, workers and Flower in one terminal; restarts them when code changes"),
+    "dispatcher": ("furrow.command.dispatcher", "send due jobs to RabbitMQ, rescue, repair; one leads, others stand by"),
+    "bridges": ("furrow.bridges.command", "turn messages of other programs' queues into jobs"),
+    "jobs": ("furrow.command.jobs", "submit, list, follow and act on jobs"),
+    "health": ("furrow.monitoring.health", "check a part: dispatcher, worker, stores"),
     "prove": ("furrow.prove.command", "prove the guarantees under faults; only in a clone of Furrow's repository"),
 }
 
