@@ -10,8 +10,9 @@
 
 One job's way through the rooms:
 
-``kinds/``      ``@job`` makes a function a kind; ``limits/`` are rules between jobs.
-``submission/`` 1. validate, then one INSERT in the caller's transaction: a row in ``models.Job``, state ``pending``.
+``kinds/``      what a kind of job is; ``limits/`` are rules between jobs.
+``submission/`` ``@job`` makes a function a kind.
+                1. validate, then one INSERT in the caller's transaction: a row in ``models.Job``, state ``pending``.
 ``dispatcher/`` 2. the leading dispatcher finds it due, publishes its id through ``rabbitmq/`` and marks it ``queued``.
 ``worker/``     3. ``intake`` takes the message, ``ledger`` claims the row (``running``) and the message is acknowledged;
                 4. ``pool`` hands it to a pool process, where ``child`` runs the handler and reports;
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
         UnknownKind,
     )
     from furrow.kinds.hints import File, ForeignKey, UploadedPath
-    from furrow.kinds.kind import Kind, all_kinds, get_kind, job
+    from furrow.kinds.kind import Kind, all_kinds, get_kind
     from furrow.kinds.retry import RetryPolicy
     from furrow.kinds.secret import Secret
     from furrow.limits.limit import Unique
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from furrow.middleware import Middleware, RunningJob, Submission
     from furrow.models import Attempt, Job, LogLine
     from furrow.states import FINAL, Outcome, State
+    from furrow.submission.job import job
     from furrow.submission.submit import submit, submit_many
 
 __all__ = [
@@ -176,7 +178,7 @@ _WHERE = {
     "current_job": "furrow.context",
     "delete": "furrow.actions.jobs",
     "get_kind": "furrow.kinds.kind",
-    "job": "furrow.kinds.kind",
+    "job": "furrow.submission.job",
     "leader": "furrow.locks.guards",
     "lock": "furrow.locks.guards",
     "rate_limit": "furrow.locks.rate",

@@ -94,6 +94,6 @@ async def asynchronous_generator() -> AsyncIterator[int]:
 @pytest.mark.parametrize("handler", [asynchronous, asynchronous_generator])
 def test_an_async_handler_cannot_be_transactional(handler: Any) -> None:
     with pytest.raises(KindError, match="plain function"):
-        Kind(handler, transactional=True)
+        Kind(handler, submit, transactional=True)
     with pytest.raises(KindError, match="True or False"):
-        Kind(asynchronous, transactional="yes")  # type: ignore[arg-type]
+        Kind(asynchronous, submit, transactional="yes")  # type: ignore[arg-type]

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from django.core.management import BaseCommand, get_commands
 from furrow.conf import Conf
-from furrow.kinds.kind import _OPTIONS
 from furrow.management.commands.furrow import load
 from furrow.prove.checks import CHECKS
+from furrow.submission.job import OPTIONS
 from furrow.submission.submit import submit
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -111,9 +111,9 @@ def test_the_example_of_the_environment_names_what_the_compose_file_reads() -> N
 def test_every_option_of_a_kind_and_of_a_submit_is_explained() -> None:
     pages = (DOCS / "writing_jobs.md").read_text() + (DOCS / "limits.md").read_text()
     submits = [name for name, one in inspect.signature(submit).parameters.items() if one.kind is one.KEYWORD_ONLY]
-    assert [option for option in (*_OPTIONS, *submits) if not re.search(rf"\b{option}\b", pages)] == []
+    assert [option for option in (*OPTIONS, *submits) if not re.search(rf"\b{option}\b", pages)] == []
     table = (DOCS / "writing_jobs.md").read_text().partition("## Options of `@job`")[2].partition("\n## ")[0]
-    assert set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) <= set(_OPTIONS)
+    assert set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) <= set(OPTIONS)
 
 
 def options(parser: ArgumentParser) -> set[str]:

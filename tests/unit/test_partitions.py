@@ -70,7 +70,7 @@ def test_a_kind_without_the_key_is_refused_at_import_and_at_submit(settings: Set
 
     def declare(handler: Any) -> Kind:
         handler.__qualname__ = handler.__name__
-        return Kind(handler, queue="orders")
+        return Kind(handler, submit, queue="orders")
 
     assert declare(bill).queue == "orders"
     with pytest.raises(KindError, match=r"queue 'orders' has partitions by the argument 'customer_id', and .*send has no such"):
@@ -91,8 +91,8 @@ def test_limits_in_such_a_queue_are_refused(settings: Settings) -> None:
 
     bill.__qualname__ = bill.__name__
     with pytest.raises(KindError, match="queue 'orders': it has partitions"):
-        Kind(bill, queue="orders", lock="{customer_id}")
-    kind = Kind(bill, queue="orders")
+        Kind(bill, submit, queue="orders", lock="{customer_id}")
+    kind = Kind(bill, submit, queue="orders")
     with pytest.raises(OptionError) as refused:
         submit(kind, {"customer_id": 1}, lock="{customer_id}")
     assert "could deadlock" in refused.value.fields["queue"]

@@ -9,6 +9,7 @@ from furrow.dispatcher.turns import shares_of
 from furrow.kinds.kind import Kind
 from furrow.limits.key_template import LONGEST_KEY, LimitError
 from furrow.limits.limit import Limit, Rules, rate_of
+from furrow.submission.submit import submit
 
 NAMES = ("account", "customer", "text")
 
@@ -121,4 +122,4 @@ def test_shares_follow_the_weights_and_everybody_gets_one() -> None:
 
 
 def test_a_kind_without_rules_has_none() -> None:
-    assert not Kind(handler).rules.any
+    assert not Kind(handler, submit).rules.any

@@ -20,13 +20,13 @@ from furrow.actions.permissions import ACT, forbidden_kinds, may_act
 from furrow.actions.selection import EARLIEST, LATEST, select
 from furrow.context import current_job
 from furrow.errors import Abort, InputError, Snooze, did_you_mean
-from furrow.kinds.kind import job
 from furrow.kinds.retry import RetryPolicy
 from furrow.models import AuditEntry, Job
 from furrow.models.audit_entry import Origin
 from furrow.models.users import find_user
 from furrow.plural import counted
 from furrow.states import FINAL, UNSTARTED, State
+from furrow.submission.job import job
 from furrow.submission.submit import submit
 
 #: Jobs in one transaction, and ids read ahead.

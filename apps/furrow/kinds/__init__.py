@@ -1,6 +1,6 @@
-"""What a job is. Nothing here knows how one is submitted, but for the kind's own ``submit``.
+"""What a job is. Nothing here knows how one is submitted.
 
-``kind``        ``@job`` makes a function a kind, and the registry of them; ``declaration`` refuses options that cannot work.
+``kind``        what a kind is, and the registry of them; ``declaration`` refuses options that cannot work.
 ``arguments``   turns a handler's signature into a validator and a form; ``hints`` are the types of ours that it may name.
 ``handlers``    which functions can be handlers, and where they are found.
 ``task``        the Celery task that each kind is registered as.

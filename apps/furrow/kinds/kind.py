@@ -1,4 +1,5 @@
-"""``@job``: a kind of job, typed and validated, registered with Celery under its name.
+"""A kind of job, typed and validated, registered with Celery under its name; ``@job`` makes one
+(:mod:`furrow.submission.job`).
 
 A kind is used like a Celery task (``send.delay(3)``), like a function (``send(3)`` runs the handler here and now) and
 through :func:`furrow.submit`.
@@ -8,12 +9,12 @@ import datetime as dt
 import difflib
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, Unpack, overload
+from typing import Any, Protocol, Unpack
 
 from celery import shared_task
 
 from furrow.conf import conf
-from furrow.errors import KindError, UnknownKind, did_you_mean
+from furrow.errors import KindError, UnknownKind
 from furrow.kinds.arguments import Arguments
 from furrow.kinds.declaration import refuse_what_cannot_work
 from furrow.kinds.handlers import refuse_handler
@@ -30,6 +31,25 @@ BUILT_IN = "furrow."
 _kinds: dict[str, "Kind"] = {}
 
 
+class Submit(Protocol):
+    """Submits a job; :func:`furrow.submit` is the one. A kind is given it, and knows no more of it."""
+
+    def __call__(
+        self,
+        kind: "Kind",
+        arguments: Mapping[str, Any],
+        /,
+        *,
+        id: str | None = ...,
+        countdown: float | None = ...,
+        run_at: dt.datetime | None = ...,
+        expires: float | dt.datetime | None = ...,
+        priority: int | None = ...,
+        queue: str | None = ...,
+    ) -> Job:
+        """The job."""
+
+
 class Kind:
     """A kind of job: a handler with its options, registered under a name. ``@job`` makes one.
 
@@ -43,6 +63,7 @@ class Kind:
     def __init__(
         self,
         handler: Handler,
+        submit: Submit,
         *,
         name: str | None = None,
         queue: str | None = None,
@@ -56,8 +77,10 @@ class Kind:
         tags: Collection[str] = (),
         **rules: Unpack[Rule],
     ) -> None:
+        """``submit``: how its jobs are submitted; see :func:`furrow.job` for the other options."""
         refuse_handler(handler)
         self.handler = handler
+        self._submit = submit
         self.name = _usual_name(handler) if name is None else name
         self.queue = conf().queues[0] if queue is None else queue
         self.priority = priority
@@ -104,9 +127,7 @@ class Kind:
 
     def submit(self, **arguments: Any) -> Job:
         """Submit one job with the kind's own options; see :func:`furrow.submit`."""
-        from furrow.submission.submit import submit
-
-        return submit(self, arguments)
+        return self._submit(self, arguments)
 
     def delay(self, *args: Any, **kwargs: Any) -> Any:
         """Submit one job, as Celery spells it. Returns an ``AsyncResult`` with the job's id, which reads the job's row."""
@@ -135,12 +156,11 @@ class Kind:
 
         from furrow.errors import OptionError
         from furrow.kinds.results import JobBackend
-        from furrow.submission.submit import submit
 
         if used := {key: "is an option of Celery's that jobs do not have" for key, v in unknown.items() if v is not None}:
             raise OptionError(self.name, used)
         arguments = self.arguments.bind(tuple(args or ()), kwargs or {})
-        job = submit(
+        job = self._submit(
             self, arguments, id=task_id, countdown=countdown, run_at=eta, expires=expires, priority=priority, queue=queue
         )
         return AsyncResult(str(job.id), backend=JobBackend(current_app))
@@ -151,65 +171,6 @@ class Kind:
         from celery import current_app
 
         return current_app.tasks[self.name]
-
-
-@overload
-def job(handler: Handler, /) -> Kind: ...
-@overload
-def job(
-    *,
-    name: str | None = None,
-    queue: str | None = None,
-    priority: int = DEFAULT_PRIORITY,
-    retry: RetryPolicy | None = None,
-    soft_timeout: float | None = None,
-    timeout: float | None = None,
-    expires: dt.timedelta | None = None,
-    transactional: bool = False,
-    permission: str = "",
-    tags: Collection[str] = (),
-    **rules: Unpack[Rule],
-) -> Callable[[Handler], Kind]: ...
-def job(handler: Any = None, /, **options: Any) -> Any:
-    """Declare a kind of job: the decorated function becomes its handler, its type hints the contract for arguments.
-
-    Keys are templates over the arguments, such as ``"account:{account_id}"``.
-
-    Args:
-        name: the kind's name. Default: the function's full name, as Celery names tasks (``orders.tasks.charge``).
-        queue: one of ``FURROW['QUEUES']``. Default: the first.
-        priority: 0 goes first, 9 last. Default: 5.
-        retry: whether and when a failed attempt is followed by another. Default: ``RetryPolicy()``.
-        soft_timeout: seconds after which ``SoftTimeout`` is raised inside the handler.
-        timeout: seconds after which the pool process that runs the handler is killed.
-        expires: cancel a job that has not begun this long after its ``run_at``.
-        transactional: run the handler in a database transaction that also settles the job, so that its database writes
-            happen exactly once, however often it runs.
-        lock: a key. One job per key runs at a time.
-        concurrency, concurrency_key: the most jobs that run at once, per key. Default key: this kind.
-        on_conflict: what a job does whose lock or concurrency is taken: ``"wait"``, ``"drop"`` (it is cancelled) or
-            ``"cancel"`` (the running job is cancelled).
-        rate, rate_key: the most starts in any stretch of time, such as ``"100/m"``, per key. Default key: this kind.
-        unique: a key, or ``Unique(key, until=…, conflict=…)``. A second submit with the same key returns the first job.
-        ordered: a key. Jobs with one key run one after the other, in the order of their submits, retries included.
-        fair: a key that names the tenant. The tenants of a queue take turns.
-        permission: a further permission (``app.codename``) that people need to submit these jobs and to act on them.
-        tags: short texts to find these jobs by.
-
-    Raises:
-        KindError: at import, when an option cannot work. Names the option, the reason and the remedy.
-    """
-
-    if unknown := [option for option in options if option not in _OPTIONS]:
-        raise KindError(f"@job has no option {unknown[0]!r}: {did_you_mean(unknown[0], _OPTIONS)}.")
-
-    def declare(function: Handler) -> Kind:
-        return register(Kind(function, **options))
-
-    return declare(handler) if handler is not None else declare
-
-
-_OPTIONS = (*tuple(inspect.signature(Kind.__init__).parameters)[2:-1], *Rule.__annotations__)
 
 
 def register(kind: Kind) -> Kind:
