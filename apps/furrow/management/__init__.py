@@ -1,0 +1,1 @@
+"""Where Django finds ``manage.py furrow``, which has all commands."""

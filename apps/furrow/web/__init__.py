@@ -1,2 +1,6 @@
-"""Middleware: ``bodies`` (how much a request may carry; ``asgi`` asks it before a body is received), ``zone`` (the reader's
-time zone), ``parameters`` (wrong ones get an answer that names them)."""
+"""Middleware of web requests.
+
+``bodies``      how much a request may carry; ``asgi`` asks it before a body is received.
+``zone``        the reader's time zone.
+``parameters``  wrong ones get an answer that names them.
+"""

@@ -1,2 +1,4 @@
-"""A thread with a database connection of its own: ``ledger`` writes claims and results in groups, ``lease`` keeps the right to
-do so."""
+"""Claims and results, in one transaction each: ``ledger`` is what any thread adds to, ``thread`` writes it.
+
+``lease`` keeps the right to do so.
+"""
