@@ -82,7 +82,7 @@ class Campaign:
     def _works(self, since: int) -> bool:
         """All processes live, each worker has settled a job after this move, a job that was submitted after it has ended (so
         a dispatcher leads, and a message passed), and the web process answers."""
-        ended = "after IN {FINAL}"
+        ended = f"after IN {FINAL}"
         try:
             nodes = self.stack.database.rows(
                 f"SELECT DISTINCT node FROM prove_move m JOIN {WORKER} w ON w.id = m.worker "
