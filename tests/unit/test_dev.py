@@ -1,12 +1,16 @@
 """The processes of ``furrow dev``, with small programs in their place."""
 
+import errno
+import io
 import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
+import pytest
 from furrow.dev.child import Child
+from furrow.dev.command import Command
 from furrow.dev.watch import Watch
 
 from tests.stack import wait_until
@@ -55,3 +59,29 @@ def test_sources_count_and_what_is_installed_or_hidden_does_not(tmp_path: Path) 
     assert [name for name in (*sources, *others) if watch._counts(None, str(tmp_path / name))] == sources
     assert not wake.is_set()
     assert watch.take() == []
+
+
+def test_a_terminal_that_was_closed_ends_in_no_error() -> None:
+    """What is said then is lost; the processes must be ended all the same."""
+
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.EIO, "Input/output error")
+
+    command = Command(stdout=Closed())
+    command.begin_lines(colour=True)
+    command.say("web", "a line")
+
+
+@pytest.mark.parametrize(("colour", "marked"), [(True, True), (False, False)])
+def test_each_process_has_its_prefix_and_its_colour(colour: bool, marked: bool) -> None:
+    out = io.StringIO()
+    command = Command(stdout=out, no_color=True)
+    command.begin_lines(colour=colour)
+    for name in ("web", "worker-1", "web"):
+        command.say(name, "a line")
+    first, second, third = out.getvalue().splitlines()
+    assert first == third
+    assert ("\x1b[" in first) == marked
+    assert first.endswith(" a line")
+    assert first.partition("web")[0] != second.partition("worker-1")[0] or not marked

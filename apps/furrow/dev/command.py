@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 from argparse import ArgumentParser
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +58,14 @@ class Command(BaseCommand):
                 watch = Watch(Path.cwd(), wake)
             else:
                 self.stderr.write("Code that changes is not seen: pip install 'furrow-jobs[dev]' has what sees it.")
-        self._mutex = threading.Lock()
+        self.begin_lines(colour=self.stdout.isatty() and not os.environ.get("NO_COLOR") and not options["no_color"])
+        Group(self._stages(workers, processes, options), self.say, wake, watch).run()
+        self.say("dev", "All processes have ended.")
+
+    def begin_lines(self, *, colour: bool) -> None:
+        """Get ready to :meth:`say` lines."""
+        self._mutex, self._coloured = threading.Lock(), colour
         self._colours: dict[str, Any] = {}
-        self._coloured = self.stdout.isatty() and "NO_COLOR" not in os.environ and not options["no_color"]
-        Group(self._stages(workers, processes, options), self._say, wake, watch).run()
-        self._say("dev", "All processes have ended.")
 
     def _stages(self, workers: int, processes: int, options: dict[str, Any]) -> list[list[Child]]:
         """The dispatcher ends last: it puts right what the others leave."""
@@ -73,20 +77,20 @@ class Command(BaseCommand):
         first: list[Child] = []
         if not options["no_web"]:
             address = f"127.0.0.1:{self._port(options['port'], 'web')}"
-            self._say("dev", f"web: http://{address}/")
+            self.say("dev", f"web: http://{address}/")
             runserver = [*manage, "runserver", "--noreload", address]
-            first.append(Child("web", runserver, environ, self._say, needs_templates=True))
+            first.append(Child("web", runserver, environ, self.say, needs_templates=True))
         if not options["no_flower"] and importlib.util.find_spec("flower"):
             port = self._port(5555, "Flower")
-            self._say("dev", f"Flower: http://127.0.0.1:{port}/")
+            self.say("dev", f"Flower: http://127.0.0.1:{port}/")
             flower = [*celery, "flower", "--address=127.0.0.1", f"--port={port}"]
-            first.append(Child("flower", flower, environ, self._say))
+            first.append(Child("flower", flower, environ, self.say))
         for number in range(1, workers + 1):
             name = f"worker-{number}"
             worker = [*celery, "worker", "-l", "INFO", "-c", str(processes), "-n", f"dev-{os.getpid()}-{number}@%h"]
             # Cold: what runs is handed back at once, and not counted as an attempt.
-            first.append(Child(name, worker, environ, self._say, stop=signal.SIGQUIT))
-        return [first, [Child("dispatcher", [*manage, "furrow", "dispatcher"], environ, self._say)]]
+            first.append(Child(name, worker, environ, self.say, stop=signal.SIGQUIT))
+        return [first, [Child("dispatcher", [*manage, "furrow", "dispatcher"], environ, self.say)]]
 
     def _port(self, first: int, what: str) -> int:
         for port in range(first, min(first + TRIED, 65536)):
@@ -97,19 +101,20 @@ class Command(BaseCommand):
                 except OSError:
                     continue
             if port != first:
-                self._say("dev", f"Port {first} is taken: {what} gets {port}.")
+                self.say("dev", f"Port {first} is taken: {what} gets {port}.")
             return port
         raise CommandError(f"No port from {first} to {first + TRIED - 1} is free for {what}: name another one with --port.")
 
-    def _say(self, name: str, line: str) -> None:
+    def say(self, name: str, line: str) -> None:
         """One line, of one of the processes or of this one. From any thread."""
         with self._mutex:
             prefix = f"{name:<10} |"
             if self._coloured:
                 colour = COLOURS[len(self._colours) % len(COLOURS)]
                 prefix = self._colours.setdefault(name, make_style(fg=colour, opts=("bold",)))(prefix)
-            self.stdout.write(f"{prefix} {line}")
-            self.stdout.flush()
+            with suppress(OSError):  # the terminal was closed; the processes are ended all the same
+                self.stdout.write(f"{prefix} {line}")
+                self.stdout.flush()
 
 
 def _refuse_without_servers() -> None:
