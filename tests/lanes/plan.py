@@ -9,13 +9,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 DURATIONS = Path(__file__).with_name("durations.json")
 #: How many lanes run at once. Most of a test is waiting, for processes that start and for leases that end.
-LANES = 6
+LANES = 7
 #: Less than this (seconds) is not worth a second set of servers.
 WORTH_A_LANE = 60.0
 #: What a file is taken to last before it was measured, in seconds.
 UNKNOWN = 5.0
-#: These share what is started once: the browser.
-TOGETHER = ("tests/browser/",)
+#: These share what is made once: the browser; the wheel and its environment.
+TOGETHER = ("tests/browser/", "tests/shop/")
 #: What SQLite runs: the engine's tests, and of those that break something the ones that SQL or the write lock decides.
 #: ``everything``: all of those that break something.
 MARKS = {"postgresql": "", "sqlite": "engine and (not faults or dialect)"}
