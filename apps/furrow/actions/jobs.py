@@ -14,7 +14,7 @@ from django.db.models import BooleanField, F, Q, QuerySet
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce, Greatest, Now
 
-from furrow import statements
+from furrow import signals, statements
 from furrow.conf import conf
 from furrow.errors import InputError, did_you_mean
 from furrow.limits.limit import QUEUE, Limit, to_json
@@ -38,14 +38,15 @@ def cancel(jobs: Jobs, *, reason: str = "cancelled by request") -> int:
         return asked + end_unstarted(Job.objects.filter(pk__in=[id for id, state in found if state != State.RUNNING]), reason)
 
 
-def end_unstarted(unstarted: QuerySet[Job], reason: str, state: State = State.CANCELLED) -> int:
+def end_unstarted(unstarted: QuerySet[Job], reason: str, state: State = State.CANCELLED, how: str = "") -> int:
     """Cancel (or fail) jobs that have not begun, and count that; in the caller's transaction, which keeps them locked. What
-    another has locked is left alone."""
+    another has locked is left alone. ``how``: what signals say of it, if not the state."""
     ids = list(unstarted.select_for_update(skip_locked=True).values_list("pk", flat=True))
     if ids:
         Job.objects.filter(pk__in=ids).update(state=state, finished_at=Now(), error=reason[:500])
         link = connections[router.db_for_write(Job)]
         statements.on(link).count_cancelled(link, ids)
+        signals.ended_unstarted(ids, how or state)
     return len(ids)
 
 

@@ -7,6 +7,7 @@ from django.db.models.functions import Now
 from furrow.actions.jobs import end_unstarted
 from furrow.models import Job
 from furrow.models.database import atomic
+from furrow.signals import EXPIRED
 from furrow.statements.begun import HAS_BEGUN
 from furrow.states import State
 
@@ -24,4 +25,4 @@ class Expire:
             RawSQL(f"NOT {HAS_BEGUN}", (), BooleanField())  # noqa: S611 - a constant
         )
         with atomic():
-            return end_unstarted(late.order_by()[:BATCH], "expired: it had not begun by its expires_at")
+            return end_unstarted(late.order_by()[:BATCH], "expired: it had not begun by its expires_at", how=EXPIRED)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from django.db import Error
 
+from furrow.announcer import Announcer
 from furrow.conf import conf
 from furrow.diagnosis import troubles
 from furrow.dispatcher.admission import Admission
@@ -99,11 +100,14 @@ class Dispatcher:
         """
         sessions.give_name(self.leadership.session, patience=conf().leader_lease * sessions.PATIENCE)
         connection.close()
+        announcer = Announcer()
+        announcer.start()
         self._lookout.start()
         try:
             self._go_round()
         finally:
             self._lookout.stop()
+            announcer.stop()
         self._end()
 
     def _go_round(self) -> None:

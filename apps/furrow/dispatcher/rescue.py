@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
-from furrow import statements
+from furrow import signals, statements
 from furrow.actions import locks
 from furrow.conf import conf
 from furrow.diagnosis import troubles
@@ -93,6 +93,7 @@ class Rescue:
             return 0
         note("running_without_worker", len(orphans), len(settled))
         logger.warning("Taken back from dead workers: %s.", counted(len(settled), "job"))
+        signals.runs_settled((str(job.pk), job.attempt) for job in orphans)
         locks.free((job.pk, job.attempt) for job in orphans)
         return len(settled)
 

@@ -43,10 +43,13 @@ def from_json(text: str | None) -> dict[str, Any]:
     if text is None:
         return {}
     with suppress(ValueError, RecursionError):
-        stored = json.loads(text)
-        if isinstance(stored, dict):
-            return {key: _given(value) for key, value in stored.items()}
+        return from_stored(json.loads(text))
     return {}
+
+
+def from_stored(stored: object) -> dict[str, Any]:
+    """The same of a column that was read."""
+    return {key: _given(value) for key, value in stored.items()} if isinstance(stored, dict) else {}
 
 
 def _stored(value: Any) -> Any:

@@ -13,7 +13,7 @@ from django.db.models import TextField
 from django.db.models.functions import Cast
 from django.utils import timezone
 
-from furrow import statements
+from furrow import signals, statements
 from furrow.errors import ArgumentError, OptionError
 from furrow.kinds.kind import Kind, get_kind
 from furrow.kinds.meta import from_json
@@ -97,10 +97,13 @@ def _write_one(
     if ruled is not None:
         ruled = replace(ruled, columns=columns)
         if ruled.unique:
-            return ruled.submit_one(connection, job_id, text)
+            job = ruled.submit_one(connection, job_id, text)
+            signals.submitted(kind.name, [] if job.existed else [job.pk])
+            return job
         own = [ruled.own(text)]
     if not statements.on(connection).insert_jobs(connection, [job_id], [text], columns, own):
         raise OptionError(kind.name, {"id": f"{job_id} is the id of another job: leave it out, or use a fresh one"})
+    signals.submitted(kind.name, [job_id])
     now = timezone.now()
     job = Job(id=job_id, arguments=json.loads(text), **{"created_at": now, "run_at": now, **columns, **(own[0] if own else {})})
     for name in ("tags", "meta"):
@@ -149,7 +152,7 @@ def submit_many(
     ruled = Ruled.of(kind, rules, columns)
 
     def write(meta: dict[str, Any]) -> list[uuid.UUID]:
-        return _write_many(connection, texts, columns | options.meta_column(kind, meta), ruled)
+        return _write_many(connection, kind, texts, columns | options.meta_column(kind, meta), ruled)
 
     ids = around_submit(
         Submission(kind.name, columns["queue"], len(texts), options.given_meta(kind, meta)), write, using=connection.alias
@@ -159,17 +162,19 @@ def submit_many(
 
 
 def _write_many(
-    connection: BaseDatabaseWrapper, texts: list[str], columns: dict[str, Any], ruled: Ruled | None
+    connection: BaseDatabaseWrapper, kind: Kind, texts: list[str], columns: dict[str, Any], ruled: Ruled | None
 ) -> list[uuid.UUID]:
-    ids, own = [new_id() for _ in texts], None
+    new = ids = [new_id() for _ in texts]
     with transaction.atomic(using=connection.alias):
         if ruled is not None:
             ruled = replace(ruled, columns=columns)
         if ruled is not None and ruled.unique:
-            ids = [id for id, _ in ruled.submit(connection, ids, texts)]
+            found = ruled.submit(connection, ids, texts)
+            ids, new = [id for id, _ in found], [id for id, existed in found if not existed]
         else:
             own = None if ruled is None else [ruled.own(text) for text in texts]
             statements.on(connection).insert_jobs(connection, ids, texts, columns, own)
+        signals.submitted(kind.name, new)
     return ids
 
 

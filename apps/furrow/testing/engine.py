@@ -17,7 +17,7 @@ from typing import Any
 from django.db import Error
 from django.db.models import F, Min, Q, QuerySet
 
-from furrow import statements
+from furrow import signals, statements
 from furrow.conf import conf
 from furrow.dispatcher.admission import Admission
 from furrow.dispatcher.expire import Expire
@@ -174,6 +174,7 @@ class Engine:
         _write(Group(logs=reports.logs))
         if told := reports.progress:
             Job.objects.filter(pk=told.id, attempt=told.attempt).update(progress=told.fraction, progress_note=told.note)
+        signals.runs_settled([(claimed.id, claimed.attempt)])
 
 
 def _write(group: Group) -> None:

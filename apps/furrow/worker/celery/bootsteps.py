@@ -15,6 +15,7 @@ from celery import bootsteps
 from django.db import connections
 
 from furrow import middleware
+from furrow.announcer import Announcer
 from furrow.conf import conf
 from furrow.diagnosis import troubles
 from furrow.kinds.kind import all_kinds
@@ -76,6 +77,8 @@ class JobWorker(bootsteps.StartStopStep):
         channel.open_channels()
         stacks.open_file()
         connections.close_all()
+        self.announcer = Announcer()
+        self.announcer.start()
         lease = Lease(worker.hostname, lambda: self._describe(worker), self._report)
         sessions.give_name(lease.session)
         self.mail = Mail(worker.hub, self._receive)
@@ -143,6 +146,7 @@ class JobWorker(bootsteps.StartStopStep):
         self.supervisor.locks.stop()
         if not self.ledger_thread.stop(timeout=5):
             logger.error("The database is away: the ends of some runs could not be recorded; these jobs will run again.")
+        self.announcer.stop()
         see_out(_pids(self.worker.pool))
 
     def _listen(self) -> None:

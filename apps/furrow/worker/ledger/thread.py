@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from django.db import Error
 
-from furrow import statements
+from furrow import signals, statements
 from furrow.diagnosis import troubles
 from furrow.locks.wakeup import wake
 from furrow.plural import counted
@@ -124,6 +124,8 @@ class LedgerThread(threading.Thread):
         hand_over = self._hands_over.offer(self._limited.kinds(limited)) if len(in_line) < len(limited) else None
         group = batch.group(limited, in_line, hand_over)
         written = sql.write(connection, self._lease.worker, group)
+        if group.settlements:
+            signals.runs_settled((end.id, end.attempt) for end in group.settlements)
         won = {claimed.id: claimed for claimed in written.claimed}
         self._limited.settled([*limited, *batch.released])
         self._limited.claimed(won.values())
