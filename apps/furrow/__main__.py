@@ -22,8 +22,8 @@ def main() -> None:
         return
     if "DJANGO_SETTINGS_MODULE" not in os.environ:
         sys.exit(
-            "furrow: there is no manage.py here that names the settings; run it in the project's folder, or set "
-            "DJANGO_SETTINGS_MODULE. A new project: furrow startproject shop."
+            "furrow: no manage.py in this folder names the settings. Run furrow in the project's folder, or set "
+            "DJANGO_SETTINGS_MODULE. To create a project: furrow startproject shop"
         )
     from django.core.management import ManagementUtility
 

@@ -1,4 +1,4 @@
-"""The Django application of the engine."""
+"""The Django application."""
 
 from typing import Any
 

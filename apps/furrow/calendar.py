@@ -1,4 +1,4 @@
-"""The times that a row may have: those that Python can hold in every time zone. Databases know others (``infinity``)."""
+"""Times that a row may have: those that Python can represent in every time zone. Databases have others (``infinity``)."""
 
 import datetime as dt
 

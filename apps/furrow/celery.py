@@ -1,4 +1,4 @@
-"""The one line that a project changes: ``from furrow.celery import Celery`` instead of ``from celery import Celery``.
+"""The Celery class of a project with jobs: ``from furrow.celery import Celery`` instead of ``from celery import Celery``.
 
 The application is Celery's own, with the project's settings and queues. A worker of it takes jobs besides tasks, if its pool is
 prefork; a task that is sent under the name of a kind is submitted as a job.

@@ -1,4 +1,4 @@
-"""A rich console on the stream of a management command."""
+"""A rich console that writes to a management command's stream."""
 
 import sys
 from typing import IO, cast

@@ -1,4 +1,5 @@
-"""What is the same in all errors of one sort: the type, the message without what varies, and the innermost frames of own code.
+"""Fingerprints: group errors that are alike by type, message without its variable parts, and the innermost frames of own
+code.
 
 Line numbers are left out, so that an edit elsewhere in the file does not make an old error a new one.
 """

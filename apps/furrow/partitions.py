@@ -1,4 +1,4 @@
-"""Queues with partitions: how they are declared, what their parts are called, and which worker should have which part.
+"""Queues with partitions: declaration, names of the parts, and which worker gets which part.
 
 ``Queue("orders", partitions=8, key="customer_id")`` stands in ``FURROW["QUEUES"]`` where a plain queue's name would; in the
 environment it is written ``orders:8:customer_id``. docs/partitions.md says what it promises. Imports neither Django nor Celery:

@@ -1,4 +1,4 @@
-"""Counts in sentences. Pure."""
+"""Counts in sentences (``1 job``, ``2 jobs``). Pure."""
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

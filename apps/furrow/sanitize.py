@@ -1,4 +1,5 @@
-"""What a row can keep: values that are fine in Python and have no faithful form in JSON, or none that every database takes."""
+"""Sanitize values for a row: some values are fine in Python and have no faithful JSON form, or none that every database
+accepts."""
 
 import dataclasses
 import datetime as dt

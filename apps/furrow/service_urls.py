@@ -1,4 +1,4 @@
-"""URLs of databases and services: what is wrong with one, and what may be shown of it; no character of a password. Pure."""
+"""URLs of databases and services: explain what is wrong, and mask every character of a password. Pure."""
 
 import re
 from collections.abc import Mapping

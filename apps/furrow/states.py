@@ -1,4 +1,4 @@
-"""The states of a job and the moves between them: the one table that the CHECKs, the docs and the code derive from."""
+"""States of a job and the moves between them: the one table from which the CHECK constraints, the docs and the code derive."""
 
 from enum import StrEnum
 from typing import NamedTuple

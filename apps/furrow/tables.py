@@ -1,4 +1,4 @@
-"""The names of the tables, for the SQL of this package; a test compares them with the models."""
+"""Names of the tables, for the package's SQL; a test compares them with the models."""
 
 ATTEMPT = "furrow_attempt"
 AUDIT_ENTRY = "furrow_auditentry"

@@ -1,4 +1,4 @@
-"""What people may do to jobs, queues, workers, locks and dead letters.
+"""Actions of people on jobs, queues, workers, locks and dead letters.
 
 ``jobs``  cancel, retry, run now, snooze, change, delete; ``bulk`` the same for many, chosen by a ``selection``.
 ``queues``, ``workers``, ``locks``, ``dead_letters``  what may be done to these.

@@ -1,4 +1,4 @@
-"""The audit log: whatever a person does to jobs, queues or workers is written down by this one function."""
+"""The audit log: one function records every action of a person on jobs, queues or workers."""
 
 import uuid
 from collections.abc import Iterable, Mapping

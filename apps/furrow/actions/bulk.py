@@ -1,4 +1,4 @@
-"""One action on every job that matches: a job of its own, which can be watched, stopped and resumed.
+"""Bulk actions: a job that applies one action to every job that matches; it can be watched, stopped and resumed.
 
 It goes through the matching jobs by id, a batch in one transaction: the guarded UPDATE of :mod:`furrow.actions.jobs`, and how
 far it has come in the audit entry, guarded by how far it had come before. So a run that was killed is followed by one that goes

@@ -1,4 +1,4 @@
-"""What people may do with messages that nobody could use: send them again, or delete them."""
+"""Dead messages: replay or delete them."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Locks that jobs hold, seen from the jobs' side."""
+"""Locks that jobs hold: find those whose run has ended, and free them."""
 
 import logging
 import uuid

@@ -1,4 +1,4 @@
-"""Who may see jobs, submit them, act on them: the one place that decides.
+"""Permissions: who may see, submit and act on jobs. The one place that decides.
 
 Django's permissions: ``furrow.view_job``, ``furrow.submit_job``, ``furrow.act_on_job``. A kind may ask for one more of its own,
 ``@job(permission="billing.refund")``: without it a person neither submits jobs of that kind nor acts on them. Code that calls

@@ -1,5 +1,5 @@
-"""Pause, drain and resume a queue, for all workers. A pause is a row that the dispatcher and every claim look at: it survives
-whatever is restarted, and costs a job nothing.
+"""Pause, drain and resume a queue, for all workers. A pause is a row that the dispatcher and every claim check: it survives
+every restart, and costs a job nothing.
 
 *Paused*: from the commit on no job of the queue begins. What RabbitMQ holds of it is refused by the claim and waits in the
 database again. *Drained*: nothing more is sent to RabbitMQ; what it has already (about a second of work) still runs.

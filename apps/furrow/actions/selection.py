@@ -1,4 +1,4 @@
-"""Which jobs: the criteria that the list's address, a bulk action and the command line share.
+"""Selections of jobs: the criteria that the list's address, bulk actions and the command line share.
 
 A criterion is a name and a text, as in an address: ``{"state": "failed", "q": "account_id=7"}``.
 """

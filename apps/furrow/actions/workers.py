@@ -1,4 +1,5 @@
-"""Ask something of a worker: it looks once a second, so that neither a lost message nor an absent broker loses it."""
+"""Requests to a worker, through the database: the worker polls once a second, so a request survives a lost message and a
+RabbitMQ that is down."""
 
 import uuid
 

@@ -1,4 +1,4 @@
-"""The admin: what people see of the engine, and the few things they may do to it.
+"""The admin: pages that show the engine and act on it.
 
 Read in this order: ``site`` and ``theme`` (where, and in which look), ``job`` (the list), ``filters``, ``readonly``, ``keyset``
 (its pages), ``bulk_page``, ``job_page``, ``job_body`` and ``timeline`` (one job), ``submit_page``, ``forms``, ``arguments`` and

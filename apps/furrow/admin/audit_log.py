@@ -1,4 +1,4 @@
-"""The audit log: a table to look at."""
+"""The audit log: a read-only table."""
 
 from urllib.parse import urlencode
 

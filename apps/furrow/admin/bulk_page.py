@@ -1,4 +1,4 @@
-"""One action on many jobs: a page that says how many it would change, and asks.
+"""Bulk actions: a page that shows how many jobs an action would change and asks for confirmation.
 
 Jobs chosen one by one (a page of the list at most) are changed at once; everything that matches a filter is changed by a job of
 its own (:mod:`furrow.actions.bulk`), whose page shows the progress.

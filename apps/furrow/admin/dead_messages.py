@@ -1,4 +1,4 @@
-"""Dead messages: why, what, and the two things that may be done with them."""
+"""Dead messages: list, reason and contents; replay and delete."""
 
 from typing import Any
 

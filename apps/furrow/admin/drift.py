@@ -1,4 +1,4 @@
-"""Drift: where rows, messages and processes disagree."""
+"""Drift: the page of disagreements between rows, messages and processes."""
 
 from django.http import HttpRequest
 

@@ -1,4 +1,4 @@
-"""The filters of the lists. None of them asks the database for its choices."""
+"""Filters of the lists. None queries the database for its choices."""
 
 import datetime as dt
 import uuid

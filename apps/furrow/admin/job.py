@@ -1,4 +1,4 @@
-"""The list of jobs, and the addresses of everything that can be seen of or done to one."""
+"""The list of jobs, and the URLs of a job's pages and actions."""
 
 import datetime as dt
 from collections.abc import Callable

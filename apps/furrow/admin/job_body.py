@@ -1,4 +1,4 @@
-"""What the part of a job's page shows that changes while the job lives."""
+"""The part of a job's page that changes while the job is active."""
 
 import datetime as dt
 import hashlib

@@ -1,4 +1,4 @@
-"""The page of one job, its live part, and what may be done to it. Each view translates and makes one call."""
+"""A job's page, its live part, and its actions. Each view translates and makes one call."""
 
 import datetime as dt
 import logging

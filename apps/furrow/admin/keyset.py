@@ -1,4 +1,5 @@
-"""Pages of a list by the key of the last row seen, not by number: the last page of millions of rows is as quick as the first.
+"""Keyset pagination: a page is found by the key of the last row seen, so the last page of millions of rows is as quick as
+the first.
 
 A page takes a bounded time. A filter that no index serves may have to look through everything; when that would take too long,
 only the rows next to the page's beginning are looked through, the page says so, and a link leads further.

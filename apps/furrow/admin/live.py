@@ -1,5 +1,5 @@
-"""Pages that keep themselves true: a part of the page that a script (``live.js``) asks for anew, and a mark that says whether
-it would look different."""
+"""Live pages: a script (``live.js``) fetches a part of the page, with a mark that changes only when the part would look
+different."""
 
 import hashlib
 import re

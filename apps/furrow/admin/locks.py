@@ -1,4 +1,4 @@
-"""Locks: who holds what, who waits, and a way to break a lock whose holder does not come to an end."""
+"""Locks: holders and waiters, and an action that breaks a lock."""
 
 from typing import Any
 

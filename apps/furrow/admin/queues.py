@@ -1,4 +1,4 @@
-"""Queues: what stands in each and who takes from it; pause, drain, resume."""
+"""Queues: their contents and consumers; pause, drain and resume."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What every list of the engine's tables has in common: it shows and does not edit, and it is cheap on millions of rows."""
+"""Base of the engine's lists: read-only, and cheap on millions of rows."""
 
 import uuid
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Attempts and log lines: tables to look at."""
+"""Attempts and log lines: read-only tables."""
 
 import logging
 from typing import Any

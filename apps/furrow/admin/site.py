@@ -1,4 +1,4 @@
-"""The admin sites that show the engine: which classes they get, and which of them a request came to."""
+"""The admin sites that show the engine: which classes each gets, and which site a request came to."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The page that submits many jobs of one kind from a CSV table: give the table, look at what it says, submit all of it.
+"""Submit many jobs of one kind from a CSV table: upload, check, submit all.
 
 Between the look and the submit the table lies in Django's storage, under the id that the first job and the batch will have;
 so a second click finds the batch there, and submits nothing.

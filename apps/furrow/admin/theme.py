@@ -1,4 +1,4 @@
-"""What the admin's pages are made of: the classes of unfold where that theme is installed, else Django's own."""
+"""Widgets and classes of the admin: unfold's where that theme is installed, else Django's."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What happened to a job, in order: submitted, attempts, queued, running, ended."""
+"""A job's timeline, in order: submitted, attempts, queued, running, ended."""
 
 import datetime as dt
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The page of one worker, what may be asked of it, and the page of an answer."""
+"""A worker's page, the requests that people send to it, and the page of an answer."""
 
 import datetime as dt
 import uuid

@@ -1,4 +1,4 @@
-"""Workers: the living and what they run, the ended and what they did. The page of one is in ``worker_page``."""
+"""Workers: running ones with their jobs, ended ones with their totals. A worker's page is in ``worker_page``."""
 
 import datetime as dt
 from typing import Any

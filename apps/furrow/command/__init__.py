@@ -1,4 +1,4 @@
-"""``manage.py furrow jobs``: the powers of the admin on a command line.
+"""``manage.py furrow jobs``: the admin's powers on the command line.
 
 ``actor`` says as whom it acts; ``output`` prints tables for people and JSON for programs; ``rows`` turns jobs into either.
 ``words``, ``choosing`` and ``intermixed`` read the command line. One file for each group of commands: ``submitting``,

@@ -1,4 +1,5 @@
-"""``jobs cancel``, ``retry``, ``run-now``, ``delete``: on jobs by id, or on all that meet conditions. ``pause``, ``resume``."""
+"""``jobs cancel``, ``retry``, ``run-now``, ``delete``, …: on jobs by id, or on all that meet conditions. ``pause``,
+``resume``."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""As whom the command acts: a user with that user's permissions, or whoever has a shell here, who may do everything."""
+"""The actor of a command: a user with that user's permissions, or the shell's account, which may do everything."""
 
 import getpass
 from dataclasses import dataclass

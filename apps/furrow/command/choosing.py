@@ -1,4 +1,4 @@
-"""Which jobs a command is about: the conditions of ``list``, and of the commands that act on all jobs that meet them."""
+"""Conditions that choose jobs: for ``list`` and for commands that act on all matching jobs."""
 
 import argparse
 import datetime as dt

@@ -1,4 +1,4 @@
-"""Following: one job's log until it ends, or a batch until all of it has."""
+"""Follow a job's log until it ends, or a batch until all of its jobs have."""
 
 import logging
 import time

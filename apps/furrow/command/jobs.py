@@ -1,4 +1,4 @@
-"""``manage.py furrow jobs``: submit jobs, look at them, follow them, act on them."""
+"""``manage.py furrow jobs``: submit, list, follow and act on jobs."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""``jobs kinds``, ``list``, ``show``, ``stats``: commands that change nothing."""
+"""``jobs kinds``, ``list``, ``show``, ``stats``: read-only commands."""
 
 import argparse
 from typing import Any

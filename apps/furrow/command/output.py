@@ -1,4 +1,4 @@
-"""What the command prints: tables for people, plain lines where there is no terminal, or one JSON document.
+"""Output of commands: tables for people, plain lines without a terminal, or one JSON document.
 
 Results go to standard output; what is said on the way goes to standard error when the result is JSON.
 """

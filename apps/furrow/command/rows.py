@@ -1,4 +1,4 @@
-"""Jobs as JSON for programs (these names and types are kept stable: docs/command_line.md) and as cells for people."""
+"""Jobs as JSON for programs (names and types are stable: docs/command_line.md) and as table cells for people."""
 
 import datetime as dt
 from typing import Any

@@ -1,4 +1,4 @@
-"""``jobs submit``: one job from words, or many from a table."""
+"""``jobs submit``: one job from the command line, or many from a file."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""What is written on the command line: ``name=value`` and JSON as arguments, ids, times."""
+"""Parse the command line: ``name=value`` and JSON arguments, ids, times."""
 
 import datetime as dt
 import json

@@ -1,4 +1,4 @@
-"""What people see: why a job waits, and the figures.
+"""Diagnosis: why a job waits, and figures of queues, kinds and workers.
 
 ``explain``  the situation of a job; ``blockers``, ``lockers``, ``unserved``, ``reason``: what may stand in its way.
 ``figures``, ``kind_figures``  numbers of queues and kinds; ``drift`` what was found amiss and repaired.

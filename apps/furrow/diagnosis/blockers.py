@@ -1,4 +1,4 @@
-"""What holds a job back that has limits: the key that it waits for, who has its slots, how many wait before it."""
+"""The limit that blocks a job: its key, who has its slots, how many jobs wait before it."""
 
 import datetime as dt
 import json

@@ -1,4 +1,4 @@
-"""What people are told to type."""
+"""Commands that pages and messages tell people to type."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Drift: what the dispatcher finds where rows, messages and processes disagree, written down for people.
+"""Drift: disagreements between rows, messages and processes that the dispatcher found, recorded for people.
 
 Whoever looks (reconcile, rescue, …) calls :func:`note` with what it found and what it repaired.
 """

@@ -1,4 +1,4 @@
-"""What stands in each queue right now, counted along indexes and to a limit: cheap with millions of jobs."""
+"""Contents of each queue now, counted along indexes and up to a limit: cheap with millions of jobs."""
 
 import datetime as dt
 import logging

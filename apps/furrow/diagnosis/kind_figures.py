@@ -1,6 +1,5 @@
-"""How jobs of each kind fared lately, read from the counts (:class:`furrow.models.Rollup`): what became of them, and
-quantiles of their waits and run times. The cost does not depend on how many jobs there are.
-"""
+"""Figures of each kind over a recent span, from the counts (:class:`furrow.models.Rollup`): outcomes, and quantiles of waits
+and run times. The cost does not depend on the number of jobs."""
 
 import datetime as dt
 import math

@@ -1,4 +1,4 @@
-"""Who has rows of jobs locked, in words: the session, and its statement without the values in it."""
+"""Database sessions that lock jobs' rows, in words: the session, and its statement without values."""
 
 import datetime as dt
 import re

@@ -1,4 +1,4 @@
-"""Why a job waits, as a page says it."""
+"""``Reason``: why a job waits, as pages say it."""
 
 import datetime as dt
 import uuid

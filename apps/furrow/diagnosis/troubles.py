@@ -1,4 +1,4 @@
-"""Troubles: what went wrong in a process of ours and nobody thought of, brought to people.
+"""Troubles: unexpected errors of Furrow's processes, brought to people.
 
 Whoever meets one calls :func:`note`, or :func:`failed` with the exception, in any thread; both only remember it. A process that
 has a database connection at hand calls :func:`flush` now and then. The first page of the admin shows a trouble until it has not

@@ -1,4 +1,4 @@
-"""Queues that jobs name and the settings do not: nothing of them is sent, whatever workers there are."""
+"""Unserved queues: jobs name them and the settings do not, so nothing of them is sent."""
 
 from furrow.conf import conf
 from furrow.diagnosis.commands import worker_command

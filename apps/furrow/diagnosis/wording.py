@@ -1,4 +1,4 @@
-"""How the pages say things: colours of states, moments, spans, numbers. The only place with markup in Python."""
+"""Wording of pages: labels of states, moments, spans, numbers. The only place with markup in Python."""
 
 import datetime as dt
 import json

@@ -1,4 +1,4 @@
-"""Admission: which of the due jobs that have limits may be sent. All their slots or none.
+"""Admission: give due jobs with limits all of their slots, or hold them.
 
 Only the leading dispatcher takes slots, in one transaction a batch that holds its term; ``furrow_hold``'s primary key has the
 last word. Who gets none is *parked*: ``held`` names the key that it waits for, and it leaves the index of due jobs, so that a

@@ -1,4 +1,4 @@
-"""Changes: limits that were changed reach the jobs that wait for them."""
+"""Changes: apply changed limits to jobs that already wait."""
 
 from furrow import statements
 from furrow.dispatcher.leader import Leadership

@@ -1,4 +1,4 @@
-"""Clock: notices when the database's clock was set, and puts right what times in the future would hold up.
+"""Clock: notice that the database's clock was set, and repair times in the future that would block jobs.
 
 Times in rows are the database's. A clock that is set back leaves jobs that were due and are not any more, others that were sent
 or taken in the future, and slots of rates that are taken for as long as the step. A clock that is set forward holds nothing up:

@@ -1,4 +1,4 @@
-"""Cursors: where a look at the table begins.
+"""Cursors: where the next scan of the table begins.
 
 While some transaction holds an old snapshot (a backup, a forgotten psql), PostgreSQL can remove nothing that died since, and a
 look from the beginning walks over every job that went through in that time: a fraction of a millisecond becomes half a second

@@ -1,4 +1,4 @@
-"""Dispatch: due jobs go to RabbitMQ, best priority first, and only about a second of work of them.
+"""Dispatch: send due jobs to RabbitMQ, best priority first, about a second of work at a time.
 
 The jobs are published first and marked ``queued`` after RabbitMQ confirmed them, without a lock in between: a worker may claim
 one before it is marked (a claim accepts ``pending``), and a crash between the two makes a second message, which the claim of

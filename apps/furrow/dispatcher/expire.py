@@ -1,4 +1,4 @@
-"""Expire: a job that has not begun by its ``expires_at`` never begins."""
+"""Expire: cancel jobs that have not begun by their ``expires_at``."""
 
 from django.db.models import BooleanField
 from django.db.models.expressions import RawSQL

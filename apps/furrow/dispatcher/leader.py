@@ -1,4 +1,4 @@
-"""Who leads: one dispatcher at a time, by a lease row in the database with a term."""
+"""Leader election: one dispatcher leads, by a lease row in the database with a term."""
 
 import datetime as dt
 import os

@@ -1,4 +1,4 @@
-"""The due jobs of a queue that have limits: a lane of their own beside the others, in the same order of the day.
+"""Due jobs with limits: a lane beside the others, in the same order.
 
 Nothing is kept of them between rounds (no cursor): one that was held becomes due again long after its time.
 """

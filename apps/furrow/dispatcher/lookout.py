@@ -1,4 +1,4 @@
-"""The lookout: a thread for the duty that must not wait for RabbitMQ.
+"""Lookout: a thread for duties that must not wait for RabbitMQ.
 
 In the dispatcher's round a hang of RabbitMQ would hold up the rescue for several seconds each time. With a short lease it would
 take that for an outage of the dispatcher itself, and give grace again and again. In this thread, with a connection to the

@@ -1,4 +1,4 @@
-"""Orphaned locks in Redis: held for a run that is over. They fall free at their leases' ends; here they are counted."""
+"""Orphaned locks: count locks in Redis whose run has ended; they fall free when their leases end."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Pauses: which queues are paused, and what RabbitMQ holds of them taken back."""
+"""Pauses: know the paused queues, and take back their jobs from RabbitMQ."""
 
 from furrow.actions.queues import put_back
 from furrow.models import Job

@@ -1,4 +1,4 @@
-"""The dispatcher process: lead, then dispatch until nothing is due, wait for a wake-up, and look after the rest in between. A
+"""The dispatcher process: lead, dispatch until nothing is due, wait for a wake-up, and run the other duties in between. A
 thread beside it rescues."""
 
 import logging

@@ -1,4 +1,4 @@
-"""Prune: jobs that ended long ago are deleted, in small batches, with their attempts and log lines."""
+"""Prune: delete jobs that ended long ago, in small batches, with their attempts and log lines."""
 
 import datetime as dt
 import time

@@ -1,4 +1,4 @@
-"""Reconcile: what the database says RabbitMQ holds, against what it holds. Lost messages are sent again."""
+"""Reconcile: compare queued rows with RabbitMQ's messages, and send lost ones again."""
 
 import datetime as dt
 import logging

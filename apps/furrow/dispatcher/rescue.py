@@ -1,4 +1,4 @@
-"""Rescue: jobs of workers whose lease is over go back to pending, or fail when no attempt is left."""
+"""Rescue: return jobs of workers whose lease has ended to pending, or fail them when no attempt is left."""
 
 import datetime as dt
 import logging

@@ -1,4 +1,4 @@
-"""Roll: what was counted within seconds becomes minutes, then hours; errors are forgotten when their jobs are."""
+"""Roll: add up counts of seconds to minutes, then hours; forget errors whose jobs are gone."""
 
 from furrow import statements
 from furrow.conf import conf

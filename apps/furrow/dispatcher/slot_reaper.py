@@ -1,4 +1,4 @@
-"""The slot reaper: slots of jobs that ended, however they ended, are given back; who waits for a key that is free goes on."""
+"""Slot reaper: free slots of ended jobs, and release jobs that wait for a free key."""
 
 import logging
 import time

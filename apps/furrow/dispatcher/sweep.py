@@ -1,4 +1,4 @@
-"""Sweep: files that were uploaded for jobs that are gone are deleted."""
+"""Sweep: delete uploaded files whose jobs are gone."""
 
 import logging
 import time

@@ -1,4 +1,4 @@
-"""Turns: tenants that share a queue are let in one after the other, by weight, however many jobs each has."""
+"""Turns: tenants that share a queue take turns, by weight, however many jobs each has."""
 
 from furrow import statements
 from furrow.conf import conf

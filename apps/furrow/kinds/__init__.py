@@ -1,4 +1,4 @@
-"""What a job is. Nothing here knows how one is submitted.
+"""Kinds of job: declaration, arguments, registry. Nothing here knows how a job is submitted.
 
 ``kind``        what a kind is, and the registry of them; ``declaration`` refuses options that cannot work.
 ``arguments``   turns a handler's signature into a validator and a form; ``hints`` are the types of ours that it may name.

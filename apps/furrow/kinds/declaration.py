@@ -1,4 +1,4 @@
-"""Refuses a declaration of a kind that cannot work: at import, naming the option, the reason and the remedy."""
+"""Validate the options of a kind at import; an error names the option, the reason and the remedy."""
 
 import datetime as dt
 import inspect

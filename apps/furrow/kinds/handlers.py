@@ -1,4 +1,4 @@
-"""Handlers: the functions that kinds are made of. Where they are found, and which cannot be one."""
+"""Handlers: which functions can be one, and where they are found."""
 
 import importlib
 import inspect

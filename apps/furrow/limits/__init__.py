@@ -1,4 +1,4 @@
-"""Rules between jobs, as they are declared and stored. Pure.
+"""Rules between jobs: how they are declared and stored. Pure.
 
 ``limit``         the rules of a kind or a submit: concurrency, rates, order, fairness, uniqueness.
 ``key_template``  their keys, which a job's arguments fill.

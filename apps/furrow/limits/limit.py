@@ -1,4 +1,4 @@
-"""What a kind of job may declare about others like it: lock, concurrency, rate, uniqueness, order, fairness. Pure.
+"""Rules that a kind declares between jobs: lock, concurrency, rate, uniqueness, order, fairness. Pure.
 
 ``Rules`` are what a kind (or a submit) says, with templates such as ``"account:{account_id}"``. For one job and its arguments
 they come to ``Limit``s, which the job's row carries as JSON: each is a key of which so many slots exist. Who holds which slot

@@ -1,4 +1,4 @@
-"""The limits that a row says it has, read whatever stands there: other programs write rows too."""
+"""Read a row's limits, whatever is there: other programs write rows too."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The connections to Redis that the locks share in a process, and the scripts that run there.
+"""Connections to Redis that a process's locks share, and the scripts that run there.
 
 Scripts go over connections of our own, at a third of the price of redis-py's ``execute_command``: that looks before each
 command whether an answer lies unread, and measures itself. Here a call that did not read its answer closes its connection.

@@ -1,4 +1,4 @@
-"""How long a lease lasts, and what follows from that. All in seconds."""
+"""Length of a lease and the times derived from it, in seconds."""
 
 from dataclasses import dataclass
 from functools import lru_cache

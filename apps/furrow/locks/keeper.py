@@ -1,4 +1,4 @@
-"""Who keeps the leases of what this process holds, and stops holders that lost theirs.
+"""Keeper: renews the leases that this process holds, and stops holders that have lost theirs.
 
 In a web server, a command or a plain Celery task it is this process's :class:`Keeper`: one thread that renews. In a job it is
 the worker's main process, which outlives the job's; the job engine registers how (``in_job``).

@@ -1,4 +1,4 @@
-"""Every key and channel in Redis that a lock uses, from one function; and what a name may be."""
+"""Redis keys and channels of locks, each from one function; and which names are allowed."""
 
 from furrow.locks.errors import LockError
 

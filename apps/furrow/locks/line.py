@@ -1,4 +1,4 @@
-"""To take a slot of a lock: at once, or by standing in line for it. No polling: whoever gives a slot back gives it to the next.
+"""Take a slot of a lock, at once or from its wait queue. No polling: whoever releases a slot hands it to the next waiter.
 
 A thread that waits listens on a channel of its own, and is told all that a holder must know: it asks for nothing more. Those
 whose connection is gone are passed over; a process that is frozen loses its turn when the lease that it was given is over, as

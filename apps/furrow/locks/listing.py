@@ -1,4 +1,4 @@
-"""What is held and who waits, for people; and what they, and the platform, may do about it."""
+"""Holders and waiters, for pages; and the actions of people and the platform on them."""
 
 import datetime as dt
 import logging

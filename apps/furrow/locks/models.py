@@ -1,4 +1,4 @@
-"""What of the locks is in the database: the number of the epoch, and the permissions of the admin's page."""
+"""The locks' tables: the epoch's number, and the permissions of the admin's page."""
 
 from django.db import models
 

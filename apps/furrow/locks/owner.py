@@ -1,4 +1,4 @@
-"""Who holds or waits, as text: ``job:ID:ATTEMPT``, or ``host:pid:random`` of a process that is no job's."""
+"""Owners of locks as text: ``job:ID:ATTEMPT``, or ``host:pid:random`` outside of a job."""
 
 import re
 import uuid

@@ -1,5 +1,5 @@
-"""Clients of Redis that wait for an answer in bounded time: redis-py bounds each read from the socket, so who sends an answer
-byte by byte, or a line without an end, would keep its thread for ever."""
+"""Redis clients with a time limit for a whole answer: redis-py limits each read only, so a server that sends byte by byte,
+or an endless line, would keep a thread for ever."""
 
 import math
 import time

@@ -1,4 +1,4 @@
-"""Keys in Redis that hold what Furrow did not put there: named, and replaced where nothing is lost by it.
+"""Foreign values in Furrow's Redis keys: reported, and replaced where nothing is lost.
 
 The prefix is Furrow's; but anybody may have written there, and of a value no script believes more than it has looked at.
 """

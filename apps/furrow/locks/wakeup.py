@@ -1,4 +1,4 @@
-"""Wake-ups: a submit tells the dispatcher that there is something to do. Best effort; the dispatcher polls as well.
+"""Wake-ups: a submit tells the dispatcher that a job may be due. Best effort; the dispatcher polls as well.
 
 A wake-up may be lost at any time (Redis is down, nobody listens): that costs at most one poll interval, never a job.
 """

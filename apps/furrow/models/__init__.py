@@ -1,4 +1,4 @@
-"""The tables. A job is a row of ``Job``; each run of it leaves a row of ``Attempt``."""
+"""The tables. A job is a row of ``Job``; each of its runs leaves a row of ``Attempt``."""
 
 from furrow.locks.models import Epoch, Lock
 from furrow.models.attempt import Attempt

@@ -1,4 +1,4 @@
-"""One run of a job, written when the run ended."""
+"""Attempts: one row for each run that ended."""
 
 from django.db import models
 

@@ -1,4 +1,4 @@
-"""Who did what."""
+"""Audit entries: who did what."""
 
 from enum import StrEnum
 

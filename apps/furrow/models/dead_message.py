@@ -1,4 +1,4 @@
-"""A message that no worker could use."""
+"""Dead messages: those that no worker could process."""
 
 from django.db import models
 from django.db.models.functions import Now

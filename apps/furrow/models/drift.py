@@ -1,4 +1,4 @@
-"""Where rows, messages and processes disagree."""
+"""Drift: disagreements between rows, messages and processes."""
 
 from django.db import models
 

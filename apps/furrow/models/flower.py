@@ -1,4 +1,4 @@
-"""No table: the permission to look at Flower."""
+"""No table: the permission to view Flower."""
 
 from django.db import models
 

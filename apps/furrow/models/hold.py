@@ -1,4 +1,4 @@
-"""Who holds which slot of a limit. The primary key has the last word: a slot has one holder, whatever processes do."""
+"""Holds: who has which slot of a limit. The primary key guarantees one holder for each slot."""
 
 from django.db import models
 

@@ -1,4 +1,4 @@
-"""JSON columns whose values are read whatever stands there: other programs write rows too."""
+"""JSON columns that can be read whatever they contain: other programs write rows too."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Who leads: a lease with a term, in the database, because dispatch must survive Redis."""
+"""The leader's lease and term; in the database, because dispatch must survive Redis."""
 
 from django.db import models
 

@@ -1,4 +1,4 @@
-"""What a handler logged."""
+"""Log lines of attempts."""
 
 from django.db import models
 

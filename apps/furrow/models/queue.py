@@ -1,4 +1,4 @@
-"""What people decided about a queue. A row exists once somebody has paused the queue; one without a row goes on."""
+"""Pauses of queues. A queue has a row once somebody has paused it; a queue without a row is open."""
 
 from django.db import models
 

@@ -1,4 +1,4 @@
-"""What happened, counted: small tables that stay small, so that no page has to count jobs.
+"""Counts of events: small tables, so that no page has to count jobs.
 
 Written in the transaction that settles (:mod:`furrow.statements.rollups` says how), read by the dashboard and the metrics.
 """

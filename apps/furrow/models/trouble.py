@@ -1,4 +1,4 @@
-"""What went wrong in a process of ours."""
+"""Troubles: unexpected errors of Furrow's processes."""
 
 from django.db import models
 

@@ -1,4 +1,4 @@
-"""A worker's presence and lease."""
+"""Workers: presence and lease."""
 
 from django.db import models
 from django.db.models.functions import Now

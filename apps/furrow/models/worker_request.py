@@ -1,4 +1,4 @@
-"""What people ask of a worker, and what it answers."""
+"""Requests of people to workers, with the answers."""
 
 from django.db import models
 from uuid_utils.compat import uuid7

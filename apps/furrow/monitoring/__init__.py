@@ -1,1 +1,1 @@
-"""What watches the engine: health, metrics, the dashboard with its charts, Flower's door."""
+"""Monitoring: health, metrics, home with its charts, the errors page, the proxy to Flower."""

@@ -1,4 +1,4 @@
-"""Bars, drawn as SVG: what ended above the line, what failed below it, each with a scale of its own."""
+"""Charts as SVG: bars of ended jobs above the line, of failed jobs below, each with its own scale."""
 
 import datetime as dt
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The errors page: failures that are alike, together, with how often they happened over time.
+"""The errors page: failures that are alike, grouped, with their frequency over time.
 
 From the counts and the names of the groups; of the jobs only the newest of each group that is shown is looked up.
 """

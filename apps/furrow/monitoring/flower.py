@@ -1,4 +1,4 @@
-"""The door to Flower: its pages below ``/flower/``, for who is logged in and has ``furrow.view_flower``.
+"""Proxy for Flower's pages below ``/flower/``, for people with ``furrow.view_flower``.
 
 Flower listens where only this process reaches it (``FLOWER_URL``, loopback) and wants a secret (``FLOWER_BASIC_AUTH``) that no
 browser ever sees. Of its addresses those pass that its pages use; the rest of its API and ``/metrics`` do not. What acts needs

@@ -1,5 +1,5 @@
-"""What Flower's buttons do. Those that concern a job or a worker of ours act through the database: with the broker away, for a
-job that no worker holds, and written down with the name of who pressed. The others go to Flower."""
+"""Actions of Flower's buttons. Those on a job or worker of Furrow go through the database, so they work without RabbitMQ and
+are in the audit log; the others go to Flower."""
 
 import re
 import uuid

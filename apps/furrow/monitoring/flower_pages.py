@@ -1,4 +1,5 @@
-"""Flower's pages as they pass: a way back to the admin, a link from a task to its job, no buttons for who may not press."""
+"""Changes to Flower's pages on their way: a link back to the admin, links from tasks to jobs, no buttons for people who may
+not press them."""
 
 import re
 import uuid

@@ -1,4 +1,4 @@
-"""``manage.py furrow health``: whether a part of the platform works, for container health checks, probes and people."""
+"""``manage.py furrow health``: check a part of the platform, for container health checks, probes and people."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""The first page: what is wrong, how many jobs stand where, what ended and failed, how long it took, who works.
+"""Home: problems, jobs by state, what ended and failed, waits and run times, workers.
 
 It keeps itself true. Each part is there for those who may see it. Nothing is counted that is many: what ended comes from the
 counts, what waits is counted along indexes to a limit.

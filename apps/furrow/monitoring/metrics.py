@@ -1,4 +1,4 @@
-"""``/metrics`` for Prometheus: what ended and how long it took, from the counts; what stands where, counted to a limit.
+"""``/metrics`` for Prometheus: totals and run times from the counts, contents of queues counted up to a limit.
 
 All of it is read from the database, so any web process answers alike, and no number is lost with a process.
 """

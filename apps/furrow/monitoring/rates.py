@@ -1,4 +1,4 @@
-"""What happened over time, read from the counts (:class:`furrow.models.Rollup`); by kind: :mod:`furrow.diagnosis.kind_figures`.
+"""Rates over time from the counts (:class:`furrow.models.Rollup`); by kind: :mod:`furrow.diagnosis.kind_figures`.
 
 Never from the jobs themselves: the cost does not depend on how many there are.
 """

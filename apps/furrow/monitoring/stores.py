@@ -1,4 +1,4 @@
-"""Whether RabbitMQ, Redis and Flower answer. Asked in the background, so that no page waits for what does not."""
+"""Health of RabbitMQ, Redis and Flower, checked in the background, so that no page waits for them."""
 
 import datetime as dt
 import threading

@@ -1,4 +1,4 @@
-"""What is wrong, in words, with the remedy. Pure, but for :func:`of_errors`: each function judges what its caller has read."""
+"""Problems in words, with the remedy. Pure, but for :func:`of_errors`: each function judges what its caller has read."""
 
 import datetime as dt
 from dataclasses import dataclass

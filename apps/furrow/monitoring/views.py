@@ -1,5 +1,5 @@
-"""Health for load balancers and supervisors: plain, unauthenticated, and without details that an outsider could use; and the
-search of the sidebar."""
+"""Health for load balancers and supervisors: plain, unauthenticated, without details for outsiders; and the sidebar's
+search."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The proof: a fault campaign against a private copy of the stack, judged by evidence that the engine does not write itself.
+"""The proof: a fault campaign against a private copy of the stack, judged by evidence that the engine does not write.
 
 ``kinds``       the handlers of the campaign; each tells ``records`` (files) when it begins and how it ends.
 ``load``        the program that submits, in every way there is; ``web`` the same behind an HTTP door.

@@ -1,5 +1,4 @@
-"""Connections to RabbitMQ that end in bounded time, whatever answers there: nonsense, bytes one at a time, frames for ever and
-never the one that is waited for.
+"""Connections to RabbitMQ with a time limit, whatever the server sends: garbage, single bytes, endless frames.
 
 py-amqp bounds each read from the socket, not the answer that it is part of; what it cannot decode leaves it as any exception.
 """

@@ -1,4 +1,4 @@
-"""The job queues, and what the project's Celery application has to do with them: the broker, and queues of its own."""
+"""Job queues and the project's Celery application: its broker URL, and the queues of its tasks."""
 
 import os
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""The partitions of a queue in RabbitMQ: quorum queues behind an exchange of the type consistent-hash."""
+"""Partitions of a queue in RabbitMQ: quorum queues behind a consistent-hash exchange."""
 
 import contextlib
 import logging

@@ -1,4 +1,4 @@
-"""What the rules of a kind or a submit (:mod:`furrow.limits.limit`) come to in the rows that a submit writes."""
+"""The columns of a job's rules (:mod:`furrow.limits.limit`), as a submit writes them."""
 
 import datetime as dt
 import inspect

@@ -1,4 +1,4 @@
-"""The options of a submit, validated: which queue, how urgent, from when until when, how often."""
+"""Validate the options of a submit: queue, priority, times, attempts."""
 
 import datetime as dt
 import json

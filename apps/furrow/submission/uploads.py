@@ -1,4 +1,4 @@
-"""Files that people upload for a job: in Django's default storage, in a folder of the job's own.
+"""Uploaded files of jobs: in Django's default storage, in a folder for each job.
 
 A file is written before its job is inserted. Where that fails the file is deleted at once; what a crash leaves, and the files
 of jobs that are gone, :func:`sweep` deletes.

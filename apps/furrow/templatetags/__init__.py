@@ -1,1 +1,1 @@
-"""Template tags of the engine's pages."""
+"""Template tags of the pages."""

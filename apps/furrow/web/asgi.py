@@ -1,4 +1,4 @@
-"""Django under an ASGI server, with the limits of bodies (:mod:`furrow.web.bodies`) looked at before a body is received.
+"""Django under an ASGI server, with the limits of bodies (:mod:`furrow.web.bodies`) checked before a body is received.
 
 Django's own handler receives the whole body, onto the disk, before its middleware sees the request. This one asks beforehand,
 by the session and the address, whether the middleware will refuse; a request that it will refuse reaches Django without its

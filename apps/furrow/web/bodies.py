@@ -1,4 +1,4 @@
-"""Bodies of requests: who may send one, and how large it may be, decided before a byte of it is read.
+"""Limits of request bodies: who may send one, and how large, decided before a byte is read.
 
 Django reads a form, files included, as soon as somebody asks for its CSRF token; so the view's own checks come too late to keep
 a stranger from filling the disk. The middleware here decides by ``Content-Length`` and by who is logged in. Views that take

@@ -1,4 +1,4 @@
-"""Parameters of addresses (``?level=30``): read here, and refused by name.
+"""Query parameters (``?level=30``): parsed here, and refused by name.
 
 A parameter that cannot be is answered with 400 and a page that says which one and why. A list or form that can still be shown
 notes the problem (:func:`note`) and is shown with it, with the status 400 all the same.

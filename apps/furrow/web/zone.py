@@ -1,4 +1,4 @@
-"""Times are shown in the zone of the person who looks: the pages' script keeps its name in a cookie."""
+"""Times in the reader's own zone, whose name the pages' script keeps in a cookie."""
 
 import zoneinfo
 from collections.abc import Callable

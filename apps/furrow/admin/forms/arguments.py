@@ -1,4 +1,4 @@
-"""A kind's arguments as form fields: which field, what it begins with, what help it gives."""
+"""A kind's arguments as form fields: input, initial value and help text."""
 
 import datetime as dt
 import decimal

@@ -1,4 +1,4 @@
-"""Google-style docstrings: the text for the top of the page, the help for each argument."""
+"""Google-style docstrings: the description for the top of the form, and the help for each argument."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""From an argument's type to a form field.
+"""Form fields by the type of an argument.
 
 A field does not validate: it turns what a browser sends into the Python value that was meant, or hands the text on as it is,
 and the kind's own model then accepts or refuses it exactly as for any other caller. Only what cannot be a value at all (text

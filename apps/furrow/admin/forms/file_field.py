@@ -1,4 +1,4 @@
-"""An argument that is a file: uploaded by the form, or an earlier job's, of which the new job gets a copy."""
+"""A file argument: an upload, or a copy of an earlier job's file."""
 
 from dataclasses import dataclass
 from pathlib import PurePosixPath

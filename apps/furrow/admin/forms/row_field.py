@@ -1,4 +1,4 @@
-"""An argument that names a row of a Django model: offered by search, checked for whether the person may see it."""
+"""A foreign-key argument: rows offered by search, limited to those that the person may view."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Many jobs of one kind from a table: CSV with the arguments' names on top, or a JSON object a line.
+"""Many jobs of one kind from a table: CSV with a header of argument names, or one JSON object a line.
 
 The whole table is checked; one bad cell refuses it, and every bad cell is named by its line and column. A cell means what the
 same text means in the form; lists and objects are written as JSON; an empty cell is the argument's default.

@@ -1,4 +1,4 @@
-"""``manage.py furrow``: everything that Furrow has for the command line. The console script ``furrow`` is the same."""
+"""``manage.py furrow``: all commands of Furrow. The console script ``furrow`` is the same."""
 
 import os
 import sys
