@@ -6,7 +6,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from celery import VERSION as CELERY
 from django.db import connection
 from furrow import Attempt, Job, State, submit, submit_many
 from furrow.models import Worker
@@ -99,7 +98,6 @@ def test_a_cold_shutdown_hands_back_at_once(bare: Stack, tmp_path: Path, asked: 
     assert all(job.counted_attempts == 1 for job in Job.objects.only("attempt", "excused"))
 
 
-@pytest.mark.skipif(CELERY < (5, 7), reason="Celery forgets that it was told to end: docs/versions.md")
 def test_a_cold_shutdown_whose_handler_fails_hands_back_all_the_same(bare: Stack, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     bare.dispatcher()

@@ -14,6 +14,7 @@ from furrow.worker import channel, older_celery
 from furrow.worker.celery.bootsteps import JobReports
 from furrow.worker.celery.worker import refuse_what_cannot_run_jobs
 from furrow.worker.older_celery import let_threads_wake, tasks_may_be_unsettled
+from furrow.worker.pool.shutdown import cold_shutdown_requested
 from kombu.asynchronous import Hub
 
 
@@ -63,6 +64,16 @@ def test_a_new_connection_leaves_no_timers_of_the_one_before() -> None:
         hub.reset()
     assert counts[0] == counts[1] == counts[2] > 0
     hub.close()
+
+
+@pytest.mark.parametrize(("release", "noted"), [((5, 6, 3, "", ""), True), ((5, 7, 0, "", ""), False)])
+def test_a_cold_shutdown_is_known_before_celerys_handler_may_fail(
+    monkeypatch: pytest.MonkeyPatch, release: tuple[Any, ...], noted: bool
+) -> None:
+    monkeypatch.setattr(older_celery, "VERSION", release)
+    monkeypatch.setattr(celery_state, "should_terminate", None)
+    older_celery.note_cold_shutdown()
+    assert cold_shutdown_requested() == noted
 
 
 @pytest.mark.parametrize("number", [errno.EPROTONOSUPPORT, errno.EOPNOTSUPP])

@@ -8,6 +8,8 @@ import threading
 from contextlib import suppress
 from typing import Any
 
+from celery import VERSION
+from celery.platforms import EX_FAILURE
 from celery.worker import state as celery_state
 
 #: Tasks that wait for their time. Before Celery 5.7 nobody counts them, so there may be some.
@@ -17,6 +19,12 @@ _scheduled: Any = getattr(celery_state, "scheduled_requests", True)
 def tasks_may_be_unsettled() -> bool:
     """Celery may hold messages of ordinary tasks that it has not acknowledged."""
     return bool(celery_state.reserved_requests or _scheduled)
+
+
+def note_cold_shutdown() -> None:
+    """Celery's handler of a cold shutdown notes at its end that there is one, before 5.7 only if it did not fail: note it now."""
+    if VERSION[:2] < (5, 7) and celery_state.should_terminate is None:
+        celery_state.should_terminate = EX_FAILURE
 
 
 def let_threads_wake(hub: Any) -> None:

@@ -12,6 +12,7 @@ from kombu.utils.imports import symbol_by_name
 from furrow.conf import conf
 from furrow.rabbitmq.queues import job_queue, queue_names, shared_queues
 from furrow.worker import channel
+from furrow.worker.older_celery import note_cold_shutdown
 
 PREFORK = "celery.concurrency.prefork"
 
@@ -32,6 +33,13 @@ class Worker(CeleryWorker):
         for name in conf().queues:
             queues.add(job_queue(name))
         super().setup_queues(chosen, exclude)
+
+    def wait_for_soft_shutdown(self) -> None:
+        """What Celery's handler of a cold shutdown does first."""
+        try:
+            super().wait_for_soft_shutdown()
+        finally:
+            note_cold_shutdown()
 
 
 def runs_jobs(worker: Any) -> bool:
