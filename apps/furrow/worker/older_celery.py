@@ -22,7 +22,7 @@ def tasks_may_be_unsettled() -> bool:
 
 
 def note_cold_shutdown() -> None:
-    """Celery's handler of a cold shutdown notes at its end that there is one, before 5.7 only if it did not fail: note it now."""
+    """Note that there is one. Celery's handler does so at its end; before 5.7 only if it did not fail."""
     if VERSION[:2] < (5, 7) and celery_state.should_terminate is None:
         celery_state.should_terminate = EX_FAILURE
 
