@@ -26,6 +26,7 @@ from furrow.dispatcher.limited import Limited
 from furrow.dispatcher.pauses import Pauses
 from furrow.dispatcher.turns import Turns
 from furrow.errors import FurrowError
+from furrow.limits.limit import FAIR_GATE
 from furrow.models import Hold, Job, Leader
 from furrow.models.database import atomic, connection
 from furrow.models.job import new_id
@@ -39,6 +40,8 @@ from furrow.worker.ledger.batch import unstorable
 
 #: The worker that the rows name.
 WORKER = new_id()
+#: Seconds to wait for another thread's jobs.
+PATIENCE = 60.0
 #: Settings that the dispatcher's transactions change until they end; in a test that is the whole test.
 _CHANGED = ("synchronous_commit", "enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit")
 
@@ -63,6 +66,7 @@ class Engine:
     def __init__(self, leadership: Leadership) -> None:
         self._leadership = leadership
         self._admission, self._pauses = Admission(), Pauses()
+        self._pauses.look()
         self._limited = {queue: Limited(queue, self._admission) for queue in conf().queues}
         self._turns = {queue: Turns(queue) for queue in conf().queues}
         #: A job runs right now.
@@ -77,7 +81,13 @@ class Engine:
 
     def step(self, scope: Q) -> Ended | None:
         """Run the next of these jobs that is due; ``None`` when none can run now."""
-        self._look_after()
+        for look_first in (self._let_in, self._look_after):
+            look_first()
+            if ended := self._first(scope):
+                return ended
+        return None
+
+    def _first(self, scope: Q) -> Ended | None:
         passed: set[uuid.UUID] = set()
         while (job := self._due(scope).exclude(pk__in=passed).first()) is not None:
             admitted = self._admit(job)
@@ -98,8 +108,15 @@ class Engine:
         ]
         return min((time for time in times if time is not None), default=None)
 
+    def _let_in(self) -> None:
+        """Tenants take turns."""
+        if Job.objects.filter(state=State.PENDING, held=FAIR_GATE).exists():
+            for queue, turns in self._turns.items():
+                if queue not in self._pauses.paused:
+                    turns.take(1, self._term)
+
     def _look_after(self) -> None:
-        """What a dispatcher does between two looks at what is due."""
+        """What a dispatcher does between two looks at what is due; only before giving up, for it is most of the work."""
         sql, term = statements.on(connection), self._term
         Expire().run_once()
         if connection.vendor == "sqlite":  # there the engine's clock is Python's, which may be frozen; that of defaults is not
@@ -110,9 +127,7 @@ class Engine:
             sql.sweep(connection)
             sql.release(connection)
         self._pauses.look()
-        for queue, turns in self._turns.items():
-            if queue not in self._pauses.paused:
-                turns.take(1, term)
+        self._let_in()
 
     def _due(self, scope: Q) -> "QuerySet[Job]":
         """In the order of the day."""
@@ -171,7 +186,8 @@ class Engine:
             if not refuses_value(error):
                 raise
             _write(group._replace(settlements=[unstorable(settlement, error)]))
-        _write(Group(logs=reports.logs))
+        if reports.logs:
+            _write(Group(logs=reports.logs))
         if told := reports.progress:
             Job.objects.filter(pk=told.id, attempt=told.attempt).update(progress=told.fraction, progress_note=told.note)
         signals.runs_settled([(claimed.id, claimed.attempt)])
@@ -197,9 +213,14 @@ def open_engine() -> Iterator[Engine]:
 
     Raises:
         DispatcherRuns: jobs are not ours to run.
+        TimeoutError: another thread runs jobs, and does not end.
     """
     global _open
-    with _mutex:
+    if not _mutex.acquire(timeout=PATIENCE):
+        raise TimeoutError(
+            f"Another thread of this process has run jobs for {PATIENCE:g} s. Does a job wait for a thread that submits some?"
+        )
+    try:
         if _open is not None:
             yield _open
             return
@@ -218,6 +239,8 @@ def open_engine() -> Iterator[Engine]:
                 _open = None
                 with suppress(Error):  # in a transaction that an error has broken
                     Leader.objects.filter(holder=leadership.holder).delete()
+    finally:
+        _mutex.release()
 
 
 @contextmanager

@@ -103,4 +103,6 @@ def _to_its_end(engine: Engine, id: uuid.UUID) -> Ended | None:
         if run is None:
             break
         ended = run
+        if ended.settlement.state != State.PENDING:
+            break
     return ended
