@@ -117,3 +117,13 @@ def test_the_console_script_is_called_by_its_own_name(newcomer: Newcomer) -> Non
     refused = newcomer.run("-m", "furrow", "prove", "--help")
     assert refused.returncode == 1
     assert "needs a clone of Furrow's repository" in refused.stderr
+
+
+def test_the_command_line_needs_no_admin(newcomer: Newcomer) -> None:
+    settings = newcomer.folder / "shop" / "settings.py"
+    settings.write_text(settings.read_text().replace('"auth", "admin"', '"auth"'))
+    migrated = newcomer.run("manage.py", "migrate")
+    assert migrated.returncode == 0, migrated.stderr
+    listed = newcomer.run("-m", "furrow", "jobs", "stats")
+    assert listed.returncode == 0, listed.stderr
+    assert "Start one: celery -A shop worker" in listed.stdout

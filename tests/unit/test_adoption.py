@@ -18,6 +18,7 @@ from furrow import LockUnavailable, checks, lock, rate_limit
 from furrow.actions import locks
 from furrow.admin import register
 from furrow.celery import Celery
+from furrow.diagnosis.commands import flower_command, worker_command
 from furrow.locks import wakeup
 from furrow.models import Job
 from furrow.rabbitmq import queues
@@ -35,6 +36,16 @@ def test_a_stock_application_is_an_error_that_names_the_line(monkeypatch: pytest
     (error,) = checks.check_celery_application()
     assert error.id == "furrow.E004"
     assert "from furrow.celery import Celery" in (error.hint or "")
+
+
+def test_what_people_are_told_to_type_names_their_project(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "shop.settings.local")
+    settings.FURROW = {"FLOWER_URL": "http://10.0.0.7:5556/flower/", "FLOWER_BASIC_AUTH": "web:secret"}
+    assert worker_command("mail") == "celery -A shop worker -Q mail"
+    flower = "celery -A shop flower --address=10.0.0.7 --port=5556 --url_prefix=flower --basic_auth=USER:PASSWORD"
+    assert flower_command() == flower
+    settings.FURROW = {}
+    assert flower_command() == "celery -A shop flower --address=127.0.0.1 --port=5555 --url_prefix=flower"
 
 
 def test_a_worker_of_a_stock_application_says_loudly_that_it_runs_no_job(caplog: pytest.LogCaptureFixture) -> None:

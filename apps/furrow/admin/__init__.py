@@ -11,9 +11,12 @@ Django loads it by itself, and the default site shows everything; another site d
     furrow.admin.register(site)
 """
 
+from django.apps import apps
+
 from furrow.admin import audit_log, dead_messages, drift, job, locks, queues, records, workers
 from furrow.admin.site import register
 
-register()
+if apps.is_installed("django.contrib.admin"):  # the command line uses parts of this package without it
+    register()
 
 __all__ = ["audit_log", "dead_messages", "drift", "job", "locks", "queues", "records", "register", "workers"]

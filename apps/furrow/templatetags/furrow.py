@@ -13,12 +13,13 @@ from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from furrow.diagnosis import wording
-from furrow.diagnosis.commands import worker_command
+from furrow.diagnosis.commands import flower_command, worker_command
 from furrow.diagnosis.reason import Reason
 from furrow.states import State
 
 register = template.Library()
 register.simple_tag(worker_command)
+register.simple_tag(flower_command)
 register.filter("moment", wording.moment)
 register.filter("exact", wording.exact)
 register.filter("span", wording.span)
