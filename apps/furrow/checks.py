@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.apps import apps
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
@@ -66,6 +67,20 @@ def check_databases(**kwargs: Any) -> list[CheckMessage]:
             hint="Return one alias for all models of the app label 'furrow', from db_for_read and from db_for_write: a replica "
             "is behind, and a job that is not there yet would be taken for lost.",
             id="furrow.E008",
+        )
+    ]
+
+
+@register(Tags.compatibility)
+def check_time_zones(**kwargs: Any) -> list[CheckMessage]:
+    """Times are compared with the database's clock, in UTC."""
+    if settings.USE_TZ:
+        return []
+    return [
+        Error(
+            "USE_TZ is False: times of jobs have a zone, and would be mistaken for others.",
+            hint="Set USE_TZ = True, which is Django's default; times of your own models are then aware as well.",
+            id="furrow.E009",
         )
     ]
 

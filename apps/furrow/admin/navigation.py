@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.http import HttpRequest
 from django.templatetags.static import static
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 
 from furrow.conf import conf
 
@@ -18,6 +19,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """The groups and links that this user may see."""
     jobs, submit = reverse("admin:furrow_job_changelist"), reverse("admin:furrow_job_submit")
     in_submit = request.path.startswith(submit)
+    user = get_user_model()._meta
     groups = [
         (
             "Jobs",
@@ -46,13 +48,16 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         (
             "Celery",
             [
-                _model(request, "Task results", "task_alt", "django_celery_results", "taskresult"),
-                _model(request, "Group results", "stacks", "django_celery_results", "groupresult"),
+                *_of_others(request, "Task results", "task_alt", "django_celery_results", "taskresult"),
+                *_of_others(request, "Group results", "stacks", "django_celery_results", "groupresult"),
             ],
         ),
         (
             "Accounts",
-            [_model(request, "Users", "person", "auth", "user"), _model(request, "Groups", "group", "auth", "group")],
+            [
+                *_of_others(request, "Users", "person", user.app_label, user.model_name or ""),
+                *_of_others(request, "Groups", "group", "auth", "group"),
+            ],
         ),
     ]
     return [
@@ -79,6 +84,14 @@ def _item(
 
 def _model(request: HttpRequest, title: str, icon: str, app: str, model: str) -> dict[str, Any]:
     return _item(request, title, icon, reverse(f"admin:{app}_{model}_changelist"), f"{app}.view_{model}")
+
+
+def _of_others(request: HttpRequest, *names: str) -> list[dict[str, Any]]:
+    """What is not Furrow's: the project may have it, and show it."""
+    try:
+        return [_model(request, *names)]
+    except NoReverseMatch:
+        return []
 
 
 def _flower(request: HttpRequest) -> list[dict[str, Any]]:

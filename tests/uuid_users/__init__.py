@@ -1,0 +1,1 @@
+"""An application whose user has a UUID and logs in with an e-mail address."""
