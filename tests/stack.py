@@ -13,6 +13,8 @@ from urllib.parse import quote
 import psutil
 from deploy import ports, processes
 from django.db import connection
+from django.db.models import F
+from django.db.models.functions import Now
 
 from tests.forks import Fork, fork
 from tests.services import MARK, RUN
@@ -168,6 +170,15 @@ class Stack:
             [*CELERY, "flower", "--conf=platform/config/flowerconfig.py", f"--port={port}"],
             FLOWER_BASIC_AUTH=":".join(self.flower_auth),
         )
+
+    def expire(self, killed: Process) -> None:
+        """End the lease of a dispatcher or worker that was killed, where noticing that it is dead is not the subject."""
+        from furrow.models import Leader, Worker
+
+        if "dispatcher" in killed.popen.args:  # type: ignore[operator]
+            Leader.objects.update(lease_until=Now())
+        else:
+            Worker.objects.filter(node=f"{killed.name}@test", stopped_at=None).update(heartbeat_at=F("lease_until"))
 
     @property
     def worker_process(self) -> Process:

@@ -60,6 +60,7 @@ def test_a_cancellation_survives_its_worker(bare: Stack, tmp_path: Path, end: st
     if end == "killed":
         worker.kill()  # so that it cannot hear of the cancellation; the job is its own until its lease is over
         assert cancel(job.pk)
+        bare.expire(worker)
     else:
         assert cancel(job.pk)
         assert worker.stop() == 0

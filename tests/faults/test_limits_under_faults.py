@@ -37,10 +37,12 @@ def test_kills_and_an_empty_redis_while_keys_are_held(bare: Stack, tmp_path: Pat
 
     done(20)
     worker.kill()
+    bare.expire(worker)
     redis.Redis.from_url(settings.FURROW["REDIS_URL"]).flushall()
     bare.worker("three")
     done(60)
     first.kill()
+    bare.expire(first)
     done(100)
     bare.processes[3].children()[0].kill()
     all_ended()

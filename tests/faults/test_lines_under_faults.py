@@ -34,6 +34,7 @@ def test_pool_processes_and_a_worker_are_killed_in_the_middle_of_lines(bare: Sta
         worker.children()[0].kill()
     wait_until(lambda: succeeded() >= 400, what="400 ended")
     worker.kill()
+    bare.expire(worker)
     bare.worker("two")
     all_ended()
     assert Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == len(ids)

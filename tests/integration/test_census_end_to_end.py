@@ -109,8 +109,9 @@ def test_the_census_survives_its_worker_and_its_dispatcher(bare: Stack, tree: Pa
     dispatcher, worker = bare.dispatcher("dispatcher1"), bare.worker("worker1")
     done = Job.objects.filter(batch=batch, kind="census.measure", state=State.SUCCEEDED)
     wait_until(lambda: done.count() >= 20, what="the first files")
-    worker.kill()
-    dispatcher.kill()
+    for process in (worker, dispatcher):
+        process.kill()
+        bare.expire(process)
     bare.dispatcher("dispatcher2")
     bare.worker("worker2")
     report = take_census("--follow", batch)["report"]

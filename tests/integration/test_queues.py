@@ -104,8 +104,9 @@ def test_nothing_of_a_paused_queue_begins_until_it_is_resumed(bare: Stack) -> No
     other = submit(kinds.add, {"a": 1}, queue="other")
     wait_until(lambda: Job.objects.get(pk=other.pk).state == State.SUCCEEDED, what="another queue goes on")
     wait_until(lambda: rows.filter(state=State.PENDING).count() == 50, what="they wait in the database")
-    dispatcher.kill()
-    worker.kill()
+    for process in (dispatcher, worker):
+        process.kill()
+        bare.expire(process)
     bare.dispatcher("dispatcher-2")
     bare.worker("worker-2")
     later = submit(kinds.add, {"a": 1}, queue="other")

@@ -151,6 +151,7 @@ def test_the_sums_are_what_happened_though_a_worker_is_killed(bare: Stack, tmp_p
     wait_until(lambda: Attempt.objects.count() > 100, what="it works")
     wait_until(lambda: Job.objects.filter(kind="kinds.sleeps", state=State.RUNNING).exists(), what="a long one runs")
     killed.kill()
+    bare.expire(killed)
     gone.touch()
     bare.worker("heir")
     all_ended()
