@@ -8,11 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.lanes import __doc__ as described
 from tests.lanes.plan import DURATIONS, EVERYTHING, MARKS, ROOT, Lane, measured, plan, targets
+from tests.lanes.recorder import recorded
 
 RUN = ROOT / ".run"
 #: pytest's exit code when no test was chosen: by marks or ``-k``, in this lane.
@@ -64,6 +65,7 @@ def _started(lanes: list[Lane], marks: dict[str, str], options: list[str]) -> It
 
 def _start(lane: Lane, marks: str, options: list[str]) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "pytest", "-p", "tests.lanes.recorder", "-m", marks, *lane.targets, *options]
+    recorded(_folder(lane)).unlink(missing_ok=True)
     env = {**os.environ, "FURROW_TEST_RUN": str(_folder(lane)), "DATABASE": "sqlite" if lane.database == "sqlite" else ""}
     with _log(lane).open("wb") as log:
         return subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
@@ -94,8 +96,9 @@ def _record(lanes: list[Lane]) -> None:
     """Write what the files took; those that did not run keep their seconds, those that are gone are left out."""
     known = measured()
     for lane in lanes:
-        seconds = json.loads((_folder(lane) / "durations.json").read_text())
-        known.setdefault(lane.database, {}).update({file: round(took, 1) for file, took in seconds.items()})
+        with suppress(FileNotFoundError):  # it did not get so far
+            seconds = json.loads(recorded(_folder(lane)).read_text())
+            known.setdefault(lane.database, {}).update({file: round(took, 1) for file, took in seconds.items()})
     kept = {database: {file: of[file] for file in sorted(of) if (ROOT / file).exists()} for database, of in known.items()}
     DURATIONS.write_text(json.dumps(kept, indent=1) + "\n")
 

@@ -10,6 +10,11 @@ import pytest
 _seconds: defaultdict[str, float] = defaultdict(float)
 
 
+def recorded(folder: Path) -> Path:
+    """Where the seconds of a run in this folder stand."""
+    return folder / "durations.json"
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Setup and teardown count as well."""
     _seconds[report.nodeid.partition("::")[0]] += report.duration
@@ -17,4 +22,4 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def pytest_sessionfinish() -> None:
     """Write them down."""
-    Path(os.environ["FURROW_TEST_RUN"], "durations.json").write_text(json.dumps(_seconds))
+    recorded(Path(os.environ["FURROW_TEST_RUN"])).write_text(json.dumps(_seconds))
