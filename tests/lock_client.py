@@ -91,7 +91,7 @@ class Client:
                 rows.fenced(held).update(value=value)
             else:
                 rows.update(value=value)
-            Written.objects.create(name=name, token=held.token, value=value)
+            Written._default_manager.create(name=name, token=held.token, value=value)
 
     def is_permitted(self) -> None:
         """Use the rate limit."""

@@ -56,7 +56,7 @@ def spans(events: Iterable[Event]) -> list[Span]:
     for event in events:
         if event["what"] == "holds":
             times[event["name"], event["slot"], event["token"], event["ticket"], event["client"]].append(event["at"])
-    return sorted((Span(*who, min(at), max(at)) for who, at in times.items()), key=lambda span: span.first)
+    return sorted((Span._make((*who, min(at), max(at))) for who, at in times.items()), key=lambda span: span.first)
 
 
 # --- what must be true; each answers with the violations ---------------------------------------------------------------------

@@ -143,7 +143,7 @@ class Stack:
         """Start a dispatcher."""
         return self.start(name, [PYTHON, "manage.py", "furrow", "dispatcher"], **extra)
 
-    def worker(self, name: str = "worker", *, processes: int | str = 2, ready: bool = True, **extra: str) -> Process:
+    def worker(self, name: str = "worker", *, processes: int | str = 2, ready: bool | str = True, **extra: str) -> Process:
         """Start a worker, and wait until it consumes. ``processes``: how many, or ``most,fewest`` as of ``--autoscale``."""
         scale = "--autoscale" if isinstance(processes, str) else "-c"
         options = [scale, str(processes), "-n", f"{name}@test", "--without-gossip", "--without-mingle", "-l", "info"]

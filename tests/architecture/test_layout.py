@@ -209,7 +209,7 @@ def wires(path: Path) -> Iterator[str]:
     for node in ast.walk(tree_of(path)):
         for target in node.targets if isinstance(node, ast.Assign) else ():
             if isinstance(target, ast.Attribute) and PART.fullmatch(ast.unparse(target.value).split(".")[-1]):
-                yield f"line {node.lineno}: {ast.unparse(target)}"
+                yield f"line {target.lineno}: {ast.unparse(target)}"
 
 
 def test_no_part_of_a_process_is_wired_by_another() -> None:

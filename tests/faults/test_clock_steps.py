@@ -4,6 +4,7 @@ import signal
 import subprocess
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def server(tmp_path: Path, clock: faketime.Clock) -> Iterator[Server]:
 
 
 def test_the_databases_clock_is_set_back_and_forward(bare: Stack, server: Server, tmp_path: Path) -> None:
-    env = {"DATABASE_URL": server.postgres.url, **QUICK}
+    env: dict[str, Any] = {"DATABASE_URL": server.postgres.url, **QUICK}
     subprocess.run([PYTHON, "manage.py", "migrate", "-v0"], env=bare.environ(**env), check=True)
     dispatcher, worker = bare.dispatcher(**env), bare.worker(**env)
     runs = server.submit("kinds.sleeps", f'{{"seconds": 0, "until": "{tmp_path / "enough"}"}}')
@@ -128,7 +129,7 @@ def test_the_clocks_of_dispatcher_and_worker_are_set(bare: Stack, clock: faketim
         pytest.skip("SQLite's clock is that of each process")
     began = timezone.now()
     clock.set(-STEP)
-    env = {**clock.environ(), **QUICK}
+    env: dict[str, Any] = {**clock.environ(), **QUICK}
     bare.dispatcher(**env)
     bare.worker(**env)
     runs = submit(kinds.sleeps, {"seconds": 0, "until": str(tmp_path / "enough")})
@@ -137,7 +138,9 @@ def test_the_clocks_of_dispatcher_and_worker_are_set(bare: Stack, clock: faketim
         clock.set(ahead)
         lost, again = make(State.QUEUED, arguments={"a": 1}), submit(kinds.succeeds_on, {"attempt": 2})
         jobs = Job.objects.filter(pk__in=[lost.pk, again.pk])
-        wait_until(lambda jobs=jobs: jobs.filter(state=State.SUCCEEDED).count() == 2, what=f"jobs run at {ahead:+d} s")
+        wait_until(
+            partial(lambda jobs: jobs.filter(state=State.SUCCEEDED).count() == 2, jobs), what=f"jobs run at {ahead:+d} s"
+        )
         assert jobs.get(pk=again.pk).attempt == 2
     (tmp_path / "enough").touch()
     wait_until(lambda: Job.objects.get(pk=runs.pk).state == State.SUCCEEDED)
@@ -145,6 +148,7 @@ def test_the_clocks_of_dispatcher_and_worker_are_set(bare: Stack, clock: faketim
     assert Job.objects.get(pk=later.pk).state == State.PENDING
     assert not Attempt.objects.filter(outcome="lost").exists()
     assert not Worker.objects.filter(node="worker@test", lost=True, started_at__gte=began).exists()
+    job: Any
     for job in Job.objects.exclude(pk=later.pk):
         assert began - HOUR / 60 < job.started_at <= job.finished_at <= timezone.now()
     assert not Drift.objects.filter(name__startswith="clock_set", found__gt=0).exists()

@@ -4,6 +4,7 @@ On PostgreSQL only: SQLite has no clock of its own, and all its processes share 
 """
 
 import datetime as dt
+from typing import Any
 
 from django.utils import timezone
 from furrow import Attempt, Job, State, submit, submit_many
@@ -31,6 +32,7 @@ def test_a_worker_whose_clock_jumps_by_days_loses_nothing(bare: Stack) -> None:
     assert "lease is lost" not in wrong.text
     assert not Worker.objects.filter(node="wrong@test", lost=True).exists()
     # What is kept for people is not days off either.
+    job: Any
     for job in all_but_later:
         assert began - dt.timedelta(minutes=1) < job.started_at <= job.finished_at
     Job.objects.filter(pk=later.pk).update(run_at=began)

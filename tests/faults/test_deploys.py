@@ -4,6 +4,7 @@ import itertools
 import signal
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -22,7 +23,7 @@ SHORT, LONG = 600, 12
 @pytest.mark.timeout(400)
 def test_a_rolling_restart_under_load_fails_loses_and_counts_nothing(bare: Stack, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
-    environ = {"FURROW_SHUTDOWN_GRACE": "1", "FURROW_WORKER_LEASE": "30"}  # nobody dies here
+    environ: dict[str, Any] = {"FURROW_SHUTDOWN_GRACE": "1", "FURROW_WORKER_LEASE": "30"}  # nobody dies here
     dispatchers = [bare.dispatcher("dispatcher-1"), bare.dispatcher("dispatcher-2")]
     workers = {name: bare.worker(name, **environ) for name in ("one", "two")}
     ids = submit_many(kinds.sleeps, [{"seconds": 0.02, "mark": str(mark)} for _ in range(SHORT)])
@@ -40,9 +41,9 @@ def test_a_rolling_restart_under_load_fails_loses_and_counts_nothing(bare: Stack
         assert workers[name].stop() == 0
         workers[name] = bare.worker(f"{name}-{number}", **environ)
         some_more()
-    for number, dispatcher in enumerate(dispatchers):
+    for position, dispatcher in enumerate(dispatchers):
         assert dispatcher.stop() == 0
-        bare.dispatcher(f"dispatcher-next-{number}")
+        bare.dispatcher(f"dispatcher-next-{position}")
         some_more()
     all_ended()
 

@@ -1,5 +1,6 @@
 """Lines of jobs to which a lock's key is handed over, while processes are killed: nothing overlaps, nothing is lost."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def test_pool_processes_and_a_worker_are_killed_in_the_middle_of_lines(bare: Sta
     worker = bare.worker("one")
     ids = submit_many(kinds.locked, [{"account": n % 2, "path": path, "seconds": 0.005} for n in range(800)])
     for number in (100, 200, 300):
-        wait_until(lambda enough=number: succeeded() >= enough, what=f"{number} ended")
+        wait_until(partial(lambda enough: succeeded() >= enough, number), what=f"{number} ended")
         worker.children()[0].kill()
     wait_until(lambda: succeeded() >= 400, what="400 ended")
     worker.kill()

@@ -2,6 +2,7 @@
 
 import uuid
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -169,7 +170,7 @@ def test_sigkill_of_a_process_that_holds_a_job_it_has_not_begun(bare: Stack) -> 
     worker = bare.worker(processes=2)
     ids = submit_many(kinds.noop, [{"n": n} for n in range(4000)])
     for threshold in (300, 1200, 2400):
-        wait_until(lambda threshold=threshold: Job.objects.filter(state=State.SUCCEEDED).count() >= threshold)
+        wait_until(partial(lambda threshold: Job.objects.filter(state=State.SUCCEEDED).count() >= threshold, threshold))
         for process in worker.children():
             process.kill()
     all_ended()

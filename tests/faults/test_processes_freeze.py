@@ -10,6 +10,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from django.db import connection
@@ -22,7 +23,7 @@ from tests.lock_rows import Row
 from tests.stack import Stack, all_ended, database_url, wait_until
 
 #: Leases, so that nobody waits for long.
-SHORT = {"FURROW_WORKER_LEASE": "10", "FURROW_LEADER_LEASE": "6"}
+SHORT: dict[str, Any] = {"FURROW_WORKER_LEASE": "10", "FURROW_LEADER_LEASE": "6"}
 
 
 def test_a_frozen_worker_is_fenced_off(bare: Stack, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ _tasks = some.one_of(
 
 @some.composite
 def _headers(draw: Any) -> dict[str, Any]:
-    headers = draw(some.dictionaries(_keys, values, max_size=5))
+    headers: dict[str, Any] = draw(some.dictionaries(_keys, values, max_size=5))
     if draw(some.booleans()):
         headers |= {"task": draw(_tasks), "id": draw(some.one_of(some.uuids().map(str), values))}
     headers.pop("eta", None)  # Celery keeps a task of a later time, as it should

@@ -5,6 +5,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import amqp
 from deploy import ROOT
@@ -165,7 +166,9 @@ def _stands(ann: User) -> dict[str, uuid.UUID]:
     queues.pause("mail", by="ann", reason="the mail provider is down")
     submit_many(shop.send_invoice, [{"invoice": 8000 + n, "to": f"customer{n}@example.com"} for n in range(140)])
     wait_until(lambda: Job.objects.get(pk=waits[-1].pk).held, "the statements wait for the lock")
-    newest = [(shop.charge_card, {"account_id": n, "amount": 12.5 + n}) for n in (208, 217, 219, 203)]
+    newest: list[tuple[Any, dict[str, Any]]] = [
+        (shop.charge_card, {"account_id": n, "amount": 12.5 + n}) for n in (208, 217, 219, 203)
+    ]
     for kind, arguments in [*newest, (shop.import_feed, {"url": "https://feed.example/9.csv"})]:
         submit(kind, arguments, submitted_by=ann, tags=["eu-west"])
     submit(shop.welcome_customer, {"customer": ann.pk, "gift": "voucher"}, submitted_by=ann)

@@ -100,6 +100,6 @@ def welcome_customer(
     """
 
 
-@shared_task
+@shared_task  # type: ignore[untyped-decorator]
 def tidy_up() -> None:
     """An ordinary Celery task beside them."""

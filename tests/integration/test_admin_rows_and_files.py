@@ -226,7 +226,7 @@ def test_a_round_of_the_sweep_ends_in_time_and_the_next_one_goes_on(monkeypatch:
     monkeypatch.setattr(uploads, "_delete", refuses)
     monkeypatch.setattr(sweep, "ROUND", -1.0)
     duty = sweep.Sweep()
-    rounds = []
+    rounds: list[Any] = []
     while not rounds or duty.interval < sweep.IDLE:
         rounds.append(duty.run_once())
     assert (len(rounds), max(rounds), sum(rounds)) == (5, 1, 3)

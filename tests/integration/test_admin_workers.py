@@ -2,6 +2,7 @@
 
 import datetime as dt
 import uuid
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -24,7 +25,7 @@ def worker(db: None) -> Worker:
     """A living one with two processes, of which one runs a job."""
     Worker.objects.all().delete()
     job = make(State.RUNNING, kind="<b>kinds</b>.sleeps")
-    pool = [
+    pool: list[dict[str, Any]] = [
         {"pid": 11, "since": 1.8e9, "rss": 90 << 20, "pss": 30 << 20},
         {"pid": 12, "since": 1.8e9, "rss": 80 << 20, "pss": None},
     ]

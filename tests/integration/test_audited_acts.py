@@ -12,7 +12,8 @@ from furrow.models import AuditEntry, DeadMessage, Worker
 from kombu import Connection
 
 from tests import services
-from tests.integration.test_permission_matrix import MATRIX, address, samples
+from tests.integration.test_permission_matrix import address, samples
+from tests.permission_matrix import MATRIX
 
 pytestmark = [
     pytest.mark.django_db,

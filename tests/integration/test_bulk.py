@@ -36,7 +36,7 @@ class Running:
 
 
 def run(job: Job) -> Any:
-    running = Running(job.pk)
+    running: Any = Running(job.pk)
     token = _run.set(running)
     try:
         return bulk.bulk_action(**{name: job.arguments[name] for name in ("action", "criteria", "options")})
@@ -62,7 +62,7 @@ def test_everything_that_matched_is_done_once(monkeypatch: pytest.MonkeyPatch) -
     late = failed(1, ago=-60)
     real, calls = bulk.perform, []
 
-    def dies_once(*args: Any) -> int:
+    def dies_once(*args: Any) -> Any:
         calls.append(args)
         if len(calls) == 4:
             raise OSError("the database went away")
@@ -89,7 +89,8 @@ def test_two_runs_at_once_do_no_batch_twice(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(bulk, "BATCH", 10)
     failed(30)
     job = bulk.start("retry", {"state": "failed"}, by=None, origin="API")
-    real, inner = bulk._do_batch, []
+    real = bulk._do_batch
+    inner: list[Any] = []
 
     def overtaken(action: str, rows: Any, ids: list[uuid.UUID], options: Any, entry: AuditEntry) -> bool:
         if not inner:

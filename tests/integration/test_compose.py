@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -225,7 +226,7 @@ def test_the_commands_and_health_checks_work(process: Processes) -> None:
         assert not process.is_healthy(name), name
         process.start(name)
     for name in ("web", "dispatcher", "worker", "flower"):
-        wait_until(lambda name=name: process.is_healthy(name), what=f"{name} is healthy")
+        wait_until(partial(lambda name: process.is_healthy(name), name), what=f"{name} is healthy")
 
     process.stack.stop()
     for name in ("web", "dispatcher", "worker", "flower"):

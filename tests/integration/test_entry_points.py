@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from furrow import FINAL, Job, State, cancel, submit
@@ -159,7 +160,7 @@ def test_a_worker_with_another_pool_refuses_with_the_reason_and_the_remedy(pool:
 def test_what_celery_shows_of_a_running_job(stack: Stack) -> None:
     job = submit(kinds.sleeps, {"seconds": 60})
     wait_until(lambda: Job.objects.get(pk=job.pk).state == State.RUNNING)
-    environ = stack.environ()
+    environ: dict[str, Any] = {**stack.environ()}
     active = json.loads(run(*CELERY, "inspect", "active", "--json", **environ))
     (shown,) = active["worker@test"]
     assert (shown["name"], shown["id"], shown["acknowledged"]) == ("kinds.sleeps", str(job.pk), True)

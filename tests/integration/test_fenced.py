@@ -93,7 +93,8 @@ def test_create_and_delete() -> None:
     order.total = 5
     Order.objects.fenced(5).bulk_update([order], ["total"])
     assert rows() == [(7, "seven", 5, 5), UNTOUCHED]
-    for refused in (lambda q: q.update_or_create(pk=1), lambda q: q.bulk_create([order])):
+    writes: list[Any] = [lambda q: q.update_or_create(pk=1), lambda q: q.bulk_create([order])]
+    for refused in writes:
         with pytest.raises(LockError, match=r"cannot be fenced: use .*create\(\)"):
             refused(Order.objects.fenced(6))
 

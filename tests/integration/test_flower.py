@@ -5,6 +5,8 @@ import json
 import re
 import uuid
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -80,7 +82,7 @@ def test_what_passes(door: Stack) -> None:
     script = client.get("/flower/static/js/flower.js")
     assert script.streaming
     assert script.headers["Content-Type"].startswith(("text/javascript", "application/javascript"))
-    etag = {"HTTP_IF_NONE_MATCH": script.headers["Etag"]}
+    etag: Any = {"HTTP_IF_NONE_MATCH": script.headers["Etag"]}
     assert client.get("/flower/static/js/flower.js", **etag).status_code == 304
     assert client.get("/flower/api/workers?refresh=1").status_code == 200
     for path in ("metrics", "healthcheck", "login", "logout", "api/tasks", "api/task/result/1", "api/queues/length", "x"):
@@ -120,8 +122,8 @@ def test_a_task_page_links_to_its_job(door: Stack) -> None:
     assert link in page
     assert "kinds.add" in page
     unknown = submit(kinds.add, {"a": 1}, countdown=3600)
-    page = client.get(f"/flower/task/{unknown.pk}")
-    assert page.status_code == 404
+    of_unknown = client.get(f"/flower/task/{unknown.pk}")
+    assert of_unknown.status_code == 404
     assert f'href="/admin/furrow/job/{unknown.pk}/change/"' in text(page)
     assert "Open the job" not in text(client.get(f"/flower/task/{uuid.uuid4()}"))
     assert link not in text(login("view_flower").get(f"/flower/task/{job.pk}"))
@@ -134,7 +136,7 @@ def test_terminate_and_revoke_cancel_the_job(door: Stack) -> None:
     for job in (running, later):
         answer = client.post(f"/flower/api/task/revoke/{job.pk}", {"terminate": "true"})
         assert json.loads(text(answer)) == {"message": f"Cancelled job {job.pk}"}
-        wait_until(lambda job=job: Job.objects.get(pk=job.pk).state == State.CANCELLED, what="it is cancelled")
+        wait_until(partial(lambda job: Job.objects.get(pk=job.pk).state == State.CANCELLED, job), what="it is cancelled")
     assert client.post(f"/flower/api/task/revoke/{later.pk}").status_code == 409
     entry = AuditEntry.objects.filter(job=running.pk).get()
     assert (entry.action, entry.who, entry.origin) == ("cancel", "somebody", "Flower")

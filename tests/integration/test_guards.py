@@ -134,7 +134,8 @@ def test_what_is_right_is_written() -> None:
     Job.objects.filter(pk=job.pk).update(result={"x": "0" * 10_000}, limits=[])
     found = Job.objects.get(pk=job.pk)
     assert found.arguments["a"][:2] == [big, -big]
-    for columns in ({"limits": limits}, {"limits": None, "tags": None}, {"tags": []}, {"result": [big]}):
+    changes: list[dict[str, Any]] = [{"limits": limits}, {"limits": None, "tags": None}, {"tags": []}, {"result": [big]}]
+    for columns in changes:
         Job.objects.filter(pk=job.pk).update(**columns)
 
 

@@ -179,12 +179,12 @@ def test_a_rates_slot_is_taken_for_its_period_from_the_start(sql: Any) -> None:
     began = timezone.now() - dt.timedelta(seconds=20)
     sql.write(connection, WORKER, Group(begun=[(str(first.pk), 1, began.timestamp()), (str(second.pk), 99, began.timestamp())]))
     Job.objects.filter(pk=first.pk).update(started_at=began)
-    free_at = dict(Hold.objects.values_list("job", "free_at"))
+    free_at: dict[Any, Any] = dict(Hold.objects.values_list("job", "free_at"))
     assert abs((free_at[first.pk] - began).total_seconds() - 60) < 2
     assert free_at[second.pk] is None, "that attempt is not the one that runs"
     end(first)
     end(second)
-    late = [hold.free_at for hold in Hold.objects.filter(job=None).order_by("free_at")]
+    late: list[Any] = [hold.free_at for hold in Hold.objects.filter(job=None).order_by("free_at")]
     assert [round((moment - timezone.now()).total_seconds() / 20) for moment in late] == [2, 3]
     assert held() == {third.pk: "rate:r"}
     assert sql.release(connection, ["rate:r"]) == 0
@@ -243,7 +243,9 @@ def test_the_runs_own_start_counts_where_it_came_after_the_reported_one() -> Non
     sql, now = statements.on(connection), timezone.now()
     sql.write(connection, WORKER, Group(begun=[(str(job.pk), 1, now.timestamp() - 5)]))
     end(job, started=now.timestamp())
-    assert Hold.objects.get().free_at >= now + dt.timedelta(seconds=60)
+    free_at = Hold.objects.get().free_at
+    assert free_at is not None
+    assert free_at >= now + dt.timedelta(seconds=60)
 
 
 def test_in_the_order_of_their_ids_until_they_are_over() -> None:
@@ -475,7 +477,7 @@ def test_who_still_waits_for_a_rate_is_looked_at_again() -> None:
     def sent() -> int:
         candidates = sql.candidates(connection, "default", 1000)
         jobs = admission.admit(candidates, lambda candidate: read(candidate.limits), term or 0)
-        assert sql.mark_queued(connection, {job.id: job.attempt for job in jobs}, term) == len(jobs)
+        assert sql.mark_queued(connection, {job.id: job.attempt for job in jobs}, term or 0) == len(jobs)
         return len(jobs)
 
     def opened() -> int:
@@ -507,7 +509,7 @@ def test_why_a_job_is_held() -> None:
     assert said(starts[1]) == "The rate of 1 starts in 1 min for m.f is reached; the next may start"
     assert said(line[2]) == f"In order of customer:1 behind job {line[0].pk} (kinds.add), which is pending"
     assert said(room[1]) == "The limit of 1 at once for queue “default” is reached"
-    assert said(gate) == "Waits for the turn of tenant:y: the tenants of a queue take turns"
+    assert said(gate) == "Waits for the turn of tenant:y: tenants of a queue take turns"
     by = blocker(second)
     assert by is not None
     assert [holder.id for holder in by.holders] == [first.pk]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -51,15 +52,16 @@ def test_no_address_breaks(site: Client, samples: dict[str, Any]) -> None:
 def answers(site: Client, where: str) -> Iterator[tuple[str, Any]]:
     """What this address says to each of the requests; what they change is undone."""
     said = quoted(VALUES)
-    for what, send in (
+    requests: list[tuple[str, Any]] = [
         *((f"GET ?{text[:30]}", lambda text=text: site.get(f"{where}?{text}")) for text in ("=&&%zz=%&\xff=%ff", *said[:2])),
         *((f"POST {kind}", lambda kind=kind, body=body: site.generic("POST", where, body, kind)) for kind, body in BODIES),
         *((method, lambda method=method: site.generic(method, where)) for method in ("DELETE", "HEAD")),
         ("cookies", lambda: site.get(where, HTTP_COOKIE="furrow_zone=../../etc/passwd; csrftoken=\x00; messages=x; a=\xff")),
-    ):
-        cookies = site.cookies.copy()
+    ]
+    for what, send in requests:
+        cookies = SimpleCookie(site.cookies)
         with transaction.atomic():
-            answer = send()
+            answer: Any = send()
             if answer.streaming:
                 b"".join(answer.streaming_content)
             transaction.set_rollback(True)

@@ -1,6 +1,8 @@
 """What limits promise, with real dispatchers and workers: see docs/limits.md."""
 
+import uuid
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from tests.stack import Stack, all_ended, wait_until
 pytestmark = pytest.mark.engine
 
 
-def succeeded(ids: list[object]) -> bool:
+def succeeded(ids: Collection[uuid.UUID]) -> bool:
     return Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == len(ids)
 
 

@@ -13,7 +13,8 @@ from furrow.models import Hold, Job, Queue
 from furrow.statements import Claimed, Group, HandOver, Settlement
 from furrow.states import Outcome, State
 
-from tests.integration.test_holds import LOCK, WORKER, _database, admit, end, held, limited, run
+from tests.integration.test_holds import LOCK, _database, admit, end, held, limited, run
+from tests.rows import WORKER
 
 pytestmark = pytest.mark.engine
 __all__ = ["_database"]
@@ -46,7 +47,7 @@ def ids(*jobs: Job) -> list[str]:
 
 def holder() -> Job:
     """Who has the only slot."""
-    return Job.objects.get(pk=Hold.objects.get().job)
+    return Job.objects.get(pk=Hold.objects.get().job or "")
 
 
 def first_of(*jobs: Job) -> Job:

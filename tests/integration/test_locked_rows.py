@@ -301,6 +301,7 @@ def test_who_has_a_row_locked_is_told(elsewhere: psycopg.Connection[Any]) -> Non
     sql, job, other = statements.on(connection), make(), make()
     lock(elsewhere, job)
     found = sql.locker(connection, job.pk)
+    assert found is not None
     assert (found.name, found.pid) == ("somebody", elsewhere.info.backend_pid)
     assert "furrow_job" in found.query
     assert sql.locker(connection, other.pk) is None
@@ -308,7 +309,9 @@ def test_who_has_a_row_locked_is_told(elsewhere: psycopg.Connection[Any]) -> Non
     with psycopg.connect(database_url(), application_name="another") as another:
         elsewhere.execute("SELECT 1 FROM furrow_job WHERE id = %s FOR SHARE", [other.pk])
         another.execute("SELECT 1 FROM furrow_job WHERE id = %s FOR SHARE", [other.pk])
-        assert sql.locker(connection, other.pk).name in {"somebody", "another"}
+        sharing = sql.locker(connection, other.pk)
+        assert sharing is not None
+        assert sharing.name in {"somebody", "another"}
     elsewhere.rollback()
     assert sql.locker(connection, job.pk) is None
 

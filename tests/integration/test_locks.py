@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -81,7 +82,7 @@ def test_those_who_wait_are_served_in_order() -> None:
     with lock("line"):
         for n, thread in enumerate(threads):
             thread.start()
-            wait_until(lambda n=n: client.client().zcard(PREFIX + "line:lock:line") == n + 1)
+            wait_until(partial(lambda n: client.client().zcard(PREFIX + "line:lock:line") == n + 1, n))
     for thread in threads:
         thread.join(60)
     assert order == [0, 1, 2, 3, 4]
@@ -129,8 +130,14 @@ def test_around_a_function() -> None:
     ("make", "text"),
     [
         (lambda: lock(""), "name: '' cannot be a lock's name"),
-        (lambda: lock(7), "name: 7 is a int"),
-        (lambda: lock(b"orders"), "name: b'orders' is a bytes: a lock's name is text, such as 'order:7'"),
+        (
+            lambda: lock(7),  # type: ignore[arg-type]
+            "name: 7 is a int",
+        ),
+        (
+            lambda: lock(b"orders"),  # type: ignore[arg-type]
+            "name: b'orders' is a bytes: a lock's name is text, such as 'order:7'",
+        ),
         (lambda: lock("a\nb"), r"name: 'a\nb' has characters that cannot be printed: leave them out"),
         (lambda: lock("a\0b"), "cannot be printed"),
         (lambda: lock("\ud800"), "cannot be printed"),
@@ -138,7 +145,10 @@ def test_around_a_function() -> None:
         (lambda: lock("x" * 10_000), "with 10,000 bytes"),
         (lambda: lock("a", timeout=-1), "timeout: -1 must be"),
         (lambda: lock("a", timeout=float("nan")), "timeout: nan"),
-        (lambda: lock("a", timeout="5"), "timeout: '5' must be the seconds to wait"),
+        (
+            lambda: lock("a", timeout="5"),  # type: ignore[arg-type]
+            "timeout: '5' must be the seconds to wait",
+        ),
         (lambda: semaphore("a", 1_001), "limit: 1001 must be"),
         (lambda: semaphore("a", 0), "limit: 0 must be a whole number of holders, from 1 to 1,000"),
         (lambda: semaphore("a", True), "limit: True"),
@@ -146,7 +156,10 @@ def test_around_a_function() -> None:
         (lambda: rate_limit("a", "0/s"), "rate: '0/s'"),
         (lambda: rate_limit("a", "1/0"), "rate: '1/0'"),
         (lambda: rate_limit("a", "5/fortnight"), "rate: '5/fortnight' must be a number and a time, such as '100/m'"),
-        (lambda: rate_limit("a", "1/s", burst=0.5), "burst: 0.5 must be"),
+        (
+            lambda: rate_limit("a", "1/s", burst=0.5),  # type: ignore[arg-type]
+            "burst: 0.5 must be",
+        ),
         (lambda: rate_limit("a", "1/s", burst=0), "burst: 0 must be"),
     ],
 )
@@ -187,7 +200,7 @@ def test_the_same_object_may_guard_again_also_after_an_exception() -> None:
 
     with inside() as again:
         assert again.token > held.token
-    generator = inside().gen  # type: ignore[attr-defined]
+    generator = inside().gen
     next(generator)
     generator.close()  # a generator that nobody finishes gives it back too
     with guard:
@@ -341,7 +354,8 @@ def holds_until_lost(name: str, began: threading.Event, swallowed: list[str]) ->
 
 @pytest.mark.parametrize("how", ["wiped", "broken"])
 def test_who_loses_it_is_stopped_before_another_holds_it(how: str) -> None:
-    began, swallowed = threading.Event(), []
+    began = threading.Event()
+    swallowed: list[Any] = []
     with ThreadPoolExecutor(1) as pool:
         holder = pool.submit(holds_until_lost, "lost", began, swallowed)
         assert began.wait(60)
@@ -360,7 +374,8 @@ def test_who_loses_it_is_stopped_before_another_holds_it(how: str) -> None:
 
 
 def test_a_frozen_redis_stops_the_holder_and_nothing_hangs() -> None:
-    began, swallowed = threading.Event(), []
+    began = threading.Event()
+    swallowed: list[Any] = []
     with ThreadPoolExecutor(1) as pool:
         holder = pool.submit(holds_until_lost, "frozen", began, swallowed)
         assert began.wait(60)
@@ -396,7 +411,7 @@ def test_a_restart_is_waited_for() -> None:
 def test_an_older_copy_of_redis_gives_no_token_twice() -> None:
     with lock("copied") as first:
         pass
-    older = client.client().hgetall(PREFIX + "epoch")
+    older: Any = client.client().hgetall(PREFIX + "epoch")
     tokens = []
     for _ in range(3):
         with lock("copied") as held:

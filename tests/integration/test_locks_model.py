@@ -20,9 +20,9 @@ class Model(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.redis = client.client()
+        self.redis: Any = client.client()
         self.redis.delete(*KEYS)
-        self.ears = self.redis.pubsub()
+        self.ears: Any = self.redis.pubsub()  # type: ignore[no-untyped-call]
         self.holders: dict[str, int | None] = {}
         self.expired: set[str] = set()
         self.broken: set[str] = set()

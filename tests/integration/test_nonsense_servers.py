@@ -7,7 +7,8 @@ from contextlib import suppress
 import pytest
 from celery import current_app
 from django.core.management import CommandError, call_command
-from django.db import ConnectionHandler, DatabaseError
+from django.db import DatabaseError
+from django.db.utils import ConnectionHandler
 from django.test import Client
 from django.utils import timezone
 from furrow import lock, rate_limit

@@ -75,7 +75,7 @@ sys.stderr.write(json.dumps(told))
 """
 
 
-def environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path) -> dict[str, Any]:
     """Of a process that has jobs elsewhere."""
     return {"DJANGO_SETTINGS_MODULE": "tests.other_database", "OTHER_DATABASE": str(folder / "default.sqlite3")}
 

@@ -29,7 +29,7 @@ from tests import history, kinds, services
 from tests.stack import Stack, all_ended, wait_until
 
 ORDERS = Queue("orders", partitions=4, key="key")
-ENVIRON = {"FURROW_QUEUES": f"default,other,{ORDERS}"}
+ENVIRON: dict[str, Any] = {"FURROW_QUEUES": f"default,other,{ORDERS}"}
 
 
 @pytest.fixture

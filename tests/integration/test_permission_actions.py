@@ -9,7 +9,8 @@ from django.db import transaction
 from django.test import Client, RequestFactory
 from furrow.actions.bulk import ACTIONS
 
-from tests.integration.test_permission_matrix import ROLES, fingerprint, samples, user_of
+from tests.integration.test_permission_matrix import fingerprint, samples, user_of
+from tests.permission_matrix import ROLES
 
 pytestmark = [
     pytest.mark.django_db,

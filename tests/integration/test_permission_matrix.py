@@ -8,6 +8,7 @@ import datetime as dt
 import json
 import re
 from collections.abc import Iterator
+from http.cookies import SimpleCookie
 from typing import Any
 
 import pytest
@@ -78,14 +79,16 @@ def fingerprint() -> str:
 def samples(settings: Any, tmp_path: Any) -> dict[str, Any]:
     """A row of each table that the admin shows, by its model's label."""
     settings.MEDIA_ROOT = tmp_path
-    now, made = timezone.now(), {}
+    now = timezone.now()
+    made: dict[str, Any] = {}
     waiting = submit(kinds.add, {"a": 1}, countdown=3600)
     ended = submit(kinds.add, {"a": 2})
     Job.objects.filter(pk=ended.pk).update(state=State.FAILED, finished_at=now)
     made |= {"furrow.job": waiting.pk, "ended": ended.pk}
     made["auth.user"] = User.objects.create(username="sample").pk
     made["auth.group"] = Group.objects.create(name="sample").pk
-    for model in (*admin.site._registry, WorkerRequest):
+    models: list[Any] = [*admin.site._registry, WorkerRequest]
+    for model in models:
         label = model._meta.label_lower
         if label not in made and model._meta.managed:
             made[label] = SAMPLES[label](now).pk
@@ -184,7 +187,7 @@ def test_who_may_see_and_who_may_change(role: str, samples: dict[str, Any]) -> N
             if changed != (changes and method == "post"):
                 did = "changed something" if changed else "changed nothing"
                 wrong.append(f"{method.upper()} {where} {did} ({answer.status_code})")
-            client.cookies = cookies.copy()  # also after the logout
+            client.cookies = SimpleCookie(cookies)  # also after the logout
     assert not wrong, "\n".join(wrong)
 
 

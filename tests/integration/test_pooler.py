@@ -3,6 +3,7 @@
 import subprocess
 from collections import Counter
 from contextlib import closing
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -15,7 +16,7 @@ from furrow.submission.submit import submit, submit_many
 
 from tests.pooler import SERVERS, pooler
 from tests.services import ON_SQLITE
-from tests.stack import PYTHON, all_ended
+from tests.stack import PYTHON, Stack, all_ended
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -32,7 +33,7 @@ for turn in range(20):
 """
 
 
-def test_all_parts_work_behind_pgbouncer(stack):
+def test_all_parts_work_behind_pgbouncer(stack: Stack) -> None:
     with pooler() as url:
         stack.dispatcher(DATABASE_URL=url)
         stack.worker("one", DATABASE_URL=url)
@@ -43,7 +44,8 @@ def test_all_parts_work_behind_pgbouncer(stack):
         all_ended()
 
         assert Counter(Job.objects.values_list("state", flat=True)) == {State.SUCCEEDED: 300}
-        assert sorted(Job.objects.filter(kind="kinds.add").values_list("result", flat=True)) == list(range(1, 241))
+        results: Any = Job.objects.filter(kind="kinds.add").values_list("result", flat=True)
+        assert sorted(results) == list(range(1, 241))
         assert Attempt.objects.count() == 240 + 2 * len(flaky)
         told = "".join(process.text for process in stack.processes)
         assert "prepared statement" not in told
@@ -57,16 +59,17 @@ def test_all_parts_work_behind_pgbouncer(stack):
         # Other clients of the pooler find PostgreSQL's settings as they were.
         clients = [psycopg.connect(url) for _ in range(SERVERS)]
         found = {
-            client.execute(f"SELECT current_setting('{name}')").fetchone()[0] + f" {name}"
+            f"{setting} {name}"
             for client in clients
             for name in ("lock_timeout", "enable_seqscan", "jit", "synchronous_commit")
+            for (setting,) in client.execute(f"SELECT current_setting('{name}')")
         }
         assert found <= {"0 lock_timeout", "on enable_seqscan", "on jit", "off synchronous_commit"}
         for client in clients:
             client.close()
 
 
-def test_only_sessions_within_a_transaction_are_ended_behind_a_pooler(db):
+def test_only_sessions_within_a_transaction_are_ended_behind_a_pooler(db: None) -> None:
     with pooler() as url, closing(_through(url)) as ours, closing(_through(url)) as frozen:
         statements.on(ours).name_session(ours, "0abc")
         statements.on(frozen).name_session(frozen, "0abc")
@@ -82,7 +85,7 @@ def test_only_sessions_within_a_transaction_are_ended_behind_a_pooler(db):
             cursor.execute("SELECT 1")
 
 
-def _through(url):
+def _through(url: str) -> Any:
     """A connection like Django's own, to this URL's port."""
     link = connection.copy()
     link.settings_dict = {**link.settings_dict, "PORT": urlsplit(url).port}

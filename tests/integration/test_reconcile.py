@@ -22,7 +22,7 @@ QUEUE = "other"
 
 
 @pytest.fixture
-def send() -> Iterator[Callable[..., None]]:
+def send() -> Iterator[Callable[..., object]]:
     """Puts messages of these jobs into the queue, which was empty."""
     publisher = Publisher(services.broker.url)
     with Connection(services.broker.url) as link, link.channel() as channel:
@@ -47,7 +47,7 @@ def queued(many: int, ago: dt.timedelta = dt.timedelta(0)) -> list[Job]:
 
 
 def test_a_lost_message_is_found_while_the_queue_holds_those_of_other_jobs(
-    send: Callable[..., None], look: Callable[[], int]
+    send: Callable[..., object], look: Callable[[], int]
 ) -> None:
     lost, others = queued(10, HOURS), queued(40)
     send(*[job.pk for job in others])
@@ -56,7 +56,7 @@ def test_a_lost_message_is_found_while_the_queue_holds_those_of_other_jobs(
     assert {state_of(job) for job in others} == {State.QUEUED}
 
 
-def test_a_lost_message_is_found_behind_more_messages_than_jobs(send: Callable[..., None], look: Callable[[], int]) -> None:
+def test_a_lost_message_is_found_behind_more_messages_than_jobs(send: Callable[..., object], look: Callable[[], int]) -> None:
     lost, just_sent = queued(2, HOURS), queued(1)
     send(*[new_id() for _ in range(50)])
     assert look() == 0, "they may be among these messages"
@@ -67,14 +67,14 @@ def test_a_lost_message_is_found_behind_more_messages_than_jobs(send: Callable[.
     assert [state_of(job) for job in (*lost, *just_sent)] == [State.PENDING, State.PENDING, State.QUEUED]
 
 
-def test_what_waits_for_busy_workers_is_not_sent_again(send: Callable[..., None], look: Callable[[], int]) -> None:
+def test_what_waits_for_busy_workers_is_not_sent_again(send: Callable[..., object], look: Callable[[], int]) -> None:
     send(*[job.pk for job in queued(20, HOURS)])
     make(State.RUNNING, queue=QUEUE, queued_at=timezone.now() - 2 * HOURS)
     assert look() == 0
 
 
 def test_a_queue_that_workers_of_another_database_consume_is_told_of(
-    look: Callable[[], int], send: Callable[..., None]
+    look: Callable[[], int], send: Callable[..., object]
 ) -> None:
     """They took the message, and have no such job."""
     queued(1, ago=HOURS)
@@ -85,7 +85,7 @@ def test_a_queue_that_workers_of_another_database_consume_is_told_of(
     troubles._forget()
 
 
-def test_a_lost_message_alone_tells_of_no_other_database(look: Callable[[], int], send: Callable[..., None]) -> None:
+def test_a_lost_message_alone_tells_of_no_other_database(look: Callable[[], int], send: Callable[..., object]) -> None:
     queued(1, ago=HOURS)
     assert look() == 1
     assert "sharing of a queue" not in troubles._noted

@@ -11,6 +11,7 @@ from django.contrib.auth.models import Group, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from furrow import Job
+from gunicorn.workers.gthread import ThreadWorker
 from pytest_django import Settings
 
 from tests.people import login
@@ -154,7 +155,7 @@ def answers(stack: Stack) -> bool:
 
 
 def test_a_body_that_does_not_come_in_its_time_has_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_server.ThreadWorker, "murder_pending", lambda self: None)
+    monkeypatch.setattr(ThreadWorker, "murder_pending", lambda self: None)
     worker = web_server.Worker.__new__(web_server.Worker)
     server, client = socket.socketpair()
     with server, client:

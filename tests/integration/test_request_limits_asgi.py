@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -25,11 +26,11 @@ FORM = "/admin/furrow/job/submit/kinds.greets/"
 
 
 def asked(
-    path: str, chunks: list[bytes] | None = None, *, client: Client | None = None, **headers: str
+    path: str, chunks: list[bytes] | None = None, *, client: Client | None = None, headers: Mapping[str, str] | None = None
 ) -> tuple[int, str, dict[str, str]]:
     """Status, text and headers of the answer to a POST; without ``chunks`` its body must not be received."""
     cookies = "; ".join(f"{name}={morsel.value}" for name, morsel in (client.cookies if client else {}).items())
-    given = {"host": "localhost", "cookie": cookies, "content-type": "multipart/form-data; boundary=x", **headers}
+    given = {"host": "localhost", "cookie": cookies, "content-type": "multipart/form-data; boundary=x", **(headers or {})}
     scope = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http", "path": path,
         "raw_path": path.encode(), "query_string": b"", "root_path": "", "client": ("127.0.0.1", 1),
@@ -65,19 +66,19 @@ def asked(
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", [FORM, "/admin/", "/admin/login/", "/flower/", "/metrics"])
 def test_a_stranger_sends_no_body(path: str) -> None:
-    status, text, headers = asked(path, **{"content-length": str(300 * MIB)})
+    status, text, headers = asked(path, headers={"content-length": str(300 * MIB)})
     assert (status, "without a login at most 16.0 KB" in text) == (413, True)
     assert "content-security-policy" in headers, "the answer has passed Django's middleware"
 
 
 @pytest.mark.django_db
 def test_what_is_too_large_or_without_a_length_or_permission_is_not_received(site: Client) -> None:
-    assert asked(FORM, client=site, **{"content-length": str(25 * MIB)})[0] == 413
-    assert asked(FORM, client=site, **{"transfer-encoding": "chunked"})[0] == 411
-    assert asked(FORM, client=site, **{"content-length": "many"})[0] == 403, "of no length for Django: no CSRF token"
+    assert asked(FORM, client=site, headers={"content-length": str(25 * MIB)})[0] == 413
+    assert asked(FORM, client=site, headers={"transfer-encoding": "chunked"})[0] == 411
+    assert asked(FORM, client=site, headers={"content-length": "many"})[0] == 403, "of no length for Django: no CSRF token"
     viewer = Client()
     login(viewer, "view_job")
-    assert asked(FORM, client=viewer, **{"content-length": str(15 * MIB)})[0] == 403
+    assert asked(FORM, client=viewer, headers={"content-length": str(15 * MIB)})[0] == 403
     status, text, _ = asked(FORM, [b"x" * 100, b"x" * MIB], client=site)
     assert (status, "Content-Length" in text) == (411, True), "HTTP/2 may leave the length out"
 
@@ -87,7 +88,7 @@ def test_what_is_within_the_limits_is_received_and_no_more_of_it(site: Client, a
     site.get(FORM)
     token = site.cookies["csrftoken"].value
     body = encode_multipart("x", {"user": admin_user.pk, "csrfmiddlewaretoken": token})
-    status, text, _ = asked(FORM, [body[:50], body[50:], b"and more"], client=site, **{"content-length": str(len(body))})
+    status, text, _ = asked(FORM, [body[:50], body[50:], b"and more"], client=site, headers={"content-length": str(len(body))})
     assert status == 302, text
     assert Job.objects.get().arguments["user"] == admin_user.pk
 

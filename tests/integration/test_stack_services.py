@@ -25,7 +25,7 @@ def redis_put(url: str) -> None:
 
 def redis_get(url: str) -> str:
     with redis.Redis.from_url(url) as client:
-        return client.get(KEPT).decode()
+        return str(client.get(KEPT).decode())
 
 
 def postgres_put(url: str) -> None:
@@ -35,7 +35,8 @@ def postgres_put(url: str) -> None:
 
 def postgres_get(url: str) -> str:
     with psycopg.connect(url, connect_timeout=5) as link:
-        return link.execute("SELECT value FROM kept").fetchone()[0]
+        [(value,)] = link.execute("SELECT value FROM kept").fetchall()
+        return str(value)
 
 
 def broker(url: str) -> amqp.Connection:
@@ -58,7 +59,7 @@ def rabbitmq_put(url: str) -> None:
 
 def rabbitmq_get(url: str) -> str:
     with broker(url) as connection, connection.channel() as channel:
-        return channel.basic_get(KEPT).body  # not acknowledged, so it goes back
+        return str(channel.basic_get(KEPT).body)  # not acknowledged, so it goes back
 
 
 @dataclass

@@ -17,7 +17,7 @@ STORES = {"BROKER_URL": "amqp://furrow:pw@127.0.0.1:1//", "REDIS_URL": "redis://
 
 @pytest.fixture(params=["plain", 'sp ace # ; % + " \\ ü'])
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    folder = tmp_path / request.param
+    folder: Path = tmp_path / request.param
     folder.mkdir()
     return folder
 

@@ -123,7 +123,8 @@ def test_a_round_of_pruning_is_bounded_and_the_next_ones_go_on(monkeypatch: pyte
     monkeypatch.setattr(prune, "FIRST", 6)
     monkeypatch.setattr(prune, "BATCH", 6)
     monkeypatch.setattr(prune, "ROUND", -1.0)  # whatever it takes is too long
-    duty, left = Prune(), []
+    duty = Prune()
+    left: list[tuple[int, int]] = []
     while not left or left[-1] != (0, 0):
         duty.run_once()
         left.append((Job.objects.count(), DeadMessage.objects.count()))

@@ -86,7 +86,8 @@ def test_a_rates_slot_that_is_free_again_is_gone(sql: Statements) -> None:
     Hold.objects.create(key="rate:c", slot=0, period=60.0, free_at=now - HOUR)
     Hold.objects.create(key="rate:c", slot=1, period=60.0, free_at=now + HOUR)
     [slot] = sql.slots(connection, ["rate:c"])
-    assert (slot.slot, slot.job, slot.free_in) == (1, None, pytest.approx(3600, abs=30))
+    assert (slot.slot, slot.job) == (1, None)
+    assert slot.free_in == pytest.approx(3600, abs=30)
     assert Hold.objects.count() == 1
 
 

@@ -83,7 +83,7 @@ def test_a_claim_that_waits_for_a_cancel_sees_what_was_committed() -> None:
             done = cancel(job.pk)
             locked.set()
             go.wait(60)
-        return done
+        return bool(done)
 
     def claim_meanwhile() -> list[uuid.UUID]:
         locked.wait(60)
@@ -112,10 +112,10 @@ def test_a_group_is_written_at_once_or_not_at_all(sql: Any) -> None:
     settlement = Settlement(str(ends.pk), 1, State.SUCCEEDED, Outcome.SUCCEEDED)
     if connection.vendor == "postgresql":
         with pytest.raises(DataError):
-            sql.write(connection, WORKER, Group(settlements=[settlement], logs=[bad], claims=[str(waits.pk)]))
+            sql.write(connection, WORKER, Group(settlements=[settlement], logs=[bad], claims={str(waits.pk): "kinds.add"}))
         connection.close()
         assert (state_of(ends), state_of(waits)) == (State.RUNNING, State.QUEUED)
-    (claimed,), _ = sql.write(connection, WORKER, Group(settlements=[settlement], claims=[str(waits.pk)]))
+    (claimed,), _ = sql.write(connection, WORKER, Group(settlements=[settlement], claims={str(waits.pk): "kinds.add"}))
     assert claimed.id == str(waits.pk)
     assert (state_of(ends), state_of(waits)) == (State.SUCCEEDED, State.RUNNING)
 

@@ -101,10 +101,14 @@ def test_a_settled_run_and_its_record() -> None:
 @pytest.mark.parametrize("wrong", [-86_400.0, 86_400.0])
 def test_a_workers_wrong_clock_counts_only_between_the_claim_and_now(wrong: float) -> None:
     job = make(State.RUNNING)
-    claimed, started = job.started_at, job.started_at.timestamp() + wrong
+    claimed = job.started_at
+    assert claimed is not None
+    started = claimed.timestamp() + wrong
     assert settle(job, State.FAILED, Outcome.FAILED, started=started, finished=started + 1)
     job.refresh_from_db()
     attempt = job.attempts.get()
+    assert attempt.finished_at is not None
+    assert job.started_at is not None
     assert claimed <= attempt.started_at == job.started_at <= attempt.finished_at <= timezone.now() + dt.timedelta(seconds=5)
 
 

@@ -17,7 +17,7 @@ from tests.rows import everything_runs, make, unguarded
 
 pytestmark = [pytest.mark.usefixtures("nobody_runs"), pytest.mark.filterwarnings("ignore:No directory at")]
 
-ODD = [
+ODD: list[Any] = [
     None,
     [],
     {},

@@ -27,7 +27,7 @@ def _fresh_wakeup(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def heard(settings: Settings) -> Iterator[Any]:
     """Returns how many wake-ups came since the last time."""
-    client = redis_client.Redis.from_url(settings.FURROW["REDIS_URL"])
+    client: Any = redis_client.Redis.from_url(settings.FURROW["REDIS_URL"])
     subscription = client.pubsub(ignore_subscribe_messages=True)
     subscription.subscribe(wakeup.CHANNEL)
     wait_until(lambda: client.pubsub_numsub(wakeup.CHANNEL)[0][1] >= 1)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import uuid
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -19,7 +20,7 @@ def test_a_job_is_found_by_its_kind_arguments_time_and_columns() -> None:
     due, batch = timezone.now() + HOUR, uuid.uuid4()
     job = submit(kinds.add, {"a": 3, "b": 4}, run_at=due, queue="other", priority=2, tags=["x", "y"], batch=batch)
     submit(kinds.noop)
-    columns = {"queue": "other", "priority": 2, "tags": ["x"], "batch": batch}
+    columns: dict[str, Any] = {"queue": "other", "priority": 2, "tags": ["x"], "batch": batch}
     assert assert_submitted(kinds.add, {"a": 3}, run_at=due, **columns) == job
     assert assert_submitted("kinds.add", run_at=(due - HOUR, due), count=1) == job
     assert assert_submitted(kinds.add, run_at=HOUR, within=5) == job

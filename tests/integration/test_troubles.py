@@ -134,7 +134,7 @@ def test_a_thread_that_dies_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_step_of_the_dispatchers_round_that_fails_is_told_and_the_others_go_on() -> None:
     dispatcher = Dispatcher()
     done: list[str] = []
-    dispatcher._duties = [Duty(bug), Duty(lambda: done.append("next") or 0)]  # type: ignore[func-returns-value]
+    dispatcher._duties = [Duty(bug), Duty(lambda: done.append("next") or 0)]
     dispatcher._do_duties()
     assert done == ["next"]
     troubles.flush(connection)

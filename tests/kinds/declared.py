@@ -3,17 +3,28 @@
 import logging
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import furrow
-from furrow import RetryPolicy, current_job
+from furrow import Kind, RetryPolicy, current_job
+
+Handler = Callable[..., Any]
 
 
-def job(handler: Any = None, /, **options: Any) -> Any:
+@overload
+def job(handler: Handler, /) -> Kind: ...
+@overload
+def job(**options: Any) -> Callable[[Handler], Kind]: ...
+def job(handler: Handler | None = None, /, **options: Any) -> Any:
     """As ``furrow.job``, by the name ``kinds.function``."""
     if handler is None:
-        return lambda handler: job(handler, **options)
+        return lambda handler: _declare(handler, **options)
+    return _declare(handler)
+
+
+def _declare(handler: Handler, **options: Any) -> Kind:
     return furrow.job(name=f"kinds.{handler.__name__}", **options)(handler)
 
 

@@ -63,11 +63,11 @@ def starts_children(
         return sleeper.exitcode
     if how in ("multiprocessing", "spawn"):
         forked = how == "multiprocessing"
-        context = multiprocessing.get_context("fork" if forked else how)
+        context: Any = multiprocessing.get_context("fork" if forked else how)
         child: Any = context.Process(target=_counts_users if forked else os.mkdir, args=(mark,))
         child.start()
         child.join()
-        return child.exitcode
+        return int(child.exitcode)
     pid = os.fork()
     if pid:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

@@ -113,7 +113,7 @@ async def asynchronous(seconds: float = 0.0) -> str:
     return "awaited"
 
 
-@shared_task(name="tests.kinds.ordinary")
+@shared_task(name="tests.kinds.ordinary")  # type: ignore[untyped-decorator]
 def ordinary(n: int, seconds: float = 0.0, mark: str = "") -> int:
     """Not a job: a plain Celery task in the same project. It makes a file when it begins."""
     if mark:

@@ -30,7 +30,7 @@ def run(command: list[str], **options: Any) -> str:
     if done.returncode:
         print(f"$ {' '.join(command)}\n{done.stdout[-4000:]}\n{done.stderr[-8000:]}")
         done.check_returncode()
-    return done.stdout
+    return str(done.stdout)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import pytest
 from celery.utils.quorum_queues import detect_quorum_queues
 from celery.worker.autoscale import Autoscaler
 from celery.worker.consumer import Consumer
+from django.apps import apps
 from django.contrib import admin
 from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError, ProgrammingError
@@ -85,7 +86,7 @@ def test_a_wrong_broker_is_named_as_the_project_names_it(
     [(["unfold", "django.contrib.admin"], []), (["django.contrib.admin", "unfold"], ["furrow.E006"]), (["furrow"], [])],
 )
 def test_a_theme_that_comes_too_late_is_an_error(monkeypatch: pytest.MonkeyPatch, order: list[str], errors: list[str]) -> None:
-    monkeypatch.setattr(checks.apps, "get_app_configs", lambda: [SimpleNamespace(name=name, default=True) for name in order])
+    monkeypatch.setattr(apps, "get_app_configs", lambda: [SimpleNamespace(name=name, default=True) for name in order])
     assert [error.id for error in checks.check_theme()] == errors
 
 

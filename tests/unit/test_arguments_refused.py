@@ -17,6 +17,11 @@ from pytest_django import Settings
 from tests.hints import AWARE, NAIVE, Colour, Model, Point, Rude, takes
 
 
+def nested(deep: int, inside: Callable[[Any], Any], value: Any) -> Any:
+    """A value in so many others."""
+    return functools.reduce(lambda inner, _: inside(inner), range(deep), value)
+
+
 def refusal(handler: Callable[..., Any], **values: Any) -> dict[str, str]:
     """The fields of the error that these arguments get."""
     with pytest.raises(ArgumentError) as refused:
@@ -94,8 +99,8 @@ class Endless(list[Any]):
         (list[Model], [{"at": AWARE, "tags": ["\x00"]}], "U+0000"),
         pytest.param(int, 10**5000, "4,000 digits", id="int-huge"),
         pytest.param(Any, [-(10**5000)], "4,000 digits", id="Any-huge"),
-        (Any, functools.reduce(lambda inner, _: [inner], range(150), []), "nested deeper than 100 levels"),
-        (Any, functools.reduce(lambda inner, _: {"a": inner}, range(5000), {}), "nested deeper than 100 levels"),
+        (Any, nested(150, lambda inner: [inner], []), "nested deeper than 100 levels"),
+        (Any, nested(5000, lambda inner: {"a": inner}, {}), "nested deeper than 100 levels"),
         (Any, Endless(), "contains itself"),
     ],
 )

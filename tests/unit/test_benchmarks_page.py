@@ -44,4 +44,4 @@ def test_without_any_result_there_is_still_a_page(tmp_path: Path) -> None:
     text = tmp_path / "benchmarks.md"
     text.write_text(page.BEGIN + page.END)
     page.update(text, [], {**ABOUT, "left_out": {}})
-    assert ABOUT["date"] in text.read_text()
+    assert str(ABOUT["date"]) in text.read_text()

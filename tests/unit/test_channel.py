@@ -6,6 +6,7 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def test_reports_of_any_size_arrive_whole_beside_others(reports: Reports, no_des
     sent = [[(thread, number, "x" * size) for number in range(3)] for thread in range(2)]
     told: list[Packet] = []
     with no_descriptors():
-        threads = [threading.Thread(target=lambda own=own: [reports.send(packet) for packet in own]) for own in sent]  # type: ignore[misc]
+        threads = [threading.Thread(target=partial(lambda own: [reports.send(packet) for packet in own], own)) for own in sent]
         for thread in threads:
             thread.start()
         collect(reports, told, 6)

@@ -60,4 +60,4 @@ def test_sql_names_no_table_by_hand() -> None:
             for node in ast.walk(tree)
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in said
         ]
-        assert [(path.name, node.lineno) for node in texts if " " in node.value and table.search(node.value)] == []
+        assert [(path.name, node.lineno) for node in texts if " " in str(node.value) and table.search(str(node.value))] == []

@@ -112,7 +112,8 @@ def test_a_message_that_can_never_be_used_is_kept(handling: Handling, dead: Dead
 def test_what_is_not_its_fault_has_a_message_handled_again(
     handling: Handling, dead: Dead, worker: Worker, error: Exception
 ) -> None:
-    one, handled = message(), []
+    one = message()
+    handled: list[Any] = []
     for _ in range(3):
         handling.over(raising(error))
         if not worker.later:
@@ -158,7 +159,7 @@ def test_a_task_that_the_pool_cannot_take_gives_its_place_back(
     request = Request()
     request.time_limits = (None, None) if error else (math.nan, None)
     worker.error = error
-    celery_state.requests["a"] = request  # type: ignore[assignment]
+    celery_state.requests["a"] = request
     for _ in range(3):
         worker.semaphore.acquire(worker._process_task, request)
     assert worker.semaphore.value == 2

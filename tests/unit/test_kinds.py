@@ -205,7 +205,8 @@ def test_an_unknown_kind_names_the_near_ones() -> None:
         get_kind("kinds.ad")
     with pytest.raises(UnknownKind, match="no kind ''"):
         get_kind("")
-    for thing in (None, 5, ["kinds.add"], kinds.ordinary):
+    nonsense: list[Any] = [None, 5, ["kinds.add"], kinds.ordinary]
+    for thing in nonsense:
         with pytest.raises(UnknownKind, match="There is no kind"):
             get_kind(thing)
 

@@ -25,10 +25,10 @@ def test_no_text_counts_by_itself() -> None:
     found = []
     for path in sorted((ROOT / "apps").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
-            texts = []
+            texts: list[str] = []
             if isinstance(node, ast.JoinedStr):
                 texts = [
-                    after.value
+                    str(after.value)
                     for before, after in zip(node.values, node.values[1:], strict=False)
                     if isinstance(before, ast.FormattedValue)
                     and isinstance(after, ast.Constant)
@@ -38,7 +38,7 @@ def test_no_text_counts_by_itself() -> None:
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 texts = re.findall(r"%d( [a-z]+s\b.*)", node.value)
             found += [
-                f"{path.name}:{node.lineno}: …{text}"
+                f"{path.name}:{getattr(node, 'lineno', 0)}: …{text}"
                 for text in texts
                 if re.match(r" [a-z]+s\b(?<!ss)", str(text)) and not EXEMPT.match(str(text).strip())
             ]

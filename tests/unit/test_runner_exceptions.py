@@ -4,7 +4,7 @@ import decimal
 import marshal
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from furrow.errors import Cancelled, Retry
@@ -44,7 +44,7 @@ def _in_a_circle() -> Exception:
         (lambda: ValueError("x" * 1_000_000), "characters cut"),
         (lambda: ExceptionGroup("many", [ValueError(n) for n in range(1_000)]), "ExceptionGroup: many"),
         (lambda: ValueError("\x00\udce9"), "ValueError: \ufffd?"),
-        (lambda: Retry("later", seconds=decimal.Decimal("0.5")), "Retry: later"),
+        (lambda: Retry("later", seconds=cast("Any", decimal.Decimal("0.5"))), "Retry: later"),
     ],
 )
 def test_an_exception_that_cannot_be_told_ends_the_run_with_what_can_be_said(make: Callable[[], Exception], text: str) -> None:

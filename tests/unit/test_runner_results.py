@@ -13,6 +13,7 @@ from furrow.sanitize import clean
 from furrow.worker import channel
 from furrow.worker.child import runner
 from furrow.worker.child.capture import cut
+from furrow.worker.child.current import Run
 from furrow.worker.child.runner import result_json
 from furrow.worker.child.verdict import UNKNOWN_KIND_DELAY
 from pytest_django import Settings
@@ -166,7 +167,7 @@ def received(reports: channel.Reports) -> list[tuple[Any, ...]]:
 
 def test_log_lines_are_cleaned_cut_and_counted(reports: channel.Reports, settings: Settings) -> None:
     settings.FURROW = {**settings.FURROW, "MAX_LOG_LINES": 3, "MAX_LOG_LINE": 100}
-    this = runner.Run(str(KEY), "kinds.add", 1, 0, 3)
+    this = Run(str(KEY), "kinds.add", 1, 0, 3)
     this.log(logging.INFO, "x" * 300, "a\x00b\ud800")
     this.log(logging.INFO, "", "y" * 1000)
     for _ in range(10):
@@ -180,7 +181,7 @@ def test_log_lines_are_cleaned_cut_and_counted(reports: channel.Reports, setting
 
 
 def test_progress_is_merged_but_the_end_is_always_told(reports: channel.Reports) -> None:
-    this = runner.Run(str(KEY), "kinds.add", 2, 0, 3)
+    this = Run(str(KEY), "kinds.add", 2, 0, 3)
     for step in range(101):
         this.progress(step / 100, f"step\x00 {step}")
     told = received(reports)
@@ -190,10 +191,11 @@ def test_progress_is_merged_but_the_end_is_always_told(reports: channel.Reports)
 
 
 def test_a_run_that_is_asked_to_stop_is_told_once(reports: channel.Reports) -> None:
-    this, next_one = (runner.Run(str(id), "kinds.add", 1, 0, 3) for id in (KEY, uuid.uuid4()))
+    this, next_one = (Run(str(id), "kinds.add", 1, 0, 3) for id in (KEY, uuid.uuid4()))
     this.check()
     channel.stop_requests.ask(0, KEY, 1)
-    for say in (lambda: this.progress(0.5, ""), lambda: this.log(logging.INFO, "", "x"), this.check):
+    told: list[Any] = [lambda: this.progress(0.5, ""), lambda: this.log(logging.INFO, "", "x"), this.check]
+    for say in told:
         this.told = False
         with pytest.raises(Cancelled):
             say()

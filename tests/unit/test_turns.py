@@ -52,7 +52,7 @@ def exit_code_of(child: Callable[[], object], packets: list[Any]) -> int:
 
     status: list[int] = []
     try:
-        wait_until(lambda: (found := ended())[0] and not status.append(found[1]))  # type: ignore[func-returns-value]
+        wait_until(lambda: (found := ended())[0] and not status.append(found[1]))
     finally:
         if not status:
             os.kill(pid, signal.SIGKILL)

@@ -14,7 +14,7 @@ class Person(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=True)
 
-    people: BaseUserManager["Person"] = BaseUserManager()
+    people: BaseUserManager["Person"] = BaseUserManager()  # type: ignore[assignment]
 
     USERNAME_FIELD = "email"
 
