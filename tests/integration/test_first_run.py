@@ -104,7 +104,7 @@ def test_a_dispatcher_tells_what_it_works_on_and_names_what_it_lacks_once(newcom
 def test_a_worker_of_celerys_own_application_does_not_start_in_silence(newcomer: Newcomer) -> None:
     (newcomer.folder / "shop" / "celery.py").write_text(CELERY.format(line="celery"))
     worker = newcomer.start("stock", "-m", "celery", "-A", "shop", "worker", "--pool", "solo", "--queues", "newcomers")
-    said(worker, "This worker runs no jobs: its Celery application, shop, is Celery's own.")
+    said(worker, "This worker runs no jobs: its Celery application, shop, is Celery's own")
     assert "from furrow.celery import Celery" in worker.text
 
 
