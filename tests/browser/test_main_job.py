@@ -18,7 +18,7 @@ def open_form(page: Page, kind: str) -> None:
     page.locator("nav, #nav-sidebar, aside").get_by_role("link", name="Submit", exact=False).first.click()
     page.fill("#kind-filter", kind)
     page.get_by_role("link", name=re.compile(rf"^{re.escape(kind)}\b")).click()
-    expect(page.locator("h1")).to_contain_text(kind)
+    expect(page.locator("h1").first).to_contain_text(kind)
 
 
 def press_submit(page: Page) -> None:

@@ -81,7 +81,7 @@ def _take(stack: Stack, jobs: dict[str, Any], names: list[str]) -> int:
         page.fill("input[name=username]", "admin")
         page.fill("input[name=password]", password)
         page.click("button[type=submit]")
-        page.locator("h1").wait_for()
+        page.locator("h1").first.wait_for()
         for picture in chosen:
             for look, (width, height, scheme) in LOOKS.items():
                 page.set_viewport_size({"width": width, "height": height})

@@ -98,7 +98,8 @@ class Debian:
                 shutil.copyfile(Path("/", name), self.folder / name)
         names = " ".join([*PACKAGES, REDIS[self.suite]])
         say("installing the servers and Python")
-        self.run(f"apt-get -q update && apt-get -q -y install --no-install-recommends {names}", quiet=True)
+        apt = "apt-get -q -o Acquire::Check-Valid-Until=false"  # the mirror may be a frozen copy; signatures are checked
+        self.run(f"{apt} update && {apt} -y install --no-install-recommends {names}")
 
     def copy(self, checkout: Path) -> None:
         """The files of a checkout, as they are now."""
@@ -111,7 +112,7 @@ class Debian:
             if name and (checkout / name).is_file():
                 (target / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(checkout / name, target / name)
-        self.run("git init -q . && git add -A", quiet=True)
+        self.run("git init -q . && git add -A")
 
     def install_python(self) -> None:
         """The newest release of each package that the requirements name; those become the copy's requirements."""
@@ -121,7 +122,7 @@ class Debian:
         names = {name for name in names if not LEFT_OUT.match(name)} | {"celery[redis]"}  # as the shop has it
         (self.folder / "furrow" / "newest.txt").write_text("\n".join(sorted(names)))
         pip = ".venv/bin/python -m pip --disable-pip-version-check"
-        self.run(f"python3 -m venv .venv && {pip} install -q -r newest.txt -e . && {pip} check", quiet=True)
+        self.run(f"python3 -m venv .venv && {pip} install -q -r newest.txt -e . && {pip} check")
         self.run(f"{pip} freeze --exclude-editable > frozen && mv frozen requirements.txt")
 
     def check(self, name: str) -> tuple[bool, str]:
@@ -153,7 +154,7 @@ class Debian:
             "Redis": re.sub(r"-server (\d+:)?", " ", redis).partition("-")[0].partition("+")[0],
         }
 
-    def run(self, script: str, *, quiet: bool = False, check: bool = True) -> "subprocess.CompletedProcess[str]":
+    def run(self, script: str, *, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """Run a shell script there, with mounts and process numbers of its own.
 
         Raises:
