@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from furrow.dev.child import Child
 from furrow.dev.command import Command
+from furrow.dev.group import Group
 from furrow.dev.watch import Watch
 
 from tests.stack import wait_until
@@ -34,7 +35,10 @@ def test_a_second_ctrl_c_ends_at_once_what_does_not_end() -> None:
     assert {group.stdout.readline(), group.stdout.readline()} == {"a up\n", "b up\n"}
     group.send_signal(signal.SIGINT)
     group.send_signal(signal.SIGTERM)
-    rest, _ = group.communicate(timeout=60)
+    try:
+        rest, _ = group.communicate(timeout=60)
+    finally:
+        group.kill()
     assert rest == "over\n", "nobody's patience ended"
     assert group.returncode == 0
 
@@ -85,3 +89,14 @@ def test_each_process_has_its_prefix_and_its_colour(colour: bool, marked: bool) 
     assert ("\x1b[" in first) == marked
     assert first.endswith(" a line")
     assert first.partition("web")[0] != second.partition("worker-1")[0] or not marked
+
+
+def test_a_signal_in_the_middle_of_anything_stops_nothing_for_ever() -> None:
+    """The handler runs in the main thread, which may hold the event's lock at that moment."""
+    wake = threading.Event()
+    group = Group([], lambda name, line: None, wake, None)
+    with wake._cond:  # type: ignore[attr-defined]
+        done = threading.Thread(target=group._on_signal, args=(signal.SIGINT, None), daemon=True)
+        done.start()
+        done.join(10)
+        assert not done.is_alive()

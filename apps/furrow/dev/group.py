@@ -65,5 +65,5 @@ class Group:
             child.kill()
 
     def _on_signal(self, number: int, frame: Any) -> None:
+        # Nothing more: the main thread may hold the lock of the event, and would wait for itself.
         self._signals += 1
-        self._wake.set()
