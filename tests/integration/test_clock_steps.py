@@ -25,6 +25,7 @@ from furrow.dispatcher.rescue import Rescue
 from furrow.errors import OptionError
 from furrow.models import Attempt, Drift, Hold, Job, Leader, Queue, Worker
 from furrow.models.job import new_id
+from furrow.rabbitmq.broker import Held
 from furrow.statements import clock
 from furrow.states import Outcome, State
 from furrow.worker.ledger.lease import Lease
@@ -243,8 +244,8 @@ def test_the_clock_of_the_web_server_has_no_part_in_it(
 class Empty:
     """RabbitMQ, with no message."""
 
-    def depth(self, queue: str) -> int:
-        return 0
+    def holdings(self, queue: str) -> dict[str, Held]:
+        return {queue: Held(messages=0, consumers=0)}
 
 
 # --- leases ------------------------------------------------------------------------------------------------------------------
