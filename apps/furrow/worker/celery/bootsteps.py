@@ -103,9 +103,10 @@ class JobWorker(bootsteps.StartStopStep):
         self.partitions.on_settle(id)
 
     def _receive(self, news: News) -> None:
+        if isinstance(news, Reply):  # first, and no case: most news are replies, and a pattern takes them apart slowly
+            news.callback(*news.answer)
+            return
         match news:
-            case Reply(callback, answer):
-                callback(*answer)
             case Owned(ids):
                 self.supervisor.orphans.compare(ids)
             case HandedOver(jobs):
