@@ -152,7 +152,7 @@ def test_the_whole_way(tree: Path) -> None:
     assert "Identical files, 1 group;" in out
     assert f"NotPython: {tree}/one/bad.py:1: invalid syntax" in out
     assert "4 jobs in " in out
-    assert "1 files not measurable. Wait from due to begun: p50 " in out
+    assert "1 file not measurable. Wait from due to begun: p50 " in out
 
 
 @pytest.mark.usefixtures("worked")

@@ -44,7 +44,7 @@ def test_duties_that_need_no_broker_are_done_while_one_that_does_fails(db: None,
     def away(*args: Any, **options: Any) -> Any:
         raise BrokerError("away")
 
-    monkeypatch.setattr(dispatcher._publisher, "depth", away)
+    monkeypatch.setattr(dispatcher._publisher, "holdings", away)
     monkeypatch.setattr(dispatcher._publisher, "publish", away)
     dispatcher._step()
     dispatcher._step()
