@@ -95,7 +95,7 @@ def test_a_search_that_takes_too_long_says_how_far_it_came(admin_client: Client,
     monkeypatch.setattr(keyset, "_read", read)
     monkeypatch.setattr(keyset, "WINDOW", 4)
     answer = admin_client.get("/admin/furrow/job/?q=a=1")
-    assert "Looked through 4 jobs, not all." in answer.content.decode()
+    assert "Searched 4 jobs, not all." in answer.content.decode()
     assert len(answer.context["cl"].result_list) == 2
     rest = admin_client.get("/admin/furrow/job/" + answer.context["cl"].further_link.replace("&amp;", "&"))
     assert len(rest.context["cl"].result_list) == 1
