@@ -139,7 +139,7 @@ def test_a_stack_comes_up_outlives_crashes_and_goes_down(
     assert settings == environment.load(shell.run)
 
     psutil.Process(shell.pid("supervisord.json")).kill()
-    assert "Not running: web, dispatcher, worker, flower" in shell.deploy("status", code=1)
+    assert "Not running: web, dispatcher, worker, bridges, flower" in shell.deploy("status", code=1)
     assert "left behind" in shell.deploy("up")
     assert not running & shell.marked()
     assert settings == environment.load(shell.run)
