@@ -63,6 +63,6 @@ def _guard_again(sender: AppConfig, using: str, plan: Any = (), apps: Any = None
     """On SQLite a migration that changes a table makes it anew, and its triggers go with the old one."""
     from furrow.statements import guards
 
-    here = plan and router.allow_migrate_model(using, apps.get_model("furrow", "job"))
+    here = plan and router.allow_migrate(using, "furrow", model_name="job")
     if here and (connection := connections[using]).vendor == "sqlite":
         guards.install(connection, apps.get_models())
