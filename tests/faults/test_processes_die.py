@@ -129,13 +129,13 @@ def test_sigterm_waits_for_short_jobs_and_hands_long_ones_back_uncounted(bare: S
 @pytest.mark.dialect
 def test_a_killed_dispatcher_is_followed_by_the_one_that_stands_by(bare: Stack) -> None:
     leader = bare.dispatcher("one")
-    wait_until(lambda: "leads" in leader.text)
+    wait_until(lambda: "This dispatcher leads" in leader.text)
     standby = bare.dispatcher("two")
     wait_until(lambda: "Standing by" in standby.text)
     bare.worker()
     submit_many(kinds.add, [{"a": n} for n in range(500)])
     leader.kill()
-    wait_until(lambda: "leads" in standby.text)
+    wait_until(lambda: "This dispatcher leads" in standby.text)
     later = submit(kinds.add, {"a": 1})
     all_ended()
     assert Job.objects.filter(state=State.SUCCEEDED, attempt=F("excused") + 1).count() == 501
@@ -144,10 +144,10 @@ def test_a_killed_dispatcher_is_followed_by_the_one_that_stands_by(bare: Stack) 
 
 def test_a_dispatcher_that_ends_in_order_lets_the_next_lead_at_once(bare: Stack) -> None:
     first = bare.dispatcher("one", FURROW_LEADER_LEASE="3600")
-    wait_until(lambda: "leads" in first.text)
+    wait_until(lambda: "This dispatcher leads" in first.text)
     assert first.stop() == 0
     second = bare.dispatcher("two")
-    wait_until(lambda: "leads" in second.text)
+    wait_until(lambda: "This dispatcher leads" in second.text)
 
 
 def test_a_process_dies_between_two_jobs_with_the_next_one_in_its_hand(bare: Stack, tmp_path: Path) -> None:

@@ -50,11 +50,11 @@ def test_a_frozen_worker_is_fenced_off(bare: Stack, tmp_path: Path) -> None:
 
 def test_a_frozen_leader_that_wakes_up_stands_by(bare: Stack) -> None:
     first = bare.dispatcher("one")
-    wait_until(lambda: "leads" in first.text)
+    wait_until(lambda: "This dispatcher leads" in first.text)
     term = Leader.objects.get(role="dispatcher").term
     first.send(signal.SIGSTOP)
     second = bare.dispatcher("two")
-    wait_until(lambda: "leads" in second.text)
+    wait_until(lambda: "This dispatcher leads" in second.text)
     assert Leader.objects.get(role="dispatcher").term == term + 1
     bare.worker()
     ids = submit_many(kinds.add, [{"a": n} for n in range(200)])
@@ -129,12 +129,12 @@ def test_a_worker_frozen_in_its_own_transaction_holds_nobody_up(bare: Stack, tmp
 
 def test_a_leader_frozen_in_its_transaction_is_followed(bare: Stack) -> None:
     first = bare.dispatcher("one", **SHORT)
-    wait_until(lambda: "leads" in first.text)
+    wait_until(lambda: "This dispatcher leads" in first.text)
     leader = Leader.objects.get(role="dispatcher")
     with in_a_transaction(leader.holder[-8:], "SELECT 1 FROM furrow_leader WHERE role = 'dispatcher' FOR SHARE"):
         first.send(signal.SIGSTOP)
         second = bare.dispatcher("two", **SHORT)
-        wait_until(lambda: "leads" in second.text)
+        wait_until(lambda: "This dispatcher leads" in second.text)
     bare.worker()
     submit(kinds.add, {"a": 1})
     all_ended()

@@ -93,7 +93,7 @@ def test_a_worker_serves_its_other_queues_and_names_the_one_that_is_declared_oth
     with link.channel() as channel:
         channel.queue_declare("otherwise", durable=True, auto_delete=False)
     worker = bare.worker(FURROW_QUEUES="default,otherwise")
-    assert consumed(link) == {"default", "celery"}
+    wait_until(lambda: consumed(link) == {"default", "celery"})
     wait_until(lambda: Trouble.objects.filter(text__contains="does not consume otherwise").exists())
     with link.channel() as channel:
         channel.queue_delete("otherwise")

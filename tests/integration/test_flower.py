@@ -124,7 +124,7 @@ def test_a_task_page_links_to_its_job(door: Stack) -> None:
     unknown = submit(kinds.add, {"a": 1}, countdown=3600)
     of_unknown = client.get(f"/flower/task/{unknown.pk}")
     assert of_unknown.status_code == 404
-    assert f'href="/admin/furrow/job/{unknown.pk}/change/"' in text(page)
+    assert f'href="/admin/furrow/job/{unknown.pk}/change/"' in text(of_unknown)
     assert "Open the job" not in text(client.get(f"/flower/task/{uuid.uuid4()}"))
     assert link not in text(login("view_flower").get(f"/flower/task/{job.pk}"))
 

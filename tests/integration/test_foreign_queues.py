@@ -57,7 +57,7 @@ def test_somebody_elses_queue_is_never_deleted(link: Connection) -> None:
     theirs(link, "foreign")
     publisher = Publisher(services.broker.url)
     for _ in range(STUCK_AFTER + 2):
-        with pytest.raises(QueueRefused, match=r"refuses foreign .*leaves alone.*FURROW"):
+        with pytest.raises(QueueRefused, match=r"refuses foreign .*does not touch.*FURROW"):
             publisher.publish("foreign", [(new_id(), "kinds.add")])
     assert messages(link, "foreign") == 1
     publisher.close()
