@@ -5,15 +5,19 @@ pytest-django's ``db``.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib import import_module
 
 import pytest
+from amqp.exceptions import NotFound
 from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test.utils import setup_databases, teardown_databases
 from django.utils import timezone
+from kombu import Connection
 from pytest_django.plugin import DjangoDbBlocker
 
+from tests import services
 from tests.stack import Stack, wait_until
 
 
@@ -68,6 +72,7 @@ def stack(_stack: Stack, live_db: None) -> Iterator[Stack]:
     running = {process.name for process in _stack.processes if process.popen.poll() is None}
     if running != {"dispatcher", "worker", "web", "flower"}:
         _stack.stop()
+        _purge()
         _stack.dispatcher()
         _stack.web()
         _stack.flower()
@@ -87,8 +92,19 @@ def _worker_is_known() -> bool:
 def bare(_stack: Stack, live_db: None) -> Iterator[Stack]:
     """Nothing runs; the test starts what it needs."""
     _stack.stop()
+    _purge()
     yield _stack
     _stack.stop()
+
+
+def _purge() -> None:
+    """Messages that earlier tests left: their jobs are deleted, so that a worker would keep each as one that nobody can use."""
+    from furrow.conf import CELERY_QUEUE, conf
+
+    with Connection(services.broker.url) as link:
+        for queue in (*conf().queues, CELERY_QUEUE):
+            with suppress(NotFound):
+                link.channel().queue_purge(queue)
 
 
 def _settle_down() -> None:
