@@ -12,7 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 
-from django.db import Error, IntegrityError, InterfaceError, OperationalError, connections, router, transaction
+from django.db import Error, IntegrityError, InterfaceError, OperationalError
 
 from furrow import statements
 from furrow.bridge import Bridge
@@ -21,6 +21,7 @@ from furrow.diagnosis import troubles
 from furrow.errors import BrokerError, FurrowError
 from furrow.kinds.kind import Kind, get_kind
 from furrow.models import BridgedMessage, DeadMessage, Job
+from furrow.models.database import atomic, connection
 from furrow.rabbitmq.inbox import Arrived, Inbox
 from furrow.states import UNSTARTED
 from furrow.submission.submit import submit_many
@@ -40,7 +41,6 @@ class Bridges:
     """See the module. ``run`` returns when ``stop`` was called."""
 
     def __init__(self, bridges: Sequence[Bridge]) -> None:
-        self._bridges = bridges
         self._kinds: dict[Bridge, Kind] = {bridge: get_kind(bridge.kind) for bridge in bridges}
         self._inbox = Inbox(bridges)
         self._node = f"bridge@{socket.gethostname()}"
@@ -65,7 +65,7 @@ class Bridges:
                 trouble = str(error)
             except Error as error:
                 trouble = f"The database is away: {str(error).strip()}"
-                connections[router.db_for_write(Job)].close()
+                connection.close()
             except Exception as error:  # nobody thought of
                 troubles.failed("round of the bridges", error)
                 trouble = f"{type(error).__name__}: {error}"
@@ -103,7 +103,7 @@ class Bridges:
     def _take_in_one(self, arrived: Sequence[Arrived]) -> None:
         for again in range(TRIES):
             try:
-                with transaction.atomic(using=router.db_for_write(Job)):
+                with atomic():
                     self._take(arrived)
                 return
             except IntegrityError:  # another bridge was as fast with the same message: the next try sees its row
@@ -172,7 +172,6 @@ class Bridges:
                 f"Queue {bridge.queue}, whose messages become jobs of {bridge.kind}, cannot be consumed: {reason}",
                 "declare it in FURROW['BRIDGES'] as the program does that owns it, or with declare=False",
             )
-        connection = connections[router.db_for_write(Job)]
         troubles.flush(connection)
         old = BridgedMessage.objects.filter(at__lt=statements.on(connection).clock(connection) - KNOWN_FOR)
         BridgedMessage.objects.filter(pk__in=list(old.order_by("at").values_list("pk", flat=True)[:BATCH])).delete()
