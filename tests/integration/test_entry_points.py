@@ -167,8 +167,13 @@ def test_what_celery_shows_of_a_running_job(stack: Stack) -> None:
     assert "pong" in run(*CELERY, "inspect", "ping", **environ)
     assert "worker@test: OK" in run(*CELERY, "status", **environ)
     assert services.broker.password not in run(*CELERY, "inspect", "conf", **environ)
-    queues = json.loads(run(*CELERY, "inspect", "active_queues", "--json", **environ))["worker@test"]
-    assert {queue["name"] for queue in queues} == {"default", "other", "celery"}
+
+    def consumed() -> set[str]:
+        answers = json.loads(run(*CELERY, "inspect", "active_queues", "--json", **environ))
+        return {queue["name"] for queue in answers["worker@test"]}
+
+    # A queue that RabbitMQ did not answer for is left out for seconds.
+    wait_until(lambda: consumed() == {"default", "other", "celery"}, what=f"all are consumed; log: {stack.worker_process.log}")
     cancel(job.pk)
     wait_until(lambda: Job.objects.filter(pk=job.pk, state__in=FINAL).exists(), what="the job was cancelled")
 

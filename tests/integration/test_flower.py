@@ -15,8 +15,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 from furrow import Job, State, submit
 from furrow.models import AuditEntry, WorkerRequest
+from kombu import Connection
 
-from tests import kinds, people
+from tests import kinds, people, services
 from tests.integration.test_workers import living
 from tests.stack import Stack, wait_until
 
@@ -146,7 +147,8 @@ def test_an_ordinary_task_is_revoked_by_flower_itself(door: Stack) -> None:
     client = login(*VIEWER, "act_on_job")
     id = str(uuid.uuid4())
     assert "Revoked" in text(client.post(f"/flower/api/task/revoke/{id}", {"terminate": "false"}))
-    wait_until(lambda: id in str(current_app.control.inspect().revoked()), what="the worker knows")
+    with Connection(services.broker.url) as link:
+        wait_until(lambda: id in str(current_app.control.inspect(connection=link).revoked()), what="the worker knows")
 
 
 def test_a_workers_buttons_ask_as_our_pages_do(door: Stack) -> None:

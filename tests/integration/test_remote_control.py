@@ -8,8 +8,9 @@ import pytest
 from config.celery import app
 from furrow import Job, State, submit
 from furrow.states import Outcome
+from kombu import Connection
 
-from tests import kinds
+from tests import kinds, services
 from tests.stack import Stack, all_ended, wait_until
 
 pytestmark = pytest.mark.engine
@@ -19,7 +20,10 @@ NODE = "worker@test"
 
 def answer(command: str, **arguments: Any) -> dict[str, str]:
     """Of the stack's worker."""
-    told = app.control.broadcast(command, arguments=arguments, destination=[NODE], reply=True, timeout=20, limit=1)
+    with Connection(services.broker.url) as link:
+        told = app.control.broadcast(
+            command, arguments=arguments, destination=[NODE], reply=True, timeout=20, limit=1, connection=link
+        )
     assert told
     return dict(told[0][NODE])
 
