@@ -63,7 +63,7 @@ bench-quick: .venv/.runtime  ## Measure against Celery (under three minutes): .r
 bench: .venv/.runtime  ## Measure against all peers (under 25 minutes): .run/bench.json
 	.venv/bin/python -m benchmarks full $(ARGS)
 
-bench-cases: .venv/.runtime  ## Try what kills queue tables (25 minutes): .run/bench-cases.json
+bench-cases: .venv/.runtime  ## Try what kills queue tables (35 minutes): .run/bench-cases.json
 	.venv/bin/python -m benchmarks.cases $(ARGS)
 
 bench-pages: .venv/.runtime  ## Time the admin's pages with a million jobs (five minutes the first time)
