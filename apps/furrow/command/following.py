@@ -13,7 +13,7 @@ from django.utils import timezone
 from rich.progress import BarColumn, Progress, TextColumn
 
 from furrow.command.output import Output, write
-from furrow.command.rows import line_json
+from furrow.diagnosis.as_json import line_json
 from furrow.diagnosis.explain import situation, why
 from furrow.diagnosis.wording import relative
 from furrow.models import Job, LogLine

@@ -11,16 +11,17 @@ from furrow.admin.forms.arguments import argument_fields
 from furrow.command import choosing
 from furrow.command.actor import Actor
 from furrow.command.output import Output
-from furrow.command.rows import COLUMNS, attempt_json, cells, job_json, local, utc
+from furrow.command.rows import COLUMNS, cells, local
 from furrow.command.words import read_ids
 from furrow.diagnosis import wording
+from furrow.diagnosis.as_json import figures_json, job_json, kind_json, queue_json, whole_job_json, worker_json
 from furrow.diagnosis.commands import worker_command
 from furrow.diagnosis.explain import living_workers, situation, why
 from furrow.diagnosis.figures import COUNTED, queue_figures
 from furrow.diagnosis.kind_figures import KindFigures, by_kind
 from furrow.kinds.kind import Kind, all_kinds, get_kind
 from furrow.kinds.secret import masked
-from furrow.models import Attempt, Job, Worker
+from furrow.models import Attempt, Job
 from furrow.models.users import add_submitters, submitter
 from furrow.statements import clock
 from furrow.states import FINAL, State
@@ -43,26 +44,15 @@ def kinds(output: Output, actor: Actor, options: dict[str, Any]) -> int:
         return 0
     found = all_kinds()
     if output.as_json:
-        output.json([_kind_json(kind) for kind in found])
+        output.json([kind_json(kind) for kind in found])
     else:
         output.table(("kind", "queue", "what it does"), [(k.name, k.queue, docstrings.first_line(k.doc)) for k in found])
     return 0
 
 
-def _kind_json(kind: Kind) -> dict[str, Any]:
-    return {
-        "name": kind.name,
-        "queue": kind.queue,
-        "priority": kind.priority,
-        "permission": kind.permission or None,
-        "doc": kind.doc,
-        "arguments": kind.arguments.schema,
-    }
-
-
 def _print_kind(output: Output, kind: Kind) -> None:
     if output.as_json:
-        output.json(_kind_json(kind))
+        output.json(kind_json(kind))
         return
     doc, _arguments = docstrings.split(kind.doc)
     output.say(f"{kind.name}\n\n{doc or 'No description.'}\n")
@@ -120,14 +110,11 @@ def show(output: Output, actor: Actor, options: dict[str, Any]) -> int:
     if job is None:
         raise CommandError(f"There is no job {job_id}; jobs that ended long ago are deleted.")
     now = clock.now()
+    if output.as_json:
+        output.json(whole_job_json(job, now))
+        return 0
     attempts = list(Attempt.objects.filter(job=job.pk).order_by("number"))
     reason = None if job.state in FINAL else why(job, situation(job, now), now)
-    if output.as_json:
-        waits = (
-            {"text": reason.text, "when": utc(reason.when), "remedy": reason.remedy, "stuck": reason.stuck} if reason else None
-        )
-        output.json({**job_json(job, result=True), "why": waits, "attempts": [attempt_json(a) for a in attempts]})
-        return 0
     output.facts(_facts(job, reason, now))
     if attempts:
         output.say("")
@@ -182,7 +169,7 @@ def stats(output: Output, actor: Actor, options: dict[str, Any]) -> int:
     now = clock.now()
     queues, kinds, workers = queue_figures(now), by_kind(now, HOUR), list(living_workers(now).order_by("node"))
     if output.as_json:
-        shown = {"queues": map(_queue_json, queues), "kinds": map(_figures_json, kinds), "workers": map(_worker_json, workers)}
+        shown = {"queues": map(queue_json, queues), "kinds": map(figures_json, kinds), "workers": map(worker_json, workers)}
         output.json({name: list(rows) for name, rows in shown.items()})
         return 0
     columns = ("queue", "condition", ">due", ">scheduled", ">in RabbitMQ", ">running", "oldest due", ">workers")
@@ -211,30 +198,5 @@ def _figures_cells(figures: KindFigures) -> tuple[Any, ...]:
     return (figures.kind, *counts, *map(wording.span, times))
 
 
-def _figures_json(figures: KindFigures) -> dict[str, Any]:
-    counts = {"ended": figures.jobs, "failed": figures.failed, "retried": figures.retried}
-    times = {"wait": figures.wait, "run": figures.run}
-    quantiles = {f"{n}_{q}": getattr(t, q) and round(getattr(t, q), 4) for n, t in times.items() for q in ("p50", "p95")}
-    return {"kind": figures.kind, **counts, **quantiles}
-
-
 def _limited(count: int) -> str:
     return f"{COUNTED:,}+" if count > COUNTED else f"{count:,}"
-
-
-def _queue_json(queue: Any) -> dict[str, Any]:
-    counts = {name: getattr(queue, name) for name in ("due", "scheduled", "queued", "running")}
-    workers = [worker.node for worker in queue.consumers]
-    return {"name": queue.name, "condition": queue.condition, **counts, "oldest_due": utc(queue.oldest), "workers": workers}
-
-
-def _worker_json(worker: Worker) -> dict[str, Any]:
-    times = {name: utc(getattr(worker, name)) for name in ("started_at", "heartbeat_at")}
-    return {
-        "id": worker.pk,
-        "node": worker.node,
-        "pid": worker.pid,
-        "processes": worker.processes,
-        "queues": worker.queues,
-        **times,
-    }

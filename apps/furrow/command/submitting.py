@@ -16,9 +16,9 @@ from furrow.admin.forms.table import MAX_BYTES, Problem, Table, read_csv, read_j
 from furrow.command.actor import Actor
 from furrow.command.following import Tail, exit_code, follow_batch
 from furrow.command.output import Output
-from furrow.command.rows import job_json
 from furrow.command.words import read_arguments, read_moment
 from furrow.diagnosis import wording
+from furrow.diagnosis.as_json import job_json
 from furrow.kinds.kind import Kind, get_kind
 from furrow.kinds.secret import masked
 from furrow.models import Job

@@ -1,0 +1,104 @@
+"""Rows as JSON for programs: the command line's ``--json`` and the HTTP API. Names and types are
+stable (docs/command_line.md)."""
+
+import datetime as dt
+from typing import Any
+
+from furrow.diagnosis.explain import situation, why
+from furrow.diagnosis.figures import QueueFigures
+from furrow.diagnosis.kind_figures import KindFigures
+from furrow.kinds.kind import Kind
+from furrow.kinds.secret import masked
+from furrow.models import Attempt, Job, LogLine, Worker
+from furrow.models.users import submitter
+from furrow.states import FINAL
+
+
+def job_json(job: Job, *, result: bool = False) -> dict[str, Any]:
+    """A job; times are ISO 8601 in UTC or null. Secret arguments are dots."""
+    found = {
+        "id": job.pk,
+        "kind": job.kind,
+        "state": job.state,
+        "queue": job.queue,
+        "priority": job.priority,
+        "arguments": masked(job.arguments),
+        "meta": masked(job.meta),
+        "batch": job.batch,
+        "tags": job.tags or [],
+        "submitted_by": user.get_username() if (user := submitter(job)) else None,
+        **{name: utc(getattr(job, name)) for name in ("created_at", "run_at", "expires_at", "started_at", "finished_at")},
+        "attempt": job.attempt,
+        "attempts_counted": job.counted_attempts,
+        "max_attempts": job.max_attempts,
+        "progress": job.progress,
+        "progress_note": job.progress_note,
+        "error": job.error,
+    }
+    return {**found, "result": masked(job.result)} if result else found
+
+
+def whole_job_json(job: Job, now: dt.datetime) -> dict[str, Any]:
+    """A job with its result, its attempts, and why it has not begun or ended."""
+    attempts = Attempt.objects.filter(job=job.pk).order_by("number")
+    reason = None if job.state in FINAL else why(job, situation(job, now), now)
+    waits = {"text": reason.text, "when": utc(reason.when), "remedy": reason.remedy, "stuck": reason.stuck} if reason else None
+    return {**job_json(job, result=True), "why": waits, "attempts": [attempt_json(one) for one in attempts]}
+
+
+def attempt_json(attempt: Attempt) -> dict[str, Any]:
+    """One run."""
+    names = ("number", "outcome", "seconds", "worker", "pid", "error_type", "error", "traceback")
+    times = {name: utc(getattr(attempt, name)) for name in ("started_at", "finished_at")}
+    return {**{name: getattr(attempt, name) for name in names}, **times}
+
+
+def line_json(line: LogLine) -> dict[str, Any]:
+    """A log line; ``level`` is Python's number."""
+    at = utc(line.at)
+    return {"at": at, "attempt": line.attempt, "level": line.level, "logger": line.logger, "message": line.message}
+
+
+def kind_json(kind: Kind) -> dict[str, Any]:
+    """A kind, with the JSON schema of its arguments."""
+    return {
+        "name": kind.name,
+        "queue": kind.queue,
+        "priority": kind.priority,
+        "permission": kind.permission or None,
+        "doc": kind.doc,
+        "arguments": kind.arguments.schema,
+    }
+
+
+def figures_json(figures: KindFigures) -> dict[str, Any]:
+    """How a kind fared."""
+    counts = {"ended": figures.jobs, "failed": figures.failed, "retried": figures.retried}
+    times = {"wait": figures.wait, "run": figures.run}
+    quantiles = {f"{n}_{q}": getattr(t, q) and round(getattr(t, q), 4) for n, t in times.items() for q in ("p50", "p95")}
+    return {"kind": figures.kind, **counts, **quantiles}
+
+
+def queue_json(queue: QueueFigures) -> dict[str, Any]:
+    """What stands in a queue. Counts end at 10,001."""
+    counts = {name: getattr(queue, name) for name in ("due", "scheduled", "queued", "running")}
+    workers = [worker.node for worker in queue.consumers]
+    return {"name": queue.name, "condition": queue.condition, **counts, "oldest_due": utc(queue.oldest), "workers": workers}
+
+
+def worker_json(worker: Worker) -> dict[str, Any]:
+    """A worker."""
+    times = {name: utc(getattr(worker, name)) for name in ("started_at", "heartbeat_at")}
+    return {
+        "id": worker.pk,
+        "node": worker.node,
+        "pid": worker.pid,
+        "processes": worker.processes,
+        "queues": worker.queues,
+        **times,
+    }
+
+
+def utc(moment: dt.datetime | None) -> str | None:
+    """A time in UTC, to the microsecond."""
+    return None if moment is None else moment.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
