@@ -119,9 +119,25 @@ def _settle_down() -> None:
 
 
 def _delete_jobs() -> None:
-    from furrow.models import Attempt, DeadMessage, ErrorCount, ErrorGroup, Job, LogLine, Queue, Rollup, Trouble, WorkerRequest
+    from furrow.models import (
+        Attempt,
+        BridgedMessage,
+        DeadMessage,
+        ErrorCount,
+        ErrorGroup,
+        Job,
+        LogLine,
+        Queue,
+        Reply,
+        Rollup,
+        StreamPlace,
+        Trouble,
+        WorkerRequest,
+    )
 
-    for model in (DeadMessage, LogLine, Attempt, Job, Queue, WorkerRequest, Rollup, ErrorCount, ErrorGroup, Trouble):
+    bridges = (BridgedMessage, Reply, StreamPlace)
+    jobs = (DeadMessage, LogLine, Attempt, Job, Queue, WorkerRequest, Rollup, ErrorCount, ErrorGroup, Trouble)
+    for model in (*bridges, *jobs):
         model.objects.all()._raw_delete(connection.alias)
 
 

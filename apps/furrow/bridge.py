@@ -13,6 +13,8 @@ BODIES = ("", "text", "json", "base64")
 TYPES = ("classic", "quorum", "stream")
 EXCHANGES = ("direct", "topic", "fanout", "headers")
 KNOWN_BY = ("", "id", "body")
+#: Where a stream is read from when it is read for the first time.
+STARTS = ("first", "next", "last")
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,10 @@ class Bridge:
     type: str = "classic"
     durable: bool = True
     auto_delete: bool = False
+    #: One process reads at a time, and the next one follows when it ends: so jobs are made in the order of the messages.
+    single_active: bool = False
+    #: Of a stream, where reading begins: at its ``first`` message, at the ``last`` one there is, or at the ``next`` to come.
+    start: str = "first"
     #: More arguments of the declaration, such as ``x-max-length``.
     arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
     #: An exchange to bind the queue to; it is declared, durable, with this type.
@@ -50,13 +56,15 @@ class Bridge:
 
     def problem(self) -> str:
         """What is wrong with the declaration; empty when nothing is."""
-        for name in ("queue", "kind", "argument", "body", "headers", "known_by", "type", "exchange", "exchange_type"):
+        texts = ("queue", "kind", "argument", "body", "headers", "known_by", "type", "exchange", "exchange_type", "start")
+        for name in texts:
             if not isinstance(getattr(self, name), str):
                 return f"{name}={getattr(self, name)!r} must be a text"
         for name in ("queue", "kind"):
             if not 1 <= len(getattr(self, name).encode(errors="replace")) <= 255:
                 return f"{name} must have 1 to 255 bytes"
-        for name, known in (("body", BODIES), ("type", TYPES), ("exchange_type", EXCHANGES), ("known_by", KNOWN_BY)):
+        choices = {"body": BODIES, "type": TYPES, "exchange_type": EXCHANGES, "known_by": KNOWN_BY, "start": STARTS}
+        for name, known in choices.items():
             if getattr(self, name) not in known:
                 return f"{name}={getattr(self, name)!r} must be {' or '.join(map(repr, filter(None, known)))}"
         for name in ("prefetch", "backlog"):
@@ -65,4 +73,7 @@ class Bridge:
                 return f"{name}={value!r} must be a whole number from 1 to 1,000,000"
         if self.type != "classic" and (not self.durable or self.auto_delete):
             return f"a queue of type {self.type} is durable and is not deleted by itself: leave out durable and auto_delete"
+        if self.single_active and (not self.declare or self.type == "stream"):
+            what = "a stream keeps its order without it" if self.declare else "who declares the queue decides that"
+            return f"single_active is part of a declaration, and {what}: leave it out"
         return ""

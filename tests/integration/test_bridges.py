@@ -13,7 +13,8 @@ from furrow.bridges.process import Bridges
 from furrow.models import BridgedMessage, DeadMessage
 from furrow.rabbitmq.inbox import Inbox, unread
 
-from tests import services
+from tests import bridges
+from tests.bridges import read
 from tests.stack import PYTHON, Process, Stack, wait_until
 
 pytestmark = pytest.mark.engine
@@ -22,26 +23,8 @@ pytestmark = pytest.mark.engine
 @pytest.fixture
 def stranger() -> Iterator[Any]:
     """A channel of a program that knows only RabbitMQ."""
-    connection = pika.BlockingConnection(pika.URLParameters(services.broker.url.removesuffix("/") + "%2F"))
-    channel = connection.channel()
-    yield channel
-    for queue in ("hello", "bridged"):
-        connection.channel().queue_delete(queue)
-    connection.close()
-
-
-def read(bridge: Bridge, messages: int) -> None:
-    """Read so many messages in this process."""
-    bridges = Bridges([bridge])
-    try:
-        while messages > 0:
-            arrived = bridges._inbox.poll(10.0, 100)
-            assert arrived, f"{messages} messages have not arrived"
-            bridges.take(arrived)
-            bridges._inbox.acknowledge(arrived)
-            messages -= len(arrived)
-    finally:
-        bridges._inbox.close()
+    with bridges.stranger("hello", "bridged") as channel:
+        yield channel
 
 
 def started(stack: Stack, name: str = "bridges") -> Process:

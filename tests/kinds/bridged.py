@@ -11,5 +11,14 @@ def takes_text(text: str) -> None:
 
 
 @job
+def fib(n: int) -> int:
+    """The n-th number of Fibonacci."""
+    first, second = 0, 1
+    for _ in range(n):
+        first, second = second, first + second
+    return first
+
+
+@job
 def takes_text_and_headers(text: str, headers: dict[str, Any]) -> None:
     """Gets the headers as well."""

@@ -1,15 +1,20 @@
 """A message becomes the arguments and options of a job."""
 
 import base64
+import datetime as dt
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from furrow.bridge import Bridge
+from furrow.conf import CELERY_QUEUE, conf
 from furrow.kinds.kind import Kind
 from furrow.models.job import LOWEST_PRIORITY
 from furrow.rabbitmq.inbox import Arrived
+from furrow.sanitize import clean
+from furrow.worker.intake.readable import UNREADABLE
 
 
 class CannotMap(Exception):
@@ -26,6 +31,13 @@ class Mapped(NamedTuple):
     key: str
 
 
+class Wanted(NamedTuple):
+    """Where an answer is waited for, and by which name: AMQP's reply-to and correlation-id."""
+
+    reply_to: str
+    correlation_id: str
+
+
 def mapped(kind: Kind, arrived: Arrived) -> Mapped:
     """What its job is given.
 
@@ -33,10 +45,44 @@ def mapped(kind: Kind, arrived: Arrived) -> Mapped:
         CannotMap: the body is not what it says, or not what the bridge wants.
     """
     bridge, properties = arrived.bridge, arrived.message.properties
+    if wrong := properties.get(UNREADABLE):
+        raise CannotMap(f"it cannot be read: {wrong}")
     arguments = _arguments(kind, arrived)
     if bridge.headers:
-        arguments[bridge.headers] = json.loads(json.dumps(arrived.message.headers or {}, default=str))
+        arguments[bridge.headers] = _plain(arrived.message.headers or {})
     return Mapped(arguments, tuple(_options(properties)), _key(bridge, properties, arrived.body))
+
+
+def wanted(arrived: Arrived) -> Wanted | None:
+    """Who waits for an answer; ``None``: nobody.
+
+    Raises:
+        CannotMap: no answer can go there.
+    """
+    properties = arrived.message.properties
+    found = Wanted(str(properties.get("reply_to") or ""), str(properties.get("correlation_id") or ""))
+    if not found.reply_to:
+        return None
+    if any("\0" in text or clean(text) != text for text in found):
+        raise CannotMap("reply_to or correlation_id has characters that cannot be kept")
+    if found.reply_to in {CELERY_QUEUE, *conf().queues}:
+        raise CannotMap(f"reply_to {found.reply_to!r} is a queue of jobs: an answer there would be taken for one")
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """What a table of AMQP has, as JSON: times in ISO 8601, bytes as text, what JSON has no form for as Python writes it."""
+    if isinstance(value, dict):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, dt.datetime):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    if value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return str(value)
 
 
 def _arguments(kind: Kind, arrived: Arrived) -> dict[str, Any]:

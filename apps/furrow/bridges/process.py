@@ -1,4 +1,5 @@
-"""The bridges' process: read, make jobs of what came in one transaction, and acknowledge once that is committed.
+"""The bridges' process: read, make jobs of what came in one transaction, and acknowledge once that is committed. Answer whoever
+waits for a job's end.
 
 Who dies in between has acknowledged nothing: the messages come again, and those that are jobs by then are known by their keys.
 Several of these processes share the work.
@@ -9,20 +10,25 @@ import logging
 import socket
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from itertools import groupby
+from typing import Any, NamedTuple
 
 from django.db import Error, IntegrityError, InterfaceError, OperationalError
 
 from furrow import statements
 from furrow.bridge import Bridge
-from furrow.bridges.mapping import CannotMap, Mapped, mapped
+from furrow.bridges.answers import Answers
+from furrow.bridges.mapping import CannotMap, Mapped, Wanted, mapped, wanted
+from furrow.bridges.places import pass_by, place
 from furrow.diagnosis import troubles
 from furrow.errors import BrokerError, FurrowError
 from furrow.kinds.kind import Kind, get_kind
-from furrow.models import BridgedMessage, DeadMessage, Job
+from furrow.models import BridgedMessage, DeadMessage, Job, Reply
 from furrow.models.database import atomic, connection
 from furrow.rabbitmq.inbox import Arrived, Inbox
+from furrow.sanitize import clean
 from furrow.states import UNSTARTED
 from furrow.submission.submit import submit_many
 from furrow.worker.ledger.dead import describe
@@ -37,12 +43,21 @@ KNOWN_FOR = dt.timedelta(days=7)
 TRIES = 5
 
 
+class _Read(NamedTuple):
+    """A message that can be a job."""
+
+    one: Arrived
+    found: Mapped
+    wanted: Wanted | None
+
+
 class Bridges:
     """See the module. ``run`` returns when ``stop`` was called."""
 
     def __init__(self, bridges: Sequence[Bridge]) -> None:
         self._kinds: dict[Bridge, Kind] = {bridge: get_kind(bridge.kind) for bridge in bridges}
-        self._inbox = Inbox(bridges)
+        self._inbox = Inbox(bridges, place)
+        self._answers = Answers()
         self._node = f"bridge@{socket.gethostname()}"
         self._stopping = threading.Event()
         self._look_at = 0.0
@@ -69,17 +84,22 @@ class Bridges:
             except Exception as error:  # nobody thought of
                 troubles.failed("round of the bridges", error)
                 trouble = f"{type(error).__name__}: {error}"
-            self._inbox.close()
+            self._close()
             if trouble != said:
                 logger.warning("%s; trying again.", trouble)
             said = trouble
             self._stopping.wait(RETRY)
+        self._close()
+
+    def _close(self) -> None:
         self._inbox.close()
+        self._answers.close()
 
     def _step(self) -> None:
         if time.monotonic() >= self._look_at:
             self._look()
-        if arrived := self._inbox.poll(LOOK, BATCH):
+        self._answers.send_due()
+        if arrived := self._inbox.poll(min(LOOK, self._answers.pause()), BATCH):
             self.take(arrived)
             self._inbox.acknowledge(arrived)
 
@@ -111,46 +131,63 @@ class Bridges:
                     raise
 
     def _take(self, arrived: Sequence[Arrived]) -> None:
-        groups: defaultdict[tuple[Bridge, tuple[tuple[str, object], ...]], list[tuple[Arrived, Mapped]]] = defaultdict(list)
-        seen: set[tuple[str, str]] = set()
-        for one in arrived:
-            try:
-                found = mapped(self._kinds[one.bridge], one)
-            except CannotMap as error:
-                self._keep(one, str(error))
-                continue
-            if found.key and (one.bridge.queue, found.key) in seen:
-                continue
-            seen.add((one.bridge.queue, found.key))
-            groups[one.bridge, found.options].append((one, found))
-        for (bridge, options), messages in groups.items():
-            keys = [found.key for _, found in messages if found.key]
-            known = set(BridgedMessage.objects.filter(queue=bridge.queue, key__in=keys).values_list("key", flat=True))
-            self._submit(bridge, dict(options), [(one, found) for one, found in messages if found.key not in known])
+        for bridge in dict.fromkeys(one.bridge for one in arrived):
+            self._take_of(bridge, [one for one in arrived if one.bridge == bridge])
 
-    def _submit(self, bridge: Bridge, options: dict[str, object], messages: list[tuple[Arrived, Mapped]]) -> None:
-        if not messages:
-            return
-        kind = self._kinds[bridge]
+    def _take_of(self, bridge: Bridge, arrived: Sequence[Arrived]) -> None:
+        """In the order of the messages: their jobs' ids ascend."""
+        if bridge.type == "stream":
+            arrived = pass_by(bridge, arrived)
+        messages = [read for one in arrived if (read := self._read(one))]
+        keys = {read.found.key for read in messages if read.found.key}
+        jobs: dict[str, Any] = dict(BridgedMessage.objects.filter(queue=bridge.queue, key__in=keys).values_list("key", "job"))
+        new: dict[object, _Read] = {}
+        for number, read in enumerate(messages):
+            if read.found.key not in jobs:
+                new.setdefault(read.found.key or number, read)
+        for options, group in groupby(new.values(), key=lambda read: read.found.options):
+            jobs |= self._submit(bridge, dict(options), list(group))
+        waiting = [(read.wanted, jobs.get(read.found.key)) for read in messages if read.wanted and read.found.key]
+        self._await((wanted, job) for wanted, job in waiting if job)
+
+    def _read(self, one: Arrived) -> _Read | None:
         try:
-            ids = submit_many(kind, [found.arguments for _, found in messages], **options)  # type: ignore[arg-type]
+            return _Read(one, mapped(self._kinds[one.bridge], one), wanted(one))
+        except CannotMap as error:
+            self._keep(one, str(error))
+            return None
+
+    def _submit(self, bridge: Bridge, options: dict[str, object], messages: list[_Read]) -> dict[str, Any]:
+        """Returns the jobs of those that have a key, by it."""
+        try:
+            ids = submit_many(self._kinds[bridge], [read.found.arguments for read in messages], **options)  # type: ignore[arg-type]
         except FurrowError as error:
             if len(messages) == 1:
-                self._keep(messages[0][0], str(error))
-            else:
-                for one in messages:
-                    self._submit(bridge, options, [one])
-            return
-        BridgedMessage.objects.bulk_create(
-            BridgedMessage(queue=bridge.queue, key=found.key, job=id)
-            for (_, found), id in zip(messages, ids, strict=True)
-            if found.key
-        )
+                self._keep(messages[0].one, str(error))
+                return {}
+            return {key: job for read in messages for key, job in self._submit(bridge, options, [read]).items()}
+        made = list(zip(messages, ids, strict=True))
+        jobs = {read.found.key: id for read, id in made if read.found.key}
+        # In one order everywhere: two processes with the same messages do not wait for one another.
+        BridgedMessage.objects.bulk_create(BridgedMessage(queue=bridge.queue, key=key, job=jobs[key]) for key in sorted(jobs))
+        self._await((read.wanted, id) for read, id in made if read.wanted and not read.found.key)
+        return jobs
+
+    def _await(self, waiting: Iterable[tuple[Wanted, Any]]) -> None:
+        """Have these answered when their jobs end. Who asks for a known message again is answered again."""
+        rows = [Reply(job=job, **wanted._asdict()) for wanted, job in waiting]
+        if rows:
+            Reply.objects.bulk_create(rows, ignore_conflicts=True)
+            self._answers.expect()
 
     def _keep(self, one: Arrived, reason: str) -> None:
         dead = describe(one.message, f"A bridge made no job of it: {reason}", self._node)
         logger.error("A message of %s is no job of %s and is kept: %s", one.bridge.queue, one.bridge.kind, reason)
         DeadMessage.objects.create(**dead._asdict())
+        with suppress(CannotMap):
+            if asks := wanted(one):
+                Reply.objects.create(refused=clean(reason), **asks._asdict())
+                self._answers.expect()
 
     def _look(self) -> None:
         """Once a second: whose jobs pile up, what cannot be consumed, what is old."""

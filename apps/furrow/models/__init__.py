@@ -12,7 +12,9 @@ from furrow.models.job import Job
 from furrow.models.leader import Leader
 from furrow.models.log_line import LogLine
 from furrow.models.queue import Queue
+from furrow.models.reply import Reply
 from furrow.models.rollup import ErrorCount, ErrorGroup, Rollup
+from furrow.models.stream_place import StreamPlace
 from furrow.models.trouble import Trouble
 from furrow.models.worker import Worker
 from furrow.models.worker_request import WorkerRequest
@@ -33,7 +35,9 @@ __all__ = [
     "Lock",
     "LogLine",
     "Queue",
+    "Reply",
     "Rollup",
+    "StreamPlace",
     "Trouble",
     "Worker",
     "WorkerRequest",

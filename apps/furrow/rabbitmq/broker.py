@@ -49,12 +49,15 @@ class Publisher:
     failure; :class:`BrokerError` says what went wrong, without the password.
     """
 
+    #: What RabbitMQ calls the connection.
+    name = "furrow dispatcher"
+
     def __init__(self, url: str | None = None) -> None:
         """Without a URL it publishes where the project's Celery application does, with that one's credentials and TLS."""
         connect: Any = current_app.connection_for_write if url is None else Connection
         # Confirms are asked for below, many at once, and not by Celery's setting.
         options = {"confirm_publish": False, "read_timeout": TIMEOUT, "write_timeout": TIMEOUT}
-        named = {"client_properties": {"connection_name": "furrow dispatcher"}}
+        named = {"client_properties": {"connection_name": self.name}}
         self._connection = patient(connect(url, connect_timeout=TIMEOUT, heartbeat=0, transport_options=options | named))
         self._channel: Any = None
         self._failed: tuple[float, str] = 0.0, ""  # when (monotonic seconds), and what it was

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -39,8 +39,10 @@ class Arrived(NamedTuple):
 class Inbox:
     """One connection, and a channel for each bridge: a queue that is refused costs its own channel and no other."""
 
-    def __init__(self, bridges: Sequence[Bridge]) -> None:
+    def __init__(self, bridges: Sequence[Bridge], place: Callable[[Bridge], int | str] = lambda bridge: bridge.start) -> None:
+        """``place``: where to read a bridge's stream from, an offset or one of :data:`furrow.bridge.STARTS`."""
         self._bridges = bridges
+        self._place = place
         self._connection: Any = None
         self._channels: dict[Bridge, Any] = {}
         self._tags: dict[Bridge, str] = {}
@@ -120,7 +122,7 @@ class Inbox:
             self._beat_at = now + HEARTBEAT / 4
         for bridge in self._bridges:
             if bridge in self._tags and bridge in self.paused:
-                self._channels[bridge].basic_cancel(self._tags.pop(bridge))
+                self._give_back(bridge)
                 self._next_try[bridge] = 0.0
             elif bridge not in self._tags and bridge not in self.paused and now >= self._next_try[bridge]:
                 self._next_try[bridge] = now + AGAIN
@@ -128,20 +130,23 @@ class Inbox:
 
     def _consume(self, bridge: Bridge) -> None:
         channel = self._channels.get(bridge)
-        if channel is None or not channel.is_open:
+        if channel is None:
             channel = self._channels[bridge] = self._connection.channel()
             channel.auto_decode = False
+            # py-amqp would open a channel that RabbitMQ has closed again: without its consumer.
+            channel._do_revive = partial(setattr, channel, "is_open", False)
         try:
             declared(bridge)(channel).declare() if bridge.declare else channel.queue_declare(bridge.queue, passive=True)
             channel.basic_qos(0, bridge.prefetch, False)
             self._tags[bridge] = channel.basic_consume(
                 bridge.queue,
+                arguments={"x-stream-offset": self._place(bridge)} if bridge.type == "stream" else None,
                 callback=partial(self._on_message, bridge, channel),
                 on_cancel=partial(self._on_cancel, bridge),
             )
         except amqp.ChannelError as error:
-            self._channels.pop(bridge, None)
-            self._refuse(bridge, error.reply_text or str(error))
+            self._forget(bridge)
+            self._refuse(bridge, _refusal(bridge, error))
         else:
             if self.refused.pop(bridge, None):
                 logger.info("Queue %s is consumed again.", bridge.queue)
@@ -156,9 +161,23 @@ class Inbox:
     def _lost(self, error: amqp.ChannelError) -> None:
         for bridge, channel in list(self._channels.items()):
             if not channel.is_open:
-                self._channels.pop(bridge)
-                self._tags.pop(bridge, None)
+                self._forget(bridge)
                 self._refuse(bridge, error.reply_text or str(error))
+
+    def _give_back(self, bridge: Bridge) -> None:
+        """Read no more. The channel's end returns what is not acknowledged, and only then another process gets anything: so
+        the order stays that of the queue."""
+        channel = self._channels[bridge]
+        self._forget(bridge)
+        channel.close()
+
+    def _forget(self, bridge: Bridge) -> None:
+        """The channel is gone, and what it brought comes again: it must not become jobs twice."""
+        channel = self._channels.pop(bridge)
+        self._tags.pop(bridge, None)
+        self._arrived = [one for one in self._arrived if one.message.channel is not channel]
+        if not channel.is_open:
+            channel.collect()
 
     def _refuse(self, bridge: Bridge, reason: str) -> None:
         if self.refused.get(bridge) != reason:
@@ -190,6 +209,8 @@ def unread(bridges: Iterable[Bridge]) -> dict[str, str]:
 def declared(bridge: Bridge) -> Queue:
     """The bridge's queue, as kombu declares it."""
     arguments = {**({} if bridge.type == "classic" else {"x-queue-type": bridge.type}), **bridge.arguments}
+    if bridge.single_active:
+        arguments["x-single-active-consumer"] = True
     exchange = Exchange(bridge.exchange, type=bridge.exchange_type, durable=True) if bridge.exchange else None
     return Queue(
         bridge.queue,
@@ -198,6 +219,18 @@ def declared(bridge: Bridge) -> Queue:
         durable=bridge.durable,
         auto_delete=bridge.auto_delete,
         queue_arguments=arguments,
+    )
+
+
+def _refusal(bridge: Bridge, error: amqp.ChannelError) -> str:
+    """What RabbitMQ says; where it compared two declarations, with the bridge's: it names its own only in part."""
+    said = error.reply_text or str(error)
+    if not isinstance(error, amqp.PreconditionFailed):
+        return said
+    queue = declared(bridge)
+    return (
+        f"{said}; the bridge declares durable={queue.durable}, auto_delete={queue.auto_delete}, "
+        f"arguments={queue.queue_arguments}"
     )
 
 
