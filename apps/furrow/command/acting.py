@@ -20,7 +20,6 @@ from furrow.command.submitting import finish
 from furrow.command.words import read_ids, read_moment
 from furrow.diagnosis.figures import COUNTED
 from furrow.models import Job
-from furrow.models.audit_entry import Origin
 from furrow.models.database import atomic
 from furrow.plural import counted
 
@@ -83,7 +82,7 @@ def _on_ids(command: str, value: dict[str, Any], output: Output, actor: Actor, i
         if changed:
             detail = ", ".join(f"{name} {text}" for name, text in value.items())
             one = ids[0] if len(ids) == 1 else None
-            audit(action, by=actor.by, origin=Origin.COMMAND_LINE, job=one, ids=ids, count=changed, detail=detail)
+            audit(action, by=actor.by, origin=actor.origin, job=one, ids=ids, count=changed, detail=detail)
     left = len(set(ids)) - changed - len(locked)
     if output.as_json:
         told = {"locked": [str(id) for id in locked]} if locked else {}
@@ -111,7 +110,7 @@ def _on_all(
         )
         return 1
     _confirm(command, count, options["yes"])
-    job = bulk.start(action, chosen, by=actor.by, origin=Origin.COMMAND_LINE, options=value)
+    job = bulk.start(action, chosen, by=actor.by, origin=actor.origin, options=value)
     output.say(f"{command}: {_about(count)} by job {job.pk}.")
     if options["no_wait"]:
         if output.as_json:
@@ -164,7 +163,7 @@ def resume(output: Output, actor: Actor, options: dict[str, Any]) -> int:
 
 def _said(output: Output, actor: Actor, action: str, name: str, changed: bool, otherwise: str) -> int:
     if changed:
-        audit(action, by=actor.by, origin=Origin.COMMAND_LINE, target=f"queue {name}")
+        audit(action, by=actor.by, origin=actor.origin, target=f"queue {name}")
     if output.as_json:
         output.json({"action": action, "queue": name, "changed": changed})
     else:

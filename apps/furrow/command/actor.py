@@ -9,14 +9,16 @@ from django.core.management.base import CommandError
 
 from furrow.actions import permissions
 from furrow.kinds.kind import Kind
+from furrow.models.audit_entry import Origin
 
 
 @dataclass(frozen=True)
 class Actor:
-    """``user`` is ``None`` for the shell's own account, whose name is ``account``."""
+    """``user`` is ``None`` for the shell's own account, whose name is ``account``. ``origin`` is what the audit log has."""
 
     user: Any = None
     account: str = ""
+    origin: Origin = Origin.COMMAND_LINE
 
     @property
     def by(self) -> Any:
@@ -46,19 +48,19 @@ class Actor:
             raise CommandError(f"{self.user} may not {what}: that needs {needed}. Nothing was done.")
 
 
-def find_actor(name: str | None) -> Actor:
+def find_actor(name: str | None, origin: Origin = Origin.COMMAND_LINE) -> Actor:
     """The actor of this user name; without one the shell's.
 
     Raises:
         CommandError: there is no such user, or it is not active.
     """
     if not name:
-        return Actor(account=_account())
+        return Actor(account=_account(), origin=origin)
     users = get_user_model()
     user = users._default_manager.filter(**{users.USERNAME_FIELD: name}).first()
     if user is None or not user.is_active:
         raise CommandError(f"--user: there is no {'' if user is None else 'active '}user {name!r}.")
-    return Actor(user=user)
+    return Actor(user=user, origin=origin)
 
 
 def _account() -> str:

@@ -22,7 +22,6 @@ from furrow.diagnosis.as_json import job_json
 from furrow.kinds.kind import Kind, get_kind
 from furrow.kinds.secret import masked
 from furrow.models import Job
-from furrow.models.audit_entry import Origin
 from furrow.models.database import atomic
 from furrow.models.job import new_id
 from furrow.plural import counted
@@ -159,7 +158,7 @@ def _many(output: Output, actor: Actor, kind: Kind, options: dict[str, Any]) -> 
     batch = new_id()
     with atomic():
         ids = submit_many(kind, table.given, batch=batch, **_options(actor, options))
-        audit("submit", by=actor.by, origin=Origin.COMMAND_LINE, target=f"{kind.name}, batch {batch}", count=len(ids))
+        audit("submit", by=actor.by, origin=actor.origin, target=f"{kind.name}, batch {batch}", count=len(ids))
     output.say(f"Submitted {counted(len(ids), 'job')} of {kind.name} as batch {batch}.")
     counts: Counter[str] = Counter({"pending": len(ids)})
     if options["wait"]:

@@ -7,6 +7,7 @@ from typing import Any
 from furrow.diagnosis.explain import situation, why
 from furrow.diagnosis.figures import QueueFigures
 from furrow.diagnosis.kind_figures import KindFigures
+from furrow.diagnosis.reason import Reason
 from furrow.kinds.kind import Kind
 from furrow.kinds.secret import masked
 from furrow.models import Attempt, Job, LogLine, Worker
@@ -42,8 +43,14 @@ def whole_job_json(job: Job, now: dt.datetime) -> dict[str, Any]:
     """A job with its result, its attempts, and why it has not begun or ended."""
     attempts = Attempt.objects.filter(job=job.pk).order_by("number")
     reason = None if job.state in FINAL else why(job, situation(job, now), now)
-    waits = {"text": reason.text, "when": utc(reason.when), "remedy": reason.remedy, "stuck": reason.stuck} if reason else None
-    return {**job_json(job, result=True), "why": waits, "attempts": [attempt_json(one) for one in attempts]}
+    return {**job_json(job, result=True), "why": reason_json(reason), "attempts": [attempt_json(one) for one in attempts]}
+
+
+def reason_json(reason: Reason | None) -> dict[str, Any] | None:
+    """Why a job waits."""
+    if reason is None:
+        return None
+    return {"text": reason.text, "when": utc(reason.when), "remedy": reason.remedy, "stuck": reason.stuck}
 
 
 def attempt_json(attempt: Attempt) -> dict[str, Any]:
@@ -83,7 +90,9 @@ def queue_json(queue: QueueFigures) -> dict[str, Any]:
     """What stands in a queue. Counts end at 10,001."""
     counts = {name: getattr(queue, name) for name in ("due", "scheduled", "queued", "running")}
     workers = [worker.node for worker in queue.consumers]
-    return {"name": queue.name, "condition": queue.condition, **counts, "oldest_due": utc(queue.oldest), "workers": workers}
+    paused = queue.paused and {"by": queue.paused.paused_by, "at": utc(queue.paused.paused_at), "reason": queue.paused.reason}
+    standing = {**counts, "oldest_due": utc(queue.oldest)}
+    return {"name": queue.name, "condition": queue.condition, "paused": paused, **standing, "workers": workers}
 
 
 def worker_json(worker: Worker) -> dict[str, Any]:

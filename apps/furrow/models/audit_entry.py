@@ -15,6 +15,7 @@ class Origin(StrEnum):
 
     ADMIN = "admin"
     API = "API"
+    ASSISTANT = "assistant"
     COMMAND_LINE = "command line"
     FLOWER = "Flower"
 

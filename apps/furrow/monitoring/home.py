@@ -6,6 +6,7 @@ counts, what waits is counted along indexes to a limit.
 
 import datetime as dt
 import time
+from collections.abc import Callable
 from typing import Any
 
 from django.db.models import Count, QuerySet
@@ -37,18 +38,33 @@ _BODY = "furrow/monitoring/home_body.html"
 
 def overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """The context of the first page (Unfold's ``DASHBOARD_CALLBACK``)."""
-    markup, mark = live.part(request, _BODY, _facts(request))
+    markup, mark = live.part(request, _BODY, facts(Sight(request.user.has_perm)))
     return context | {"media": theme.MEDIA, "part": markup, "mark": mark, "address": reverse("furrow:home_live")}
 
 
 @require_GET
 def home_live(request: HttpRequest) -> HttpResponse:
     """The part that changes."""
-    return live.answer(request, _BODY, _facts(request))
+    return live.answer(request, _BODY, facts(Sight(request.user.has_perm)))
 
 
-def _facts(request: HttpRequest) -> dict[str, Any]:
-    now, sees = clock.now(), _Sight(request)
+class Sight:
+    """What a person may see. ``may``: whether they have a permission."""
+
+    def __init__(self, may: Callable[[str], bool]) -> None:
+        self.jobs, self.queues = may("furrow.view_job"), may("furrow.view_queue")
+        self.workers, self.leader = may("furrow.view_worker"), may("furrow.view_leader")
+        self.drift, self.dead = may("furrow.view_drift"), may("furrow.view_deadmessage")
+
+    @property
+    def nothing(self) -> bool:
+        """They may see no part."""
+        return not any(vars(self).values())
+
+
+def facts(sees: Sight) -> dict[str, Any]:
+    """The parts that may be seen, and the troubles, grave ones first."""
+    now = clock.now()
     facts: dict[str, Any] = {"now": now, "sees": sees, "counted": COUNTED, "troubles": [], "limit": WORKERS}
     queues = queue_figures(now) if sees.jobs or sees.queues else []
     workers = list(living_workers(now).order_by("node")) if sees.workers or sees.queues else []
@@ -76,20 +92,6 @@ def _facts(request: HttpRequest) -> dict[str, Any]:
         facts["troubles"] += troubles.of_dead_messages(DeadMessage.objects.count())
     facts["troubles"] = sorted([*facts.pop("system_troubles", []), *facts["troubles"]], key=lambda trouble: not trouble.grave)
     return facts
-
-
-class _Sight:
-    """What this person may see."""
-
-    def __init__(self, request: HttpRequest) -> None:
-        may = request.user.has_perm
-        self.jobs, self.queues = may("furrow.view_job"), may("furrow.view_queue")
-        self.workers, self.leader = may("furrow.view_worker"), may("furrow.view_leader")
-        self.drift, self.dead = may("furrow.view_drift"), may("furrow.view_deadmessage")
-
-    @property
-    def nothing(self) -> bool:
-        return not any(vars(self).values())
 
 
 def _system(now: dt.datetime) -> dict[str, Any]:

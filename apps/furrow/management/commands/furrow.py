@@ -16,6 +16,7 @@ COMMANDS = {
     "dispatcher": ("furrow.command.dispatcher", "send due jobs to RabbitMQ, rescue, repair; one leads, others stand by"),
     "bridges": ("furrow.bridges.command", "turn messages of other programs' queues into jobs"),
     "jobs": ("furrow.command.jobs", "submit, list, follow and act on jobs"),
+    "mcp": ("furrow.assistant.command", "let an assistant look at jobs, and act if allowed (Model Context Protocol)"),
     "health": ("furrow.monitoring.health", "check a part: dispatcher, worker, stores"),
     "prove": ("furrow.prove.command", "prove the guarantees under faults; only in a clone of Furrow's repository"),
 }
