@@ -152,6 +152,7 @@ def test_a_queue_that_is_declared_otherwise_is_named_and_the_others_are_read(str
     try:
         assert [one.body for one in inbox.poll(10.0, 10)] == [b"Hello"]
         assert "inequivalent arg 'x-max-length'" in inbox.refused[other]
+        assert "the bridge declares durable=True, auto_delete=False, arguments={}" in inbox.refused[other]
         assert [*unread([other, hello])] == ["bridged"]
         stranger.queue_delete("hello")
         inbox.poll(0.5, 10)
