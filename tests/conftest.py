@@ -125,6 +125,7 @@ def _delete_jobs() -> None:
         DeadMessage,
         ErrorCount,
         ErrorGroup,
+        Event,
         Job,
         LogLine,
         Queue,
@@ -136,7 +137,7 @@ def _delete_jobs() -> None:
     )
 
     bridges = (BridgedMessage, Reply, StreamPlace)
-    jobs = (DeadMessage, LogLine, Attempt, Job, Queue, WorkerRequest, Rollup, ErrorCount, ErrorGroup, Trouble)
+    jobs = (DeadMessage, Event, LogLine, Attempt, Job, Queue, WorkerRequest, Rollup, ErrorCount, ErrorGroup, Trouble)
     for model in (*bridges, *jobs):
         model.objects.all()._raw_delete(connection.alias)
 

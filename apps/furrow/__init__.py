@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         Abort,
         ArgumentError,
         Cancelled,
+        EventError,
         FurrowError,
         InputError,
         JobCancelled,
@@ -50,6 +51,9 @@ if TYPE_CHECKING:
         SubmitError,
         UnknownKind,
     )
+    from furrow.events.occurred import Occurred
+    from furrow.events.publish import publish
+    from furrow.events.subscribers import subscribe
     from furrow.kinds.hints import File, ForeignKey, UploadedPath
     from furrow.kinds.kind import Kind, all_kinds, get_kind
     from furrow.kinds.retry import RetryPolicy
@@ -72,6 +76,7 @@ __all__ = [
     "ArgumentError",
     "Attempt",
     "Cancelled",
+    "EventError",
     "FencedModel",
     "File",
     "ForeignKey",
@@ -91,6 +96,7 @@ __all__ = [
     "MiddlewareError",
     "NotAcquired",
     "NotUnique",
+    "Occurred",
     "OptionError",
     "Outcome",
     "RateLimited",
@@ -118,6 +124,7 @@ __all__ = [
     "job",
     "leader",
     "lock",
+    "publish",
     "rate_limit",
     "retry",
     "run_now",
@@ -126,6 +133,7 @@ __all__ = [
     "snooze",
     "submit",
     "submit_many",
+    "subscribe",
 ]
 
 #: Where each name is; imported when it is first asked for, since Django loads this package before its models.
@@ -135,6 +143,7 @@ _WHERE = {
     "ArgumentError": "furrow.errors",
     "Attempt": "furrow.models",
     "Cancelled": "furrow.errors",
+    "EventError": "furrow.errors",
     "FencedModel": "furrow.locks.fenced",
     "File": "furrow.kinds.hints",
     "ForeignKey": "furrow.kinds.hints",
@@ -154,6 +163,7 @@ _WHERE = {
     "MiddlewareError": "furrow.errors",
     "NotAcquired": "furrow.locks.errors",
     "NotUnique": "furrow.errors",
+    "Occurred": "furrow.events.occurred",
     "OptionError": "furrow.errors",
     "Outcome": "furrow.states",
     "RateLimited": "furrow.locks.errors",
@@ -181,6 +191,7 @@ _WHERE = {
     "job": "furrow.submission.job",
     "leader": "furrow.locks.guards",
     "lock": "furrow.locks.guards",
+    "publish": "furrow.events.publish",
     "rate_limit": "furrow.locks.rate",
     "retry": "furrow.actions.jobs",
     "run_now": "furrow.actions.jobs",
@@ -189,6 +200,7 @@ _WHERE = {
     "snooze": "furrow.actions.jobs",
     "submit": "furrow.submission.submit",
     "submit_many": "furrow.submission.submit",
+    "subscribe": "furrow.events.subscribers",
 }
 
 if not TYPE_CHECKING:

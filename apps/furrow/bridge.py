@@ -49,6 +49,8 @@ class Bridge:
     exchange: str = ""
     exchange_type: str = "topic"
     routing_key: str = "#"
+    #: More routing keys to bind it with.
+    more_keys: tuple[str, ...] = ()
     #: Messages that are held at once, not yet jobs.
     prefetch: int = 200
     #: Jobs of the kind that wait, and above which nothing more is read.

@@ -14,6 +14,7 @@ from furrow.errors import did_you_mean
 from furrow.limits.limit import MOST_SLOTS
 from furrow.partitions import NO_LIMITS, Queue
 from furrow.service_urls import unreadable
+from furrow.topics import pattern_problem
 
 #: Celery's own queue, for the ordinary tasks of the project: no name for a job queue.
 CELERY_QUEUE = "celery"
@@ -41,6 +42,11 @@ class Conf:
     short_names: bool = False
     #: Queues of other programs whose messages become jobs.
     bridges: list[Bridge] = field(default_factory=list)
+    #: Events of jobs that are published for programs outside, as patterns such as ``job.#``; what ``@subscribe`` names is so
+    #: anyway.
+    events: list[str] = field(default_factory=list)
+    #: CloudEvents' ``source``: tells this installation's events from another's.
+    event_source: str = "furrow"
     #: Redis, for locks and rates in code and for wake-ups. Without it the dispatcher polls and such locks are refused.
     redis_url: str = ""
     #: Where web reaches Flower, and the ``user:password`` between the two; empty: there is none.
@@ -70,6 +76,8 @@ class Conf:
     #: Jobs that ended are deleted after this long.
     keep_succeeded: float = 7 * 86400.0
     keep_failed: float = 30 * 86400.0
+    #: Events are deleted this long after they happened.
+    event_retention: float = 7 * 86400.0
     #: Characters kept of one log line, of a traceback, and lines kept of one attempt.
     max_log_line: int = 8_000
     max_traceback: int = 50_000
@@ -115,6 +123,9 @@ def conf() -> Conf:
         raise ImproperlyConfigured("FURROW['REDIS_URL'] must begin with redis:// or rediss:// or unix://.")
     _refuse_partitions(chosen)
     _refuse_bridges(chosen)
+    for pattern in chosen.events:
+        if problem := pattern_problem(pattern):
+            raise ImproperlyConfigured(f"FURROW['EVENTS']: {problem}.")
     return chosen
 
 
@@ -170,7 +181,7 @@ def _must_be(name: str, kind: Any, value: Any) -> str:
     if kind == list[Bridge]:
         right = isinstance(value, list) and all(isinstance(item, Bridge) for item in value)
         return "" if right else "a list of furrow.Bridge(…)"
-    may_be_empty = name in ("modules", "middleware")
+    may_be_empty = name in ("modules", "middleware", "events")
     are_names = isinstance(value, list) and all(isinstance(item, str) for item in value) and len({*value}) == len(value)
     if are_names and (value or may_be_empty):
         return ""

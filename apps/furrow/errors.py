@@ -61,6 +61,10 @@ class InputError(FurrowError, ValueError):
         super().__init__("; ".join(f"{name}: {text}" for name, text in self.fields.items()))
 
 
+class EventError(InputError):
+    """An event was not published: its name or its data cannot be; nothing was written."""
+
+
 class NotUnique(SubmitError):
     """A job with this unique key exists; ``job`` is its id."""
 

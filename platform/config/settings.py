@@ -212,6 +212,8 @@ FURROW = {
     "FAIR_WEIGHTS": _counts("FURROW_FAIR_WEIGHTS"),
     # RabbitMQ's tutorial publishes there.
     "BRIDGES": [Bridge("hello", "hello.log_message", durable=False)],
+    "EVENTS": env.list("FURROW_EVENTS", default=[]),
+    "EVENT_SOURCE": env.str("FURROW_EVENT_SOURCE", default="") or "furrow",
     "SHORT_NAMES": True,
     "MODULES": env.list("FURROW_MODULES", default=["tasks"]),
     "MIDDLEWARE": env.list("FURROW_MIDDLEWARE", default=[]),

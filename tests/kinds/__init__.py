@@ -1,7 +1,7 @@
 """Kinds for the tests: small handlers that do one thing each. Loaded by ``FURROW_MODULES=tasks,tests.kinds``."""
 
 from tests.kinds.arguments import Colour, greets, guarded, hostile, keeps, typed
-from tests.kinds.bridged import fib, takes_text, takes_text_and_headers
+from tests.kinds.bridged import fib, hears, hears_and_says, takes_text, takes_text_and_headers
 from tests.kinds.declared import ONCE, QUICK, append, note, noted
 from tests.kinds.limited import (
     counts_under_a_lock,
@@ -81,6 +81,8 @@ __all__ = [
     "greets",
     "guarded",
     "hard_sleeper",
+    "hears",
+    "hears_and_says",
     "holds",
     "hostile",
     "in_order",

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from furrow import Occurred, publish
+
 from tests.kinds.declared import job
 
 
@@ -22,3 +24,15 @@ def fib(n: int) -> int:
 @job
 def takes_text_and_headers(text: str, headers: dict[str, Any]) -> None:
     """Gets the headers as well."""
+
+
+@job
+def hears(event: Occurred) -> str:
+    """A subscriber's."""
+    return event.type
+
+
+@job
+def hears_and_says(event: Occurred) -> int:
+    """A subscriber that publishes what it hears of."""
+    return publish(event.type, event.data)

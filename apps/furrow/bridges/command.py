@@ -9,9 +9,9 @@ from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError
 
 from furrow.bridges.process import Bridges
-from furrow.conf import conf
 from furrow.diagnosis import troubles
 from furrow.errors import UnknownKind
+from furrow.events.subscribers import all_bridges
 from furrow.worker.intake import readable
 
 _ENDS = {signal.SIGTERM, signal.SIGINT}
@@ -25,12 +25,15 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the bridges."""
-        if not conf().bridges:
-            raise CommandError("FURROW['BRIDGES'] names no bridge: there is nothing to do. docs/bridges.md shows one.")
+        if not all_bridges():
+            raise CommandError(
+                "FURROW['BRIDGES'] names no bridge, and no kind subscribes to events: there is nothing to do. docs/bridges.md "
+                "and docs/events.md show how."
+            )
         troubles.watch_threads()
         readable.install()
         try:
-            bridges = Bridges(conf().bridges)
+            bridges = Bridges(all_bridges())
         except UnknownKind as error:
             raise CommandError(f"FURROW['BRIDGES']: {error}") from None
         signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)

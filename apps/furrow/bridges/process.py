@@ -22,6 +22,7 @@ from furrow.bridge import Bridge
 from furrow.bridges.answers import Answers
 from furrow.bridges.mapping import CannotMap, Mapped, Wanted, mapped, wanted
 from furrow.bridges.places import pass_by, place
+from furrow.bridges.subscribed import DEPTH, admitted
 from furrow.diagnosis import troubles
 from furrow.errors import BrokerError, FurrowError
 from furrow.kinds.kind import Kind, get_kind
@@ -29,6 +30,7 @@ from furrow.models import BridgedMessage, DeadMessage, Job, Reply
 from furrow.models.database import atomic, connection
 from furrow.rabbitmq.inbox import Arrived, Inbox
 from furrow.sanitize import clean
+from furrow.statements.moves import DEPTH_KEY
 from furrow.states import UNSTARTED
 from furrow.submission.submit import submit_many
 from furrow.worker.ledger.dead import describe
@@ -152,20 +154,23 @@ class Bridges:
 
     def _read(self, one: Arrived) -> _Read | None:
         try:
-            return _Read(one, mapped(self._kinds[one.bridge], one), wanted(one))
+            found = admitted(one, mapped(self._kinds[one.bridge], one))
+            return found and _Read(one, found, wanted(one))
         except CannotMap as error:
             self._keep(one, str(error))
             return None
 
     def _submit(self, bridge: Bridge, options: dict[str, object], messages: list[_Read]) -> dict[str, Any]:
         """Returns the jobs of those that have a key, by it."""
+        if depth := options.pop(DEPTH, None):
+            options["meta"] = {DEPTH_KEY: depth}
         try:
             ids = submit_many(self._kinds[bridge], [read.found.arguments for read in messages], **options)  # type: ignore[arg-type]
         except FurrowError as error:
             if len(messages) == 1:
                 self._keep(messages[0].one, str(error))
                 return {}
-            return {key: job for read in messages for key, job in self._submit(bridge, options, [read]).items()}
+            return {key: job for read in messages for key, job in self._submit(bridge, dict(options), [read]).items()}
         made = list(zip(messages, ids, strict=True))
         jobs = {read.found.key: id for read, id in made if read.found.key}
         # In one order everywhere: two processes with the same messages do not wait for one another.

@@ -1,5 +1,5 @@
-"""The dispatcher process: lead, dispatch until nothing is due, wait for a wake-up, and run the other duties in between. A
-thread beside it rescues."""
+"""The dispatcher process: lead, dispatch until nothing is due, wait for a wake-up, and run the other duties in between.
+Threads beside it rescue, and publish events."""
 
 import logging
 import threading
@@ -22,6 +22,7 @@ from furrow.dispatcher.leader import Leadership
 from furrow.dispatcher.locked_rows import LockedRows
 from furrow.dispatcher.lookout import Lookout
 from furrow.dispatcher.orphaned_locks import OrphanedLocks
+from furrow.dispatcher.outbox import Outbox
 from furrow.dispatcher.pauses import Pauses
 from furrow.dispatcher.prune import Prune
 from furrow.dispatcher.reconcile import Reconcile
@@ -65,6 +66,7 @@ class Dispatcher:
         self._pauses = Pauses()
         reconcile = Reconcile(self._publisher, self._dispatches)
         self._lookout, clock = Lookout(self.leadership), Clock()
+        self._outbox = Outbox(self.leadership)
         self._duties: list[Duty] = [
             clock,
             Expire(),
@@ -103,10 +105,12 @@ class Dispatcher:
         announcer = Announcer()
         announcer.start()
         self._lookout.start()
+        self._outbox.start()
         try:
             self._go_round()
         finally:
             self._lookout.stop()
+            self._outbox.stop()
             announcer.stop()
         self._end()
 
@@ -219,6 +223,7 @@ class Dispatcher:
     def _wait(self, seconds: float) -> None:
         if seconds > 0:
             self._waiter.wait(seconds)
+        self._outbox.call()
 
     def _say(self, trouble: str) -> None:
         if trouble != self._trouble:

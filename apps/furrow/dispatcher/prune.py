@@ -36,6 +36,7 @@ class Prune:
         self._clock = clock
         self._long_look_at = 0.0
         self._size = FIRST
+        self._event = 0  # the last that was looked at
 
     def run_once(self) -> int:
         """Delete batch by batch, for about ``ROUND`` at most; returns how many jobs. None for a while after the clock was set
@@ -61,6 +62,8 @@ class Prune:
         _delete(DeadMessage.objects.filter(received_at__lt=long_ago))
         _delete(WorkerRequest.objects.filter(asked_at__lt=long_ago))
         _delete(Trouble.objects.filter(last_at__lt=now - TROUBLES_KEPT))
+        self._event = 0 if long else self._event
+        self._prune_events(end)
         if time.monotonic() >= end:
             self.interval = BUSY
         else:
@@ -68,6 +71,14 @@ class Prune:
             if long:
                 self._long_look_at = began + LONG_LOOK
         return pruned
+
+    def _prune_events(self, end: float) -> None:
+        """From where the last round came to: those that stay are looked at in the long look only."""
+        before = -1
+        while self._event != before and time.monotonic() < end:
+            before = self._event
+            with atomic():
+                _, self._event = statements.on(connection).prune_events(connection, conf().event_retention, before, BATCH)
 
     def _batch(self, state: State, age: float, oldest: float) -> int:
         began = time.monotonic()

@@ -6,6 +6,7 @@ from furrow.models.audit_entry import AuditEntry
 from furrow.models.bridged_message import BridgedMessage
 from furrow.models.dead_message import DeadMessage
 from furrow.models.drift import Drift
+from furrow.models.event import Event
 from furrow.models.flower import Flower
 from furrow.models.hold import Hold
 from furrow.models.job import Job
@@ -28,6 +29,7 @@ __all__ = [
     "Epoch",
     "ErrorCount",
     "ErrorGroup",
+    "Event",
     "Flower",
     "Hold",
     "Job",

@@ -16,6 +16,7 @@ from furrow.conf import conf
 from furrow.diagnosis import troubles
 from furrow.diagnosis.wording import exact
 from furrow.errors import BrokerError
+from furrow.events.subscribers import all_bridges
 from furrow.models import Leader, Worker
 from furrow.models.database import connection
 from furrow.monitoring.stores import rabbitmq, redis
@@ -121,12 +122,13 @@ def bridges() -> str:
         CommandError: names those that have none, and why.
     """
     try:
-        idle = unread(conf().bridges)
+        bridges = all_bridges()
+        idle = unread(bridges)
     except BrokerError as error:
         raise CommandError(str(error)) from None
     if idle:
         raise CommandError("; ".join(f"Queue {queue} is not read: {reason}" for queue, reason in idle.items()) + ".")
-    return f"The queues of {len(conf().bridges)} bridge{'' if len(conf().bridges) == 1 else 's'} are read."
+    return f"The queues of {counted(len(bridges), 'bridge')} are read."
 
 
 def stores() -> str:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import amqp
 from celery import current_app
-from kombu import Exchange, Queue
+from kombu import Exchange, Queue, binding
 from kombu.exceptions import OperationalError
 
 from furrow.bridge import Bridge
@@ -212,6 +212,7 @@ def declared(bridge: Bridge) -> Queue:
     if bridge.single_active:
         arguments["x-single-active-consumer"] = True
     exchange = Exchange(bridge.exchange, type=bridge.exchange_type, durable=True) if bridge.exchange else None
+    keys = (bridge.routing_key, *bridge.more_keys) if bridge.more_keys else ()
     return Queue(
         bridge.queue,
         exchange,
@@ -219,6 +220,7 @@ def declared(bridge: Bridge) -> Queue:
         durable=bridge.durable,
         auto_delete=bridge.auto_delete,
         queue_arguments=arguments,
+        bindings=[binding(exchange, routing_key=key) for key in keys],
     )
 
 

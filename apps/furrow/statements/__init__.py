@@ -65,6 +65,18 @@ class Settlement(NamedTuple):
     fingerprint: str = ""  #: of an error that shall be counted: :func:`furrow.fingerprint.sign`
 
 
+class Outgoing(NamedTuple):
+    """An event that RabbitMQ has not confirmed."""
+
+    id: int
+    name: str
+    job: str | None
+    number: int | None
+    data: str  #: JSON text
+    depth: int
+    at: dt.datetime
+
+
 class LogRecord(NamedTuple):
     """A log line on its way to the database."""
 

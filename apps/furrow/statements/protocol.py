@@ -19,6 +19,7 @@ from furrow.statements import (
     Due,
     Group,
     Locker,
+    Outgoing,
     Position,
     Report,
     RuleColumns,
@@ -295,5 +296,24 @@ class Sessions(Protocol):
         """Let it refuse nothing any more."""
 
 
-class Statements(Submission, Dispatch, Limits, Runs, Workers, Locked, Counts, Clock, Sessions, Protocol):
+class Events(Protocol):
+    """Events of jobs, and the outbox of all events."""
+
+    def tell_of_jobs(self, connection: Connection, patterns: Collection[str]) -> bool:
+        """From now on write an event of each move of a job whose name may match one of these (``LIKE``); of none: no
+        triggers. ``False``: so it was already."""
+
+    def unpublished(self, connection: Connection, limit: int) -> list[Outgoing]:
+        """The first events that RabbitMQ has not confirmed, in the order of their ids."""
+
+    def mark_published(self, connection: Connection, ids: Sequence[int], term: int) -> int:
+        """RabbitMQ has these events, if this term still leads; returns how many were marked."""
+
+    def prune_events(self, connection: Connection, age: float, after: int, limit: int) -> tuple[int, int]:
+        """Look at so many published events behind this id that are ``age`` seconds old or more, and delete them, but for the
+        last of each job that is still there: its number goes on. Returns how many were deleted, and the id of the last that
+        was looked at."""
+
+
+class Statements(Submission, Dispatch, Limits, Runs, Workers, Locked, Counts, Clock, Sessions, Events, Protocol):
     """A dialect: all of them."""

@@ -3,6 +3,7 @@
 from furrow.statements.postgresql.changes import let_go, move_limits, set_rules, waited_for
 from furrow.statements.postgresql.clock import clock, make_due, set_back
 from furrow.statements.postgresql.dispatch import due, lead, mark_queued, prune, seconds_until_due, waiting, window
+from furrow.statements.postgresql.events import mark_published, prune_events, tell_of_jobs, unpublished
 from furrow.statements.postgresql.guards import guard, unguard
 from furrow.statements.postgresql.holds import (
     candidates,
@@ -51,6 +52,7 @@ __all__ = [
     "locker",
     "lockers",
     "make_due",
+    "mark_published",
     "mark_queued",
     "move_limits",
     "name_session",
@@ -59,6 +61,7 @@ __all__ = [
     "partition_keys",
     "prepare",
     "prune",
+    "prune_events",
     "read_any_time",
     "register_worker",
     "release",
@@ -79,10 +82,12 @@ __all__ = [
     "take",
     "take_turns",
     "tell",
+    "tell_of_jobs",
     "tenants",
     "unended",
     "unguard",
     "unknown",
+    "unpublished",
     "waited_for",
     "waiting",
     "watched",

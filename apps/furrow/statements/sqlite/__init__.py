@@ -8,6 +8,7 @@ Django keeps a UUID as 32 hex digits and a time as text in UTC; texts of that fo
 from furrow.statements.sqlite.changes import let_go, move_limits, set_rules, waited_for
 from furrow.statements.sqlite.clock import clock, make_due, set_back
 from furrow.statements.sqlite.dispatch import due, lead, mark_queued, prune, seconds_until_due, waiting, window
+from furrow.statements.sqlite.events import mark_published, prune_events, tell_of_jobs, unpublished
 from furrow.statements.sqlite.guards import guard, unguard
 from furrow.statements.sqlite.holds import (
     candidates,
@@ -56,6 +57,7 @@ __all__ = [
     "locker",
     "lockers",
     "make_due",
+    "mark_published",
     "mark_queued",
     "move_limits",
     "name_session",
@@ -64,6 +66,7 @@ __all__ = [
     "partition_keys",
     "prepare",
     "prune",
+    "prune_events",
     "read_any_time",
     "register_worker",
     "release",
@@ -84,10 +87,12 @@ __all__ = [
     "take",
     "take_turns",
     "tell",
+    "tell_of_jobs",
     "tenants",
     "unended",
     "unguard",
     "unknown",
+    "unpublished",
     "waited_for",
     "waiting",
     "watched",

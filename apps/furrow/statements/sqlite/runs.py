@@ -110,6 +110,22 @@ def settle(connection: Connection, settlements: Sequence[Settlement], handing: H
 def _settle_one(cursor: Any, given: Settlement, handing: HandingOver | None) -> Settled | None:
     now = time.time()
     again = given.state == State.PENDING
+    # The attempt comes first: a trigger on the job's row reads how the run ended.
+    cursor.execute(
+        f"""INSERT INTO {ATTEMPT}
+             (job_id, number, outcome, worker, pid, started_at, finished_at, error_type, error, traceback)
+           SELECT id, attempt, %s, worker, %s, max(started_at, %s), max(started_at, %s, %s), %s, %s, %s FROM {JOB}
+           WHERE id = %s AND attempt = %s AND state = 'running' RETURNING finished_at || ''""",
+        (
+            *(given.outcome, given.pid, _text(min(given.started, now)), _text(min(given.started, now))),
+            _text(min(given.finished or now, now)),
+            *(given.error_type, given.error, given.traceback, _hex(given.id), given.attempt),
+        ),
+    )
+    row = cursor.fetchone()
+    if row is None:
+        return None
+    finished = row[0]
     cursor.execute(
         f"""UPDATE {JOB} SET
              state = CASE WHEN %s AND cancel_requested_at IS NOT NULL THEN 'cancelled' ELSE %s END,
@@ -128,20 +144,7 @@ def _settle_one(cursor: Any, given: Settlement, handing: HandingOver | None) -> 
             *(given.outcome in KEEPS_SLOTS, _hex(given.id), given.attempt),
         ),
     )
-    row = cursor.fetchone()
-    if row is None:
-        return None
-    worker, started, kind, queue, state, run_at, limits = row
-    finished = max(started, _text(min(given.finished or now, now)))
-    cursor.execute(
-        f"""INSERT INTO {ATTEMPT}
-             (job_id, number, outcome, worker, pid, started_at, finished_at, error_type, error, traceback)
-           VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
-        (
-            *(_hex(given.id), given.attempt, given.outcome, worker, given.pid, started, finished),
-            *(given.error_type, given.error, given.traceback),
-        ),
-    )
+    worker, started, kind, queue, state, run_at, limits = cursor.fetchone()
     if limits is not None:
         give_back(cursor, given, state, limits, handing)
     began = _seconds(started)
