@@ -108,10 +108,24 @@ ROWS: dict[str, Row] = {
     Q + "<str:name>/drain/": Row(change="AR", where={"name": "other"}),
     Q + "<str:name>/resume/": Row(change="AR", where={"name": "default"}),
 }
+# The HTTP API. It takes JSON: what its POSTs with a body change is tested where they are.
+A = "api/"
+ROWS |= {A + name: Row(see=VIEWERS) for name in ("jobs", "health", "queues", "workers", "errors")}
+ROWS |= {A + f"jobs/<job_id>{name}": Row(see=VIEWERS) for name in ("", "/result", "/logs")}
+ROWS |= {A + f"jobs/<job_id>/{name}": Row(change="AR") for name in ("cancel", "run-now")}
+ROWS |= {A + "jobs/<job_id>/retry": Row(change="AR", where=ENDED), A + "jobs/<job_id>/snooze": Row()}
+ROWS |= {A + "queues/<name>/pause": Row(where={"name": "other"})}
+ROWS |= {A + "queues/<name>/resume": Row(change="AR", where={"name": "default"})}
+ROWS |= {A + "batches": Row(), A + "kinds/<name>/jobs": Row(where={"name": "kinds.add"})}
+ROWS |= {A + "kinds": Row(see=STAFF), A + "kinds/<name>": Row(see="VAMER", where={"name": "kinds.add"})}
+ROWS |= {A + name: Row(see="*") for name in ("openapi.json", "docs")}
+ROWS |= {A: Row()}
+READS = ["jobs/<job_id>", "jobs/<job_id>/result", "jobs/<job_id>/logs", "kinds", "kinds/<name>", "health", "errors"]
+READS += ["queues", "workers", "openapi.json", "docs"]
 
 
 #: What takes no forms, and so needs no token: nothing there changes anything.
-NO_FORMS = ("", "health/live", "health/ready")
+NO_FORMS = ("", "health/live", "health/ready", A, *(A + name for name in READS))
 
 
 def standard_rows() -> Iterator[tuple[str, Row]]:

@@ -54,6 +54,10 @@ class Conf:
     flower_basic_auth: str = ""
     #: Bearer token with which Prometheus reads the metrics; without it they need a login.
     metrics_token: str = ""
+    #: How often one token of the HTTP API may be used (counted in Redis); empty: as often as it likes.
+    api_rate: str = "100/s"
+    #: Requests of the HTTP API that wait at once in one web process: fewer than it has threads.
+    api_waiters: int = 2
     #: Largest JSON text of a job's arguments, and of a result.
     max_argument_bytes: int = 1024 * 1024
     max_result_bytes: int = 1024 * 1024

@@ -1,5 +1,7 @@
 """Names of the tables, for the package's SQL; a test compares them with the models."""
 
+API_ANSWER = "furrow_apianswer"
+API_TOKEN = "furrow_apitoken"  # noqa: S105 - a table
 ATTEMPT = "furrow_attempt"
 AUDIT_ENTRY = "furrow_auditentry"
 BRIDGED_MESSAGE = "furrow_bridgedmessage"

@@ -17,6 +17,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("", include("furrow.monitoring.urls")),
     path("admin/", admin.site.urls),
+    path("api/", include("furrow.api.urls")),
     path("flower", RedirectView.as_view(pattern_name="flower")),
     path("flower/", flower, name="flower"),
     path("flower/<path:path>", flower, name="flower"),

@@ -124,6 +124,7 @@ SAMPLES: dict[str, Any] = {
     "furrow.queue": lambda now: _make("furrow.Queue", name="default", paused_at=now, paused_by="sample"),
     "furrow.deadmessage": lambda now: _make("furrow.DeadMessage", reason="sample"),
     "furrow.drift": lambda now: _make("furrow.Drift", name="sample", looked_at=now),
+    "furrow.apitoken": lambda now: _make("furrow.ApiToken", name="sample", hash="x"),
     "furrow.auditentry": lambda now: _make("furrow.AuditEntry", action="cancel", origin="admin", who="sample"),
 }
 

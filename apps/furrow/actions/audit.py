@@ -23,6 +23,7 @@ def audit(
     criteria: Mapping[str, Any] | None = None,
     count: int = 1,
     detail: str = "",
+    token: str = "",
 ) -> AuditEntry:
     """Write down what a person did, in the caller's transaction. Call it only when something was done.
 
@@ -35,6 +36,7 @@ def audit(
         ids, criteria: of an action on many jobs, which ones: chosen one by one, or by a filter.
         count: to how many.
         detail: a reason, a new value; cut at 500 characters.
+        token: the token of the HTTP API that was used, if one was.
 
     Raises:
         ValueError: ``origin`` is none of ``Origin``.
@@ -47,6 +49,7 @@ def audit(
     return AuditEntry.objects.create(
         who=str(by.get_username() if is_user else by or "")[:200],
         user_id=by.pk if is_user else None,
+        token=clean(token)[:120],
         origin=Origin(origin),
         action=action[:40],
         target=clean(target)[:300],

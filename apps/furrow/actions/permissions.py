@@ -31,6 +31,16 @@ def may_act(user: Any, kind: Kind | str | None = None) -> bool:
     return _has(user, VIEW) and _has(user, ACT) and _has_own(user, kind)
 
 
+def may_see(user: Any, what: str) -> bool:
+    """May see the queues (``"queue"``), the workers (``"worker"``), …: the engine's rows of this name."""
+    return _has(user, f"furrow.view_{what}")
+
+
+def may_act_on_queues(user: Any) -> bool:
+    """May pause and resume queues."""
+    return may_see(user, "queue") and may_act(user)
+
+
 def forbidden_kinds(user: Any) -> list[str]:
     """The kinds whose own permission this user lacks, by name: a statement over many jobs leaves these out::
 

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from furrow.actions import queues
 from furrow.actions.audit import audit
-from furrow.actions.permissions import may_act
+from furrow.actions.permissions import may_act_on_queues, may_see
 from furrow.admin import live
 from furrow.admin.readonly import ReadOnlyAdmin
 from furrow.admin.site import shows
@@ -126,7 +126,7 @@ def _pause(request: HttpRequest, name: str, *, drain: bool) -> HttpResponse:
 
 def _may(request: HttpRequest, name: str = "", *, act: bool = False) -> None:
     """Raises PermissionDenied, or Http404 for a queue that is none."""
-    if not request.user.has_perm("furrow.view_queue") or (act and not may_act(request.user)):
+    if not may_see(request.user, "queue") or (act and not may_act_on_queues(request.user)):
         raise PermissionDenied
     if name and name not in conf().queues:
         raise Http404(f"There is no queue {name!r}.")
@@ -138,8 +138,8 @@ def _all(request: HttpRequest) -> dict[str, Any]:
 
 def _one(request: HttpRequest, name: str) -> dict[str, Any]:
     (queue,) = queue_figures(clock.now(), name)
-    sees = request.user.has_perm("furrow.view_worker")
-    return {"queue": queue, "counted": COUNTED, "sees_workers": sees, "may_act": may_act(request.user)}
+    sees = may_see(request.user, "worker")
+    return {"queue": queue, "counted": COUNTED, "sees_workers": sees, "may_act": may_act_on_queues(request.user)}
 
 
 def _back(name: str) -> HttpResponse:

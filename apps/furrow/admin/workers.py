@@ -10,6 +10,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET
 
+from furrow.actions.permissions import may_see
 from furrow.admin import live, worker_page
 from furrow.admin.readonly import ReadOnlyAdmin
 from furrow.admin.site import shows
@@ -104,7 +105,7 @@ def all_live(request: HttpRequest) -> HttpResponse:
 
 
 def _all(request: HttpRequest) -> dict[str, Any]:
-    if not request.user.has_perm("furrow.view_worker"):
+    if not may_see(request.user, "worker"):
         raise PermissionDenied
     now = clock.now()
     living = list(living_workers(now).order_by("node")[:LIVING])

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from furrow import statements
 from furrow.conf import conf
 from furrow.dispatcher.clock import Clock
-from furrow.models import DeadMessage, Trouble, Worker, WorkerRequest
+from furrow.models import ApiAnswer, DeadMessage, Trouble, Worker, WorkerRequest
 from furrow.models.database import atomic, connection
 from furrow.states import State
 
@@ -25,6 +25,8 @@ LONG_LOOK, NO_BOUND = 600.0, 100 * 365 * 86_400.0
 
 #: Troubles are shown for some minutes only; the rest is for who looks into the table.
 TROUBLES_KEPT = dt.timedelta(days=1)
+#: For so long an idempotency key hands back the first answer.
+ANSWERS_KEPT = dt.timedelta(days=1)
 
 
 class Prune:
@@ -61,6 +63,7 @@ class Prune:
         _delete(Worker.objects.filter(stopped_at__lt=long_ago))
         _delete(DeadMessage.objects.filter(received_at__lt=long_ago))
         _delete(WorkerRequest.objects.filter(asked_at__lt=long_ago))
+        _delete(ApiAnswer.objects.filter(at__lt=now - ANSWERS_KEPT))
         _delete(Trouble.objects.filter(last_at__lt=now - TROUBLES_KEPT))
         self._event = 0 if long else self._event
         self._prune_events(end)

@@ -1,6 +1,8 @@
 """The tables. A job is a row of ``Job``; each of its runs leaves a row of ``Attempt``."""
 
 from furrow.locks.models import Epoch, Lock
+from furrow.models.api_answer import ApiAnswer
+from furrow.models.api_token import ApiToken
 from furrow.models.attempt import Attempt
 from furrow.models.audit_entry import AuditEntry
 from furrow.models.bridged_message import BridgedMessage
@@ -21,6 +23,8 @@ from furrow.models.worker import Worker
 from furrow.models.worker_request import WorkerRequest
 
 __all__ = [
+    "ApiAnswer",
+    "ApiToken",
     "Attempt",
     "AuditEntry",
     "BridgedMessage",

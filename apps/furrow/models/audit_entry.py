@@ -35,6 +35,8 @@ class AuditEntry(models.Model):
         db_index=False,
         db_constraint=False,
     )
+    #: The token of the HTTP API that the user acted with: its name and beginning.
+    token = models.CharField(max_length=120, blank=True, default="", db_default="")
     origin = models.CharField(max_length=12, choices=[(o.value, o.value) for o in Origin])
     #: In the words of the pages: "cancel", "retry", "pause", "restart".
     action = models.CharField(max_length=40)

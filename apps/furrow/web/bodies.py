@@ -16,6 +16,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.datastructures import MultiValueDict
 
 from furrow.conf import conf
+from furrow.web import problems
 
 #: What who is not logged in may send (bytes): the form of the login has some hundred.
 ANONYMOUS = 16 * 1024
@@ -29,6 +30,17 @@ def takes_files(most: Bytes) -> Callable[[Callable[..., Any]], Callable[..., Any
 
     def mark(view: Callable[..., Any]) -> Callable[..., Any]:
         view.takes_files = most  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def takes_json(most: Callable[[HttpRequest], int]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Marks a view that knows its callers otherwise than by a login. ``most`` gets the request and returns how many bytes this
+    caller may send; 0: the caller is treated as who is not logged in."""
+
+    def mark(view: Callable[..., Any]) -> Callable[..., Any]:
+        view.most_bytes = most  # type: ignore[attr-defined]
         return view
 
     return mark
@@ -65,6 +77,10 @@ def refusal(request: HttpRequest, view: Any, kwargs: dict[str, Any]) -> HttpResp
         return _refuse(request, 411, "Chunked bodies are not accepted: send Content-Length.")
     length = _length(request)
     if not length:
+        return None
+    if hasattr(view, "most_bytes") and (most := view.most_bytes(request)):
+        if length > most:
+            return _refuse(request, 413, f"{_has(length)}; this address accepts at most {_size(most)}.")
         return None
     user = getattr(request, "user", None)
     if user is None or not (user.is_authenticated and user.is_active and user.is_staff):
@@ -135,4 +151,6 @@ def _size(number: int) -> str:
 
 
 def _refuse(request: HttpRequest, status: int, reason: str) -> HttpResponse:
+    if problems.are_spoken(request):
+        return problems.Refused(status, reason).answer()
     return render(request, "furrow/refused.html", {"reason": reason}, status=status)

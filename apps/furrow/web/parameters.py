@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 
 from furrow.errors import did_you_mean
+from furrow.web import problems
 
 #: Characters of a wrong value that are said again.
 SAID = 60
@@ -109,4 +110,6 @@ class NamesWrongParameters:
 def bad_request(request: HttpRequest, exception: Any = None) -> HttpResponse:
     """The page of a 400. What Django finds suspicious is not told, or whoever tries would learn from it; sizes are."""
     told = str(exception) if isinstance(exception, (WrongParameter, *_TOO_MUCH)) else "The request is malformed."
+    if problems.are_spoken(request):
+        return problems.Refused(400, told).answer()
     return render(request, "furrow/refused.html", {"reason": told}, status=400)

@@ -1,0 +1,279 @@
+"""The bodies of requests and answers, as the document shows them.
+
+What a request says of a job is checked by ``submit`` itself, so that it is refused for the same reasons and in the same words
+as everywhere: here it is of any type, and the document alone says of which it must be.
+"""
+
+import uuid
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+#: ISO 8601, in UTC.
+Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+#: Jobs of one request.
+MOST_ROWS, MOST_JOBS = 10_000, 1_000
+
+
+def _said(description: str, of: str, **schema: Any) -> WithJsonSchema:
+    """What the document says that a value must be."""
+    return WithJsonSchema({"description": description, "type": [of, "null"], **schema})
+
+
+# --- Requests ---------------------------------------------------------------------------------------------------------
+
+
+class _Given(BaseModel):
+    """What a request brings."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Options(_Given):
+    """Options of a submit; each overrides the kind's own."""
+
+    queue: Annotated[Any, _said("One of the queues.", "string")] = None
+    priority: Annotated[Any, _said("0 goes first, 9 last.", "integer", minimum=0, maximum=9)] = None
+    run_at: Annotated[Any, _said("Do not start before this time.", "string", format="date-time")] = None
+    countdown: Annotated[Any, _said("Do not start before this many seconds from now.", "number", minimum=0)] = None
+    expires: Annotated[Any, _said("Cancel a job that has not begun so many seconds after it is due.", "number")] = None
+    max_attempts: Annotated[Any, _said("At most so many attempts.", "integer", minimum=1, maximum=1000)] = None
+    batch: Annotated[Any, _said("An id that jobs share which belong together.", "string", format="uuid")] = None
+    tags: Annotated[Any, _said("Short texts to find the job by.", "array", items={"type": "string"}, maxItems=10)] = None
+    meta: Annotated[Any, _said("Metadata that travels with the job.", "object")] = None
+
+    def chosen(self) -> dict[str, Any]:
+        """Those that were given."""
+        names = Options.model_fields
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+
+class OneJob(Options):
+    """A job to be submitted."""
+
+    kind: str
+    arguments: Annotated[Any, _said("The handler's arguments by name.", "object")] = Field(default_factory=dict)
+
+
+class ManyJobs(Options):
+    """Jobs of one kind, all or none."""
+
+    rows: list[Any] = Field(
+        min_length=1,
+        max_length=MOST_ROWS,
+        json_schema_extra={"items": {"type": "object"}},
+        description="Arguments, a job each.",
+    )
+
+
+class BatchOfJobs(_Given):
+    """Jobs of several kinds, all or none; they share the batch."""
+
+    jobs: list[OneJob] = Field(min_length=1, max_length=MOST_JOBS)
+
+
+class Postponed(_Given):
+    """Until when a job is postponed: a time, or seconds from now."""
+
+    until: Annotated[Any, _said("A time.", "string", format="date-time")] = None
+    seconds: float | None = Field(None, gt=0, le=366 * 86_400, allow_inf_nan=False)
+
+
+class Pause(_Given):
+    """Why a queue is paused."""
+
+    reason: str = Field("", max_length=500)
+    drain: bool = Field(False, description="Let run what RabbitMQ has already.")
+
+
+# --- Answers ----------------------------------------------------------------------------------------------------------
+
+
+class JobShape(BaseModel):
+    """A job. Secret arguments are dots."""
+
+    id: uuid.UUID
+    kind: str
+    state: str
+    queue: str
+    priority: int
+    arguments: dict[str, Any]
+    meta: dict[str, Any] | None
+    batch: uuid.UUID | None
+    tags: list[Any]
+    submitted_by: str | None
+    created_at: Time | None
+    run_at: Time | None
+    expires_at: Time | None
+    started_at: Time | None
+    finished_at: Time | None
+    attempt: int
+    attempts_counted: int
+    max_attempts: int
+    progress: float | None
+    progress_note: str
+    error: str
+
+
+class SubmittedJob(JobShape):
+    """A job that was submitted; ``existed``: a unique one that was there already."""
+
+    existed: bool
+
+
+class AttemptShape(BaseModel):
+    """One run."""
+
+    number: int
+    outcome: str
+    seconds: float | None
+    worker: uuid.UUID | None
+    pid: int | None
+    error_type: str
+    error: str
+    traceback: str
+    started_at: Time | None
+    finished_at: Time | None
+
+
+class Why(BaseModel):
+    """Why a job has not begun or ended, and what to do about it."""
+
+    text: str
+    when: Time | None
+    remedy: str
+    stuck: bool
+
+
+class WholeJob(JobShape):
+    """A job with all that there is to know."""
+
+    result: Any
+    why: Why | None
+    attempts: list[AttemptShape]
+
+
+class JobResult(JobShape):
+    """A job with its result."""
+
+    result: Any
+    ended: bool
+
+
+class JobPage(BaseModel):
+    """Jobs, newest first; ``next`` and ``previous`` are addresses. ``searched``: how many jobs were looked through, if a search
+    had to end before all were; ``further`` goes on with more patience."""
+
+    jobs: list[JobShape]
+    next: str | None
+    previous: str | None
+    searched: int | None
+    further: str | None
+
+
+class Line(BaseModel):
+    """A log line; ``level`` is Python's number."""
+
+    at: Time | None
+    attempt: int
+    level: int
+    logger: str
+    message: str
+
+
+class Lines(BaseModel):
+    """Log lines, oldest first; ask with ``after`` for those that follow. ``ended``: the job has, and no more will come."""
+
+    lines: list[Line]
+    after: int
+    ended: bool
+
+
+class Batch(BaseModel):
+    """Jobs that were submitted together, in the order of the request."""
+
+    batch: uuid.UUID
+    ids: list[uuid.UUID]
+
+
+class KindShape(BaseModel):
+    """A kind of job; ``arguments`` is a JSON schema."""
+
+    name: str
+    queue: str
+    priority: int
+    permission: str | None
+    doc: str
+    arguments: dict[str, Any]
+
+
+class QueueShape(BaseModel):
+    """A queue. Counts end at 10,001."""
+
+    name: str
+    condition: str
+    due: int
+    scheduled: int
+    queued: int
+    running: int
+    oldest_due: Time | None
+    workers: list[str]
+
+
+class Changed(BaseModel):
+    """What became of a pause."""
+
+    queue: str
+    condition: str
+    changed: bool
+
+
+class WorkerShape(BaseModel):
+    """A living worker."""
+
+    id: uuid.UUID
+    node: str
+    pid: int
+    processes: int
+    queues: list[Any]
+    started_at: Time | None
+    heartbeat_at: Time | None
+
+
+class ErrorGroupShape(BaseModel):
+    """Failures that are alike, within the period."""
+
+    kind: str
+    fingerprint: str
+    error_type: str
+    message: str
+    place: str
+    runs: int
+    jobs: int
+    first_seen: Time | None
+    last_seen: Time | None
+    newest_job: uuid.UUID | None
+
+
+class ErrorGroups(BaseModel):
+    """The newest groups, and how many there are beyond these."""
+
+    groups: list[ErrorGroupShape]
+    more: int
+
+
+class Trouble(BaseModel):
+    """Something that is not as it should be."""
+
+    text: str
+    remedy: str
+
+
+class Health(BaseModel):
+    """``ok``: a dispatcher leads, a worker runs, and no trouble is known."""
+
+    ok: bool
+    dispatcher: str | None
+    workers: int
+    processes: int
+    troubles: list[Trouble]
