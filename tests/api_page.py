@@ -30,8 +30,9 @@ GROUPS = {
     "Why a job waits": "situation Situation",
     "Locks": "lock semaphore leader rate_limit Held FencedModel",
     "Middleware": "Middleware Submission RunningJob",
+    "Events and output": "publish subscribe Occurred output_url output_token",
     "Errors": "FurrowError KindError UnknownKind SubmitError ArgumentError OptionError NotUnique InputError JobFailed "
-    "JobCancelled MiddlewareError LockError NotAcquired LockUnavailable RateLimited LockLost StaleFence",
+    "JobCancelled MiddlewareError EventError LockError NotAcquired LockUnavailable RateLimited LockLost StaleFence",
 }
 #: Classes whose instances the platform makes.
 _NOT_MADE = ("Held", "Kind")

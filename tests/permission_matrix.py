@@ -43,6 +43,7 @@ ROWS: dict[str, Row] = {
     "": Row(),  # leads to the admin
     "health/live": Row(see="*"),
     "health/ready": Row(see="*"),
+    "jobs/<uuid:job_id>/output": Row(see=VIEWERS, where=ENDED),
     "admin/": Row(see=STAFF),
     "admin/login/": Row(see="-"),
     "admin/logout/": Row(),

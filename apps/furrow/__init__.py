@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from furrow.middleware import Middleware, RunningJob, Submission
     from furrow.models import Attempt, Job, LogLine
     from furrow.states import FINAL, Outcome, State
+    from furrow.streaming.tokens import output_token, output_url
     from furrow.submission.job import job
     from furrow.submission.submit import submit, submit_many
 
@@ -124,6 +125,8 @@ __all__ = [
     "job",
     "leader",
     "lock",
+    "output_token",
+    "output_url",
     "publish",
     "rate_limit",
     "retry",
@@ -191,6 +194,8 @@ _WHERE = {
     "job": "furrow.submission.job",
     "leader": "furrow.locks.guards",
     "lock": "furrow.locks.guards",
+    "output_token": "furrow.streaming.tokens",
+    "output_url": "furrow.streaming.tokens",
     "publish": "furrow.events.publish",
     "rate_limit": "furrow.locks.rate",
     "retry": "furrow.actions.jobs",

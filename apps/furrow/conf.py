@@ -86,6 +86,8 @@ class Conf:
     max_log_line: int = 8_000
     max_traceback: int = 50_000
     max_log_lines: int = 10_000
+    #: Characters kept of one attempt's output stream.
+    max_output: int = 1_000_000
 
 
 @lru_cache

@@ -20,6 +20,7 @@ class Run(Protocol):
 
     def progress(self, fraction: float, note: str) -> None: ...
     def log(self, level: int, logger: str, message: str) -> None: ...
+    def emit(self, value: Any) -> None: ...
     def check(self) -> None: ...
 
 
@@ -27,8 +28,8 @@ _run: ContextVar[Run | None] = ContextVar("furrow_run", default=None)
 
 
 class CurrentJob:
-    """The job that the calling code runs in. Outside of a job ``id`` is ``None`` and ``progress``, ``log`` and ``check`` do
-    nothing, so a handler can be called like any function."""
+    """The job that the calling code runs in. Outside of a job ``id`` is ``None``, and ``progress``, ``log``, ``emit`` and
+    ``check`` do nothing, so a handler can be called like any function."""
 
     @property
     def id(self) -> uuid.UUID | None:
@@ -64,6 +65,17 @@ class CurrentJob:
         """Write a line to the job's log, ``%``-formatted with ``args``. Standard ``logging`` calls go there too."""
         if run := _run.get():
             run.log(level, "", message % args if args else message)
+
+    def emit(self, value: Any) -> None:
+        """Add a chunk to the job's output stream, which a page outside may follow while the job runs
+        (:func:`furrow.output_url`): a text, or anything that has a JSON form. Chunks are numbered from 1 in each attempt.
+
+        Raises:
+            TypeError: the value has no JSON form.
+            Cancelled: the job was cancelled.
+        """
+        if run := _run.get():
+            run.emit(value)
 
     def check(self) -> None:
         """Stop here if the job was cancelled.

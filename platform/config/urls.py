@@ -16,6 +16,7 @@ handler400 = "furrow.web.parameters.bad_request"
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("", include("furrow.monitoring.urls")),
+    path("", include("furrow.streaming.urls")),
     path("admin/", admin.site.urls),
     path("api/", include("furrow.api.urls")),
     path("flower", RedirectView.as_view(pattern_name="flower")),

@@ -8,9 +8,9 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 from furrow.actions.jobs import cancel
-from furrow.models import Attempt, Job, LogLine
+from furrow.models import Attempt, Job, LogLine, OutputChunk
 from furrow.models.job import new_id
-from furrow.statements import Group, LogRecord, Progress, Settlement
+from furrow.statements import Chunk, Group, LogRecord, Progress, Settlement
 from furrow.states import Outcome, State
 
 from tests.rows import HOUR, WORKER, claim, make, settle, state_of
@@ -173,6 +173,26 @@ def test_log_lines_keep_their_order(sql: Any) -> None:
     assert [line.message for line in lines] == [f"line {n} ü" for n in range(50)]
     assert (lines[0].attempt, lines[0].level, lines[0].logger, lines[0].job_id) == (1, 20, "logger", job.pk)
     assert lines[0].at == dt.datetime.fromtimestamp(at, dt.UTC)
+
+
+def test_output_is_kept_once_and_of_the_latest_run_alone(sql: Any) -> None:
+    job, later = make(State.RUNNING), make(State.RUNNING, attempt=2)
+    at = 1_700_000_000.5
+    chunks = [Chunk(str(one.pk), 1, n, at, f'"ü {n}"', n == 3) for n in (1, 2, 3) for one in (job, later)]
+    for again in (chunks[:2], chunks):  # written twice: the answer to the first commit was lost
+        sql.write(connection, WORKER, Group(output=again))
+    kept = list(OutputChunk.objects.values_list("job", "attempt", "number", "value", "cut"))
+    assert kept == [(job.pk, 1, 1, '"ü 1"', False), (job.pk, 1, 2, '"ü 2"', False), (job.pk, 1, 3, '"ü 3"', True)]
+    assert OutputChunk.objects.filter(at=dt.datetime.fromtimestamp(at, dt.UTC)).count() == 3
+
+
+def test_output_goes_with_its_job(sql: Any) -> None:
+    job = make(State.RUNNING)
+    sql.write(connection, WORKER, Group(output=[Chunk(str(job.pk), 1, 1, 1.5, "1", False)]))
+    settle(job)
+    Job.objects.update(finished_at=timezone.now() - HOUR)
+    assert sql.prune(connection, State.SUCCEEDED, 60.0, 10, 1e6) == 1
+    assert not OutputChunk.objects.exists()
 
 
 def test_progress_of_a_stale_or_ended_run_is_dropped(sql: Any) -> None:

@@ -47,6 +47,7 @@ from tests.kinds.results import (
 from tests.kinds.tested import breaks_its_transaction, calls_on_commit, counts_groups, drains, submits, tells
 from tests.kinds.times import (
     chatters,
+    emits,
     floods,
     hard_sleeper,
     sleeps,
@@ -73,6 +74,7 @@ __all__ = [
     "crowded",
     "debounced",
     "drains",
+    "emits",
     "fails",
     "fails_with",
     "fib",

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from furrow import SoftTimeout, current_job
 
-from tests.kinds.declared import ONCE, append, job, logger
+from tests.kinds.declared import ONCE, QUICK, append, job, logger
 
 
 @job(retry=ONCE, soft_timeout=0.3)
@@ -119,3 +119,15 @@ async def waits_for_its_soft_timeout(how: Literal["sleeps", "task group", "spins
         await asyncio.sleep(0.01)
         return_value = type(error.exceptions[0]).__name__
     return return_value
+
+
+@job(retry=QUICK)
+def emits(chunks: int, first_fails: bool = False, until: str = "", waits_after: int = -1) -> int:
+    """Emit so many numbered texts; after some of them wait until somebody makes a file of this name."""
+    for number in range(chunks):
+        current_job.emit(f"chunk {number};")
+        while number == waits_after and not os.path.exists(until):
+            time.sleep(0.02)
+    if first_fails and current_job.attempt == 1:
+        raise RuntimeError("the first one fails")
+    return chunks

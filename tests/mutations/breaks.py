@@ -464,5 +464,5 @@ BREAKS = [
         'troubles.failed(f"{name} of the dispatcher", error)\n            raise',
         "integration/test_duties.py",
     ),
-    Break("log lines that a crash loses", RUNS, "durable=ends or bool(group.logs)", "durable=ends", T_RACES),
+    Break("log lines that a crash loses", RUNS, "durable=ends or bool(group.logs or group.output)", "durable=ends", T_RACES),
 ]

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import decimal
+import json
 import logging
 import uuid
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 import pytest
 from furrow import current_job
 from furrow.errors import Cancelled, ResultError
+from furrow.kinds.secret import MASK
 from furrow.sanitize import clean
 from furrow.worker import channel
 from furrow.worker.child import runner
 from furrow.worker.child.capture import cut
 from furrow.worker.child.current import Run
+from furrow.worker.child.masks import Masks
 from furrow.worker.child.runner import result_json
 from furrow.worker.child.verdict import UNKNOWN_KIND_DELAY
 from pytest_django import Settings
@@ -178,6 +181,28 @@ def test_log_lines_are_cleaned_cut_and_counted(reports: channel.Reports, setting
     assert "900 characters cut" in lines[1][6]
     assert lines[3][4] == logging.WARNING
     assert "keeps 3 log lines (FURROW['MAX_LOG_LINES'])" in lines[3][6]
+
+
+def test_output_is_masked_numbered_and_cut(reports: channel.Reports, settings: Settings) -> None:
+    settings.FURROW = {**settings.FURROW, "MAX_OUTPUT": 75}
+    this = Run(str(KEY), "kinds.add", 1, 0, 3)
+    this.masks = Masks(json.dumps({"key": {"$secret": "hunter22"}}))
+    for value in ("a\x00b\ud800", {"key": "hunter22", "n": [1, None, float("nan")]}, "\n", "x" * 20, "more", "more"):
+        this.emit(value)
+    told = received(reports)
+    assert [(packet[0], packet[3]) for packet in told] == [("emit", number) for number in range(1, 6)]
+    values = [json.loads(packet[5]) for packet in told]
+    assert values[:3] == ["a\ufffdb?", {"key": MASK, "n": [1, None, None]}, "\n"]
+    assert [packet[6] for packet in told] == [False, False, False, False, True]
+    assert "keeps 75 characters of output (FURROW['MAX_OUTPUT'])" in values[-1]
+
+
+def test_what_has_no_json_form_is_not_emitted(reports: channel.Reports) -> None:
+    this = Run(str(KEY), "kinds.add", 1, 0, 3)
+    for value in (object(), {"a": [object()]}, {"a": "\ud800"}):
+        with pytest.raises(TypeError, match="it has no JSON form"):
+            this.emit(value)
+    assert received(reports) == []
 
 
 def test_progress_is_merged_but_the_end_is_always_told(reports: channel.Reports) -> None:

@@ -13,7 +13,7 @@ from django.db.models.functions import Cast, Left, Length
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse, StreamingHttpResponse
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from furrow.actions import bulk
@@ -25,7 +25,7 @@ from furrow.admin.job_body import JSON_COLUMNS, body, whole_text
 from furrow.diagnosis import wording
 from furrow.errors import InputError
 from furrow.kinds.secret import mask_text
-from furrow.models import Job, LogLine
+from furrow.models import Job, LogLine, OutputChunk
 from furrow.models.audit_entry import Origin
 from furrow.statements import clock
 from furrow.states import FINAL, State
@@ -48,6 +48,7 @@ def show(request: HttpRequest, object_id: str) -> HttpResponse:
         **site.context(request, Job),
         **body(request, job, may_act=may_act(request.user, job.kind)),
         "title": f"Job {wording.plain(job.kind)}",
+        "output": _output_address(job),
         "lines": lines,
         "lines_left_out": total - len(lines),
         "lines_total": total,
@@ -60,6 +61,16 @@ def show(request: HttpRequest, object_id: str) -> HttpResponse:
         "follows": attempt == job.attempt or "attempt" not in request.GET,
     }
     return TemplateResponse(request, "admin/furrow/job/page.html", context)
+
+
+def _output_address(job: Job) -> str:
+    """Where the page reads the job's output; empty when there is none and none can come."""
+    if job.state in FINAL and not OutputChunk.objects.filter(job=job.pk).exists():
+        return ""
+    try:
+        return reverse("furrow_streaming:output", kwargs={"job_id": job.pk})
+    except NoReverseMatch:
+        return ""
 
 
 @require_GET

@@ -14,6 +14,7 @@ from furrow.models.hold import Hold
 from furrow.models.job import Job
 from furrow.models.leader import Leader
 from furrow.models.log_line import LogLine
+from furrow.models.output_chunk import OutputChunk
 from furrow.models.queue import Queue
 from furrow.models.reply import Reply
 from furrow.models.rollup import ErrorCount, ErrorGroup, Rollup
@@ -40,6 +41,7 @@ __all__ = [
     "Leader",
     "Lock",
     "LogLine",
+    "OutputChunk",
     "Queue",
     "Reply",
     "Rollup",

@@ -88,6 +88,17 @@ class LogRecord(NamedTuple):
     message: str
 
 
+class Chunk(NamedTuple):
+    """A chunk of a run's output stream on its way to the database."""
+
+    id: str
+    attempt: int
+    number: int  #: from 1 in each attempt
+    at: float  #: seconds since the epoch
+    value: str  #: JSON text
+    cut: bool  #: the rest is not kept
+
+
 class Progress(NamedTuple):
     """The latest progress of a run."""
 
@@ -162,6 +173,7 @@ class Group(NamedTuple):
     progress: Sequence[Progress] = ()
     settlements: Sequence[Settlement] = ()  #: one a run at most
     logs: Sequence[LogRecord] = ()
+    output: Sequence[Chunk] = ()  #: of a run that is not the job's latest nothing is written
     dead: Sequence[Dead] = ()
     claims: Mapping[str, str] = MappingProxyType({})  #: jobs that it wants: the kind that the message said, by id
     limited: Collection[str] = ()  #: of the jobs that are settled those that have limits

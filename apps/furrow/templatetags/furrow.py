@@ -7,6 +7,7 @@ from typing import Any
 
 from django import template
 from django.contrib.admin.views.main import ChangeList
+from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import escape, format_html
@@ -15,7 +16,9 @@ from django.utils.safestring import SafeString, mark_safe
 from furrow.diagnosis import wording
 from furrow.diagnosis.commands import flower_command, worker_command
 from furrow.diagnosis.reason import Reason
+from furrow.models import Job
 from furrow.states import State
+from furrow.streaming.tokens import USUAL, output_url
 
 register = template.Library()
 register.simple_tag(worker_command)
@@ -30,6 +33,13 @@ register.filter("progress_bar", wording.progress_bar)
 register.filter("plain", wording.plain)
 register.filter("traceback", wording.traceback)
 register.filter("error_line", wording.error_line)
+
+
+@register.simple_tag
+def job_output(job: Job, seconds: int = USUAL) -> SafeString:
+    """``{% job_output job %}``: the job's progress and output, live, on a page of the application. Who gets the page may read
+    them for so many seconds."""
+    return format_html('<script src="{}" data-url="{}" async></script>', static("furrow/output.js"), output_url(job, seconds))
 
 
 @register.filter

@@ -186,8 +186,8 @@ class Engine:
             if not refuses_value(error):
                 raise
             _write(group._replace(settlements=[unstorable(settlement, error)]))
-        if reports.logs:
-            _write(Group(logs=reports.logs))
+        if reports.logs or reports.output:
+            _write(Group(logs=reports.logs, output=reports.output))
         if told := reports.progress:
             Job.objects.filter(pk=told.id, attempt=told.attempt).update(progress=told.fraction, progress_note=told.note)
         signals.runs_settled([(claimed.id, claimed.attempt)])

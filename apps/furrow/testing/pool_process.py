@@ -14,7 +14,7 @@ from asgiref.sync import async_to_sync
 from django.db import connections
 
 from furrow.locks.wakeup import wake
-from furrow.statements import LogRecord, Progress
+from furrow.statements import Chunk, LogRecord, Progress
 from furrow.worker import channel
 from furrow.worker.child import runner
 from furrow.worker.child.capture import JobLogHandler
@@ -29,12 +29,15 @@ class Reports:
 
     def __init__(self) -> None:
         self.logs: list[LogRecord] = []
+        self.output: list[Chunk] = []
         self.progress: Progress | None = None
 
     def send(self, packet: tuple[Any, ...]) -> None:
         """As :meth:`furrow.worker.channel.Reports.send`."""
         if packet[0] == "log":
             self.logs.append(LogRecord._make(packet[1:]))
+        elif packet[0] == "emit":
+            self.output.append(Chunk._make(packet[1:]))
         elif packet[0] == "progress":
             self.progress = Progress._make(packet[1:])
 

@@ -12,7 +12,7 @@ from furrow.models.job import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from furrow.statements import Due, Position, Sendable, Window
 from furrow.statements.postgresql.link import in_one_go, plain, raw
 from furrow.states import State
-from furrow.tables import ATTEMPT, JOB, LEADER, LOG_LINE
+from furrow.tables import ATTEMPT, JOB, LEADER, LOG_LINE, OUTPUT_CHUNK
 
 
 def due(connection: Connection, queue: str, limit: int, since: Mapping[int, Position] | None = None) -> Due:
@@ -143,6 +143,7 @@ def prune(connection: Connection, state: State, age: float, limit: int, oldest: 
                    AND (unique_key IS NULL OR unique_expires_at IS NULL OR unique_expires_at <= statement_timestamp())
                  ORDER BY finished_at LIMIT %s FOR UPDATE SKIP LOCKED
                ), lines AS (DELETE FROM {LOG_LINE} WHERE job_id = ANY(ARRAY(SELECT id FROM old))
+               ), output AS (DELETE FROM {OUTPUT_CHUNK} WHERE job_id = ANY(ARRAY(SELECT id FROM old))
                ), attempts AS (DELETE FROM {ATTEMPT} WHERE job_id = ANY(ARRAY(SELECT id FROM old)))
                DELETE FROM {JOB} WHERE id = ANY(ARRAY(SELECT id FROM old))""",
             (str(state), age, oldest, limit),

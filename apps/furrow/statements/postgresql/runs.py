@@ -13,7 +13,7 @@ from furrow.statements.postgresql.lines import LEFT_IN_LINE, handing_over, passi
 from furrow.statements.postgresql.link import Statement, columns, entries, in_one_go, plain, raw, texts
 from furrow.statements.postgresql.rollups import COUNTED, ERRORS_COUNTED, NAMED
 from furrow.statements.words import ENDS_CANCELLED, EXCUSED, KEEPS_SLOTS
-from furrow.tables import ATTEMPT, DEAD_MESSAGE, HOLD, JOB, LOG_LINE, QUEUE
+from furrow.tables import ATTEMPT, DEAD_MESSAGE, HOLD, JOB, LOG_LINE, OUTPUT_CHUNK, QUEUE
 
 _CLAIM = f"""
 UPDATE {JOB} SET state = 'running', attempt = attempt + 1, worker = %s, started_at = clock_timestamp(),
@@ -138,6 +138,14 @@ SELECT id, attempt, least(to_timestamp(at), clock_timestamp()), level, logger, m
 FROM unnest(%s::uuid[], %s::int[], %s::float8[], %s::smallint[], %s::text[], %s::text[])
 AS given(id, attempt, at, level, logger, message)"""
 
+_EMIT = f"""
+INSERT INTO {OUTPUT_CHUNK} (job_id, attempt, number, at, value, cut)
+SELECT given.id, given.attempt, given.number, least(to_timestamp(given.at), clock_timestamp()), given.value, given.cut
+FROM unnest(%s::uuid[], %s::int[], %s::int[], %s::float8[], %s::text[], %s::bool[])
+AS given(id, attempt, number, at, value, cut)
+JOIN {JOB} j ON j.id = given.id AND j.attempt = given.attempt
+ON CONFLICT DO NOTHING"""
+
 _PROGRESS = f"""
 UPDATE {JOB} j SET progress = given.fraction, progress_note = given.note
 FROM unnest(%s::uuid[], %s::int[], %s::float8[], %s::text[]) AS given(id, attempt, fraction, note)
@@ -193,13 +201,19 @@ def write(connection: Connection, worker: uuid.UUID, group: Group) -> Written:
         given["unqueue"] = _UNQUEUE, (plain(sorted(group.unqueued)),)
     if group.logs:
         given["log"] = _LOG, columns(group.logs)
+    if group.output:
+        given["emit"] = _EMIT, columns(group.output)
     if group.dead:
         given["keep"] = _keeping(group.dead)
     if group.claims:
         given["claim"] = _claiming(worker, group.claims)
     ends = bool(group.settlements or group.dead)
     answers = dict(
-        zip(given, in_one_go(connection, given.values(), durable=ends or bool(group.logs), patient=ends), strict=True)
+        zip(
+            given,
+            in_one_go(connection, given.values(), durable=ends or bool(group.logs or group.output), patient=ends),
+            strict=True,
+        )
     )
     lines = answers["hand over"].fetchall() if "hand over" in answers else []
     claimed = [Claimed(*fields) for _, *fields in sorted(lines, key=lambda row: (row[_KEY], row[0]))]

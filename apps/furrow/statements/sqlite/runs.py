@@ -7,7 +7,19 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
-from furrow.statements import CANCELLED, DISOWNED, WITH_RATE, Claimed, Dead, Group, LogRecord, Progress, Settlement, Written
+from furrow.statements import (
+    CANCELLED,
+    DISOWNED,
+    WITH_RATE,
+    Chunk,
+    Claimed,
+    Dead,
+    Group,
+    LogRecord,
+    Progress,
+    Settlement,
+    Written,
+)
 from furrow.statements.begun import HAS_BEGUN
 from furrow.statements.sqlite.holds import begin_rates, give_back, seconds_to_wait
 from furrow.statements.sqlite.lines import LEFT_IN_LINE, HandingOver, pass_on
@@ -17,7 +29,7 @@ from furrow.statements.sqlite.times import now as _now
 from furrow.statements.sqlite.times import seconds as _seconds
 from furrow.statements.sqlite.times import text as _text
 from furrow.states import ENDS_CANCELLED, EXCUSED, KEEPS_SLOTS, State
-from furrow.tables import ATTEMPT, DEAD_MESSAGE, HOLD, JOB, LOG_LINE, QUEUE
+from furrow.tables import ATTEMPT, DEAD_MESSAGE, HOLD, JOB, LOG_LINE, OUTPUT_CHUNK, QUEUE
 
 #: A time before this one is none.
 _LONG_AGO = "0001-01-03"
@@ -40,6 +52,7 @@ def write(connection: Connection, worker: uuid.UUID, group: Group) -> Written:
             [(_hex(id),) for id in group.unqueued],
         )
         _log(cursor, group.logs)
+        _emit(cursor, group.output)
         _keep_dead(cursor, group.dead)
         claimed = claim(connection, worker, group.claims)
         if own:
@@ -159,6 +172,14 @@ def _log(cursor: Any, records: Sequence[LogRecord]) -> None:
     cursor.executemany(
         f"INSERT INTO {LOG_LINE} (job_id, attempt, at, level, logger, message) VALUES (%s, %s, %s, %s, %s, %s)",
         [(_hex(r.id), r.attempt, _text(min(r.at, time.time())), r.level, r.logger, r.message) for r in records],
+    )
+
+
+def _emit(cursor: Any, chunks: Sequence[Chunk]) -> None:
+    cursor.executemany(
+        f"""INSERT OR IGNORE INTO {OUTPUT_CHUNK} (job_id, attempt, number, at, value, cut)
+            SELECT id, attempt, %s, %s, %s, %s FROM {JOB} WHERE id = %s AND attempt = %s""",
+        [(c.number, _text(min(c.at, time.time())), c.value, c.cut, _hex(c.id), c.attempt) for c in chunks],
     )
 
 

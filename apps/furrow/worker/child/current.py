@@ -6,6 +6,7 @@ import uuid
 from functools import cached_property
 from typing import Any
 
+import pydantic_core
 from billiard import current_process
 
 from furrow.conf import conf
@@ -27,6 +28,7 @@ class Run:
         self.kind, self.attempt, self._meta = kind, attempt, meta
         self.failures, self.max_attempts = attempt - excused, max_attempts
         self._text_id, self._lines, self._progress_at, self._complete = id, 0, 0.0, False
+        self._chunks = self._emitted = 0  # chunks, and their characters
         self.told = False  # that it shall stop
         self.masks = NOTHING  #: hide the secrets among its arguments in whatever it tells
         self.excused, self.called = excused, False  # its handler was called
@@ -62,6 +64,22 @@ class Run:
             return
         channel.reports.send(("log", self._text_id, self.attempt, time.time(), level, clean(str(logger)[:200]), text))
 
+    def emit(self, value: Any) -> None:
+        """Report a chunk of output; beyond the limit of an attempt one chunk says that the rest is cut.
+
+        Raises:
+            TypeError: it has no JSON form.
+        """
+        self.check()
+        if self._emitted > conf().max_output:
+            return
+        text = self.masks.json(_json(value)) or "null"
+        self._chunks, self._emitted = self._chunks + 1, self._emitted + len(text)
+        cut = self._emitted > conf().max_output
+        if cut:
+            text = f"\"[cut here: an attempt keeps {conf().max_output:,} characters of output (FURROW['MAX_OUTPUT'])]\""
+        channel.reports.send(("emit", self._text_id, self.attempt, self._chunks, time.time(), text, cut))
+
     def check(self) -> None:
         """Stop here if somebody cancelled the job.
 
@@ -71,6 +89,15 @@ class Run:
         if not self.told and channel.stop_requests.asked(_process_index()) == (self.id.bytes, self.attempt):
             self.told = True
             raise Cancelled("somebody cancelled the job")
+
+
+def _json(value: Any) -> str:
+    if isinstance(value, str):
+        value = clean(value)
+    try:
+        return pydantic_core.to_json(value, inf_nan_mode="null").decode()
+    except (pydantic_core.PydanticSerializationError, ValueError) as error:
+        raise TypeError(f"emit({type(value).__name__}): it has no JSON form ({error}): pass text, or plain data") from None
 
 
 def _process_index() -> int:

@@ -1,16 +1,16 @@
 """What the ledger writes in one go, and what becomes of what cannot be written."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from furrow.fingerprint import fingerprint
-from furrow.statements import Answer, Claimed, Dead, Group, HandOver, LogRecord, Progress, Settlement
+from furrow.statements import Answer, Chunk, Claimed, Dead, Group, HandOver, LogRecord, Progress, Settlement
 from furrow.states import Outcome, State
 
 ClaimCallback = Callable[[list[Claimed]], None]
-#: Characters of results, tracebacks and log lines that count as one entry more of what waits.
+#: Characters of results, tracebacks, log lines and output that count as one entry more of what waits.
 LARGE = 4_000
-#: Characters of log lines in one transaction: the lease must be renewed in between, also where the disk is slow.
+#: Characters of log lines and of output in one transaction: the lease must be renewed in between, also where the disk is slow.
 PIECE = 2_000_000
 #: ``error_type`` of an end that could not be stored.
 UNSTORABLE = "EndNotStored"
@@ -23,11 +23,12 @@ class Batch:
         self.claims: list[tuple[Mapping[str, str], ClaimCallback]] = []
         self.settlements: list[Settlement] = []
         self.logs: list[LogRecord] = []
+        self.output: list[Chunk] = []
         self.progress: dict[str, Progress] = {}
         self.released: list[str] = []
         self.begun: list[tuple[str, int, float]] = []
         self.dead: list[tuple[Dead, Callable[[], None]]] = []
-        self.characters = 0  # of results, tracebacks and log lines
+        self.characters = 0  # of results, tracebacks, log lines and output
         self.questions: list[tuple[Callable[[Any], Any], Callable[[Any], None]]] = []
         self.answers: list[Answer] = []
         self.unqueued: set[str] = set()  # jobs whose rows were locked when they were to be claimed
@@ -70,6 +71,7 @@ class Batch:
             progress=list(self.progress.values()),
             settlements=latest(self.settlements),
             logs=self.logs,
+            output=self.output,
             dead=[message for message, _ in self.dead],
             claims={id: kind for jobs, _ in self.claims for id, kind in jobs.items()},
             limited=limited,
@@ -84,6 +86,10 @@ class Batch:
         for report in self.progress.values():
             single = Batch()
             single.progress = {report.id: report}
+            yield single
+        for chunk in self.output:  # before the end: who reads it then reads no further
+            single = Batch()
+            single.output = [chunk]
             yield single
         for settlement in self.settlements:
             single = Batch()
@@ -108,18 +114,21 @@ class Batch:
         self.claims, self.questions = [], []
         return refused
 
-    def piece(self) -> list[LogRecord]:
-        """The first log lines, while there are more than should be written at once; none otherwise."""
-        size = 0
-        for number, record in enumerate(self.logs if self.characters > PIECE else ()):
-            size += len(record.message)
-            if size > PIECE:
-                return self.logs[: number + 1]
-        return []
+    def piece(self) -> Group | None:
+        """The first log lines and chunks, while there are more than should be written at once; ``None`` otherwise."""
+        if self.characters <= PIECE:
+            return None
+        lines = _until_full([len(record.message) for record in self.logs])
+        chunks = _until_full([len(chunk.value) for chunk in self.output])
+        return Group(logs=self.logs[:lines], output=self.output[:chunks]) if lines or chunks else None
+
+    def written(self, piece: Group) -> None:
+        """It was."""
+        del self.logs[: len(piece.logs)], self.output[: len(piece.output)]
 
     def __len__(self) -> int:
         """Entries."""
-        waiting = len(self.settlements) + len(self.logs) + len(self.progress)
+        waiting = len(self.settlements) + len(self.logs) + len(self.output) + len(self.progress)
         waiting += len(self.claims) + len(self.released) + len(self.begun) + len(self.dead) + len(self.unqueued)
         return waiting + len(self.questions) + len(self.answers)
 
@@ -127,6 +136,16 @@ class Batch:
     def weight(self) -> int:
         """Entries, a large one counting for several."""
         return len(self) + self.characters // LARGE
+
+
+def _until_full(sizes: Sequence[int]) -> int:
+    """How many of these make a piece; 0 when all of them do not."""
+    size = 0
+    for number, one in enumerate(sizes):
+        size += one
+        if size > PIECE:
+            return number + 1
+    return 0
 
 
 def latest(settlements: list[Settlement]) -> list[Settlement]:

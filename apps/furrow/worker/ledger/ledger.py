@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from furrow.conf import conf
-from furrow.statements import WITH_RATE, Answer, Claimed, Dead, LogRecord, Progress, Settlement
+from furrow.statements import WITH_RATE, Answer, Chunk, Claimed, Dead, LogRecord, Progress, Settlement
 from furrow.worker.ledger.batch import Batch, ClaimCallback
 from furrow.worker.ledger.lease import Lease
 from furrow.worker.ledger.limited import Limited
@@ -54,6 +54,13 @@ class Ledger:
         with self._wake:
             self._next.logs.append(record)
             self._next.characters += len(record.message)
+            self._wake.notify()
+
+    def emit(self, chunk: Chunk) -> None:
+        """Record a chunk of an output stream."""
+        with self._wake:
+            self._next.output.append(chunk)
+            self._next.characters += len(chunk.value)
             self._wake.notify()
 
     def progress(self, report: Progress) -> None:

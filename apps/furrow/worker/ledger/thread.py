@@ -18,7 +18,7 @@ from furrow import signals, statements
 from furrow.diagnosis import troubles
 from furrow.locks.wakeup import wake
 from furrow.plural import counted
-from furrow.statements import Group, HandOver
+from furrow.statements import HandOver
 from furrow.statements.refused import ANY, refuses_value
 from furrow.statements.sessions import contended, what_is_wrong
 from furrow.worker.failing import give_up
@@ -115,8 +115,8 @@ class LedgerThread(threading.Thread):
             return
         sql = statements.on(connection)
         while piece := batch.piece():
-            sql.write(connection, self._lease.worker, Group(logs=piece))
-            del batch.logs[: len(piece)]
+            sql.write(connection, self._lease.worker, piece)
+            batch.written(piece)
             self._renew_and_look(connection)
         if batch.answers:
             sql.answer(connection, batch.answers)
@@ -185,7 +185,12 @@ class LedgerThread(threading.Thread):
                     single.settlements = [unstorable(single.settlements[0], error)]
                     self._write_one_by_one(single)
                 else:
-                    lost: Sequence[Any] = single.settlements or [*single.logs, *single.progress.values(), *single.dead]
+                    lost: Sequence[Any] = single.settlements or [
+                        *single.logs,
+                        *single.output,
+                        *single.progress.values(),
+                        *single.dead,
+                    ]
                     logger.error("Refused and lost: %s", lost)
 
     def _leave(self) -> None:

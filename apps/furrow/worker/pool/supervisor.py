@@ -17,7 +17,7 @@ from billiard.exceptions import WorkerLostError
 from furrow.diagnosis import troubles
 from furrow.errors import UnknownKind
 from furrow.kinds.kind import get_kind
-from furrow.statements import Claimed, LogRecord, Progress, Settlement
+from furrow.statements import Chunk, Claimed, LogRecord, Progress, Settlement
 from furrow.states import UNWELL, Outcome, State
 from furrow.worker import channel, offspring
 from furrow.worker.events import Events
@@ -126,6 +126,8 @@ class PoolSupervisor:
             troubles.note(name, text, remedy)
         elif what == "log":
             self.ledger.log(packets.record(LogRecord, rest))
+        elif what == "emit":
+            self.ledger.emit(packets.record(Chunk, rest))
         elif what == "progress":
             self.ledger.progress(packets.record(Progress, rest))
 
