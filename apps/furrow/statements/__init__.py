@@ -5,6 +5,8 @@ here, as in messages and between processes: thousands a second pass by, and maki
 work. Every write that moves a job is guarded by the states it may come from
 (:func:`furrow.states.sources`), and by the attempt where it settles a run: rows that lost the race are left out of the
 answer, which is not an error.
+
+One file because these records are what the two packages and their callers share: who adds one finds all others here.
 """
 
 import datetime as dt
