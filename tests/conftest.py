@@ -122,6 +122,7 @@ def _delete_jobs() -> None:
     from furrow.models import (
         Attempt,
         BridgedMessage,
+        BridgeReader,
         DeadMessage,
         ErrorCount,
         ErrorGroup,
@@ -136,7 +137,7 @@ def _delete_jobs() -> None:
         WorkerRequest,
     )
 
-    bridges = (BridgedMessage, Reply, StreamPlace)
+    bridges = (BridgedMessage, BridgeReader, Reply, StreamPlace)
     jobs = (DeadMessage, Event, LogLine, Attempt, Job, Queue, WorkerRequest, Rollup, ErrorCount, ErrorGroup, Trouble)
     for model in (*bridges, *jobs):
         model.objects.all()._raw_delete(connection.alias)

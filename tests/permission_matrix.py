@@ -75,6 +75,9 @@ ROWS: dict[str, Row] = {
     # Locks: none is there to be broken.
     "admin/furrow/lock/live/": Row(see=VIEWERS),
     "admin/furrow/lock/break/": Row(act="AR", post={"name": "none", "token": "1"}),
+    # Bridges: none has a dead message.
+    "admin/furrow/bridgereader/live/": Row(see=VIEWERS),
+    "admin/furrow/bridgereader/replay/": Row(act="AR", post={"queue": "none"}),
     # Jobs.
     J: Row(see=VIEWERS),
     J + "add/": Row(see=STAFF),  # leads to the kinds

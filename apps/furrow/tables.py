@@ -4,6 +4,7 @@ API_ANSWER = "furrow_apianswer"
 API_TOKEN = "furrow_apitoken"  # noqa: S105 - a table
 ATTEMPT = "furrow_attempt"
 AUDIT_ENTRY = "furrow_auditentry"
+BRIDGE_READER = "furrow_bridgereader"
 BRIDGED_MESSAGE = "furrow_bridgedmessage"
 DEAD_MESSAGE = "furrow_deadmessage"
 DRIFT = "furrow_drift"

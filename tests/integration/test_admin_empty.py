@@ -7,13 +7,13 @@ from django.urls import reverse
 from furrow import submit
 from furrow.admin.readonly import ReadOnlyAdmin
 from furrow.locks.models import Lock
-from furrow.models import Queue, Worker
+from furrow.models import BridgeReader, Queue, Worker
 
 from tests import kinds
 
 pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No directory at")]
 #: Their lists are pages of their own.
-OWN_PAGES = (Queue, Lock, Worker)
+OWN_PAGES = (BridgeReader, Queue, Lock, Worker)
 
 
 def test_every_list_of_ours_says_what_it_is_for(admin_client: Client) -> None:

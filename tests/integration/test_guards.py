@@ -51,6 +51,7 @@ def a_row(model: type[Model]) -> int:
         "worker": {"pid": 1, "processes": 1, "lease_until": now},
         "workerrequest": {"worker": job.pk, "asked_at": now, "taken_at": now, "answered_at": now, "succeeded": True},
         "errorgroup": {"kind": "k", "fingerprint": "s"},
+        "bridgereader": {"queue": "q", "node": "n", "pid": 1},
         "streamplace": {"queue": "q"},
         "bridgedmessage": {"queue": "q", "key": "k", "job": job.pk},
         "trouble": {},

@@ -123,6 +123,7 @@ SAMPLES: dict[str, Any] = {
     "furrow.leader": lambda now: _make("furrow.Leader", role="sample", lease_until=now),
     "furrow.queue": lambda now: _make("furrow.Queue", name="default", paused_at=now, paused_by="sample"),
     "furrow.deadmessage": lambda now: _make("furrow.DeadMessage", reason="sample"),
+    "furrow.bridgereader": lambda now: _make("furrow.BridgeReader", queue="sample", node="sample", pid=1),
     "furrow.drift": lambda now: _make("furrow.Drift", name="sample", looked_at=now),
     "furrow.apitoken": lambda now: _make("furrow.ApiToken", name="sample", hash="x"),
     "furrow.auditentry": lambda now: _make("furrow.AuditEntry", action="cancel", origin="admin", who="sample"),

@@ -9,7 +9,8 @@ from furrow.rabbitmq.broker import Publisher
 
 
 def replay(message_id: int) -> bool:
-    """Send a message again as it came, and forget it once RabbitMQ has it in a queue.
+    """Send a message again as it came, and forget it once RabbitMQ has it in a queue. That of a bridge goes to the bridge's
+    queue alone: its exchange may have others' queues too, which had it.
 
     Returns:
         ``False`` when it does not exist, or somebody else is at it.
@@ -27,11 +28,12 @@ def replay(message_id: int) -> bool:
                 f"Message {message_id} cannot be replayed: "
                 + (
                     "only the beginning of its body or properties was kept."
-                    if message.routing_key
+                    if message.routing_key or message.bridge
                     else "its job does not exist."
                 )
             )
-        Publisher().replay(message.exchange, message.routing_key, json.loads(message.properties), bytes(message.body))
+        exchange, key = ("", message.bridge) if message.bridge else (message.exchange, message.routing_key)
+        Publisher().replay(exchange, key, json.loads(message.properties), bytes(message.body))
         message.delete()
         return True
 

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST
 
 from furrow.actions import dead_letters
 from furrow.actions.audit import audit
+from furrow.admin.filters import BridgeFilter
 from furrow.admin.readonly import ReadOnlyAdmin
 from furrow.admin.site import shows
 from furrow.admin.theme import display
@@ -39,6 +40,7 @@ class DeadMessageAdmin(ReadOnlyAdmin):
     fields = ("received_exact", "reason", "came_from", "worker", "all_properties", "bytes", "beginning")
     readonly_fields = ("received_exact", "came_from", "all_properties", "bytes", "beginning")
     change_form_outer_before_template = "admin/furrow/dead/buttons.html"
+    list_filter = (BridgeFilter,)
     actions = ("replay_selected", "delete_chosen")
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -46,7 +48,7 @@ class DeadMessageAdmin(ReadOnlyAdmin):
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
         """May send them again."""
-        return request.user.has_perms(["furrow.view_deadmessage", "furrow.replay_deadmessage"])
+        return may_replay(request)
 
     def get_actions(self, request: HttpRequest, action_location: Any = None) -> Any:
         """Without Django's own deletion, which counts and lists all that it would delete. Since Django 6.1 there is
@@ -74,13 +76,13 @@ class DeadMessageAdmin(ReadOnlyAdmin):
         """Send one again."""
         if not self.has_replay_permission(request):
             raise PermissionDenied
-        self._replay(request, [message_id])
+        send_again(request, [message_id])
         return HttpResponseRedirect(reverse("admin:furrow_deadmessage_changelist"))
 
     @admin.action(description="Replay", permissions=["replay"])
     def replay_selected(self, request: HttpRequest, queryset: QuerySet[DeadMessage]) -> None:
         """Send the chosen ones again."""
-        self._replay(request, list(queryset.order_by("pk").values_list("pk", flat=True)))
+        send_again(request, list(queryset.order_by("pk").values_list("pk", flat=True)))
 
     @admin.action(description="Delete", permissions=["delete"])
     def delete_chosen(self, request: HttpRequest, queryset: QuerySet[DeadMessage]) -> None:
@@ -93,21 +95,6 @@ class DeadMessageAdmin(ReadOnlyAdmin):
         """Forget one, from its page."""
         if dead_letters.delete(obj.pk):
             _write_down(request, "delete", [obj.pk])
-
-    def _replay(self, request: HttpRequest, ids: list[int]) -> None:
-        """As far as it goes: RabbitMQ away ends it."""
-        sent = []
-        for pk in ids:
-            try:
-                sent += [pk] if dead_letters.replay(pk) else []
-            except DeadMessageError as error:
-                messages.warning(request, str(error))
-            except BrokerError as error:
-                messages.error(request, f"Message {pk} and those after it were kept: {error}.")
-                break
-        _write_down(request, "replay", sent)
-        if sent:
-            messages.success(request, f"{len(sent):,} sent again; what still cannot be used comes back here.")
 
     # --- Columns ----------------------------------------------------------------------------------------------------
 
@@ -147,6 +134,27 @@ class DeadMessageAdmin(ReadOnlyAdmin):
         text = repr(bytes(message.body[:SHOWN]))[2:-1]
         rest = f"\n… {message.size - SHOWN:,} bytes more" if message.size > SHOWN else ""
         return format_html('<pre class="fw-pre">{}{}</pre>', text, rest)
+
+
+def may_replay(request: HttpRequest) -> bool:
+    """This user may send dead messages again."""
+    return request.user.has_perms(["furrow.view_deadmessage", "furrow.replay_deadmessage"])
+
+
+def send_again(request: HttpRequest, ids: list[int]) -> None:
+    """Replay these messages as far as it goes, and say what came of it: RabbitMQ away ends it."""
+    sent = []
+    for pk in ids:
+        try:
+            sent += [pk] if dead_letters.replay(pk) else []
+        except DeadMessageError as error:
+            messages.warning(request, str(error))
+        except BrokerError as error:
+            messages.error(request, f"Message {pk} and those after it were kept: {error}.")
+            break
+    _write_down(request, "replay", sent)
+    if sent:
+        messages.success(request, f"{len(sent):,} sent again; what still cannot be used comes back here.")
 
 
 def _write_down(request: HttpRequest, action: str, ids: list[int]) -> None:

@@ -89,6 +89,17 @@ class _Criterion(_Filter):
             return queryset.none()
 
 
+class BridgeFilter(_Column):
+    title, parameter_name = "bridge", "bridge"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(bridge.queue, bridge.queue) for bridge in conf().bridges]
+
+    def known(self, request: HttpRequest) -> bool:
+        """Also a bridge that is no more may have left some."""
+        return True
+
+
 class StateFilter(_Criterion):
     title, parameter_name = "state", "state"
 

@@ -22,6 +22,7 @@ from furrow.bridge import Bridge
 from furrow.bridges.answers import Answers
 from furrow.bridges.mapping import CannotMap, Mapped, Wanted, mapped, wanted
 from furrow.bridges.places import pass_by, place
+from furrow.bridges.readers import Readers
 from furrow.bridges.subscribed import DEPTH, admitted
 from furrow.diagnosis import troubles
 from furrow.errors import BrokerError, FurrowError
@@ -61,6 +62,7 @@ class Bridges:
         self._inbox = Inbox(bridges, place)
         self._answers = Answers()
         self._node = f"bridge@{socket.gethostname()}"
+        self._readers = Readers(self._node, bridges)
         self._stopping = threading.Event()
         self._look_at = 0.0
 
@@ -92,6 +94,8 @@ class Bridges:
             said = trouble
             self._stopping.wait(RETRY)
         self._close()
+        with suppress(Error):
+            self._readers.tell(self._inbox, end=True)
 
     def _close(self) -> None:
         self._inbox.close()
@@ -104,6 +108,7 @@ class Bridges:
         if arrived := self._inbox.poll(min(LOOK, self._answers.pause()), BATCH):
             self.take(arrived)
             self._inbox.acknowledge(arrived)
+            self._readers.came(arrived)
 
     def take(self, arrived: Sequence[Arrived]) -> None:
         """Make a job of each, or keep it with the reason, all in one transaction; one by one where that fails.
@@ -188,7 +193,7 @@ class Bridges:
     def _keep(self, one: Arrived, reason: str) -> None:
         dead = describe(one.message, f"A bridge made no job of it: {reason}", self._node)
         logger.error("A message of %s is no job of %s and is kept: %s", one.bridge.queue, one.bridge.kind, reason)
-        DeadMessage.objects.create(**dead._asdict())
+        DeadMessage.objects.create(bridge=one.bridge.queue, **dead._asdict())
         with suppress(CannotMap):
             if asks := wanted(one):
                 Reply.objects.create(refused=clean(reason), **asks._asdict())
@@ -214,6 +219,7 @@ class Bridges:
                 f"Queue {bridge.queue}, whose messages become jobs of {bridge.kind}, cannot be consumed: {reason}",
                 "declare it in FURROW['BRIDGES'] as the program does that owns it, or with declare=False",
             )
+        self._readers.tell(self._inbox)
         troubles.flush(connection)
         old = BridgedMessage.objects.filter(at__lt=statements.on(connection).clock(connection) - KNOWN_FOR)
         BridgedMessage.objects.filter(pk__in=list(old.order_by("at").values_list("pk", flat=True)[:BATCH])).delete()

@@ -5,6 +5,7 @@ from furrow.models.api_answer import ApiAnswer
 from furrow.models.api_token import ApiToken
 from furrow.models.attempt import Attempt
 from furrow.models.audit_entry import AuditEntry
+from furrow.models.bridge_reader import BridgeReader
 from furrow.models.bridged_message import BridgedMessage
 from furrow.models.dead_message import DeadMessage
 from furrow.models.drift import Drift
@@ -28,6 +29,7 @@ __all__ = [
     "ApiToken",
     "Attempt",
     "AuditEntry",
+    "BridgeReader",
     "BridgedMessage",
     "DeadMessage",
     "Drift",

@@ -19,12 +19,17 @@ class DeadMessage(models.Model):
     #: Its beginning, and how many bytes it had.
     body = models.BinaryField(default=b"")
     size = models.BigIntegerField(default=0)
+    #: The queue of the bridge that kept it; empty: no bridge did.
+    bridge = models.CharField(max_length=255, blank=True, default="", db_default="")
 
     class Meta:
         ordering = ["-id"]
         default_permissions = ("view", "delete")
         permissions = [("replay_deadmessage", "Can replay dead messages")]
-        indexes = [models.Index(fields=["received_at"], name="furrow_dead_message_received")]
+        indexes = [
+            models.Index(fields=["received_at"], name="furrow_dead_message_received"),
+            models.Index(fields=["bridge"], name="furrow_dead_message_bridge", condition=~models.Q(bridge="")),
+        ]
 
     def __str__(self) -> str:
         return f"dead message {self.pk}"
@@ -33,4 +38,4 @@ class DeadMessage(models.Model):
     def replayable(self) -> bool:
         """It can be sent again: all of it was kept, and it is known where it came from."""
         whole = not self.properties.startswith('{"cut"') and '"unreadable":' not in self.properties
-        return bool(self.routing_key) and self.size == len(self.body) and whole
+        return bool(self.routing_key or self.bridge) and self.size == len(self.body) and whole

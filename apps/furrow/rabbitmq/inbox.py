@@ -185,22 +185,41 @@ class Inbox:
         self.refused[bridge] = reason
 
 
+class Standing(NamedTuple):
+    """How a bridge's queue stands in RabbitMQ."""
+
+    #: Messages that nobody holds; ``None``: the queue cannot be looked at.
+    messages: int | None
+    #: Why nobody consumes it; empty: somebody does.
+    problem: str = ""
+
+
 def unread(bridges: Iterable[Bridge]) -> dict[str, str]:
     """The bridges' queues that nobody consumes, and why.
 
     Raises:
         BrokerError: RabbitMQ is away.
     """
-    found: dict[str, str] = {}
+    return {queue: standing.problem for queue, standing in standings(bridges).items() if standing.problem}
+
+
+def standings(bridges: Iterable[Bridge]) -> dict[str, Standing]:
+    """How the bridges' queues stand, by name.
+
+    Raises:
+        BrokerError: RabbitMQ is away.
+    """
+    idle = "no bridge consumes it (manage.py furrow bridges; too many of its jobs wait?)"
+    found: dict[str, Standing] = {}
     try:
         with patient(current_app.connection_for_read(connect_timeout=TIMEOUT)) as connection:
             for bridge in bridges:
                 try:
                     with connection.channel() as channel:
-                        if not channel.queue_declare(bridge.queue, passive=True).consumer_count:
-                            found[bridge.queue] = "no bridge consumes it (manage.py furrow bridges; too many of its jobs wait?)"
+                        queue = channel.queue_declare(bridge.queue, passive=True)
+                        found[bridge.queue] = Standing(queue.message_count, "" if queue.consumer_count else idle)
                 except amqp.ChannelError as error:
-                    found[bridge.queue] = error.reply_text or str(error)
+                    found[bridge.queue] = Standing(None, error.reply_text or str(error))
     except Exception as error:  # whatever answers where RabbitMQ should
         raise BrokerError(f"RabbitMQ: {_said(error)}") from error
     return found
