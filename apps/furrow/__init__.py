@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from furrow.models import Attempt, Job, LogLine
     from furrow.states import FINAL, Outcome, State
     from furrow.streaming.tokens import output_token, output_url
+    from furrow.submission.external import external_kind
     from furrow.submission.job import job
     from furrow.submission.submit import submit, submit_many
 
@@ -121,6 +122,7 @@ __all__ = [
     "change_queue",
     "current_job",
     "delete",
+    "external_kind",
     "get_kind",
     "job",
     "leader",
@@ -190,6 +192,7 @@ _WHERE = {
     "change_queue": "furrow.actions.jobs",
     "current_job": "furrow.context",
     "delete": "furrow.actions.jobs",
+    "external_kind": "furrow.submission.external",
     "get_kind": "furrow.kinds.kind",
     "job": "furrow.submission.job",
     "leader": "furrow.locks.guards",

@@ -152,7 +152,7 @@ def check_kind_queues(**kwargs: Any) -> list[CheckMessage]:
             id="furrow.W003",
         )
         for kind in all_kinds()
-        if kind.queue not in conf().queues
+        if kind.queue not in conf().all_queues
     ]
 
 

@@ -1,7 +1,7 @@
 """Settings: ``settings.FURROW``, with defaults; a wrong one is refused with its name, the reason and the remedy."""
 
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from typing import Any
 
@@ -30,6 +30,9 @@ class Conf:
     queues: list[str] = field(default_factory=lambda: ["default"])
     #: Those of them that have partitions, by name; not a key of its own: ``QUEUES`` names them as ``Queue(…)``.
     partitioned: dict[str, Queue] = field(default_factory=dict)
+    #: Queues of jobs that workers in other languages take over HTTP (:func:`furrow.external_kind`); nothing of them is sent to
+    #: RabbitMQ. The first is the default.
+    external_queues: list[str] = field(default_factory=lambda: ["external"])
     #: The most jobs of a queue that run at once, over all workers.
     queue_limits: dict[str, int] = field(default_factory=dict)
     #: Turns that a tenant (a key of ``fair=…``) gets while each other tenant gets one.
@@ -89,6 +92,11 @@ class Conf:
     #: Characters kept of one attempt's output stream.
     max_output: int = 1_000_000
 
+    @property
+    def all_queues(self) -> list[str]:
+        """Those in RabbitMQ, and the external ones."""
+        return [*self.queues, *self.external_queues]
+
 
 @lru_cache
 def conf() -> Conf:
@@ -108,31 +116,41 @@ def conf() -> Conf:
         if must := _must_be(known[key].name, known[key].type, value):
             raise ImproperlyConfigured(f"FURROW[{key!r}] is {value!r}: it must be {must}.")
     chosen = Conf(partitioned=partitioned, **{key.lower(): value for key, value in given.items()})
+    if "EXTERNAL_QUEUES" not in given:
+        chosen = replace(chosen, external_queues=[name for name in chosen.external_queues if name not in chosen.queues])
     for queue in chosen.queue_limits:
-        if queue not in chosen.queues:
+        if queue not in chosen.all_queues:
             raise ImproperlyConfigured(
-                f"FURROW['QUEUE_LIMITS'] names {queue!r}, which is no queue; {did_you_mean(queue, chosen.queues)}."
+                f"FURROW['QUEUE_LIMITS'] names {queue!r}, which is no queue; {did_you_mean(queue, chosen.all_queues)}."
             )
         if queue in chosen.partitioned:
             raise ImproperlyConfigured(f"FURROW['QUEUE_LIMITS'] names {queue!r}: {NO_LIMITS}.")
-    for queue in chosen.queues:
+    for queue in chosen.all_queues:
         if not _QUEUE_NAME.fullmatch(queue):
             raise ImproperlyConfigured(
-                f"FURROW['QUEUES'] names {queue!r}: a queue's name has 1 to 100 letters (a to z), digits, '-', '_' or '.'."
+                f"FURROW['{_named_by(chosen, queue)}'] names {queue!r}: a queue's "
+                "name has 1 to 100 letters (a to z), digits, '-', '_' or '.'."
             )
         if queue == CELERY_QUEUE or queue.startswith("amq."):
             owner = "Celery's own queue" if queue == CELERY_QUEUE else "reserved by RabbitMQ"
-            raise ImproperlyConfigured(f"FURROW['QUEUES'] names {queue!r}, which is {owner}: choose another name.")
+            raise ImproperlyConfigured(
+                f"FURROW['{_named_by(chosen, queue)}'] names {queue!r}, which is {owner}: choose another name."
+            )
     if wrong := chosen.redis_url and unreadable("FURROW['REDIS_URL']", chosen.redis_url):
         raise ImproperlyConfigured(wrong)
     if chosen.redis_url and not chosen.redis_url.startswith(("redis://", "rediss://", "unix://")):
         raise ImproperlyConfigured("FURROW['REDIS_URL'] must begin with redis:// or rediss:// or unix://.")
     _refuse_partitions(chosen)
+    _refuse_shared_queues(chosen)
     _refuse_bridges(chosen)
     for pattern in chosen.events:
         if problem := pattern_problem(pattern):
             raise ImproperlyConfigured(f"FURROW['EVENTS']: {problem}.")
     return chosen
+
+
+def _named_by(chosen: Conf, queue: str) -> str:
+    return "QUEUES" if queue in chosen.queues else "EXTERNAL_QUEUES"
 
 
 def _told_apart(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Queue]]:
@@ -153,6 +171,13 @@ def _refuse_partitions(chosen: Conf) -> None:
             raise ImproperlyConfigured(
                 f"FURROW['QUEUES'] names {min(same)!r}, which is the name of a partition of {name!r}: choose another name."
             )
+
+
+def _refuse_shared_queues(chosen: Conf) -> None:
+    parts = (part for queue in chosen.partitioned.values() for part in queue.parts)
+    if same := {*chosen.external_queues} & {*chosen.queues, *parts}:
+        text = f"FURROW['EXTERNAL_QUEUES'] names {min(same)!r}, which is a queue in RabbitMQ (FURROW['QUEUES'])"
+        raise ImproperlyConfigured(f"{text}: choose another name.")
 
 
 def _refuse_bridges(chosen: Conf) -> None:
@@ -187,7 +212,7 @@ def _must_be(name: str, kind: Any, value: Any) -> str:
     if kind == list[Bridge]:
         right = isinstance(value, list) and all(isinstance(item, Bridge) for item in value)
         return "" if right else "a list of furrow.Bridge(…)"
-    may_be_empty = name in ("modules", "middleware", "events")
+    may_be_empty = name in ("modules", "middleware", "events", "external_queues")
     are_names = isinstance(value, list) and all(isinstance(item, str) for item in value) and len({*value}) == len(value)
     if are_names and (value or may_be_empty):
         return ""

@@ -26,6 +26,14 @@ def clean(text: str) -> str:
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
+def cut(text: str, limit: int) -> str:
+    """At most ``limit`` characters, the middle left out with a mark that says how much."""
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]}\n[… {len(text) - 2 * half:,} characters cut …]\n{text[-half:]}"
+
+
 def has_nul(text: str) -> bool:
     """This JSON text contains the character U+0000, which PostgreSQL cannot store."""
     return "\\u0000" in text and _NUL.search(text) is not None

@@ -209,6 +209,7 @@ CELERY_TIMEZONE = "UTC"
 
 FURROW = {
     "QUEUES": [from_text(queue) for queue in env.list("FURROW_QUEUES", default=["default"])],
+    "EXTERNAL_QUEUES": env.list("FURROW_EXTERNAL_QUEUES", default=["external"]),
     "QUEUE_LIMITS": _counts("FURROW_QUEUE_LIMITS"),
     "FAIR_WEIGHTS": _counts("FURROW_FAIR_WEIGHTS"),
     # RabbitMQ's tutorial publishes there.

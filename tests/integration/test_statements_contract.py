@@ -11,7 +11,7 @@ from django.db import Error, connection, connections, transaction
 from django.db.models import Sum
 from django.utils import timezone
 from furrow import statements
-from furrow.models import Attempt, Job, LogLine, Rollup, Trouble, Worker
+from furrow.models import Attempt, Job, LogLine, Queue, Rollup, Trouble, Worker
 from furrow.models.job import new_id
 from furrow.statements import guards
 from furrow.statements.protocol import Statements
@@ -112,6 +112,21 @@ def test_a_worker_owns_what_it_runs(sql: Statements) -> None:
     make(State.RUNNING, worker=new_id()), make()
     assert set(sql.owned(connection, WORKER)) == {str(mine.pk), str(stopping.pk)}
     assert sql.stop_requests(connection, WORKER) == [str(stopping.pk)]
+
+
+def test_an_external_worker_is_offered_what_is_due_in_the_order_of_the_day(sql: Statements) -> None:
+    there: dict[str, Any] = {"queue": "external"}
+    last, let_in = make(**there), make(State.QUEUED, **there, limits=[], priority=4)
+    first = make(**there, priority=0, run_at=timezone.now() - HOUR)
+    second = make(**there, priority=0, run_at=timezone.now() - HOUR / 2)
+    make(**there, limits=[]), make(**there, kind="kinds.noop"), make(**there, run_at=timezone.now() + HOUR), make()
+    make(**there, expires_at=timezone.now() - HOUR)
+    wanted = [str(job.pk) for job in (first, second, let_in, last)]
+    assert sql.offered(connection, ["external", "other"], ["kinds.add"], 10) == wanted
+    assert sql.offered(connection, ["external"], ["kinds.add"], 2) == wanted[:2]
+    assert sql.offered(connection, ["external"], [], 10) == sql.offered(connection, [], ["kinds.add"], 10) == []
+    Queue.objects.create(name="external", paused_at=timezone.now())
+    assert sql.offered(connection, ["external"], ["kinds.add"], 10) == [str(let_in.pk)]
 
 
 def test_the_key_of_a_partition_is_the_text_of_an_argument(sql: Statements) -> None:

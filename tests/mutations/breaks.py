@@ -365,10 +365,10 @@ BREAKS = [
         "            pass\n        over",
         T_CLOCK,
     ),
-    Break("a secret told by a handler", "worker/child/masks.py", "else self._pattern.sub(MASK, text)", "else text", T_MASKS),
+    Break("a secret told by a handler", "kinds/masks.py", "else self._pattern.sub(MASK, text)", "else text", T_MASKS),
     Break(
         "a secret told in JSON",
-        "worker/child/masks.py",
+        "kinds/masks.py",
         "return [self._value(part) for part in value]",
         "return value",
         T_MASKS,

@@ -10,14 +10,13 @@ from typing import Any
 import pytest
 from furrow import current_job
 from furrow.errors import Cancelled, ResultError
+from furrow.kinds.masks import Masks
+from furrow.kinds.returned import result_json
 from furrow.kinds.secret import MASK
-from furrow.sanitize import clean
+from furrow.sanitize import clean, cut
 from furrow.worker import channel
 from furrow.worker.child import runner
-from furrow.worker.child.capture import cut
 from furrow.worker.child.current import Run
-from furrow.worker.child.masks import Masks
-from furrow.worker.child.runner import result_json
 from furrow.worker.child.verdict import UNKNOWN_KIND_DELAY
 from pytest_django import Settings
 

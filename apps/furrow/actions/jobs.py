@@ -17,6 +17,7 @@ from django.db.models.functions import Coalesce, Greatest, Now
 from furrow import signals, statements
 from furrow.conf import conf
 from furrow.errors import InputError, did_you_mean
+from furrow.kinds.kind import all_kinds, queues_in_use
 from furrow.limits.limit import QUEUE, Limit, to_json
 from furrow.locks.wakeup import wake
 from furrow.models import Attempt, Job, LogLine
@@ -104,15 +105,17 @@ def change_priority(jobs: Jobs, priority: int) -> int:
 
 def change_queue(jobs: Jobs, queue: str) -> int:
     """Move jobs that have not begun to another queue. A job already in RabbitMQ is sent again; a worker of the old queue may
-    still run it if it takes the old message first. Returns how many.
+    still run it if it takes the old message first. Jobs of external kinds move among external
+    queues, all others among those in RabbitMQ; what may not be in the queue is left alone. Returns how many.
 
     Raises:
         InputError: no such queue.
     """
-    if queue not in conf().queues:
-        known = did_you_mean(queue, conf().queues)
+    if queue not in conf().all_queues:
+        known = did_you_mean(queue, queues_in_use())
         raise InputError({"queue": f"{queue!r} is unknown; {known} (FURROW['QUEUES'])"})
-    rows = _rows(jobs).exclude(queue=queue)
+    rows, external = _rows(jobs).exclude(queue=queue), [kind.name for kind in all_kinds() if kind.external]
+    rows = rows.exclude(kind__in=external) if queue in conf().queues else rows.filter(kind__in=external)
     slots, using = conf().queue_limits.get(queue), router.db_for_write(Job)
     limits = to_json([] if slots is None else [Limit(QUEUE + queue, slots)])
     with transaction.atomic(using=using, savepoint=False):

@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 
 from furrow.conf import conf
 from furrow.errors import UnknownQueue, did_you_mean
+from furrow.kinds.kind import queues_in_use
 from furrow.locks.wakeup import wake
 from furrow.models import Job, Queue
 from furrow.states import State
@@ -78,5 +79,5 @@ def _end_pause(name: str) -> None:
 
 
 def _check(name: str) -> None:
-    if name not in conf().queues:
-        raise UnknownQueue(f"There is no queue {name!r}: {did_you_mean(name, conf().queues)} (FURROW['QUEUES']).")
+    if name not in conf().all_queues:
+        raise UnknownQueue(f"There is no queue {name!r}: {did_you_mean(name, queues_in_use())} (FURROW['QUEUES']).")

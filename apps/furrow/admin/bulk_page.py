@@ -21,8 +21,8 @@ from furrow.actions.audit import audit
 from furrow.actions.permissions import forbidden_kinds, may_act
 from furrow.actions.selection import CRITERIA, select
 from furrow.admin import keyset, site
-from furrow.conf import conf
 from furrow.errors import InputError
+from furrow.kinds.kind import queues_in_use
 from furrow.models import Job
 from furrow.models.audit_entry import Origin
 from furrow.models.job import new_id
@@ -125,7 +125,7 @@ def _ask(request: HttpRequest, action: str, ids: list[uuid.UUID], criteria: dict
         "matching": matching,
         "changing": _changing(request, rows, known, criteria, matching) if known else None,
         "states": sorted(known.states) if known else [],
-        "queues": conf().queues,
+        "queues": queues_in_use(),
         "priorities": range(10),
         "id": new_id(),
         "back": query.urlencode() or request.GET.urlencode(),

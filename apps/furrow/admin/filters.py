@@ -12,9 +12,8 @@ from django.http import HttpRequest
 
 from furrow.actions.selection import AGES, select
 from furrow.admin import theme
-from furrow.conf import conf
 from furrow.errors import InputError, did_you_mean
-from furrow.kinds.kind import all_kinds
+from furrow.kinds.kind import all_kinds, queues_in_use
 from furrow.models.audit_entry import Origin
 from furrow.statements import clock
 from furrow.states import Outcome, State
@@ -125,7 +124,7 @@ class QueueFilter(_Criterion):
     title, parameter_name = "queue", "queue"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(queue, queue) for queue in conf().queues]
+        return [(queue, queue) for queue in queues_in_use()]
 
 
 class LevelFilter(_Filter):

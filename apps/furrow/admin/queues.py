@@ -128,7 +128,7 @@ def _may(request: HttpRequest, name: str = "", *, act: bool = False) -> None:
     """Raises PermissionDenied, or Http404 for a queue that is none."""
     if not may_see(request.user, "queue") or (act and not may_act_on_queues(request.user)):
         raise PermissionDenied
-    if name and name not in conf().queues:
+    if name and name not in conf().all_queues:
         raise Http404(f"There is no queue {name!r}.")
 
 

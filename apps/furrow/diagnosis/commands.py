@@ -7,7 +7,9 @@ from furrow.conf import conf
 
 
 def worker_command(queue: str = "") -> str:
-    """How a worker of this project is started, for all job queues or for one."""
+    """How a worker of this project is started, for all job queues or for one; where its workers are elsewhere, what says it."""
+    if queue in conf().external_queues:
+        return "a worker in another language (docs/other_languages.md)"
     return f"{_celery()} worker{f' -Q {queue}' if queue else ''}"
 
 

@@ -14,6 +14,7 @@ from furrow.conf import conf
 from furrow.diagnosis import lockers
 from furrow.diagnosis.blockers import Blocker, blocker
 from furrow.diagnosis.commands import worker_command
+from furrow.diagnosis.external import last_asked, untaken
 from furrow.diagnosis.reason import Reason
 from furrow.diagnosis.unserved import unserved
 from furrow.diagnosis.wording import span
@@ -53,6 +54,8 @@ class Situation:
     #: In a queue with partitions: the running job of the same key, and the name of the key's argument.
     before: Job | None = None
     key: str = ""
+    #: In an external queue that no worker asks for its kind: when the last one did.
+    asked_at: dt.datetime | None = None
     #: The database session that has locked the job's row for some time.
     locker: Locker | None = None
 
@@ -82,6 +85,7 @@ def situation(job: Job, now: dt.datetime) -> Situation:
         paused=Queue.objects.filter(name=job.queue, paused_at__isnull=False).first(),
         blocker=blocker(job),
         locker=lockers.of_row(job.pk, now),
+        asked_at=last_asked(job),
         **_line(job),
     )
 
@@ -104,6 +108,15 @@ def why(job: Job, around: Situation, now: dt.datetime) -> Reason | None:
             return Reason("Waits for other jobs to end.")
         case State.PENDING if job.run_at > now:
             return _not_due(job, around)
+        case State.PENDING if job.queue in conf().external_queues:
+            return (
+                unserved(job)
+                or _paused(around)
+                or ((_dispatcher(job, around) or held(around.blocker)) if job.limits else None)
+                or untaken(job, around.knowing, around.asked_at, _after(around, "of its queue go before it"))
+            )
+        case State.QUEUED if job.queue in conf().external_queues:
+            return _closed(around) or untaken(job, around.knowing, around.asked_at)
         case State.PENDING:
             return (
                 unserved(job)
@@ -132,7 +145,7 @@ def why(job: Job, around: Situation, now: dt.datetime) -> Reason | None:
 
 def _ahead(job: Job, now: dt.datetime) -> int | None:
     """How many go before it, by the dispatcher's order."""
-    queue = Job.objects.filter(queue=job.queue, state=job.state).order_by()
+    queue = Job.objects.filter(queue=job.queue, state=job.state).exclude(pk=job.pk).order_by()
     if job.state == State.QUEUED and job.queued_at:
         parts = [queue.filter(queued_at__lt=job.queued_at)]
     elif job.state == State.PENDING and job.run_at <= now and not job.held:

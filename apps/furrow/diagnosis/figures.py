@@ -15,6 +15,7 @@ from furrow.actions.queues import paused_queues
 from furrow.conf import conf
 from furrow.diagnosis.explain import living_workers
 from furrow.errors import BrokerError
+from furrow.kinds.kind import queues_in_use
 from furrow.models import Job, Queue, Rollup, Worker
 from furrow.models.database import connection
 from furrow.partitions import share_out
@@ -114,7 +115,7 @@ def _holdings(queue: str) -> dict[str, Held]:
 
 def queue_figures(now: dt.datetime, only: str | None = None) -> list[QueueFigures]:
     """Every configured queue, or one, in the order of the settings."""
-    names = [only] if only else list(conf().queues)
+    names = [only] if only else queues_in_use()
     found = {name: QueueFigures(name) for name in names}
     for name, due, scheduled, oldest in statements.on(connection).waiting(connection, names, COUNTED + 1):
         found[name].due, found[name].scheduled, found[name].oldest = due, scheduled, oldest

@@ -3,6 +3,7 @@
 from furrow.conf import conf
 from furrow.diagnosis.commands import worker_command
 from furrow.diagnosis.reason import Reason
+from furrow.kinds.kind import find_kind
 from furrow.models import Job
 from furrow.states import State
 
@@ -17,7 +18,7 @@ def unserved_queues() -> list[str]:
     for lane in (pending.filter(limits__isnull=True), pending.filter(limits__isnull=False, held="")):
         name = lane.first()
         while name is not None and len(found) < UNSERVED:
-            found |= {name} - set(conf().queues)
+            found |= {name} - set(conf().all_queues)
             name = lane.filter(queue__gt=name).first()
     return sorted(found)
 
@@ -37,7 +38,15 @@ def unserved_remedy(queue: str) -> str:
 
 def unserved(job: Job) -> Reason | None:
     """Why this job is not sent, if its queue is not configured."""
-    if job.queue in conf().queues:
+    if job.queue in conf().external_queues and (kind := find_kind(job.kind)) and not kind.external:
+        return Reason(
+            f"No worker takes it: queue “{job.queue}” is for workers in other languages, and the handler of {job.kind} is "
+            "here; due",
+            job.run_at,
+            f"Move it to another queue, such as “{kind.queue}”.",
+            stuck=True,
+        )
+    if job.queue in conf().all_queues:
         return None
     return Reason(
         f"{unserved_text(job.queue)}, so nothing of it is sent; due", job.run_at, unserved_remedy(job.queue), stuck=True

@@ -21,8 +21,10 @@ from furrow.dispatcher.expire import Expire
 from furrow.dispatcher.leader import Leadership
 from furrow.dispatcher.locked_rows import LockedRows
 from furrow.dispatcher.lookout import Lookout
+from furrow.dispatcher.offer import Offer
 from furrow.dispatcher.orphaned_locks import OrphanedLocks
 from furrow.dispatcher.outbox import Outbox
+from furrow.dispatcher.overdue import Overdue
 from furrow.dispatcher.pauses import Pauses
 from furrow.dispatcher.prune import Prune
 from furrow.dispatcher.reconcile import Reconcile
@@ -30,6 +32,7 @@ from furrow.dispatcher.roll import Roll
 from furrow.dispatcher.slot_reaper import SlotReaper
 from furrow.dispatcher.sweep import Sweep
 from furrow.errors import BrokerError, Unserved
+from furrow.kinds.kind import queues_in_use
 from furrow.locks.wakeup import Waiter
 from furrow.models.database import connection
 from furrow.models.leader import BROKER_AWAY
@@ -62,9 +65,12 @@ class Dispatcher:
         self._publisher = Publisher()
         self._admission = Admission()
         locked = LockedRows()
-        self._dispatches = [Dispatch(queue, self._publisher, self._admission, locked) for queue in conf().queues]
+        sending = [Dispatch(queue, self._publisher, self._admission, locked) for queue in conf().queues]
+        offering = [Offer(queue, self._admission, locked) for queue in queues_in_use() if queue not in conf().queues]
+        # First those that go on while RabbitMQ is away.
+        self._dispatches: list[Offer | Dispatch] = [*offering, *sending]
         self._pauses = Pauses()
-        reconcile = Reconcile(self._publisher, self._dispatches)
+        reconcile = Reconcile(self._publisher, sending)
         self._lookout, clock = Lookout(self.leadership), Clock()
         self._outbox = Outbox(self.leadership)
         self._duties: list[Duty] = [
@@ -79,6 +85,7 @@ class Dispatcher:
             Prune(clock),
             Roll(),
             Sweep(),
+            *([Overdue()] if offering else []),
         ]
         self._next: dict[Duty, float] = {}
         self._waiter = Waiter()
@@ -159,11 +166,11 @@ class Dispatcher:
             self._guarded(f"dispatch of queue {dispatch.queue}", partial(self._dispatch, dispatch)) for dispatch in self._open()
         )
 
-    def _open(self) -> list[Dispatch]:
+    def _open(self) -> list[Offer | Dispatch]:
         """The dispatches of the queues that are not paused."""
         return [dispatch for dispatch in self._dispatches if dispatch.queue not in self._pauses.paused]
 
-    def _dispatch(self, dispatch: Dispatch) -> int:
+    def _dispatch(self, dispatch: Offer | Dispatch) -> int:
         now = time.monotonic()
         if now < self._unserved.get(dispatch.queue, (0.0, ""))[0]:
             return 0

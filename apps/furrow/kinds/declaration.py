@@ -18,6 +18,18 @@ _NAME = re.compile(r"[\w-]+(\.[\w-]+)*")
 _PERMISSION = re.compile(r"\w+\.\w+")
 
 
+def unknown_queue(queue: str, *, external: bool) -> str:
+    """What is wrong with a queue that a kind cannot use, and the remedy."""
+    known, setting = (conf().external_queues, "EXTERNAL_QUEUES") if external else (conf().queues, "QUEUES")
+    if external and queue in conf().queues:
+        return f"is for Celery workers, and this kind is run by workers in other languages: name one of FURROW['{setting}']"
+    if not external and queue in conf().external_queues:
+        return f"is for workers in other languages, and this kind has its handler here: name one of FURROW['{setting}']"
+    if not known:
+        return f"cannot be used: FURROW['{setting}'] names no queue; add one"
+    return f"is unknown; {did_you_mean(queue, known)} (FURROW['{setting}'])"
+
+
 def refuse_what_cannot_work(kind: "Kind") -> None:
     """Look at the options of a declaration.
 
@@ -29,10 +41,8 @@ def refuse_what_cannot_work(kind: "Kind") -> None:
             f"name={kind.name!r} cannot name a kind: use letters, digits, '_' and '-', with dots between "
             "(at most 200 characters)."
         )
-    if kind.queue not in conf().queues:
-        raise KindError(
-            f"{kind.name}: queue {kind.queue!r} is unknown; {did_you_mean(kind.queue, conf().queues)} (FURROW['QUEUES'])."
-        )
+    if kind.queue not in kind.queues:
+        raise KindError(f"{kind.name}: queue {kind.queue!r} {unknown_queue(kind.queue, external=kind.external)}.")
     if type(kind.priority) is not int or not HIGHEST_PRIORITY <= kind.priority <= LOWEST_PRIORITY:
         raise KindError(
             f"{kind.name}: priority={kind.priority!r} must be a whole number; "

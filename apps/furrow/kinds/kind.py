@@ -59,6 +59,8 @@ class Kind:
 
     #: Django's templates call what can be called; a page about a kind must not run it.
     do_not_call_in_templates = True
+    #: Its handler is elsewhere: a worker in another language takes its jobs over HTTP.
+    external = False
 
     def __init__(
         self,
@@ -82,7 +84,7 @@ class Kind:
         self.handler = handler
         self._submit = submit
         self.name = _usual_name(handler) if name is None else name
-        self.queue = conf().queues[0] if queue is None else queue
+        self.queue = next(iter(self.queues), "") if queue is None else queue
         self.priority = priority
         self.retry = RetryPolicy() if retry is None else retry
         self.soft_timeout = soft_timeout
@@ -93,7 +95,7 @@ class Kind:
         self.tags = tags
         self.doc = inspect.getdoc(handler) or ""
         refuse_what_cannot_work(self)
-        self.arguments = Arguments(self.name, handler)
+        self.arguments = self._arguments(handler)
         if lacking := self.lacks_key_of(self.queue):
             raise KindError(f"{self.name}: queue {self.queue!r} {lacking}.")
         self.rules = self._rules(rules)
@@ -101,6 +103,14 @@ class Kind:
             raise KindError(f"{self.name}: queue {self.queue!r}: {NO_LIMITS}.")
         self.__name__, self.__doc__, self.__wrapped__ = handler.__name__, handler.__doc__, handler
         self.__module__ = handler.__module__
+
+    @property
+    def queues(self) -> list[str]:
+        """The queues that its jobs may be in."""
+        return conf().queues
+
+    def _arguments(self, handler: Handler) -> Arguments:
+        return Arguments(self.name, handler)
 
     def lacks_key_of(self, queue: str) -> str:
         """Why this kind cannot use ``queue``: the queue has partitions by an argument that the kind lacks. Else empty."""
@@ -222,6 +232,11 @@ def get_kind(name: str) -> Kind:
 def find_kind(name: str) -> Kind | None:
     """The kind of this name, if there is one."""
     return _kinds.get(name)
+
+
+def queues_in_use() -> list[str]:
+    """The job queues: those in RabbitMQ, and the external ones where an external kind is registered."""
+    return conf().all_queues if any(kind.external for kind in _kinds.values()) else conf().queues
 
 
 def all_kinds() -> list[Kind]:

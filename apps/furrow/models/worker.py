@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
+from furrow.conf import conf
 from furrow.models.told import ToldField, names
 from furrow.models.told import stats as read_stats
 
@@ -45,3 +46,8 @@ class Worker(models.Model):
 
     def __str__(self) -> str:
         return self.node
+
+    @property
+    def external(self) -> bool:
+        """A program in another language, which takes jobs over HTTP."""
+        return bool(self.queues) and {*self.queues} <= {*conf().external_queues}

@@ -172,6 +172,10 @@ class Runs(Protocol):
         """Give these jobs to a worker; those that may not run now (cancelled, settled, expired, not due, of a paused
         queue) are left out."""
 
+    def offered(self, connection: Connection, queues: Sequence[str], kinds: Sequence[str], limit: int) -> list[str]:
+        """Jobs of these kinds that an external worker may claim now, in the order of the day: due ones without limits, and
+        those that the dispatcher let in. Another may claim them first."""
+
     def release_jobs(self, connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> None:
         """Give back jobs that are this worker's by the database, and of which it does not know; the attempt does not
         count. What somebody asked to stop is cancelled."""

@@ -15,6 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from furrow import statements
 from furrow.conf import conf
 from furrow.errors import NotUnique, OptionError, did_you_mean
+from furrow.kinds.external import NO_RATE
 from furrow.kinds.kind import Kind
 from furrow.limits.key_template import LimitError
 from furrow.limits.limit import QUEUE, Limit, Rule, Rules, Unique, row
@@ -58,6 +59,8 @@ class Ruled:
             unknown = next(name for name in rules if name not in Rule.__annotations__)
             known = [*inspect.signature(submit).parameters, *Rule.__annotations__]
             raise OptionError(kind.name, {unknown: f"is no option; {did_you_mean(unknown, known)}"}) from None
+        if kind.external and chosen.rate is not None:
+            raise OptionError(kind.name, {"rate": NO_RATE})
         if chosen.any and columns["queue"] in conf().partitioned:
             raise OptionError(kind.name, {"queue": f"{columns['queue']!r}: {NO_LIMITS}"})
         if not (chosen.any or kind.rules.any or chosen.unique or columns["queue"] in conf().queue_limits):

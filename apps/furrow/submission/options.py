@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from furrow import statements
 from furrow.calendar import in_calendar
-from furrow.conf import conf
-from furrow.errors import OptionError, did_you_mean
+from furrow.errors import OptionError
+from furrow.kinds.declaration import unknown_queue
 from furrow.kinds.kind import Kind
 from furrow.kinds.meta import meta_problem, to_json
 from furrow.kinds.tags import tags_problem
@@ -38,8 +38,8 @@ def columns(
     """
     wrong: dict[str, str] = {}
     queue = kind.queue if queue is None else queue
-    if queue not in conf().queues:
-        wrong["queue"] = f"{queue!r} is unknown; {did_you_mean(queue, conf().queues)} (FURROW['QUEUES'])"
+    if queue not in kind.queues:
+        wrong["queue"] = f"{queue!r} {unknown_queue(queue, external=kind.external)}"
     elif lacking := kind.lacks_key_of(queue):
         wrong["queue"] = f"{queue!r} {lacking}"
     priority = kind.priority if priority is None else priority

@@ -9,7 +9,6 @@ from django.utils import timezone
 from furrow.admin import theme
 from furrow.admin.forms.fields import OMIT
 from furrow.admin.forms.time_fields import MomentField
-from furrow.conf import conf
 from furrow.kinds.kind import Kind
 from furrow.models.job import HIGHEST_PRIORITY, LOWEST_PRIORITY
 
@@ -24,7 +23,7 @@ def option_fields(kind: Kind) -> dict[str, forms.Field]:
         (str(n), f"{n}{ends.get(n, '')}{', usual for this kind' if n == kind.priority else ''}")
         for n in range(HIGHEST_PRIORITY, LOWEST_PRIORITY + 1)
     ]
-    queues = [(queue, queue) for queue in conf().queues]
+    queues = [(queue, queue) for queue in kind.queues]
     zone = timezone.get_current_timezone_name()
     return {
         OPTION + "queue": forms.ChoiceField(

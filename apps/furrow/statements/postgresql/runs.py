@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
+from furrow.models.job import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from furrow.statements import CANCELLED, DISOWNED, EARLY, Claimed, Dead, Group, Settlement, Written
 from furrow.statements.begun import HAS_BEGUN
 from furrow.statements.postgresql.holds import FREED, beginning, releasing
@@ -40,6 +41,31 @@ def claim(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> li
 
 def _claiming(worker: uuid.UUID, ids: Collection[str]) -> Statement:
     return _CLAIM, (worker, plain(sorted(ids)))
+
+
+_MAY_BEGIN = f"(expires_at IS NULL OR {HAS_BEGUN} OR expires_at > clock_timestamp())"
+_OFFERED = f"""
+SELECT id::text FROM (
+  SELECT due.* FROM unnest(%(queues)s::text[]) AS q(name), generate_series({HIGHEST_PRIORITY}, {LOWEST_PRIORITY}) AS level,
+    LATERAL (
+      SELECT priority, run_at, id FROM {JOB}
+      WHERE state = 'pending' AND limits IS NULL AND queue = q.name AND priority = level AND run_at <= statement_timestamp()
+        AND kind = ANY(%(kinds)s) AND {_MAY_BEGIN}
+      ORDER BY run_at, id LIMIT %(limit)s
+    ) AS due
+  WHERE q.name <> ALL (ARRAY(SELECT name FROM {QUEUE} WHERE paused_at IS NOT NULL))
+  UNION ALL
+  SELECT priority, run_at, id FROM {JOB} WHERE state = 'queued' AND queue = ANY(%(queues)s) AND kind = ANY(%(kinds)s)
+    AND {_MAY_BEGIN}
+) AS offered ORDER BY priority, run_at, id LIMIT %(limit)s"""
+
+
+def offered(connection: Connection, queues: Sequence[str], kinds: Sequence[str], limit: int) -> list[str]:
+    """Jobs of these kinds that an external worker may claim now, in the order of the day: due ones without limits, looked up
+    per priority as :func:`furrow.statements.postgresql.dispatch.due` does, and those that the dispatcher let in."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OFFERED, {"queues": list(queues), "kinds": list(kinds), "limit": limit})
+        return [row[0] for row in cursor.fetchall()]
 
 
 _RELEASE = f"""

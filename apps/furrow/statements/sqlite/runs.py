@@ -1,5 +1,6 @@
 """A worker claims and settles, on SQLite."""
 
+import json
 import time
 import uuid
 from collections.abc import Collection, Sequence
@@ -7,6 +8,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
+from furrow.models.job import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from furrow.statements import (
     CANCELLED,
     DISOWNED,
@@ -85,6 +87,29 @@ def claim(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> li
                 wait = seconds_to_wait(cursor, id) if limited == WITH_RATE else 0.0
                 claimed.append(Claimed._make((id, *fields, limited, "", wait, meta)))
     return claimed
+
+
+def offered(connection: Connection, queues: Sequence[str], kinds: Sequence[str], limit: int) -> list[str]:
+    """Jobs of these kinds that an external worker may claim now, in the order of the day: due ones without limits, looked up
+    per priority, and those that the dispatcher let in."""
+    now, found = _now(), []
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT name FROM {QUEUE} WHERE paused_at IS NOT NULL")
+        closed = {name for (name,) in cursor.fetchall()}
+        waiting: list[tuple[str, str, tuple[Any, ...], str]] = [("queued", "", (), queue) for queue in queues]
+        for level in range(HIGHEST_PRIORITY, LOWEST_PRIORITY + 1):
+            due = "AND limits IS NULL AND priority = %s AND run_at <= %s"
+            waiting += [("pending", due, (level, now), queue) for queue in queues if queue not in closed]
+        for state, condition, parameters, queue in waiting:
+            cursor.execute(
+                f"""SELECT priority, run_at || '', id FROM {JOB} WHERE state = '{state}' AND queue = %s {condition}
+                     AND kind IN (SELECT value FROM json_each(%s))
+                     AND (expires_at IS NULL OR expires_at > %s OR {HAS_BEGUN})
+                   ORDER BY priority, run_at, id LIMIT %s""",
+                (queue, *parameters, json.dumps(list(kinds)), now, limit),
+            )
+            found += cursor.fetchall()
+    return [str(uuid.UUID(id)) for _, _, id in sorted(found)[:limit]]
 
 
 def release_jobs(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> None:

@@ -1,4 +1,4 @@
-"""What is taken from a handler's run as text: its log records, and clean, bounded strings."""
+"""What is taken from a handler's run as text: its log records."""
 
 import logging
 import sys
@@ -7,14 +7,6 @@ from contextlib import suppress
 from typing import Any
 
 from furrow.context import _run
-
-
-def cut(text: str, limit: int) -> str:
-    """At most ``limit`` characters, the middle left out with a mark that says how much."""
-    if len(text) <= limit:
-        return text
-    half = limit // 2
-    return f"{text[:half]}\n[… {len(text) - 2 * half:,} characters cut …]\n{text[-half:]}"
 
 
 class JobLogHandler(logging.Handler):

@@ -11,11 +11,10 @@ from billiard import current_process
 
 from furrow.conf import conf
 from furrow.errors import Cancelled
+from furrow.kinds.masks import NOTHING
 from furrow.kinds.meta import from_json
-from furrow.sanitize import clean
+from furrow.sanitize import clean, cut
 from furrow.worker import channel
-from furrow.worker.child.capture import cut
-from furrow.worker.child.masks import NOTHING
 
 #: Progress reports closer together than this (seconds) are merged into the later one.
 PROGRESS_INTERVAL = 0.1

@@ -7,7 +7,6 @@ one packet tells the parent how the last one ended and which one begins now; so 
 parent knows which job it was running.
 """
 
-import json
 import logging
 import os
 import time
@@ -17,19 +16,18 @@ from contextvars import copy_context
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
-import pydantic_core
 from billiard.pool import EX_RECYCLE
 
 from furrow import middleware, statements
-from furrow.conf import conf
 from furrow.context import _run
 from furrow.diagnosis import troubles
-from furrow.errors import Cancelled, ResultError, StaleRun
+from furrow.errors import Cancelled, StaleRun
 from furrow.fingerprint import fingerprint
 from furrow.kinds.kind import Kind, get_kind
+from furrow.kinds.masks import masks_of
+from furrow.kinds.returned import result_json
 from furrow.middleware import RunningJob
 from furrow.models.database import atomic, connection
-from furrow.sanitize import has_long_integer, has_nul
 from furrow.statements import Settlement
 from furrow.states import Outcome, State
 from furrow.worker import channel, offspring, stacks
@@ -38,7 +36,6 @@ from furrow.worker.child.afresh import Afresh
 from furrow.worker.child.capture import JobLogHandler
 from furrow.worker.child.current import Run
 from furrow.worker.child.interruptions import Interruptions
-from furrow.worker.child.masks import masks_of
 from furrow.worker.child.verdict import name_of, untellable, verdict
 from furrow.worker.offspring import in_this_process
 from furrow.worker.shortage import again_in, is_shortage
@@ -276,36 +273,3 @@ def _call(kind: Kind, arguments: dict[str, Any]) -> Any:
 
 async def _listed(values: AsyncIterator[Any]) -> list[Any]:
     return [value async for value in values]
-
-
-def result_json(kind: Kind, value: Any) -> str | None:
-    """A handler's return value as JSON text; ``None`` for ``None``.
-
-    Raises:
-        ResultError: it has no JSON form, or is larger than the limit.
-    """
-    if value is None:
-        return None
-    try:
-        text = pydantic_core.to_json(value, inf_nan_mode="constants").decode()
-        if "NaN" in text or "Infinity" in text:  # perhaps only within a string
-            json.loads(text, parse_constant=_no_constant)
-    except (ValueError, pydantic_core.PydanticSerializationError) as error:
-        raise ResultError(f"{kind.name} returned a {type(value).__name__} that has no JSON form: {error}") from None
-    if has_nul(text):
-        raise ResultError(f"{kind.name} returned text with the character U+0000, which cannot be stored.")
-    if has_long_integer(text):
-        raise ResultError(
-            f"{kind.name} returned an integer of more than 4,300 digits, which cannot be read: return it as text."
-        )
-    size, limit = len(text.encode()), conf().max_result_bytes
-    if size > limit:
-        raise ResultError(
-            f"{kind.name} returned {size:,} bytes of JSON, the limit is {limit:,} "
-            "(FURROW['MAX_RESULT_BYTES']): store large results in a file or a table and return their name."
-        )
-    return text
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

@@ -9,13 +9,12 @@ from furrow.conf import conf
 from furrow.errors import Cancelled, Snooze, SoftTimeout, UnknownKind
 from furrow.fingerprint import fingerprint
 from furrow.kinds.kind import get_kind
+from furrow.kinds.masks import Masks
 from furrow.kinds.retry import next_delay
 from furrow.middleware import raised_by
-from furrow.sanitize import clean
+from furrow.sanitize import clean, cut
 from furrow.states import Outcome, State
-from furrow.worker.child.capture import cut
 from furrow.worker.child.current import Run
-from furrow.worker.child.masks import Masks
 
 #: How long a job of an unknown kind waits before it is offered again, in seconds: so long, longer each time, at most so long.
 UNKNOWN_KIND_DELAY, UNKNOWN_KIND_LONGEST = 15.0, 600.0

@@ -1,4 +1,4 @@
-"""In the pool process: what a handler returns, raises or logs is kept without the secret arguments that it was given."""
+"""Masks: what a handler returns, raises or logs is kept without the secret arguments that it was given."""
 
 import json
 import re

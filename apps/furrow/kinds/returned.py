@@ -1,0 +1,44 @@
+"""What a handler returned, as the JSON text of a result."""
+
+import json
+from typing import Any
+
+import pydantic_core
+
+from furrow.conf import conf
+from furrow.errors import ResultError
+from furrow.kinds.kind import Kind
+from furrow.sanitize import has_long_integer, has_nul
+
+
+def result_json(kind: Kind, value: Any) -> str | None:
+    """A handler's return value as JSON text; ``None`` for ``None``.
+
+    Raises:
+        ResultError: it has no JSON form, or is larger than the limit.
+    """
+    if value is None:
+        return None
+    try:
+        text = pydantic_core.to_json(value, inf_nan_mode="constants").decode()
+        if "NaN" in text or "Infinity" in text:  # perhaps only within a string
+            json.loads(text, parse_constant=_no_constant)
+    except (ValueError, pydantic_core.PydanticSerializationError) as error:
+        raise ResultError(f"{kind.name} returned a {type(value).__name__} that has no JSON form: {error}") from None
+    if has_nul(text):
+        raise ResultError(f"{kind.name} returned text with the character U+0000, which cannot be stored.")
+    if has_long_integer(text):
+        raise ResultError(
+            f"{kind.name} returned an integer of more than 4,300 digits, which cannot be read: return it as text."
+        )
+    size, limit = len(text.encode()), conf().max_result_bytes
+    if size > limit:
+        raise ResultError(
+            f"{kind.name} returned {size:,} bytes of JSON, the limit is {limit:,} "
+            "(FURROW['MAX_RESULT_BYTES']): store large results in a file or a table and return their name."
+        )
+    return text
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
