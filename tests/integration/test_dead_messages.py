@@ -84,7 +84,7 @@ UNUSABLE: list[tuple[str, Any, str]] = [
             content_encoding="utf-8",
             application_headers={"task": "kinds.add"},
         ),
-        "It is no job of kinds.add: KeyError",
+        "It is no job of kinds.add: it has no id",
     ),
     *[
         (

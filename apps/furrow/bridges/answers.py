@@ -48,7 +48,9 @@ class Answers:
         if self.pause():
             return
         began = time.monotonic()
-        page = list(Reply.objects.filter(pk__gt=self._after).order_by("pk").values_list("pk", "job")[:LOOKED_AT])
+        page = list(
+            Reply.objects.filter(form=Reply.Form.BRIDGE, pk__gt=self._after).order_by("pk").values_list("pk", "job")[:LOOKED_AT]
+        )
         states = dict(Job.objects.filter(pk__in={job for _, job in page if job}).values_list("pk", "state"))
         ended: frozenset[str] = FINAL
         # Of a job that was deleted, too, somebody waits for an answer.

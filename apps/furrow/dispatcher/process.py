@@ -14,6 +14,7 @@ from furrow.announcer import Announcer
 from furrow.conf import conf
 from furrow.diagnosis import troubles
 from furrow.dispatcher.admission import Admission
+from furrow.dispatcher.callers import Callers
 from furrow.dispatcher.changes import Changes
 from furrow.dispatcher.clock import Clock
 from furrow.dispatcher.dispatch import Dispatch
@@ -73,6 +74,7 @@ class Dispatcher:
         reconcile = Reconcile(self._publisher, sending)
         self._lookout, clock = Lookout(self.leadership), Clock()
         self._outbox = Outbox(self.leadership)
+        self._callers = Callers(self.leadership)
         self._duties: list[Duty] = [
             clock,
             Expire(),
@@ -113,11 +115,13 @@ class Dispatcher:
         announcer.start()
         self._lookout.start()
         self._outbox.start()
+        self._callers.start()
         try:
             self._go_round()
         finally:
             self._lookout.stop()
             self._outbox.stop()
+            self._callers.stop()
             announcer.stop()
         self._end()
 

@@ -1,10 +1,14 @@
 """A job as Celery's result: ``charge.delay(7).get()`` reads the job's row."""
 
+import json
 import uuid
 from typing import Any
 
+from celery import current_app
 from celery import states as celery_states
-from celery.backends.base import BaseBackend
+from celery.backends.base import BaseBackend, DisabledBackend
+from celery.backends.rpc import RPCBackend
+from celery.exceptions import TaskRevokedError
 
 from furrow.errors import JobCancelled, JobFailed
 from furrow.kinds.secret import masked
@@ -69,3 +73,38 @@ def meta(job: Job) -> dict[str, Any]:
         "retries": max(0, job.counted_attempts - 1),
         "queue": job.queue,
     }
+
+
+# --- For Celery clients elsewhere ---------------------------------------------------------------------------------------------
+
+
+def keeps_results() -> bool:
+    """The project's result backend keeps results where clients elsewhere can read them: Redis, a database."""
+    return not isinstance(current_app.backend, (DisabledBackend, RPCBackend))
+
+
+def told(task_id: str, job: Job | None, refused: str = "") -> dict[str, Any]:
+    """How a task ended, in the words of Celery's results. ``job``: ``None`` when there is none, or none any more."""
+    if job is None:
+        error = JobFailed(refused or "the job was deleted")
+        return {"task_id": task_id, "status": celery_states.FAILURE, "result": error, "traceback": None, "date_done": None}
+    found = meta(job)
+    result = TaskRevokedError(*found["result"].args) if found["status"] == celery_states.REVOKED else found["result"]
+    return {**{name: found[name] for name in ("status", "traceback", "date_done")}, "task_id": task_id, "result": result}
+
+
+def store(found: dict[str, Any]) -> None:
+    """Write it into the project's result backend.
+
+    Raises:
+        Exception: whatever the backend raises.
+    """
+    current_app.backend.store_result(found["task_id"], found["result"], found["status"], traceback=found["traceback"])
+
+
+def as_reply(found: dict[str, Any]) -> bytes:
+    """The message that a client with the result backend ``rpc://`` waits for."""
+    result = found["result"]
+    if isinstance(result, BaseException):
+        result = JobBackend(current_app).prepare_exception(result, serializer="json")
+    return json.dumps({**found, "result": result, "children": []}).encode()

@@ -13,7 +13,7 @@ class JobTask(DjangoTask):
     sent under the kind's name; the dispatcher's messages go to the intake."""
 
     abstract = True
-    Strategy = "furrow.worker.remote:strategy"
+    Strategy = "furrow.worker.celery.sent_tasks:strategy"
     kind: Any = None
 
     def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:

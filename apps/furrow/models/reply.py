@@ -1,5 +1,7 @@
 """An answer that somebody waits for."""
 
+from enum import StrEnum
+
 from django.db import models
 from django.db.models.functions import Now
 
@@ -7,6 +9,13 @@ from django.db.models.functions import Now
 class Reply(models.Model):
     """Written with the job of a message that has a ``reply_to``; deleted once RabbitMQ has the answer."""
 
+    class Form(StrEnum):
+        """Who asks: the program behind a bridge, or a Celery client, to whom the dispatcher says it as Celery does."""
+
+        BRIDGE = ""
+        CELERY = "celery"
+
+    form = models.CharField(max_length=8, blank=True, default="", db_default="")
     #: Whose end is the answer; null: the message became no job, for this reason.
     job = models.UUIDField(null=True)
     refused = models.TextField(blank=True, default="")

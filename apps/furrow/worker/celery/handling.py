@@ -89,6 +89,11 @@ class Handling:
             self._dead.keep(message, f"It is no valid task: {type(error).__name__}: {str(error)[:500]}")
             return
         troubles.failed("handling of a message", error)
+        self.later(message)
+
+    def later(self, message: Any) -> None:
+        """Hold it, unacknowledged, and handle it again. Returned to a quorum queue it would count as delivered, and be dropped
+        after some deliveries."""
         self._unsettled.add(message.delivery_tag)
         delay = getattr(message, "again_in", AGAIN)
         message.again_in = min(2 * delay, AGAIN_LATEST)

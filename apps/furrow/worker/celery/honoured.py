@@ -1,0 +1,197 @@
+"""What a Celery client's message for a kind asks of the job: the options of a submit, or why a job cannot do it.
+
+docs/clients.md says for every field what becomes of it. Nothing is left out that would make a difference: a message that asks
+for more is no job.
+"""
+
+import datetime as dt
+import json
+import uuid
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from celery.worker.strategy import proto1_to_proto2
+
+from furrow.conf import CELERY_QUEUE, conf
+from furrow.kinds.kind import Kind
+from furrow.models.job import LOWEST_PRIORITY
+from furrow.sanitize import clean
+
+#: What a message may carry that starts other tasks, and how Celery's users call it.
+_EMBEDDED = {"callbacks": "a link", "errbacks": "a link_error", "chain": "a chain", "chord": "a chord"}
+#: Headers of both protocols; others are the client's own.
+_KNOWN = frozenset(
+    {
+        *(
+            "lang",
+            "task",
+            "id",
+            "shadow",
+            "eta",
+            "expires",
+            "group",
+            "group_index",
+            "retries",
+            "timelimit",
+            "root_id",
+            "parent_id",
+        ),
+        *("argsrepr", "kwargsrepr", "origin", "ignore_result", "replaced_task_nesting", "stamped_headers", "stamps", "meth"),
+        *("compression", "args", "kwargs", "callbacks", "errbacks", "chord", "taskset", "utc", "headers"),
+    }
+)
+#: Headers that are kept as they are, in the job's metadata.
+_TOLD = ("shadow", "origin", "root_id", "parent_id", "stamps")
+#: Where they are in the metadata.
+META = "celery"
+
+
+class NotHonoured(Exception):
+    """The message is no job; says why, and what to do instead."""
+
+
+class Caller(NamedTuple):
+    """Who waits for the task's end: the id by which it asks, and the queue of its ``rpc://`` result backend, if it has one."""
+
+    task_id: str
+    reply_to: str
+
+
+class Sent(NamedTuple):
+    """A message that can be a job."""
+
+    id: uuid.UUID
+    args: list[Any]
+    kwargs: dict[str, Any]
+    #: Of :func:`furrow.submit`, but for what has expired: ``expired`` says so.
+    options: dict[str, Any]
+    expired: bool
+
+
+def caller(message: Any, headers: Mapping[str, Any]) -> Caller | None:
+    """Who waits for its end; ``None``: nobody (``ignore_result``).
+
+    Raises:
+        NotHonoured: no answer can go there.
+    """
+    if headers.get("ignore_result"):
+        return None
+    found = Caller(
+        str(message.properties.get("correlation_id") or headers.get("id") or ""), str(message.properties.get("reply_to") or "")
+    )
+    if any(clean(text) != text or "\0" in text or len(text) > 255 for text in found):
+        raise NotHonoured("its id or reply_to cannot be kept: it is too long, or has characters that no text may have")
+    if found.reply_to in {CELERY_QUEUE, *conf().queues}:
+        raise NotHonoured(
+            f"its reply_to {found.reply_to!r} is a queue of jobs or tasks: an answer there would be taken for one"
+        )
+    return found
+
+
+def headers_of(message: Any) -> dict[str, Any]:
+    """The task's headers; of Celery's protocol 1 they are in the body."""
+    payload = message.payload
+    if not isinstance(payload, dict):
+        return dict(message.headers or {})
+    return {**proto1_to_proto2(message, dict(payload))[1], **(message.headers or {})}
+
+
+def read(kind: Kind, message: Any, headers: Mapping[str, Any], now: dt.datetime, zone: dt.tzinfo) -> Sent:
+    """What the message asks for. ``zone``: of times without one.
+
+    Raises:
+        NotHonoured: names all that a job cannot do.
+    """
+    wrong: list[str] = []
+    args, kwargs, embedded = _body(message)
+    if carried := [said for name, said in _EMBEDDED.items() if embedded.get(name)]:
+        wrong.append(f"it carries {', '.join(carried)}, and a job starts no other task: submit the next one in the handler")
+    if limits := _limits(kind, headers.get("timelimit")):
+        wrong.append(limits)
+    if not isinstance(args, (list, tuple)) or not isinstance(kwargs, Mapping):
+        wrong.append("its arguments are no list and no object")
+    run_at, expires = (_moment(name, headers.get(name), zone, wrong) for name in ("eta", "expires"))
+    if expires is None and message.properties.get("expiration"):
+        expires = _expiration(message.properties["expiration"], now, run_at, wrong)
+    id, batch = (_id(name, headers.get(name), wrong) for name in ("id", "group"))
+    if id is None and not wrong:
+        wrong.append("it has no id: a job's id is the task's, a UUID")
+    retries = headers.get("retries") or 0
+    if not isinstance(retries, int) or retries < 0:
+        wrong.append(f"its header retries is {retries!r:.40}, and no count")
+    if wrong or id is None:
+        raise NotHonoured("; ".join(wrong))
+    expired = expires is not None and expires <= max(now, run_at or now)
+    options = {
+        "run_at": run_at,
+        "expires": None if expired else expires,
+        "priority": _priority(message.properties.get("priority")),
+        "batch": batch,
+        "max_attempts": max(1, kind.retry.max_attempts - retries) if retries else None,
+        "meta": _meta(headers, id),
+    }
+    return Sent(id, list(args), dict(kwargs), options, expired)
+
+
+def _body(message: Any) -> tuple[Any, Any, dict[str, Any]]:
+    """Arguments, and what is embedded."""
+    payload = message.payload
+    if isinstance(payload, dict):
+        payload = proto1_to_proto2(message, dict(payload))[0]
+    try:
+        args, kwargs, embedded = payload
+    except (TypeError, ValueError):
+        raise NotHonoured("its body is no list of arguments, named arguments and an object") from None
+    return args, kwargs, embedded if isinstance(embedded, dict) else {}
+
+
+def _limits(kind: Kind, given: Any) -> str:
+    hard, soft = given or (None, None)  # two numbers or nothing: the consumer has looked
+    names = [("time_limit", hard, kind.timeout), ("soft_time_limit", soft, kind.soft_timeout)]
+    differ = [f"{name} is {value} s (the kind's: {own or 'none'})" for name, value, own in names if value not in (None, own)]
+    return f"its {' and '.join(differ)}: a job has the limits that its kind declares" if differ else ""
+
+
+def _moment(name: str, value: Any, zone: dt.tzinfo, wrong: list[str]) -> dt.datetime | None:
+    if value in (None, ""):
+        return None
+    try:
+        moment = dt.datetime.fromisoformat(value)
+        return moment if moment.tzinfo else moment.replace(tzinfo=zone)
+    except (TypeError, ValueError):
+        wrong.append(f"its header {name} is {value!r:.60}, and no time in ISO 8601")
+        return None
+
+
+def _expiration(value: Any, now: dt.datetime, run_at: dt.datetime | None, wrong: list[str]) -> dt.datetime | None:
+    """AMQP's, in milliseconds; Celery sends it beside ``expires``, other clients alone."""
+    try:
+        return max(now, run_at or now) + dt.timedelta(milliseconds=int(value))
+    except (TypeError, ValueError, OverflowError):
+        wrong.append(f"its expiration is {value!r:.40}, and no number of milliseconds")
+        return None
+
+
+def _id(name: str, value: Any, wrong: list[str]) -> uuid.UUID | None:
+    if value in (None, ""):
+        return None
+    try:
+        return uuid.UUID(value)
+    except (TypeError, ValueError, AttributeError):
+        wrong.append(f"its {name} is {value!r:.60}: it must be a UUID")
+        return None
+
+
+def _priority(value: Any) -> int | None:
+    """AMQP counts upwards; 0 is what a client sends that says nothing."""
+    return LOWEST_PRIORITY - min(value, LOWEST_PRIORITY) if isinstance(value, int) and value > 0 else None
+
+
+def _meta(headers: Mapping[str, Any], id: uuid.UUID) -> dict[str, Any] | None:
+    """Who sent it, and the client's own headers."""
+    told = {name: headers[name] for name in _TOLD if headers.get(name)}
+    if told.get("root_id") == str(id):
+        del told["root_id"]
+    own = {name: value for name, value in headers.items() if name not in _KNOWN and not name.startswith("x-")}
+    found = told | ({"headers": own} if own else {})
+    return {META: json.loads(json.dumps(found, default=str))} if found else None

@@ -1,0 +1,211 @@
+"""Celery clients elsewhere: their tasks become jobs, and they are told how those end, by the result backend that they use."""
+
+import datetime as dt
+import json
+import re
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from celery import Celery
+from celery.backends.redis import RedisBackend
+from celery.exceptions import TaskRevokedError
+from config.celery import app
+from django.db import connection
+from django.utils import timezone
+from django_celery_results.models import TaskResult
+from furrow import FINAL, Job, State, cancel, submit
+from furrow.dispatcher import callers
+from furrow.dispatcher.callers import Callers
+from furrow.dispatcher.leader import Leadership
+from furrow.models import DeadMessage, Reply
+from furrow.worker.celery import sent_tasks
+from kombu import Connection
+
+from tests import kinds, services
+from tests.services import ROOT
+from tests.stack import Stack, wait_until
+
+pytestmark = pytest.mark.engine
+PATIENCE = 60
+
+
+@pytest.fixture
+def client() -> Iterator[Celery]:
+    """With ``rpc://``."""
+    with Celery("elsewhere", broker=services.broker.url, backend="rpc://", set_as_current=False) as found:
+        found.conf.update(task_default_queue="celery", task_default_queue_type="quorum", task_default_exchange_type="topic")
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def _forget(live_db: None) -> Iterator[None]:
+    yield
+    Reply.objects.all().delete()
+    TaskResult.objects.all().delete()
+    DeadMessage.objects.all().delete()
+
+
+def test_a_celery_client_with_rpc_gets_what_became_of_its_tasks(stack: Stack, client: Celery) -> None:
+    good = client.send_task("kinds.add", kwargs={"a": 30}, priority=9, headers={"tenant": "acme"})
+    unseen = client.send_task("kinds.add", [1], ignore_result=True)
+    bad = client.send_task("kinds.add", kwargs={"a": "many"})
+    failing = client.send_task("kinds.fails_with", kwargs={"error": "KeyError"}, retries=100)
+    of_group = str(uuid.uuid4())
+    several = [client.send_task("kinds.add", [n], group_id=of_group, group_index=n) for n in range(3)]
+    soon = client.send_task("kinds.add", [5], countdown=1, expires=600)
+    hour = dt.timedelta(hours=1)
+    late = client.send_task("kinds.add", [5], headers={"eta": (timezone.now() + hour).isoformat()})
+    assert good.get(timeout=PATIENCE) == 31
+    job = Job.objects.get(pk=good.id)
+    assert (job.priority, job.meta["celery"]["headers"]) == (0, {"tenant": "acme"})
+    with pytest.raises(Exception, match="a: input should be a valid integer"):
+        bad.get(timeout=PATIENCE)
+    with pytest.raises(Exception, match="KeyError"):
+        failing.get(timeout=PATIENCE)
+    assert Job.objects.get(pk=failing.id).counted_attempts == 1
+    assert client.GroupResult(of_group, several).get(timeout=PATIENCE) == [1, 2, 3]
+    assert set(Job.objects.filter(batch=of_group).values_list("pk", flat=True)) == {uuid.UUID(one.id) for one in several}
+    assert soon.get(timeout=PATIENCE) == 6
+    assert Job.objects.get(pk=soon.id).expires_at is not None
+    wait_until(lambda: Job.objects.filter(pk=unseen.id, state=State.SUCCEEDED).exists())
+    wait_until(Job.objects.filter(pk=late.id).exists)
+    assert Job.objects.get(pk=late.id).run_at > timezone.now() + hour / 2
+    cancel(uuid.UUID(late.id))
+    with pytest.raises(TaskRevokedError, match="cancelled"):
+        late.get(timeout=PATIENCE)
+    wait_until(lambda: not Reply.objects.exists(), what="all were told")
+    # And in the project's result backend, for clients that have the same.
+    assert TaskResult.objects.get(task_id=good.id).status == "SUCCESS"
+    assert not TaskResult.objects.filter(task_id=unseen.id).exists()
+    assert Job.objects.filter(state__in=FINAL).count() == Job.objects.count() == 8
+
+
+def test_what_a_job_cannot_do_is_kept_and_its_sender_told(stack: Stack, client: Celery) -> None:
+    add = client.signature("kinds.add", [1])
+    asked = {
+        client.send_task("kinds.add", [1], link=add): "it carries a link, and",
+        client.send_task("kinds.add", [1], time_limit=9): "its time_limit is 9 s",
+        client.send_task("kinds.add", [1], task_id="seven"): "its id is 'seven': it must be a UUID",
+        client.send_task("kinds.add", [1], serializer="pickle"): "ContentDisallowed",
+        client.send_task("kinds.add", [1], chain=[add]): "it carries a chain, and",
+        client.send_task("kinds.add", [1], chord=add, group_id=str(uuid.uuid4())): "it carries a chord, and",
+    }
+    for result, reason in asked.items():
+        with pytest.raises(Exception, match=re.escape(f"It is no job of kinds.add: {reason}")):
+            result.get(timeout=PATIENCE)
+        assert DeadMessage.objects.filter(reason__contains=reason).exists()
+    expired = client.send_task("kinds.add", [1], headers={"expires": timezone.now().isoformat()})
+    with pytest.raises(TaskRevokedError, match="expired"):
+        expired.get(timeout=PATIENCE)
+    assert Job.objects.get().state == State.CANCELLED
+
+
+def test_a_message_that_comes_again_makes_no_second_job() -> None:
+    sent = message()
+    for _ in range(2):
+        assert sent_tasks.take(kinds.add, app, sent, "w@here")
+    assert (Job.objects.count(), Reply.objects.count(), DeadMessage.objects.count()) == (1, 1, 0)
+    other = submit(kinds.typed, {"text": "x"}, countdown=600)
+    assert sent_tasks.take(kinds.add, app, message(id=str(other.pk)), "w@here")
+    assert "is the id of another job" in DeadMessage.objects.get().reason
+    assert Reply.objects.get(refused__contains="of another job").correlation_id == str(other.pk)
+
+
+def message(**headers: Any) -> Any:
+    """As kombu's, of Celery's protocol 2."""
+    id = headers.pop("id", str(uuid.uuid4()))
+    return SimpleNamespace(
+        payload=[[1], {}, {}],
+        body=b"[[1], {}, {}]",
+        headers={"task": "kinds.add", "id": id, **headers},
+        properties={"correlation_id": id, "reply_to": "nobody"},
+        content_type="application/json",
+        content_encoding="utf-8",
+        delivery_info={"exchange": "", "routing_key": "celery"},
+    )
+
+
+def test_while_the_database_is_away_a_message_is_held(bare: Stack, client: Celery) -> None:
+    if services.ON_SQLITE:
+        pytest.skip("a database server is stopped")
+    worker = bare.worker()
+    connection.close()
+    services.postgres.kill()
+    try:
+        sent = client.send_task("kinds.add", [1])
+        wait_until(lambda: f"Task {sent.id} of kind kinds.add waits" in worker.text)
+        with Connection(services.broker.url) as link:
+            assert link.channel().queue_declare("celery", passive=True).message_count == 0
+    finally:
+        services.postgres.start()
+    wait_until(Job.objects.filter(pk=sent.id).exists)
+
+
+# --- Result backends ----------------------------------------------------------------------------------------------------------
+
+
+def ended(**columns: Any) -> Job:
+    """A job that somebody with a result backend waits for."""
+    job = submit(kinds.add, {"a": 1})
+    Job.objects.filter(pk=job.pk).update(state=State.SUCCEEDED, result=2, finished_at=timezone.now())
+    Reply.objects.create(form="celery", job=job.pk, correlation_id=str(job.pk), reply_to="", **columns)
+    return job
+
+
+@pytest.mark.filterwarnings("ignore:Call to deprecated")  # of Celery's backend
+def test_a_client_with_redis_reads_how_a_job_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(app), "backend", property(lambda self: RedisBackend(app=app, url=services.redis.url)))
+    job = ended()
+    Reply.objects.create(form="celery", refused="It is no job: so", correlation_id="seven", reply_to="")
+    assert Callers(Leadership()).run_once()
+    assert not Reply.objects.exists()
+    with Celery("elsewhere", backend=services.redis.url, set_as_current=False) as client:
+        assert client.AsyncResult(str(job.pk)).get(timeout=PATIENCE) == 2
+        with pytest.raises(Exception, match="It is no job: so"):
+            client.AsyncResult("seven").get(timeout=PATIENCE)
+        client.backend.client.close()
+
+
+def test_a_result_backend_that_is_away_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    job, running = ended(), submit(kinds.add, {"a": 1}, countdown=600)
+    Reply.objects.create(form="celery", job=running.pk, correlation_id=str(running.pk), reply_to="")
+    with monkeypatch.context() as away:
+        away.setattr(callers, "store", refuses)
+        assert not Callers(Leadership()).run_once()
+    assert Reply.objects.count() == 2
+    assert Callers(Leadership()).run_once()
+    assert Reply.objects.get().job == running.pk
+    assert json.loads(TaskResult.objects.get(task_id=str(job.pk)).result) == 2
+    # What it has refused for an hour it will not take any more.
+    ended()
+    monkeypatch.setattr(callers, "store", refuses)
+    monkeypatch.setattr(callers, "TRIED", dt.timedelta())
+    Callers(Leadership()).run_once()
+    assert Reply.objects.get().job == running.pk
+
+
+def refuses(found: Any) -> None:
+    """As a backend that is away."""
+    raise ConnectionError("refused")
+
+
+def test_an_old_answer_queue_that_is_gone_holds_nobody_up() -> None:
+    ended()
+    Reply.objects.update(reply_to="gone-for-long")
+    assert Callers(Leadership()).run_once()
+    assert not Reply.objects.exists()
+
+
+def test_the_program_of_the_docs_runs_as_it_stands(stack: Stack, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "clients.md").read_text()
+    [(name, text)] = re.findall(r"```python\n# (ask\.py):[^\n]*\n(.*?)```", page, re.DOTALL)
+    (tmp_path / name).write_text(text)
+    command = [sys.executable, "-I", str(tmp_path / name), "kinds.add", '{"a": 1, "b": 2}']
+    done = subprocess.run(command, env={"BROKER_URL": services.broker.url}, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.stdout.strip() == "3", done.stderr
