@@ -2,17 +2,19 @@
 
 import datetime as dt
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import Error, connection, transaction
 from django.utils import timezone
 from furrow import statements
 from furrow.actions.jobs import cancel, change_queue, retry, run_now, snooze
 from furrow.actions.queues import put_back
 from furrow.dispatcher.expire import Expire
+from furrow.dispatcher.leader import Leadership
+from furrow.dispatcher.outbox import DENIED, Outbox
 from furrow.models import Event, Job
 from furrow.models.job import new_id
 from furrow.statements import Group, Progress
@@ -257,3 +259,36 @@ def test_old_events_go_and_numbers_go_on(sql: Statements, told: Any) -> None:
     assert sql.prune_events(connection, 86400.0, left.pk, 9) == (0, left.pk)
     retry(job.pk)
     assert Event.objects.get(job=job.pk, number=3).name.endswith(".retried")
+
+
+@pytest.fixture
+def stranger(sql: Statements) -> Iterator[str]:
+    """A role that may do nothing but INSERT and UPDATE jobs."""
+    with connection.cursor() as cursor:
+        cursor.execute("DROP ROLE IF EXISTS furrow_stranger; CREATE ROLE furrow_stranger")
+        cursor.execute("GRANT INSERT, UPDATE, SELECT ON furrow_job TO furrow_stranger")
+        cursor.execute("GRANT USAGE ON SCHEMA public TO furrow_stranger")
+        yield "furrow_stranger"
+        cursor.execute("RESET ROLE; RESET search_path")
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has neither roles nor schemas")
+def test_a_program_without_rights_and_with_another_search_path_writes_events_too(told: Any, stranger: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET ROLE {stranger}; SET search_path = pg_catalog")
+        cursor.execute("INSERT INTO public.furrow_job (id, kind) VALUES (gen_random_uuid(), 'kinds.add')")
+        cursor.execute("UPDATE public.furrow_job SET state = 'cancelled', finished_at = now()")
+        cursor.execute("RESET ROLE; RESET search_path")
+    assert told() == ["submitted", "cancelled"]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no roles")
+def test_a_role_that_does_not_own_the_table_is_denied_the_triggers(stranger: str) -> None:
+    outbox = Outbox(Leadership())
+    outbox._patterns = frozenset(ALL)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET ROLE {stranger}")
+        with pytest.raises(Error) as denied, transaction.atomic():
+            outbox.keep_triggers()
+        cursor.execute("RESET ROLE")
+    assert getattr(denied.value.__cause__, "sqlstate", "") == DENIED

@@ -19,7 +19,7 @@ from furrow.diagnosis import troubles
 from furrow.dispatcher.leader import Leadership
 from furrow.errors import BrokerError
 from furrow.events.subscribers import queues, wanted_of_jobs
-from furrow.models.database import atomic, connection
+from furrow.models.database import connection
 from furrow.plural import counted
 from furrow.rabbitmq.events import EventPublisher
 from furrow.statements import Outgoing, sessions
@@ -32,8 +32,8 @@ BATCH = 500
 #: Seconds between two looks, while there are events of jobs, which nobody tells of; between two looks at the triggers; after a
 #: failure.
 LOOK, TRIGGERS, RETRY = 0.1, 30.0, 1.0
-#: Seconds that a change of the triggers waits for the jobs' table, which it locks for a moment.
-PATIENCE = "1s"
+#: SQLSTATE of a right that is missing.
+DENIED = "42501"
 
 
 class Outbox(threading.Thread):
@@ -93,11 +93,7 @@ class Outbox(threading.Thread):
 
     def keep_triggers(self) -> bool:
         """Let the moves of jobs be written down if somebody wants them, and only then; whether that was changed."""
-        with atomic():
-            if connection.vendor == "postgresql":
-                with connection.cursor() as cursor:
-                    cursor.execute("SELECT set_config('lock_timeout', %s, true)", [PATIENCE])
-            changed = statements.on(connection).tell_of_jobs(connection, self._patterns)
+        changed = statements.on(connection).tell_of_jobs(connection, self._patterns)
         if changed:
             logger.info("Events of jobs are %s.", "written from now on" if self._patterns else "not written any more")
         return changed
@@ -106,13 +102,14 @@ class Outbox(threading.Thread):
         """One round; returns how long to wait (seconds; 0: as usual, less: not at all)."""
         try:
             if self._term != self._leadership.term or self._waited >= TRIGGERS:
-                self.keep_triggers()
                 self._term, self._waited = self._leadership.term, 0.0
+                self._try_triggers()
             many = self.run_once()
             self._say("")
             return -1.0 if many == BATCH else 0.0
         except BrokerError as error:
             self._say(f"No events are published: {error}")
+            troubles.note("publishing of events", f"No events are published: {error}", f"They wait in the table {EVENT}.")
         except Error as error:
             self._say(f"No events are published: the database {sessions.what_is_wrong(error)} ({str(error).strip()})")
             connection.close()
@@ -126,14 +123,21 @@ class Outbox(threading.Thread):
         self._waited += seconds
         self._called.wait(seconds)
 
+    def _try_triggers(self) -> None:
+        """Events that are there are published in any case."""
+        try:
+            self.keep_triggers()
+        except Error as error:
+            if sessions.contended(error):
+                self._waited = TRIGGERS - RETRY
+            elif getattr(error.__cause__, "sqlstate", "") != DENIED:
+                raise
+            else:
+                text = f"The triggers that write events of jobs cannot be changed: {str(error).strip()}"
+                troubles.tell("triggers of events", text, f"Let the dispatcher's database role own the table {JOB}.")
+            connection.close()
+
     def _say(self, trouble: str) -> None:
-        if trouble:
-            troubles.note(
-                "publishing of events",
-                trouble,
-                f"Nothing is lost: events wait in the table {EVENT}. To make triggers the dispatcher's database role must own "
-                f"the table {JOB}.",
-            )
         if trouble != self._said:
             (logger.warning if trouble else logger.info)(trouble or "Events are published again.")
             self._said = trouble

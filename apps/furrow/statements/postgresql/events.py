@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
+from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 from psycopg import sql as compose
 
@@ -11,6 +12,8 @@ from furrow.statements.postgresql.link import in_one_go, plain
 from furrow.tables import ATTEMPT, EVENT, JOB, LEADER
 
 _NAMES = ("furrow_tell_insert", "furrow_tell_update")
+#: How long a change of the triggers waits for the jobs' table, which it locks for a moment.
+_PATIENCE = "1s"
 #: Of each row what is told: no arguments, no result. JSON of the depth may be anybody's.
 _DATA = """jsonb_strip_nulls(jsonb_build_object('job', n.id, 'kind', n.kind, 'queue', n.queue, 'state', n.state,
     'previous', {previous}, 'attempt', n.attempt, 'batch', n.batch, 'error', nullif(n.error, ''),
@@ -48,6 +51,8 @@ def tell_of_jobs(connection: Connection, patterns: Collection[str]) -> bool:
         wanted = _bodies(schema, patterns) if patterns else []
         if there == (list(_NAMES) if patterns else []) and bodies == wanted:
             return False
+    with transaction.atomic(using=connection.alias, savepoint=False), connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [_PATIENCE])
         for body, name in zip(wanted, _NAMES, strict=False):
             cursor.execute(
                 f"CREATE OR REPLACE FUNCTION {schema}.{name}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "

@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Collection, Sequence
 
+from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from furrow.statements import Outgoing
@@ -39,6 +40,7 @@ def tell_of_jobs(connection: Connection, patterns: Collection[str]) -> bool:
         cursor.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger' AND name IN (%s, %s) ORDER BY name", _NAMES)
         if [text for (text,) in cursor.fetchall()] == wanted:
             return False
+    with transaction.atomic(using=connection.alias, savepoint=False), connection.cursor() as cursor:
         for name in _NAMES:
             cursor.execute(f"DROP TRIGGER IF EXISTS {name}")
         for text in wanted:
