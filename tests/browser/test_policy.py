@@ -29,6 +29,7 @@ PAGES = (
         "furrow/attempt/",
         "furrow/logline/",
         "furrow/auditentry/",
+        "furrow/event/",
         "furrow/queue/",
         "furrow/queue/default/change/",
         "furrow/worker/",

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 from furrow import Attempt, LogLine, State
-from furrow.models import Leader, Worker
+from furrow.models import Event, Leader, Worker
 
 from tests.rows import make
 
@@ -19,8 +19,8 @@ ESCAPED = "&lt;/pre&gt;&lt;script&gt;alert(1)&lt;/script&gt;"
 
 
 @pytest.mark.parametrize(
-    "path", ["", "furrow/job/", "furrow/attempt/", "furrow/logline/", "furrow/worker/", "furrow/leader/", "auth/user/",
-             "auth/group/", "django_celery_results/taskresult/", "django_celery_results/groupresult/", "furrow/"]
+    "path", ["", "furrow/job/", "furrow/attempt/", "furrow/logline/", "furrow/worker/", "furrow/leader/", "furrow/event/",
+             "auth/user/", "auth/group/", "django_celery_results/taskresult/", "django_celery_results/groupresult/", "furrow/"]
 )  # fmt: skip
 def test_every_page_works_when_empty(admin_client: Client, path: str) -> None:
     assert admin_client.get(f"/admin/{path}").status_code == 200
@@ -44,11 +44,13 @@ def test_hostile_texts_are_escaped_everywhere(admin_client: Client, admin_user: 
     )  # fmt: skip
     LogLine.objects.create(job=job, attempt=1, at=now, level=20, logger=EVIL, message=EVIL)
     Leader.objects.create(role="dispatcher", holder=EVIL, lease_until=now + dt.timedelta(minutes=1), trouble=EVIL)
+    event = Event.objects.create(name=EVIL, job=job.pk, number=1, data={EVIL: EVIL})
     attempt, line = Attempt.objects.get(), LogLine.objects.get()
     for path in (
         "", "furrow/job/", f"furrow/job/{job.pk}/change/", "furrow/attempt/", f"furrow/attempt/{attempt.pk}/change/",
         "furrow/logline/", f"furrow/logline/{line.pk}/change/", "furrow/worker/", f"furrow/worker/{worker.pk}/change/",
         "furrow/leader/", "furrow/leader/dispatcher/change/", f"furrow/job/?q={EVIL}",
+        "furrow/event/", f"furrow/event/{event.pk}/change/", f"furrow/event/?name={EVIL}",
         f"furrow/job/?kind={EVIL}&by={EVIL}&batch={EVIL}&state={EVIL}",
     ):  # fmt: skip
         answer = admin_client.get(f"/admin/{path}")

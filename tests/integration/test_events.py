@@ -1,5 +1,6 @@
 """Events: published after the commit, at least once, in order per job; subscribers, outside and as jobs."""
 
+import datetime as dt
 import json
 import os
 import re
@@ -15,6 +16,8 @@ import pika
 import pydantic
 import pytest
 from django.db import connection, transaction
+from django.test import Client
+from django.utils import timezone
 from furrow import Job, KindError, Occurred, State, publish, statements, submit_many, subscribe
 from furrow.bridges.process import Bridges
 from furrow.dispatcher.leader import Leadership
@@ -31,6 +34,7 @@ from furrow.topics import like, matches
 from pika.exceptions import ChannelClosedByBroker
 
 from tests import kinds, services
+from tests.pages import page
 from tests.rows import make
 from tests.stack import Stack, all_ended, wait_until
 
@@ -358,3 +362,25 @@ def test_events_survive_kill_9_in_order_and_a_stopped_subscriber_gets_each_once(
     for job in Job.objects.filter(kind="kinds.hears").order_by("pk"):
         told[job.arguments["event"]["subject"]].append(job.arguments["event"]["number"])
     assert told == numbers
+
+
+@pytest.mark.django_db
+def test_the_page_of_events_finds_them_by_name_job_and_time_and_names_who_subscribes(site: Client, known: Any) -> None:
+    subscribe("order.*")(kinds.hears)
+    paid, old = Event.objects.create(name="order.paid", data={"order": 7}), Event.objects.create(name="order.sent")
+    Event.objects.filter(pk=old.pk).update(created_at=timezone.now() - dt.timedelta(days=30))
+    job = make()
+    Event.objects.create(name="job.kinds.add.failed", job=job.pk, number=2, published_at=timezone.now())
+
+    def names(query: str) -> set[str]:
+        text = page(site, f"furrow/event/?{query}")
+        return {name for name in ("order.paid", "order.sent", "job.kinds.add.failed") if f"<b>{name}</b>" in text}
+
+    assert names("") == {"order.paid", "order.sent", "job.kinds.add.failed"}
+    assert names("name=order.") == {"order.paid", "order.sent"}
+    assert names(f"job={job.pk}") == names(f"q={job.pk}") == names("q=failed") == {"job.kinds.add.failed"}
+    assert names("name=order.&at=24h") == {"order.paid"}
+    text = page(site, f"furrow/event/{paid.pk}/change/")
+    assert "furrow.events.kinds.hears" in text
+    assert "&quot;order&quot;: 7" in text
+    assert "waits" in text

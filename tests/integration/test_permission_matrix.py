@@ -126,6 +126,7 @@ SAMPLES: dict[str, Any] = {
     "furrow.bridgereader": lambda now: _make("furrow.BridgeReader", queue="sample", node="sample", pid=1),
     "furrow.drift": lambda now: _make("furrow.Drift", name="sample", looked_at=now),
     "furrow.apitoken": lambda now: _make("furrow.ApiToken", name="sample", hash="x"),
+    "furrow.event": lambda now: _make("furrow.Event", name="order.paid", data={"order": 7}),
     "furrow.auditentry": lambda now: _make("furrow.AuditEntry", action="cancel", origin="admin", who="sample"),
 }
 

@@ -3,7 +3,7 @@
 Read in this order: ``site`` and ``theme`` (where, and in which look), ``job`` (the list), ``filters``, ``readonly``, ``keyset``
 (its pages), ``bulk_page``, ``job_page``, ``job_body`` and ``timeline`` (one job), ``submit_page``, ``forms``, ``arguments`` and
 ``fields`` (submitting), ``records`` (attempts, log lines), ``audit_log``, ``queues``, ``workers`` (and the leader) and
-``worker_page``, ``bridges``, ``dead_messages``, ``drift``, ``locks``, ``live``, ``navigation``. How things are said is in
+``worker_page``, ``bridges``, ``dead_messages``, ``events``, ``drift``, ``locks``, ``live``, ``navigation``. How things are said is in
 :mod:`furrow.diagnosis.wording`.
 
 Django loads it by itself, and the default site shows everything; another site does after::
@@ -13,10 +13,22 @@ Django loads it by itself, and the default site shows everything; another site d
 
 from django.apps import apps
 
-from furrow.admin import audit_log, bridges, dead_messages, drift, job, locks, queues, records, workers
+from furrow.admin import audit_log, bridges, dead_messages, drift, events, job, locks, queues, records, workers
 from furrow.admin.site import register
 
 if apps.is_installed("django.contrib.admin"):  # the command line uses parts of this package without it
     register()
 
-__all__ = ["audit_log", "bridges", "dead_messages", "drift", "job", "locks", "queues", "records", "register", "workers"]
+__all__ = [
+    "audit_log",
+    "bridges",
+    "dead_messages",
+    "drift",
+    "events",
+    "job",
+    "locks",
+    "queues",
+    "records",
+    "register",
+    "workers",
+]

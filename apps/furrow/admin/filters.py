@@ -225,7 +225,7 @@ class ActionFilter(_Column):
 
 
 class AtFilter(_Filter):
-    title, parameter_name = "when", "at"
+    title, parameter_name, column = "when", "at", "at"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(key, text) for key, (text, _hours) in AGES.items()]
@@ -236,7 +236,21 @@ class AtFilter(_Filter):
         if not self.known(request):
             return queryset.none()
         _text, hours = AGES[self.value() or ""]
-        return queryset.filter(at__gte=clock.now() - dt.timedelta(hours=hours))
+        return queryset.filter(**{f"{self.column}__gte": clock.now() - dt.timedelta(hours=hours)})
+
+
+class HappenedFilter(AtFilter):
+    column = "created_at"
+
+
+class NameFilter(_Filter):
+    """Events whose name begins so."""
+
+    title, parameter_name, help_text = "name begins with", "name", "Such as order. or job.invoices.send."
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        name = (self.value() or "").strip()
+        return queryset.filter(name__startswith=name) if name else queryset
 
 
 class TaskStatusFilter(_Column):

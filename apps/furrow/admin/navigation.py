@@ -30,6 +30,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _item(request, "Errors", "error", reverse("furrow:errors"), "furrow.view_job"),
                 _model(request, "Attempts", "replay", "furrow", "attempt"),
                 _model(request, "Log lines", "notes", "furrow", "logline"),
+                _model(request, "Events", "campaign", "furrow", "event"),
                 _model(request, "Audit log", "policy", "furrow", "auditentry"),
             ],
         ),
