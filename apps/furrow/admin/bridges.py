@@ -13,8 +13,8 @@ from furrow.admin import live
 from furrow.admin.dead_messages import may_replay, send_again
 from furrow.admin.readonly import ReadOnlyAdmin
 from furrow.admin.site import shows
-from furrow.conf import conf
 from furrow.errors import BrokerError
+from furrow.events.subscribers import all_bridges
 from furrow.models import BridgeReader, DeadMessage, StreamPlace
 from furrow.rabbitmq.inbox import standings
 from furrow.statements import clock
@@ -26,7 +26,7 @@ _ROWS = "admin/furrow/bridge/rows.html"
 
 @shows(BridgeReader)
 class BridgeReaderAdmin(ReadOnlyAdmin):
-    """The bridges of the settings, each with the processes that read its queue."""
+    """The bridges of the settings and those of subscribers, each with the processes that read its queue."""
 
     search_fields = ()
 
@@ -92,7 +92,7 @@ def _may(request: HttpRequest) -> None:
 
 
 def _facts(request: HttpRequest) -> dict[str, Any]:
-    bridges, user = conf().bridges, request.user
+    bridges, user = all_bridges(), request.user
     facts: dict[str, Any] = {
         "sees_dead": user.has_perm("furrow.view_deadmessage"),
         "sees_jobs": user.has_perm("furrow.view_job"),

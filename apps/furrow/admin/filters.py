@@ -14,6 +14,7 @@ from furrow.actions.selection import AGES, select
 from furrow.admin import theme
 from furrow.conf import conf
 from furrow.errors import InputError, did_you_mean
+from furrow.events.subscribers import all_bridges
 from furrow.kinds.kind import all_kinds, queues_in_use
 from furrow.models.audit_entry import Origin
 from furrow.statements import clock
@@ -93,7 +94,7 @@ class BridgeFilter(_Column):
     title, parameter_name = "bridge", "bridge"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(bridge.queue, bridge.queue) for bridge in conf().bridges]
+        return [(bridge.queue, bridge.queue) for bridge in all_bridges()]
 
     def known(self, request: HttpRequest) -> bool:
         """Also a bridge that is no more may have left some."""
