@@ -121,6 +121,8 @@ ROWS |= {A + "jobs/<job_id>/retry": Row(change="AR", where=ENDED), A + "jobs/<jo
 ROWS |= {A + "queues/<name>/pause": Row(where={"name": "other"})}
 ROWS |= {A + "queues/<name>/resume": Row(change="AR", where={"name": "default"})}
 ROWS |= {A + "batches": Row(), A + "kinds/<name>/jobs": Row(where={"name": "kinds.add"})}
+# For tokens with the scope "work" alone: no session may.
+ROWS |= {A + f"work/{name}": Row() for name in ("claim", "heartbeat", "log", "progress", "finish", "leave")}
 ROWS |= {A + "kinds": Row(see=STAFF), A + "kinds/<name>": Row(see="VAMER", where={"name": "kinds.add"})}
 ROWS |= {A + name: Row(see="*") for name in ("openapi.json", "docs")}
 ROWS |= {A: Row()}
