@@ -136,5 +136,5 @@ def test_routers_that_part_jobs_are_refused(settings: Settings, monkeypatch: pyt
     (error,) = checks.check_databases()
     assert (error.id, error.msg) == (
         "furrow.E008",
-        "DATABASE_ROUTERS send Furrow to several databases: Attempt in 'default' and Attempt in 'replica'.",
+        "DATABASE_ROUTERS send Furrow to several databases: ApiAnswer in 'default' and ApiAnswer in 'replica'.",
     )

@@ -12,7 +12,6 @@ from django.http import HttpRequest
 
 from furrow.actions.selection import AGES, select
 from furrow.admin import theme
-from furrow.conf import conf
 from furrow.errors import InputError, did_you_mean
 from furrow.events.subscribers import all_bridges
 from furrow.kinds.kind import all_kinds, queues_in_use
