@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connections
 from django.test import Client
+from django.urls import resolve
 from furrow import Job, submit
 from furrow.actions import tokens
 from furrow.models import Worker
@@ -127,3 +129,7 @@ def test_where_too_many_wait_no_worker_is_left_behind(user: User, monkeypatch: p
     monkeypatch.setattr("furrow.api.waiting._waiting", 10**6)
     assert Program(user)("claim", {"name": "n", "wait": 5})[0] == 503
     assert not Worker.objects.exists()
+
+
+def test_a_claim_that_waits_keeps_no_transaction_open_also_with_atomic_requests() -> None:
+    assert resolve("/api/work/claim").func._non_atomic_requests == set(connections)

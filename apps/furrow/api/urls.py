@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, re_path
 from django.utils.cache import get_conditional_response, patch_vary_headers, set_response_etag
@@ -35,6 +36,8 @@ def _answering(view: Callable[..., Any]) -> Callable[..., Any]:
         return response
 
     answer.csrf_exempt = True  # type: ignore[attr-defined]
+    # What waits, and what a worker is given, must not stand in the transaction of a project's ATOMIC_REQUESTS until the answer.
+    answer._non_atomic_requests = set(connections)  # type: ignore[attr-defined]
     return takes_json(most_bytes)(answer)
 
 
