@@ -25,7 +25,7 @@ FAULTS = [
         "kill_client",
         "kill_web",
     ),
-    *("reset_rabbitmq", "purge_queue", "poison_queue", "second_messages", "flush_redis"),
+    *("reset_rabbitmq", "purge_queue", "poison_queue", "second_messages", "flush_redis", "kill_bridge"),
     *(() if ON_SQLITE else ("kill_postgres", "terminate_connections", "read_only_postgres", "isolate_worker_from_postgres")),
 ]
 

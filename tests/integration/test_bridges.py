@@ -7,6 +7,7 @@ from typing import Any
 
 import pika
 import pytest
+from django.db import InternalError, OperationalError, ProgrammingError
 from furrow import Job, State
 from furrow.bridge import Bridge
 from furrow.bridges.process import Bridges
@@ -140,6 +141,30 @@ def test_a_message_that_comes_again_is_no_second_job(stranger: Any, known_by: st
             stranger.basic_publish("", "bridged", b"same", pika.BasicProperties(message_id="m1"))
         read(bridge, 2)
     assert Job.objects.count() == BridgedMessage.objects.count() == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("error", [OperationalError, InternalError, ProgrammingError])
+def test_what_the_database_does_not_take_comes_again(
+    stranger: Any, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    """It is away, read-only, or has no such table yet: no message is to blame, and none is acknowledged or kept as dead."""
+    stranger.queue_declare(queue="bridged", durable=True)
+    stranger.basic_publish("", "bridged", b"kept")
+    bridge = Bridge("bridged", "kinds.takes_text")
+    bridges = Bridges([bridge])
+
+    def refuse(arrived: object) -> None:
+        raise error("no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bridges, "_take", refuse)
+        with pytest.raises(error):
+            wait_until(bridges._step)
+    bridges._close()
+    assert not DeadMessage.objects.exists()
+    read(bridge, 1)
+    assert [job.arguments for job in Job.objects.all()] == [{"text": "kept"}]
 
 
 @pytest.mark.django_db

@@ -464,5 +464,12 @@ BREAKS = [
         'troubles.failed(f"{name} of the dispatcher", error)\n            raise',
         "integration/test_duties.py",
     ),
+    Break(
+        "a bridge that acknowledges first",
+        "bridges/process.py",
+        "            self.take(arrived)\n            self._inbox.acknowledge(arrived)\n",
+        "            self._inbox.acknowledge(arrived)\n            self.take(arrived)\n",
+        "integration/test_bridges.py",
+    ),
     Break("log lines that a crash loses", RUNS, "durable=ends or bool(group.logs or group.output)", "durable=ends", T_RACES),
 ]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from furrow.prove import checks, page, report
 from furrow.prove.campaign import drained
-from furrow.prove.evidence import AttemptRow, Evidence, JobRow, Move, Run, Submit
+from furrow.prove.evidence import AttemptRow, Evidence, JobRow, Move, Published, Run, Submit
 from furrow.prove.faults.base import Happened
 from furrow.prove.program import Exit
 from furrow.prove.story import story
@@ -150,6 +150,41 @@ def _run_the_same_attempt_twice(e: Evidence) -> None:
     e.runs[DONE].append(Run(1, 201, 200, 10.2, 10.4, "end", "prove.noop"))
 
 
+def _lose_a_message(e: Evidence) -> None:
+    e.published["m1"] = Published(9.0)
+
+
+def _lose_a_message_long_before_the_broker(e: Evidence) -> None:
+    e.published["m1"] = Published(9.0)
+    e.faults.append(Happened(2, "wipe_rabbitmq", 109.0, 110.0, 111.0, servers={"rabbitmq"}))
+
+
+def _make_two_jobs_of_a_message(e: Evidence) -> None:
+    _bridge(e, "m1", ["b1", "b2"])
+
+
+def _forget_the_job_of_a_message(e: Evidence) -> None:
+    _bridge(e, "m1", ["b1"])
+    e.jobs["b1"] = e.jobs["b1"]._replace(state="queued")
+    e.attempts["b1"].clear()
+    e.runs["b1"].clear()
+
+
+def _bridge(e: Evidence, message: str, jobs: list[str]) -> None:
+    """A message that was confirmed, and the jobs that were made of it."""
+    e.published[message] = Published(9.0, jobs)
+    for job in jobs:
+        add(e, job, "succeeded", [(1, "succeeded", "end", 10.0)], "prove.bridged")
+
+
+def test_a_message_may_be_one_job_or_gone_with_the_brokers_data() -> None:
+    e = clean()
+    _bridge(e, "m1", ["b1"])
+    e.published["m2"], e.published["m3"] = Published(), Published(9.0)
+    e.faults.append(Happened(2, "restore_rabbitmq", 20.0, 30.0, 31.0, servers={"rabbitmq"}))
+    assert broken(e) == []
+
+
 BREAKS: list[tuple[Callable[[Evidence], None], str, str | None]] = [
     (_lose, "lost", DONE),
     (_forget, "lost", DONE),
@@ -157,6 +192,10 @@ BREAKS: list[tuple[Callable[[Evidence], None], str, str | None]] = [
     (_run_what_was_rolled_back, "rolled_back", GONE),
     (_commit_half, "whole", DONE),
     (_make_a_stranger, "whole", "stranger"),
+    (_lose_a_message, "bridged", None),
+    (_lose_a_message_long_before_the_broker, "bridged", None),
+    (_make_two_jobs_of_a_message, "bridged", "b2"),
+    (_forget_the_job_of_a_message, "bridged", "b1"),
     (_skip_a_state, "legal_moves", DONE),
     (_delete, "legal_moves", DONE),
     (_settle_again, "settled_twice", DONE),

@@ -3,11 +3,13 @@
 import os
 import signal
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError
 
+from furrow.bridge import Bridge
 from furrow.bridges.process import Bridges
 from furrow.diagnosis import troubles
 from furrow.errors import UnknownKind
@@ -30,15 +32,24 @@ class Command(BaseCommand):
                 "FURROW['BRIDGES'] names no bridge, and no kind subscribes to events: there is nothing to do. docs/bridges.md "
                 "and docs/events.md show how."
             )
-        troubles.watch_threads()
-        readable.install()
         try:
-            bridges = Bridges(all_bridges())
+            run(all_bridges())
         except UnknownKind as error:
             raise CommandError(f"FURROW['BRIDGES']: {error}") from None
-        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
-        threading.Thread(target=_listen, args=(bridges,), name="furrow-signals", daemon=True).start()
-        bridges.run()
+
+
+def run(bridges: Sequence[Bridge]) -> None:
+    """Read these until SIGTERM or SIGINT.
+
+    Raises:
+        UnknownKind: a bridge names no kind.
+    """
+    troubles.watch_threads()
+    readable.install()
+    process = Bridges(bridges)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
+    threading.Thread(target=_listen, args=(process,), name="furrow-signals", daemon=True).start()
+    process.run()
 
 
 def _listen(bridges: Bridges) -> None:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from django.db import Error, IntegrityError, InterfaceError, OperationalError
+from django.db import DataError, Error, IntegrityError
 
 from furrow import statements
 from furrow.bridge import Bridge
@@ -114,13 +114,13 @@ class Bridges:
         """Make a job of each, or keep it with the reason, all in one transaction; one by one where that fails.
 
         Raises:
-            OperationalError, InterfaceError: the database is away.
+            Error: the database is away, is read-only, or lacks a table; no message is to blame.
         """
         try:
             self._take_in_one(arrived)
-        except (OperationalError, InterfaceError):
-            raise
         except Exception as error:  # of one message, which must not stop the others
+            if isinstance(error, Error) and not isinstance(error, DataError | IntegrityError):
+                raise
             if len(arrived) == 1:
                 self._keep(arrived[0], f"{type(error).__name__}: {error}")
                 return

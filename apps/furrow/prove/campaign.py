@@ -9,8 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 from deploy.processes import until
+from deploy.services import ServiceFailed
 
 from furrow.prove import schedule
+from furrow.prove.bridged import BRIDGE
 from furrow.prove.faults.base import FAULTS, Fault, Happened, Scene
 from furrow.prove.stack import Stack
 from furrow.statements.words import FINAL
@@ -49,7 +51,7 @@ class Campaign:
         for client in self.stack.of("client"):
             client.stop(seconds=20)
         self._tell("The faults are over; waiting until every job has ended.")
-        self.drained = drained(self._left)
+        self.drained = drained(self._unread) and drained(self._left)
 
     def _happen(self, faults: list[Fault]) -> list[Happened]:
         happened = [Happened(len(self.happened) + n, fault.name) for n, fault in enumerate(faults, start=1)]
@@ -118,6 +120,15 @@ class Campaign:
                 return bool(answer.status == 200)
         except OSError:
             return False
+
+    def _unread(self) -> int | None:
+        """How many messages the bridge has not made jobs of; ``None`` when RabbitMQ does not say."""
+        try:
+            lines = self.stack.rabbitmq.ctl("list_queues", "--quiet", "--no-table-headers", "name", "messages").splitlines()
+        except ServiceFailed:
+            return None
+        depths = dict(line.split("\t") for line in lines)
+        return int(depths.get(BRIDGE.queue, 0))
 
     def _left(self) -> int | None:
         """How many jobs have not ended; ``None`` when the database does not answer."""

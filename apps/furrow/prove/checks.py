@@ -7,9 +7,15 @@ from furrow.plural import counted
 from furrow.prove import relations, verdicts
 from furrow.prove.blame import BLUR, Found
 from furrow.prove.evidence import Evidence, JobRow
+from furrow.prove.faults.base import Happened
 from furrow.prove.spec import SPECS
 from furrow.prove.verdicts import explained
 from furrow.states import FINAL, MOVES
+
+#: Seconds that a message may wait for its bridge: for as long as recovery from another fault may take.
+WAITED = 60.0
+#: Faults after which RabbitMQ has lost messages that it had confirmed.
+EMPTIED = frozenset({"wipe_rabbitmq", "restore_rabbitmq"})
 
 
 class Violation(NamedTuple):
@@ -40,7 +46,7 @@ def rolled_back(e: Evidence) -> Found:
 
 def whole(e: Evidence) -> Found:
     """A submit whose outcome nobody was told happened as a whole or not at all; and no job comes from nowhere."""
-    known = set()
+    known = {job for message in e.published.values() for job in message.jobs}
     for submit in e.submits:
         known.update(submit.ids)
         there = [id for id in submit.ids if id in e.jobs]
@@ -54,6 +60,26 @@ def whole(e: Evidence) -> Found:
                 yield id, f"it has not ended: it is {e.jobs[id].state}"
     for id in e.jobs.keys() - known:
         yield id, "nobody submitted it"
+
+
+def bridged(e: Evidence) -> Found:
+    """Each message that RabbitMQ confirmed is one job, which ends, and none is two; but for those that were in RabbitMQ when
+    its data was lost."""
+    emptied = [fault for fault in e.faults if fault.kind in EMPTIED]
+    for id, message in e.published.items():
+        for job in message.jobs[1:]:
+            yield job, f"message {id} is {counted(len(message.jobs), 'job')}"
+        for job in message.jobs:
+            if e.jobs[job].state not in FINAL:
+                yield job, f"it has not ended: it is {e.jobs[job].state}"
+        at = message.confirmed
+        if at is not None and not message.jobs and not any(_lost_with(fault, at) for fault in emptied):
+            yield None, f"message {id} was confirmed by RabbitMQ, and is no job"
+
+
+def _lost_with(fault: Happened, confirmed: float) -> bool:
+    """A message that was confirmed then may have been in RabbitMQ when this fault took its data."""
+    return fault.began - WAITED <= confirmed <= fault.healed + BLUR
 
 
 def legal(e: Evidence) -> Found:
@@ -172,6 +198,7 @@ CHECKS: dict[str, Callable[[Evidence], Found]] = {
     "lost": lost,
     "rolled_back": rolled_back,
     "whole": whole,
+    "bridged": bridged,
     "legal_moves": legal,
     "settled_twice": settled_twice,
     "truthful": truthful,

@@ -6,12 +6,13 @@ Ids are 32 hex digits, times seconds since the epoch.
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from furrow.prove import records
+from furrow.prove.bridged import BRIDGE
 from furrow.prove.faults.base import Happened
 from furrow.prove.program import Exit
 from furrow.prove.stack import Stack
@@ -110,6 +111,14 @@ class Asked(NamedTuple):
 
 
 @dataclass
+class Published:
+    """A message of the bridge's queue; ``confirmed``: when RabbitMQ said that it has it, ``None`` if it did not."""
+
+    confirmed: float | None = None
+    jobs: list[str] = field(default_factory=list)
+
+
+@dataclass
 class Evidence:
     """See the module."""
 
@@ -124,6 +133,7 @@ class Evidence:
     wanted: dict[str, Wanted] = field(default_factory=dict)
     cancels: dict[str, list[Cancel]] = field(default_factory=lambda: defaultdict(list))
     asked: dict[str, list[Asked]] = field(default_factory=lambda: defaultdict(list))  #: by ``kind:key``
+    published: dict[str, Published] = field(default_factory=dict)  #: by the message's id
     faults: list[Happened] = field(default_factory=list)
     exits: list[Exit] = field(default_factory=list)
     #: What is held or kept by nobody, in words; see :func:`furrow.prove.drift.look`.
@@ -159,6 +169,8 @@ def collect(stack: Stack, faults: Iterable[Happened], drift: Iterable[str]) -> E
         found.workers[id] = (node, pid)
     _read_runs(found, stack.folder / "records")
     _read_submits(found, stack.folder / "records")
+    made = database.rows(f"SELECT id, CAST(arguments AS text) FROM {JOB} WHERE kind = '{BRIDGE.kind}'")
+    _read_published(found, stack.folder / "records", {id: json.loads(text)["message"] for id, text in made})
     return found
 
 
@@ -190,6 +202,18 @@ def _read_runs(found: Evidence, folder: Path) -> None:
             run.result, run.error = line.get("result"), line.get("error", "")
     for runs in found.runs.values():
         runs.sort(key=lambda run: run.began)
+
+
+def _read_published(found: Evidence, folder: Path, messages: Mapping[str, str]) -> None:
+    """``messages``: of each job that a bridge made."""
+    for line in records.read(folder, "published"):
+        if line["did"] == "intent":
+            found.published |= {id: Published() for id in line["ids"]}
+        else:
+            found.published[line["id"]].confirmed = line["at"]
+    for job, message in messages.items():
+        if message in found.published:
+            found.published[message].jobs.append(job)
 
 
 def _read_submits(found: Evidence, folder: Path) -> None:

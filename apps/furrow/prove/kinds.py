@@ -28,6 +28,13 @@ def noop(n: int = 0) -> dict[str, Any]:
     return answer
 
 
+@job(name="prove.bridged", retry=_retry("prove.bridged"))
+def bridged(message: str) -> None:
+    """Get a message of the bridge's queue."""
+    with witnessed("prove.bridged", message=message):
+        pass
+
+
 @job(name="prove.brief", retry=_retry("prove.brief"), queue="prove")
 def brief(milliseconds: float) -> None:
     """Take some milliseconds."""

@@ -29,6 +29,7 @@ class Spec:
 
 SPECS: dict[str, Spec] = {
     "prove.noop": Spec(),
+    "prove.bridged": Spec(),
     "prove.brief": Spec(),
     "prove.long": Spec(),
     "prove.flaky": Spec(),

@@ -36,6 +36,8 @@ TIMES = {
 LEASE = float(TIMES["FURROW_WORKER_LEASE"])
 #: Jobs a second that the submitters aim at together, unless told otherwise.
 RATE = {"postgresql": 800, "sqlite": 120}
+#: Messages of the bridge's queue for each of these jobs.
+BRIDGED = 0.1
 _VARIABLES = {"postgres": "DATABASE_URL", "rabbitmq": "BROKER_URL", "redis": "REDIS_URL"}
 
 
@@ -78,7 +80,7 @@ class Stack:
         self.over = threading.Event()
 
     def of(self, role: str) -> list[Program]:
-        """The programs of a role: ``worker``, ``dispatcher``, ``web``, ``client``."""
+        """The programs of a role: ``worker``, ``dispatcher``, ``web``, ``bridge``, ``client``."""
         return [program for name, program in self.programs.items() if name.partition("-")[0] == role]
 
     @contextmanager
@@ -198,7 +200,9 @@ class Stack:
             **{f"dispatcher-{n}": [*python, "manage.py", "furrow", "dispatcher"] for n in (1, 2)},
             **{f"worker-{n}": [*celery, "--hostname", f"worker-{n}@prove"] for n in (1, 2)},
             "web": [*python, *gunicorn],
+            **{f"bridge-{n}": [*python, "-m", "furrow.prove.bridged", "bridge"] for n in (1, 2)},
             **{f"client-{n}": [*python, "-m", "furrow.prove.load", f"{self.seed}:{n}", *load] for n in (1, 2)},
+            "client-3": [*python, "-m", "furrow.prove.bridged", "publish", str(self.seed), str(self.rate * BRIDGED)],
         }
         for disk in self.disks.values():
             disk.mount()
@@ -206,7 +210,7 @@ class Stack:
             log = self.disks[name].folder if name in self.disks else self.folder / "log"
             self.programs[name] = Program(name, command, self.environ(name), log / f"{name}.log")
         threading.Thread(target=self._tend_until_the_end, name="prove-tend", daemon=True).start()
-        for role in ("dispatcher", "worker", "web"):
+        for role in ("dispatcher", "worker", "web", "bridge"):
             for program in self.of(role):
                 program.start()
         for program in self.of("worker"):
