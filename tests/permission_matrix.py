@@ -130,6 +130,12 @@ READS = ["jobs/<job_id>", "jobs/<job_id>/result", "jobs/<job_id>/logs", "kinds",
 READS += ["queues", "workers", "openapi.json", "docs"]
 
 
+T = "admin/furrow/apitoken/"
+_TOKEN = {"name": "mine", "user": "role R", "scopes": "read", "expires": ""}
+ROWS |= {T + "add/": Row(see="ER", change="ER", post=_TOKEN)}
+ROWS |= {T + "<int:token_id>/revoke/": Row(change="AR", where={"token_id": "{furrow.apitoken}"})}
+
+
 #: What takes no forms, and so needs no token: nothing there changes anything.
 NO_FORMS = ("", "health/live", "health/ready", A, *(A + name for name in READS))
 

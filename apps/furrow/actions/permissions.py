@@ -41,6 +41,16 @@ def may_act_on_queues(user: Any) -> bool:
     return may_see(user, "queue") and may_act(user)
 
 
+def may_make_tokens(user: Any) -> bool:
+    """May make tokens of the HTTP API that act for this user; a superuser may for anybody."""
+    return _has(user, "furrow.add_apitoken")
+
+
+def may_revoke(user: Any, owner: Any) -> bool:
+    """May revoke a token of the user with this id: one's own, or any."""
+    return _has(user, "furrow.revoke_apitoken") or (may_make_tokens(user) and owner == user.pk)
+
+
 def forbidden_kinds(user: Any) -> list[str]:
     """The kinds whose own permission this user lacks, by name: a statement over many jobs leaves these out::
 

@@ -22,7 +22,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     list_display = ("when", "person", "what", "to_what", "how_many", "origin", "more")
     list_display_links = None
     list_filter = (filters.WhoFilter, filters.ActionFilter, filters.OriginFilter, filters.AtFilter, filters.JobFilter)
-    search_texts = ("who", "action", "target", "detail")
+    search_texts = ("who", "token", "action", "target", "detail")
     search_ids = ("job",)
     search_help_text = "Job id, or text"
     fields = ("exact_time", "person", "origin", "action", "to_what", "how_many", "selection", "detail")
@@ -38,7 +38,8 @@ class AuditEntryAdmin(ReadOnlyAdmin):
 
     @display(description="who")
     def person(self, entry: AuditEntry) -> str:
-        return wording.plain(entry.who) or "a program"
+        who = wording.plain(entry.who) or "a program"
+        return f"{who}, by the token {wording.plain(entry.token)}" if entry.token else who
 
     @display(description="action")
     def what(self, entry: AuditEntry) -> str:

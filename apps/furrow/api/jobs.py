@@ -13,7 +13,7 @@ from furrow.actions.selection import select
 from furrow.admin import keyset
 from furrow.api import waiting
 from furrow.api.auth import Caller, caller, needs
-from furrow.api.shapes import JobPage, JobResult, Lines, WholeJob
+from furrow.api.shapes import JobPage, JobResult, LogPage, WholeJob
 from furrow.diagnosis.as_json import job_json, line_json, whole_job_json
 from furrow.models import Job, LogLine
 from furrow.models.api_token import Scope
@@ -107,7 +107,7 @@ def wait_for_job(request: HttpRequest, job_id: uuid.UUID, wait: Seconds = 0) -> 
     return Status(200 if ended else 202, {**job_json(job, result=True), "ended": ended})
 
 
-@router.get("/jobs/{job_id}/logs", response=Lines, operation_id="get_logs")
+@router.get("/jobs/{job_id}/logs", response=LogPage, operation_id="get_logs")
 def get_logs(
     request: HttpRequest,
     job_id: uuid.UUID,

@@ -26,7 +26,7 @@ def check(token: ApiToken) -> None:
     # After a pause as many may come at once as in one of the rate's spans.
     burst = int(rate.partition("/")[0])
     try:
-        rate_limit(f"api:{token.pk}", rate, burst, timeout=0).take()
+        rate_limit(f"api:{token.hash[:16]}", rate, burst, timeout=0).take()
     except RateLimited as error:
         text = f"This token may be used {rate} (FURROW['API_RATE']): wait {error.retry_after:.3g} s."
         raise Refused(429, text, retry_after=error.retry_after) from None

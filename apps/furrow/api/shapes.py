@@ -171,7 +171,7 @@ class JobPage(BaseModel):
     further: str | None
 
 
-class Line(BaseModel):
+class LogEntry(BaseModel):
     """A log line; ``level`` is Python's number."""
 
     at: Time | None
@@ -181,10 +181,10 @@ class Line(BaseModel):
     message: str
 
 
-class Lines(BaseModel):
+class LogPage(BaseModel):
     """Log lines, oldest first; ask with ``after`` for those that follow. ``ended``: the job has, and no more will come."""
 
-    lines: list[Line]
+    lines: list[LogEntry]
     after: int
     ended: bool
 

@@ -19,6 +19,8 @@ COLOURS: dict[str, str] = {
     State.RUNNING: "primary",
     **{outcome: meaning.colour for outcome, meaning in MEANINGS.items()},  # the final states are among these
     "living": "success",
+    "valid": "success",
+    "expired": "warning",
     "lost": "danger",
     "stopped": "default",
     "open": "success",

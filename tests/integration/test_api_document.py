@@ -1,0 +1,95 @@
+"""The document of the HTTP API, tried by schemathesis: whoever asks gets only what is documented, and nobody else's data."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from config.wsgi import application
+from django.contrib.auth.models import User
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, transaction
+from furrow import submit
+from furrow.api import waiting
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import CHECKS, load_all_checks
+from schemathesis.core.result import Ok
+
+from tests import kinds
+from tests.api import ALL, Api
+from tests.people import somebody
+
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.filterwarnings("ignore:No directory at"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+load_all_checks()
+#: Not all that the schema allows can be: which kinds there are and what each takes, a schema of all does not say.
+BEYOND = CHECKS.get_one("positive_data_acceptance")
+#: Of what the schema forbids, the token's header is put right again here, and may be all that was wrong.
+OURS = CHECKS.get_by_names(["negative_data_rejection"])
+#: What no answer to somebody without permissions may have in it.
+HIDDEN = "only-who-may-see-jobs"
+
+
+@pytest.fixture(params=["superuser", "viewer", "nobody"])
+def role(request: pytest.FixtureRequest) -> tuple[str, Api]:
+    """Who asks."""
+    users: dict[str, Callable[[], User]] = {
+        "superuser": lambda: User.objects.create(username="all", is_superuser=True),
+        "viewer": lambda: somebody("view_job", "view_queue", "view_worker"),
+        "nobody": somebody,
+    }
+    return request.param, Api(users[request.param](), *ALL)
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No request waits for long; as with Django's own client, none ends the connection, which has the test's transaction."""
+    monkeypatch.setattr(waiting, "LONGEST", 0.01)
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_every_operation_answers_as_it_is_documented(role: tuple[str, Api]) -> None:
+    name, api = role
+    job = submit(kinds.add, {"a": 1}, countdown=3600, tags=[HIDDEN], batch=None)
+    document = schemathesis.openapi.from_wsgi("/api/openapi.json", application)
+    for result in document.get_all_operations():
+        assert isinstance(result, Ok), result
+        operation = result.ok()
+        _try(operation, operation.as_strategy(), name, api, str(job.pk))
+        if name == "superuser" and operation.method != "get":
+            _try(operation, operation.as_strategy(generation_mode=GenerationMode.NEGATIVE), name, api, "", OURS)
+
+
+def _try(operation: Any, cases: Any, name: str, api: Api, job: str, excluded: Any = ()) -> None:
+
+    @settings(
+        max_examples=2 if name == "superuser" else 1,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=cases)
+    def ask(case: Any) -> None:
+        if job and "job_id" in (case.path_parameters or {}):
+            case.path_parameters["job_id"] = job
+        with transaction.atomic():
+            answer = case.call_and_validate(
+                headers={"Authorization": f"Bearer {api.secret}"}, excluded_checks=[BEYOND, *excluded]
+            )
+            transaction.set_rollback(True)
+        assert name != "nobody" or HIDDEN not in answer.text
+        assert name != "nobody" or answer.status_code != 200 or operation.path == "/api/kinds", operation.path
+
+    ask()
