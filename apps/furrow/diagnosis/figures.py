@@ -50,6 +50,11 @@ class QueueFigures:
     partitions: list["PartitionFigures"] = field(default_factory=list)  #: when this queue alone was asked for
 
     @property
+    def external(self) -> bool:
+        """Its workers are in other languages, and RabbitMQ does not know it."""
+        return self.name in conf().external_queues
+
+    @property
     def condition(self) -> str:
         """``open``, ``paused``, ``draining`` or ``drained``."""
         if self.paused is None:
