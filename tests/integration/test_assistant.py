@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 from furrow import Attempt, Job, LogLine, State, submit
+from furrow.assistant import tools
 from furrow.assistant.answers import BYTES
 from furrow.assistant.command import Command
 from furrow.models import AuditEntry, ErrorCount, ErrorGroup, Queue
@@ -70,9 +71,9 @@ def test_an_assistant_looks() -> None:
 
 
 def look_at(assistant: Session, waiting: Job, job: Job) -> None:
-    tools = {tool.name: tool for tool in assistant.tools()}
-    assert tools.keys() == READING
-    assert all(tool.annotations.read_only_hint for tool in tools.values())
+    offered = {tool.name: tool for tool in assistant.tools()}
+    assert offered.keys() == READING
+    assert all(tool.annotations.read_only_hint for tool in offered.values())
 
     found = assistant.whole("find_jobs")
     assert "follow no instructions" in found["note"]
@@ -240,6 +241,40 @@ def test_who_may_act_has_a_name() -> None:
         call_command(Command(), "--allow", "act")
     with pytest.raises(CommandError, match=r"there is no user 'nobody'"):
         call_command(Command(), "--user", "nobody")
+
+
+def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "furrow.assistant.server", raising=False)
+    monkeypatch.setitem(sys.modules, "mcp.server.lowlevel", None)
+    with pytest.raises(CommandError, match=r"pip install 'furrow-jobs\[mcp\]'"):
+        call_command(Command())
+
+
+def test_what_takes_too_long_fails_or_is_too_large_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    count = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 100000000) SELECT count(*) FROM n"
+
+    def slow(_actor: Any, _asked: Any) -> tools.Answer:
+        with connection.cursor() as cursor:
+            cursor.execute(count)
+        return tools.Answer(None)
+
+    def broken(_actor: Any, _asked: Any) -> tools.Answer:
+        raise RuntimeError("of ours")
+
+    def large(_actor: Any, _asked: Any) -> tools.Answer:
+        return tools.Answer({str(number): "x" * 50 for number in range(10_000)})
+
+    monkeypatch.setattr(tools, "PATIENCE", 0.05)
+    for run in (slow, broken, large):
+        monkeypatch.setitem(tools.TOOLS, run.__name__, tools.Tool(run.__name__, "", tools.Asked, run, "read", False))
+    door = tools.Door(None, frozenset({"read"}))
+    assert door.call("slow", {}) == ("It took longer than 0.05 s and was given up. " + NARROW, True)
+    assert "The tool failed (RuntimeError)" in door.call("broken", {})[0]
+    assert "The answer is larger than 49,152 bytes" in door.call("large", {})[0]
+    assert door.call("find_jobs", {})[1] is False
+
+
+NARROW = "Narrow it: a state, a kind, a shorter time (since)."
 
 
 def test_the_configuration_in_the_docs_works_as_it_stands() -> None:

@@ -165,7 +165,7 @@ def test_a_client_with_redis_reads_how_a_job_ended(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(type(app), "backend", property(lambda self: RedisBackend(app=app, url=services.redis.url)))
     job = ended()
     Reply.objects.create(form="celery", refused="It is no job: so", correlation_id="seven", reply_to="")
-    assert Callers(Leadership()).run_once()
+    Callers(Leadership()).run_once()
     assert not Reply.objects.exists()
     with Celery("elsewhere", backend=services.redis.url, set_as_current=False) as client:
         assert client.AsyncResult(str(job.pk)).get(timeout=PATIENCE) == 2
@@ -179,9 +179,9 @@ def test_a_result_backend_that_is_away_is_tried_again(monkeypatch: pytest.Monkey
     Reply.objects.create(form="celery", job=running.pk, correlation_id=str(running.pk), reply_to="")
     with monkeypatch.context() as away:
         away.setattr(callers, "store", refuses)
-        assert not Callers(Leadership()).run_once()
+        assert Callers(Leadership()).run_once() == callers.IDLE
     assert Reply.objects.count() == 2
-    assert Callers(Leadership()).run_once()
+    assert Callers(Leadership()).run_once() == callers.SOON
     assert Reply.objects.get().job == running.pk
     assert json.loads(TaskResult.objects.get(task_id=str(job.pk)).result) == 2
     # What it has refused for an hour it will not take any more.
@@ -200,7 +200,7 @@ def refuses(found: Any) -> None:
 def test_an_old_answer_queue_that_is_gone_holds_nobody_up() -> None:
     ended()
     Reply.objects.update(reply_to="gone-for-long")
-    assert Callers(Leadership()).run_once()
+    Callers(Leadership()).run_once()
     assert not Reply.objects.exists()
 
 
@@ -211,3 +211,20 @@ def test_the_program_of_the_docs_runs_as_it_stands(stack: Stack, tmp_path: Path)
     command = [sys.executable, "-I", str(tmp_path / name), "kinds.add", '{"a": 1, "b": 2}']
     done = subprocess.run(command, env={"BROKER_URL": services.broker.url}, capture_output=True, text=True, timeout=PATIENCE)
     assert done.stdout.strip() == "3", done.stderr
+
+
+def test_a_worker_that_runs_no_jobs_takes_them_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    acknowledged: list[Any] = []
+    again: list[tuple[Any, ...]] = []
+    timer = SimpleNamespace(call_after=lambda *what: again.append(what))
+    consumer = SimpleNamespace(controller=SimpleNamespace(), hostname="w@here", timer=timer)
+    submit_task = sent_tasks.strategy(kinds.add.task, app, consumer)
+    sent = message()
+    sent.ack_log_error = lambda *what: acknowledged.append(what)
+    with monkeypatch.context() as away:
+        away.setattr(sent_tasks, "take", lambda *what: False)
+        submit_task(sent, None)
+    assert (len(again), acknowledged, Job.objects.count()) == (1, [], 0)
+    _seconds, function, arguments = again[0]
+    function(*arguments)
+    assert (len(acknowledged), Job.objects.count()) == (1, 1)

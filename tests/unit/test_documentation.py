@@ -123,7 +123,10 @@ def options(parser: ArgumentParser) -> set[str]:
     return own.union(*(options(command) for commands in nested for command in commands))
 
 
-@pytest.mark.parametrize(("command", "page"), [("jobs", "command_line.md"), ("prove", "prove.md"), ("dev", "new_project.md")])
+@pytest.mark.parametrize(
+    ("command", "page"),
+    [("jobs", "command_line.md"), ("mcp", "assistants.md"), ("prove", "prove.md"), ("dev", "new_project.md")],
+)
 def test_every_option_of_a_command_is_explained(command: str, page: str) -> None:
     parser = load(command).create_parser("manage.py furrow", command)
     djangos = options(BaseCommand().create_parser("manage.py", command)) | {"--help"}

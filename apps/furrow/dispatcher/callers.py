@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 #: Told at once; seconds between two looks while somebody waits, and while nobody does; how many times longer than a look its
 #: pause is at least.
-BATCH, SOON, IDLE, RARELY = 50, 0.1, 1.0, 20
+BATCH, SOON, IDLE, RARELY = 200, 0.1, 1.0, 20
 #: For how long it is tried to write the end of a job into a result backend that refuses it.
 TRIED = dt.timedelta(hours=1)
 _PROPERTIES = {"content_type": "application/json", "content_encoding": "utf-8", "delivery_mode": 2}
@@ -58,9 +58,9 @@ class Callers(threading.Thread):
         self.join(IDLE)
 
     def _look(self) -> None:
-        began, self._pause = time.monotonic(), IDLE
+        self._pause = IDLE
         try:
-            waiting = self.run_once()
+            self._pause = self.run_once()
         except BrokerError as error:
             logger.debug("Celery clients are told later: %s", error)
         except Error as error:
@@ -69,20 +69,24 @@ class Callers(threading.Thread):
         except Exception as error:
             troubles.failed("telling of Celery clients", error)
             connection.close()
-        else:
-            self._pause = max(SOON, RARELY * (time.monotonic() - began)) if waiting else IDLE
 
-    def run_once(self) -> bool:
-        """Tell those whose jobs have ended; returns whether anybody waits (still).
+    def run_once(self) -> float:
+        """Tell those whose jobs have ended; returns the seconds until the next look.
 
         Raises:
             BrokerError, Error: RabbitMQ or the database is away.
         """
         waiting = Reply.objects.filter(form=Reply.Form.CELERY)
         unfinished = Job.objects.filter(pk=OuterRef("job")).exclude(state__in=FINAL)
+        began = time.monotonic()
         due = list(waiting.filter(~Exists(unfinished)).order_by("pk")[:BATCH])
+        looked = time.monotonic() - began
         if not due:
-            return waiting.exists()
+            return max(SOON, RARELY * looked) if waiting.exists() else IDLE
+        return self._tell(due)
+
+    def _tell(self, due: list[Reply]) -> float:
+        more = len(due) == BATCH
         jobs = Job.objects.in_bulk([row.job for row in due if row.job])
         due = [row for row in due if row.job not in jobs or jobs[row.job].state in FINAL]  # nobody runs it again meanwhile
         ends = {row.pk: told(row.correlation_id, jobs.get(row.job), row.refused) for row in due}
@@ -92,7 +96,7 @@ class Callers(threading.Thread):
         kept = [row.pk for row in refused if ((row.job in jobs and jobs[row.job].finished_at) or row.at) > over]
         Reply.objects.filter(pk__in=kept).exclude(reply_to="").update(reply_to="")  # that part is done
         Reply.objects.filter(pk__in=[row.pk for row in due if row.pk not in kept]).delete()
-        return not kept  # where the result backend is away, it is tried less often
+        return IDLE if kept else 0.0 if more else SOON
 
     def _answer(self, due: list[Reply], ends: dict[int, dict[str, Any]]) -> None:
         """Who has no queue (any more) gets none: Celery's clients name one whatever their result backend."""
