@@ -1,5 +1,6 @@
 """Kinds whose handlers are elsewhere. Loaded by ``FURROW_MODULES`` where a test wants them, and known to nobody else."""
 
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from django.contrib.auth.models import Permission, User
 from furrow import RetryPolicy, Secret, external_kind
 from furrow.kinds.kind import _kinds
 
+#: The timeout of the kind that the programs of the page run.
+SECONDS = float(os.environ.get("FURROW_TEST_TIMEOUT", "60"))
 QUICK = RetryPolicy(max_attempts=3, base=0.05, jitter=0)
 
 
@@ -49,7 +52,7 @@ class Words(pydantic.BaseModel):
 
 
 resize = external_kind("images.resize", arguments=Resize, result=Resized, timeout=60, retry=QUICK)
-count = external_kind("words.count", arguments=Text, result=Words, timeout=3, retry=QUICK)
+count = external_kind("words.count", arguments=Text, result=Words, timeout=SECONDS, retry=QUICK)
 plain = external_kind("words.plain", max_attempts=2)
 alone = external_kind("words.alone", concurrency=1, retry=QUICK)
 short = external_kind("words.short", timeout=0.2, max_attempts=1)

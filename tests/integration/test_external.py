@@ -9,7 +9,7 @@ import pytest
 from django.db.models import F
 from django.test import Client
 from django.utils import timezone
-from furrow import Attempt, Job, State, submit
+from furrow import Abort, Attempt, Job, State, submit
 from furrow.actions import jobs as actions
 from furrow.actions.queues import pause, resume
 from furrow.conf import conf
@@ -130,6 +130,8 @@ def test_jobs_move_only_to_queues_of_their_sort() -> None:
     assert actions.change_queue([ours.pk, theirs.pk], "external") == 0
     assert actions.change_queue([theirs.pk], "default") == 0
     strayed = make(kind="words.plain", queue="default")
+    with pytest.raises(Abort, match="move this one there"):  # what a Celery worker that takes it runs
+        plain()
     assert actions.change_queue([strayed.pk], "external") == 1
     with pytest.raises(InputError, match="is unknown"):
         actions.change_queue([theirs.pk], "nowhere")
