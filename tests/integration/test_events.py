@@ -9,12 +9,14 @@ import sys
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pika
 import pydantic
 import pytest
+from django.core.management import call_command
 from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
@@ -25,7 +27,9 @@ from furrow.dispatcher.outbox import Outbox, in_order
 from furrow.errors import BrokerError, EventError
 from furrow.events import subscribers
 from furrow.events.publish import MOST_DEPTH
+from furrow.events.replay import replay
 from furrow.events.subscribers import Subscriber
+from furrow.management.commands.furrow import load
 from furrow.models import BridgedMessage, DeadMessage, Event, Leader
 from furrow.rabbitmq.events import EventPublisher, declare, routing_key
 from furrow.statements import Outgoing
@@ -384,3 +388,26 @@ def test_the_page_of_events_finds_them_by_name_job_and_time_and_names_who_subscr
     assert "furrow.events.kinds.hears" in text
     assert "&quot;order&quot;: 7" in text
     assert "waits" in text
+
+
+@pytest.mark.usefixtures("nobody_runs")
+def test_a_subscriber_is_given_what_is_kept_and_no_event_twice(outside: Any, known: Any) -> None:
+    old, first, _other = publish("told.old"), publish("told.a", {"n": 1}), publish("other")
+    Event.objects.filter(pk=old).update(created_at=timezone.now() - dt.timedelta(hours=3))
+    assert outbox().run_once() == 3
+    taken(outside)
+    subscribe("told.*")(kinds.hears)  # it comes later
+    second = publish("told.b")
+    assert outbox().run_once() == 1
+    subscriber = known["kinds.hears"]
+    heard(subscriber, 1)
+    said = StringIO()
+    call_command(load("replay"), "kinds.hears", "--since", "2h", stdout=said)
+    assert said.getvalue() == "2 events sent to kinds.hears.\n"
+    heard(subscriber, 2)
+    assert [job.arguments["event"]["id"] for job in Job.objects.order_by("pk")] == [str(second), str(first)]
+    assert [event["id"] for _, event in taken(outside)] == [str(second)]
+    with pytest.raises(EventError, match=r"no kind 'kinds.her' subscribes to events; did you mean 'kinds.hears'"):
+        replay("kinds.her", timezone.now())
+    with pytest.raises(EventError, match="has no time zone"):
+        replay("kinds.hears", dt.datetime(2026, 1, 1))

@@ -13,6 +13,7 @@ from furrow.dev.child import Child
 from furrow.dev.command import Command
 from furrow.dev.group import Group
 from furrow.dev.watch import Watch
+from pytest_django import Settings
 
 from tests.stack import wait_until
 
@@ -100,3 +101,12 @@ def test_a_signal_in_the_middle_of_anything_stops_nothing_for_ever() -> None:
         done.start()
         done.join(10)
         assert not done.is_alive()
+
+
+def test_the_bridges_run_where_there_are_any(settings: Settings) -> None:
+    options = {"app": "config", "no_web": True, "no_flower": True}
+    names = [[child.name for child in stage] for stage in Command()._stages(1, 1, options)]
+    assert names == [["worker-1", "bridges"], ["dispatcher"]]
+    settings.FURROW = {**settings.FURROW, "BRIDGES": []}
+    names = [[child.name for child in stage] for stage in Command()._stages(1, 1, options)]
+    assert names == [["worker-1"], ["dispatcher"]]

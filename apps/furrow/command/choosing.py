@@ -46,7 +46,7 @@ def criteria(options: Mapping[str, Any]) -> dict[str, str]:
     chosen = {name: options[name] for name in PLAIN if options[name]}
     if "kind" in chosen:
         _check_kind(chosen["kind"])
-    chosen |= {name: _moment(options[name]) for name in ("since", "until") if options[name]}
+    chosen |= {name: moment_or_span(options[name]) for name in ("since", "until") if options[name]}
     if options["where"] and options["search"]:
         raise CommandError("--where and --search cannot be combined: give one of them.")
     if options["where"]:
@@ -67,7 +67,8 @@ def _check_kind(name: str) -> None:
             raise
 
 
-def _moment(text: str) -> str:
+def moment_or_span(text: str) -> str:
+    """A time as it was given; of a span such as ``15m`` the time that was so long ago."""
     if span := _SPAN.fullmatch(text.strip()):
         return (clock.now() - dt.timedelta(seconds=int(span[1]) * _SECONDS[span[2]])).isoformat()
     return text

@@ -18,6 +18,7 @@ from django.utils.termcolors import make_style
 from furrow.dev.child import Child
 from furrow.dev.group import Group
 from furrow.dev.watch import Watch
+from furrow.events.subscribers import all_bridges
 from furrow.monitoring import health
 from furrow.rabbitmq.queues import broker_setting
 
@@ -30,8 +31,8 @@ class Command(BaseCommand):
     """Runs until Ctrl-C."""
 
     help = (
-        "For development: run web, dispatcher, workers and Flower (if it is installed) in this terminal, and start them again "
-        "when code changes. Ctrl-C ends all in order, a second one at once."
+        "For development: run web, dispatcher, workers, bridges (if there are any) and Flower (if it is installed) in this "
+        "terminal, and start them again when code changes. Ctrl-C ends all in order, a second one at once."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -90,6 +91,8 @@ class Command(BaseCommand):
             worker = [*celery, "worker", "-l", "INFO", "-c", str(processes), "-n", f"dev-{os.getpid()}-{number}@%h"]
             # Cold: what runs is handed back at once, and not counted as an attempt.
             first.append(Child(name, worker, environ, self.say, stop=signal.SIGQUIT))
+        if all_bridges():
+            first.append(Child("bridges", [*manage, "furrow", "bridges"], environ, self.say))
         return [first, [Child("dispatcher", [*manage, "furrow", "dispatcher"], environ, self.say)]]
 
     def _port(self, first: int, what: str) -> int:

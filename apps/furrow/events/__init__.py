@@ -2,5 +2,6 @@
 
 ``publish``      an event of one's own, in the caller's transaction;
 ``occurred``     an event as a subscriber gets it;
-``subscribers``  ``@subscribe``: kinds that are run for each event, and their queues.
+``subscribers``  ``@subscribe``: kinds that are run for each event, and their queues;
+``replay``       events that are kept, once more for one subscriber.
 """

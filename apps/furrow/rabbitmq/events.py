@@ -40,8 +40,9 @@ class EventPublisher(Publisher):
         super().__init__()
         self._queues = [subscribers_queue(name, patterns) for name, patterns in queues.items()]
 
-    def send(self, events: Sequence[Outgoing]) -> set[int]:
-        """Publish these; returns the ids of those that RabbitMQ has confirmed, for every queue that wants them.
+    def send(self, events: Sequence[Outgoing], only: str = "") -> set[int]:
+        """Publish these; returns the ids of those that RabbitMQ has confirmed, for every queue that wants them. ``only``: not
+        to the exchange, but to this queue alone.
 
         Raises:
             QueueRefused: a queue or the exchange is there, declared otherwise; nothing was sent.
@@ -51,7 +52,7 @@ class EventPublisher(Publisher):
             channel = self._open(EVENTS.name)
             self._refused.clear()
             tags = dict(enumerate((event.id for event in events), self._sent + 1))
-            frames = _written(channel, events)
+            frames = _written(channel, events, only)
             self._sent += len(events)
             self._unconfirmed.update(tags)
             channel.connection.transport.write(frames)
@@ -108,12 +109,13 @@ def routing_key(name: str) -> str:
     return f"{head.encode(errors='replace')[: LONGEST - 1 - len(end.encode())].decode(errors='ignore')}.{end}"
 
 
-def _written(channel: Any, events: Sequence[Outgoing]) -> bytes:
+def _written(channel: Any, events: Sequence[Outgoing], only: str) -> bytes:
     """The frames of all: one write instead of one an event."""
     written: list[bytes] = []
     write_frame = frame_writer(channel.connection, SimpleNamespace(write=lambda frames: written.append(bytes(frames))))
     for event in events:
         message = amqp.Message(cloud_event(event), content_type=CONTENT_TYPE, delivery_mode=2, message_id=str(event.id))
-        arguments = dumps("Bssbb", (0, EVENTS.name, routing_key(event.name), False, False))
+        to = ("", only) if only else (EVENTS.name, routing_key(event.name))
+        arguments = dumps("Bssbb", (0, *to, False, False))
         write_frame(1, channel.channel_id, amqp.spec.Basic.Publish, arguments, message)
     return b"".join(written)

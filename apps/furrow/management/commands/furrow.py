@@ -15,6 +15,7 @@ COMMANDS = {
     "dev": ("furrow.dev.command", "run web, dispatcher, workers and Flower in one terminal; restarts them when code changes"),
     "dispatcher": ("furrow.command.dispatcher", "send due jobs to RabbitMQ, rescue, repair; one leads, others stand by"),
     "bridges": ("furrow.bridges.command", "turn messages of other programs' queues into jobs"),
+    "replay": ("furrow.command.replay", "give a subscriber the events since a time again"),
     "jobs": ("furrow.command.jobs", "submit, list, follow and act on jobs"),
     "mcp": ("furrow.assistant.command", "let an assistant look at jobs, and act if allowed (Model Context Protocol)"),
     "health": ("furrow.monitoring.health", "check a part: dispatcher, worker, stores"),
