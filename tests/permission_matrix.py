@@ -101,6 +101,10 @@ ROWS: dict[str, Row] = {
     "admin/furrow/deadmessage/<int:message_id>/replay/": Row(act="AR", where={"message_id": "{furrow.deadmessage}"}),
     "admin/furrow/deadmessage/<path:object_id>/delete/": Row(see="ER", change="ER", post={"post": "yes"}),
     "admin/furrow/deadmessage/": Row(see=VIEWERS, change="ER", post=chosen("delete_chosen", "furrow.deadmessage")),
+    # Webhooks, whose forms are tested where they are.
+    "admin/furrow/webhook/": Row(see=VIEWERS, change="ER", post=chosen("renew", "furrow.webhook")),
+    "admin/furrow/webhook/add/": Row(see="ER"),
+    "admin/furrow/webhook/<path:object_id>/delete/": Row(see="ER", change="ER", post={"post": "yes"}),
     "admin/furrow/drift/<path:object_id>/change/": Row(),
     "admin/furrow/drift/<path:object_id>/history/": Row(),
     # Queues.

@@ -1,5 +1,6 @@
 """Settings: ``settings.FURROW``, with defaults; a wrong one is refused with its name, the reason and the remedy."""
 
+import ipaddress
 import re
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
@@ -89,6 +90,10 @@ class Conf:
     max_log_line: int = 8_000
     max_traceback: int = 50_000
     max_log_lines: int = 10_000
+    #: Networks with private addresses that webhooks may reach, such as "10.0.0.0/8"; and how many failed attempts in a row
+    #: switch a webhook off.
+    webhook_networks: list[str] = field(default_factory=list)
+    webhook_failures: int = 100
     #: Characters kept of one attempt's output stream.
     max_output: int = 1_000_000
 
@@ -143,6 +148,7 @@ def conf() -> Conf:
     _refuse_partitions(chosen)
     _refuse_shared_queues(chosen)
     _refuse_bridges(chosen)
+    _refuse_networks(chosen)
     for pattern in chosen.events:
         if problem := pattern_problem(pattern):
             raise ImproperlyConfigured(f"FURROW['EVENTS']: {problem}.")
@@ -180,6 +186,14 @@ def _refuse_shared_queues(chosen: Conf) -> None:
         raise ImproperlyConfigured(f"{text}: choose another name.")
 
 
+def _refuse_networks(chosen: Conf) -> None:
+    for network in chosen.webhook_networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"FURROW['WEBHOOK_NETWORKS'] names {network!r}: {error}.") from None
+
+
 def _refuse_bridges(chosen: Conf) -> None:
     for number, bridge in enumerate(chosen.bridges):
         problem = bridge.problem()
@@ -212,7 +226,7 @@ def _must_be(name: str, kind: Any, value: Any) -> str:
     if kind == list[Bridge]:
         right = isinstance(value, list) and all(isinstance(item, Bridge) for item in value)
         return "" if right else "a list of furrow.Bridge(…)"
-    may_be_empty = name in ("modules", "middleware", "events", "external_queues")
+    may_be_empty = name in ("modules", "middleware", "events", "external_queues", "webhook_networks")
     are_names = isinstance(value, list) and all(isinstance(item, str) for item in value) and len({*value}) == len(value)
     if are_names and (value or may_be_empty):
         return ""

@@ -5,6 +5,7 @@ words, also none. Events of jobs are called ``job.<kind>.<event>``, and a kind's
 """
 
 import re
+from collections.abc import Iterable
 
 #: The first word of events of jobs.
 JOB = "job"
@@ -38,15 +39,24 @@ def pattern_problem(pattern: object) -> str:
 
 def matches(pattern: str, name: str) -> bool:
     """Whether RabbitMQ would route an event of this name to a queue that is bound with this pattern."""
-    return _match(pattern.split("."), name.split("."))
+    words = name.split(".")
+    reached = {0}  # how many words the pattern up to here may stand for
+    for one in pattern.split("."):
+        if one == "#":
+            reached = set(range(min(reached, default=len(words) + 1), len(words) + 1))
+        else:
+            reached = {at + 1 for at in reached if at < len(words) and one in ("*", words[at])}
+    return len(words) in reached
 
 
-def _match(pattern: list[str], words: list[str]) -> bool:
-    if not pattern:
-        return not words
-    if pattern[0] == "#":
-        return any(_match(pattern[1:], words[at:]) for at in range(len(words) + 1))
-    return bool(words) and pattern[0] in ("*", words[0]) and _match(pattern[1:], words[1:])
+def wanted(patterns: Iterable[str], name: str, depth: int) -> bool:
+    """Whether who has these patterns gets an event of this name. Those that tell of jobs of subscribers and webhooks themselves
+    (``depth``), only if a pattern names the kind in full: else two that want all events would never come to an end."""
+    found = [pattern for pattern in patterns if matches(pattern, name)]
+    if depth and name.startswith(f"{JOB}."):
+        kind = name.removeprefix(f"{JOB}.").rpartition(".")[0]
+        found = [pattern for pattern in found if names_kind(pattern, kind)]
+    return bool(found)
 
 
 def of_jobs(pattern: str) -> bool:

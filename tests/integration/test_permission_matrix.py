@@ -122,6 +122,7 @@ SAMPLES: dict[str, Any] = {
     "furrow.workerrequest": lambda now: _make("furrow.WorkerRequest", worker=new_id(), action="restart", asked_at=now),
     "furrow.leader": lambda now: _make("furrow.Leader", role="sample", lease_until=now),
     "furrow.queue": lambda now: _make("furrow.Queue", name="default", paused_at=now, paused_by="sample"),
+    "furrow.webhook": lambda now: _make("furrow.Webhook", name="sample", url="https://a.example/", patterns=["#"]),
     "furrow.deadmessage": lambda now: _make("furrow.DeadMessage", reason="sample"),
     "furrow.bridgereader": lambda now: _make("furrow.BridgeReader", queue="sample", node="sample", pid=1),
     "furrow.drift": lambda now: _make("furrow.Drift", name="sample", looked_at=now),

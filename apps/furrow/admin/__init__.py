@@ -3,7 +3,7 @@
 Read in this order: ``site`` and ``theme`` (where, and in which look), ``job`` (the list), ``filters``, ``readonly``, ``keyset``
 (its pages), ``bulk_page``, ``job_page``, ``job_body`` and ``timeline`` (one job), ``submit_page``, ``forms``, ``arguments`` and
 ``fields`` (submitting), ``records`` (attempts, log lines), ``audit_log``, ``queues``, ``workers`` (and the leader) and
-``worker_page``, ``bridges``, ``dead_messages``, ``events``, ``drift``, ``locks``, ``tokens``, ``live``, ``navigation``. How
+``worker_page``, ``bridges``, ``dead_messages``, ``events``, ``drift``, ``locks``, ``tokens``, ``webhooks``, ``live``, ``navigation``. How
 things are said is in :mod:`furrow.diagnosis.wording`.
 
 Django loads it by itself, and the default site shows everything; another site does after::
@@ -13,7 +13,20 @@ Django loads it by itself, and the default site shows everything; another site d
 
 from django.apps import apps
 
-from furrow.admin import audit_log, bridges, dead_messages, drift, events, job, locks, queues, records, tokens, workers
+from furrow.admin import (
+    audit_log,
+    bridges,
+    dead_messages,
+    drift,
+    events,
+    job,
+    locks,
+    queues,
+    records,
+    tokens,
+    webhooks,
+    workers,
+)
 from furrow.admin.site import register
 
 if apps.is_installed("django.contrib.admin"):  # the command line uses parts of this package without it
@@ -31,5 +44,6 @@ __all__ = [
     "records",
     "register",
     "tokens",
+    "webhooks",
     "workers",
 ]

@@ -44,6 +44,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _model(request, "Drift", "difference", "furrow", "drift"),
                 _model(request, "Bridges", "cable", "furrow", "bridgereader"),
                 _model(request, "API tokens", "key", "furrow", "apitoken"),
+                _model(request, "Webhooks", "webhook", "furrow", "webhook"),
                 _model(request, "Dead messages", "unsubscribe", "furrow", "deadmessage"),
                 *_flower(request),
             ],

@@ -24,6 +24,7 @@ from furrow.plural import counted
 from furrow.rabbitmq.events import EventPublisher
 from furrow.statements import Outgoing, sessions
 from furrow.tables import EVENT, JOB
+from furrow.webhooks import deliveries
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class Outbox(threading.Thread):
         super().__init__(name="furrow-outbox", daemon=True)
         self._leadership = leadership
         self._publisher = EventPublisher(queues())
-        self._patterns = wanted_of_jobs()
+        self._patterns = wanted_of_jobs()  # and, once it leads, what webhooks want
         self._called = threading.Event()
         self._stopping = False
         self._said = ""
@@ -83,7 +84,10 @@ class Outbox(threading.Thread):
         found = sql.unpublished(connection, BATCH)
         if found:
             confirmed = self._publisher.send(found)
-            sql.mark_published(connection, in_order(found, confirmed), term)
+            done = set(in_order(found, confirmed))
+            with atomic():
+                deliveries.of([event for event in found if event.id in done])
+                sql.mark_published(connection, sorted(done), term)
             if len(confirmed) < len(found):
                 raise BrokerError(
                     f"RabbitMQ refused {len(found) - len(confirmed):,} of {counted(len(found), 'event')}, which are published "
@@ -93,6 +97,7 @@ class Outbox(threading.Thread):
 
     def keep_triggers(self) -> bool:
         """Let the moves of jobs be written down if somebody wants them, and only then; whether that was changed."""
+        self._patterns = wanted_of_jobs(deliveries.patterns())
         changed = statements.on(connection).tell_of_jobs(connection, self._patterns)
         if changed:
             logger.info("Events of jobs are %s.", "written from now on" if self._patterns else "not written any more")

@@ -4,7 +4,7 @@ A subscriber has a queue of its own in RabbitMQ, bound to the exchange of events
 makes jobs of its messages.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from furrow.conf import conf
 from furrow.errors import KindError
 from furrow.kinds.kind import Handler, Kind
 from furrow.submission.job import job
-from furrow.topics import like, matches, names_kind, of_jobs, pattern_problem
+from furrow.topics import like, of_jobs, pattern_problem, wanted
 
 #: What its queue is called, before the kind's name.
 QUEUE = "furrow.events."
@@ -50,12 +50,8 @@ class Subscriber:
         )
 
     def wants(self, name: str, depth: int) -> bool:
-        """Whether a job shall be made of an event of this name. Those that tell of jobs of subscribers themselves, only if a
-        pattern names the kind in full: else two that want all events would never come to an end."""
-        found = [pattern for pattern in self.patterns if matches(pattern, name)]
-        if depth and name.startswith("job."):
-            found = [pattern for pattern in found if names_kind(pattern, name[4:].rpartition(".")[0])]
-        return bool(found)
+        """Whether a job shall be made of an event of this name."""
+        return wanted(self.patterns, name, depth)
 
 
 def subscribe(*patterns: str, **options: Any) -> Callable[[Handler | Kind], Kind]:
@@ -119,7 +115,8 @@ def queues() -> dict[str, tuple[str, ...]]:
     return {subscriber.queue: subscriber.patterns for subscriber in all_subscribers()}
 
 
-def wanted_of_jobs() -> frozenset[str]:
-    """What names the events of jobs have that somebody wants, as patterns for ``LIKE``; none: nobody wants any."""
-    patterns = [*conf().events, *(pattern for subscriber in all_subscribers() for pattern in subscriber.patterns)]
+def wanted_of_jobs(more: Iterable[str] = ()) -> frozenset[str]:
+    """What names the events of jobs have that somebody wants, as patterns for ``LIKE``; none: nobody wants any. ``more``: what
+    webhooks want."""
+    patterns = [*more, *conf().events, *(pattern for subscriber in all_subscribers() for pattern in subscriber.patterns)]
     return frozenset(like(pattern) for pattern in patterns if of_jobs(pattern))

@@ -21,6 +21,7 @@ from furrow.models.reply import Reply
 from furrow.models.rollup import ErrorCount, ErrorGroup, Rollup
 from furrow.models.stream_place import StreamPlace
 from furrow.models.trouble import Trouble
+from furrow.models.webhook import Webhook
 from furrow.models.worker import Worker
 from furrow.models.worker_request import WorkerRequest
 
@@ -49,6 +50,7 @@ __all__ = [
     "Rollup",
     "StreamPlace",
     "Trouble",
+    "Webhook",
     "Worker",
     "WorkerRequest",
 ]
