@@ -3,8 +3,8 @@
 Read in this order: ``site`` and ``theme`` (where, and in which look), ``job`` (the list), ``filters``, ``readonly``, ``keyset``
 (its pages), ``bulk_page``, ``job_page``, ``job_body`` and ``timeline`` (one job), ``submit_page``, ``forms``, ``arguments`` and
 ``fields`` (submitting), ``records`` (attempts, log lines), ``audit_log``, ``queues``, ``workers`` (and the leader) and
-``worker_page``, ``bridges``, ``dead_messages``, ``events``, ``drift``, ``locks``, ``tokens``, ``webhooks``, ``live``, ``navigation``. How
-things are said is in :mod:`furrow.diagnosis.wording`.
+``worker_page``, ``bridges``, ``dead_messages``, ``events``, ``drift``, ``locks``, ``tokens``, ``webhooks``, ``live``,
+``navigation``. How things are said is in :mod:`furrow.diagnosis.wording`.
 
 Django loads it by itself, and the default site shows everything; another site does after::
 

@@ -19,7 +19,7 @@ from furrow.diagnosis import troubles
 from furrow.dispatcher.leader import Leadership
 from furrow.errors import BrokerError
 from furrow.events.subscribers import queues, wanted_of_jobs
-from furrow.models.database import connection
+from furrow.models.database import atomic, connection
 from furrow.plural import counted
 from furrow.rabbitmq.events import EventPublisher
 from furrow.statements import Outgoing, sessions
