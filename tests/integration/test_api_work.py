@@ -119,7 +119,8 @@ def test_odd_values_are_kept_or_named(user: User) -> None:
         submit(plain)
         (job,) = ask("claim", {"name": "n"})[1]["jobs"]
         run = f'"id": "{job["id"]}", "attempt": 1'
-        assert ask("log", f'{{"lines": [{{{run}, "message": "{odd}"}}]}}')[0] == 200
+        for at in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"):
+            assert ask("log", f'{{"lines": [{{{run}, "message": "{odd}", "at": "{at}"}}]}}')[0] == 200
         assert ask("finish", f'{{"runs": [{{{run}, "outcome": "succeeded", "result": ["{odd}", {deep}]}}]}}')[0] == 200
     failed = Job.objects.filter(error__startswith="ResultError: ", state="failed")
     assert failed.count() == 3

@@ -52,7 +52,7 @@ def log(lines: Sequence[Line], kinds: Collection[str]) -> list[Stale]:
         text, level = cut(clean(masks(job).text(line.message)), conf().max_log_line), line.level
         if kept[line.run] == limit + 1:
             text, level = f"[cut here: an attempt keeps {limit:,} log lines (FURROW['MAX_LOG_LINES'])]", 30
-        at = now if line.at is None else min(line.at, now)
+        at = now if line.at is None else min(max(0.0, line.at), now)
         records.append(LogRecord(str(line.run.id), line.run.attempt, at, level, clean(line.logger)[:200], text))
     _write(Group(logs=records))
     return found.stale
