@@ -41,6 +41,9 @@ PAGES = (
         "furrow/drift/",
         "furrow/deadmessage/",
         "furrow/lock/",
+        "furrow/apitoken/",
+        "furrow/apitoken/add/",
+        "../api/docs",
     ),
     *(
         "django_celery_results/taskresult/",

@@ -51,6 +51,13 @@ def site(admin_client: Client) -> Client:
 
 
 @pytest.fixture
+def unlimited(settings: Settings) -> None:
+    """Tokens may ask as often as they like. The first limit of a Redis that is new notes so in the database, for which SQLite
+    lets it wait until the test's transaction ends."""
+    settings.FURROW = {**settings.FURROW, "API_RATE": ""}
+
+
+@pytest.fixture
 def media(settings: Settings, tmp_path: Path) -> Path:
     """Where uploaded files lie: nowhere else."""
     settings.MEDIA_ROOT = tmp_path / "media"

@@ -11,7 +11,7 @@ from furrow.models.api_token import hash_of
 
 from tests.people import login
 
-pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No directory at")]
+pytestmark = [pytest.mark.usefixtures("unlimited"), pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No directory at")]
 
 ADD, LIST = "/admin/furrow/apitoken/add/", "/admin/furrow/apitoken/"
 GIVEN = {"name": "nightly", "scopes": ["read", "submit"], "kinds": "kinds.add", "expires": "30"}

@@ -16,7 +16,12 @@ from tests.api import Api, fields
 from tests.people import login, somebody
 from tests.rows import make
 
-pytestmark = [pytest.mark.django_db, pytest.mark.engine, pytest.mark.filterwarnings("ignore:No directory at")]
+pytestmark = [
+    pytest.mark.usefixtures("unlimited"),
+    pytest.mark.django_db,
+    pytest.mark.engine,
+    pytest.mark.filterwarnings("ignore:No directory at"),
+]
 
 
 @pytest.fixture

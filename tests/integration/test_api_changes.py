@@ -1,5 +1,6 @@
 """The HTTP API: what changes something, who wrote it down, and that nothing is done twice."""
 
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from furrow import Job, submit
 from furrow.api import waiting
+from furrow.dispatcher.prune import Prune
 from furrow.models import ApiAnswer, AuditEntry, Queue
 from pytest_django import Settings
 
@@ -15,7 +17,12 @@ from tests.api import Api, fields
 from tests.integration.test_request_limits import Unread
 from tests.people import somebody
 
-pytestmark = [pytest.mark.django_db, pytest.mark.engine, pytest.mark.filterwarnings("ignore:No directory at")]
+pytestmark = [
+    pytest.mark.usefixtures("unlimited"),
+    pytest.mark.django_db,
+    pytest.mark.engine,
+    pytest.mark.filterwarnings("ignore:No directory at"),
+]
 
 
 @pytest.fixture
@@ -139,6 +146,15 @@ def test_a_key_belongs_to_its_user(api: Api) -> None:
     assert Job.objects.count() == 2
 
 
+def test_an_answer_is_forgotten_after_a_day(api: Api) -> None:
+    api.post("jobs", {"kind": "kinds.add", "arguments": {"a": 1}}, Idempotency_Key="old")
+    Prune().run_once()
+    assert ApiAnswer.objects.count() == 1
+    ApiAnswer.objects.update(at=timezone.now() - dt.timedelta(days=1, seconds=1))
+    Prune().run_once()
+    assert not ApiAnswer.objects.exists()
+
+
 # --- Act --------------------------------------------------------------------------------------------------------------
 
 
@@ -184,13 +200,6 @@ def test_a_token_of_some_kinds_pauses_no_queue(admin_user: User) -> None:
 
 
 # --- Limits -----------------------------------------------------------------------------------------------------------
-
-
-def test_a_token_that_asks_too_often_is_told_when_it_may(api: Api, settings: Settings) -> None:
-    settings.FURROW = {**settings.FURROW, "API_RATE": "2/h"}
-    answers = [api.get("kinds") for _ in range(3)]
-    assert [answer.status_code for answer in answers] == [200, 200, 429]
-    assert 0 < int(answers[2]["Retry-After"]) <= 1801
 
 
 def test_requests_that_wait_are_bounded(api: Api, settings: Settings) -> None:

@@ -21,6 +21,7 @@ from tests.api import ALL, Api
 from tests.people import somebody
 
 pytestmark = [
+    pytest.mark.usefixtures("unlimited"),
     pytest.mark.django_db,
     pytest.mark.filterwarnings("ignore:No directory at"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
+from django.db.models import Q
 from furrow import Job
 from furrow.actions import tokens
+from furrow.models import ApiAnswer, AuditEntry
 
 from tests.stack import Stack, wait_until
 
@@ -28,6 +30,8 @@ def test_the_programs_of_the_page_run_as_they_stand(stack: Stack, language: str,
         done = subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     finally:
         token.delete()
+        ApiAnswer.objects.all().delete()
+        AuditEntry.objects.filter(Q(token=str(token)) | Q(action="create token")).delete()
     assert done.returncode == 0, done.stdout + done.stderr
     assert "succeeded" in done.stdout
     assert "Received a message: Hello" in done.stdout
