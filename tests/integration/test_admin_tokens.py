@@ -52,12 +52,18 @@ def test_who_is_no_superuser_makes_tokens_for_oneself_alone(client: Client, admi
     assert ApiToken.objects.get().user == User.objects.get(username="somebody")
 
 
-def test_a_revoked_token_opens_nothing(client: Client, admin_user: User) -> None:
+@pytest.mark.parametrize("from_list", [False, True])
+def test_a_revoked_token_opens_nothing(client: Client, admin_user: User, from_list: bool) -> None:
     token, secret = tokens.make("mine", user=admin_user, scopes=["read"])
     login(client, "add_apitoken")
     assert client.post(f"{LIST}{token.pk}/revoke/").status_code == 403, "it is somebody else's"
+    client.post(LIST, {"action": "revoke_selected", "_selected_action": str(token.pk)})
+    assert not ApiToken.objects.filter(revoked_at__isnull=False).exists()
     client.force_login(admin_user)
-    assert client.post(f"{LIST}{token.pk}/revoke/").status_code == 302
+    if from_list:
+        client.post(LIST, {"action": "revoke_selected", "_selected_action": str(token.pk)})
+    else:
+        client.post(f"{LIST}{token.pk}/revoke/")
     assert Client().get("/api/kinds", headers={"Authorization": f"Bearer {secret}"}).status_code == 401
     assert AuditEntry.objects.filter(action="revoke token", who="admin").count() == 1
     tokens.make("mine", user=admin_user, scopes=["read"])  # the name is free again

@@ -24,6 +24,7 @@ OFFERED = {
     **{("furrow.job", name): "AR" for name in ACTIONS},
     ("furrow.deadmessage", "replay_selected"): "AR",
     ("furrow.deadmessage", "delete_chosen"): "ER",
+    ("furrow.apitoken", "revoke_selected"): "AER",  # E: those that act as oneself
     ("auth.user", "delete_selected"): "R",
     ("auth.group", "delete_selected"): "R",
 }

@@ -4,9 +4,10 @@ import datetime as dt
 from typing import Any
 
 from django import forms
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -24,6 +25,7 @@ from furrow.errors import InputError
 from furrow.models import ApiToken
 from furrow.models.api_token import Scope
 from furrow.models.users import find_user
+from furrow.plural import counted
 from furrow.statements import clock
 
 #: What each scope lets a token do.
@@ -50,9 +52,14 @@ class ApiTokenAdmin(ReadOnlyAdmin):
     fields = ("name", "person", "begins", "may", "of_kinds", "made", "until", "used", "condition")
     readonly_fields = ("person", "begins", "may", "of_kinds", "made", "until", "used", "condition")
     change_form_outer_before_template = "admin/furrow/token/buttons.html"
+    actions = ("revoke_selected",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return may_make_tokens(request.user)
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        """May revoke some: any, or one's own."""
+        return may_revoke(request.user, request.user.pk)
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         """The form; posted, it makes a token and shows its secret, which cannot be shown again. No page of the admin is kept by
@@ -92,6 +99,13 @@ class ApiTokenAdmin(ReadOnlyAdmin):
         else:
             messages.info(request, f"The token {token} was revoked before.")
         return HttpResponseRedirect(reverse("admin:furrow_apitoken_changelist"))
+
+    @admin.action(description="Revoke", permissions=["revoke"])
+    def revoke_selected(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
+        """Let the chosen ones be used no more; those of others only for who may revoke any."""
+        chosen = [token for token in queryset if may_revoke(request.user, token.user_id)]
+        revoked = [token for token in chosen if tokens.revoke(token, by=request.user)]
+        messages.success(request, f"{counted(len(revoked), 'token')} revoked.")
 
     # --- Columns ----------------------------------------------------------------------------------------------------
 
