@@ -23,7 +23,9 @@ from furrow import FINAL, Job, State, cancel, submit
 from furrow.dispatcher import callers
 from furrow.dispatcher.callers import Callers
 from furrow.dispatcher.leader import Leadership
+from furrow.errors import BrokerError
 from furrow.models import DeadMessage, Reply
+from furrow.rabbitmq.answers import Post
 from furrow.worker.celery import sent_tasks
 from kombu import Connection
 
@@ -195,6 +197,24 @@ def test_a_result_backend_that_is_away_is_tried_again(monkeypatch: pytest.Monkey
 def refuses(found: Any) -> None:
     """As a backend that is away."""
     raise ConnectionError("refused")
+
+
+def test_while_rabbitmq_is_away_an_answer_waits() -> None:
+    job = ended()
+    with Connection(services.broker.url) as link:
+        queue = link.channel().queue_declare("", exclusive=True).queue
+        Reply.objects.update(reply_to=queue)
+        teller = Callers(Leadership())
+        teller._post = Post(f"amqp://{services.NOWHERE}//")
+        with pytest.raises(BrokerError):
+            teller.run_once()
+        assert Reply.objects.exists()
+        Callers(Leadership()).run_once()
+        answer = link.channel().basic_get(queue)
+    told = json.loads(answer.body)
+    assert (told["task_id"], told["status"], told["result"], told["children"]) == (str(job.pk), "SUCCESS", 2, [])
+    assert answer.properties["correlation_id"] == str(job.pk)
+    assert not Reply.objects.exists()
 
 
 def test_an_old_answer_queue_that_is_gone_holds_nobody_up() -> None:
