@@ -13,6 +13,7 @@ from furrow import Abort, Attempt, Job, State, submit
 from furrow.actions import jobs as actions
 from furrow.actions.queues import pause, resume
 from furrow.conf import conf
+from furrow.diagnosis.as_json import kind_json
 from furrow.diagnosis.explain import situation, why
 from furrow.dispatcher.admission import Admission
 from furrow.dispatcher.locked_rows import LockedRows
@@ -84,7 +85,9 @@ def test_what_is_declared_elsewhere() -> None:
 def test_a_model_stands_in_the_place_of_the_signature() -> None:
     assert resize.arguments.names == ("path", "width", "key")
     assert resize.arguments.schema["properties"]["width"]["description"] == "In pixels"
-    assert resize.result_schema["required"] == ["path", "bytes"]
+    told = kind_json(resize)
+    assert (told["external"], told["result"]["required"]) == (True, ["path", "bytes"])
+    assert kind_json(plain)["result"] is None
     assert (resize.queue, resize.doc) == ("external", "Make an image smaller.")
     job = submit(resize, {"path": " a.png "})
     assert (job.arguments["path"], job.arguments["width"], job.queue) == ("a.png", 100, "external")

@@ -1,11 +1,11 @@
 """Workers in other languages over HTTP: the programs of docs/other_languages.md against a real web server and database."""
 
-import shutil
 import signal
 import urllib.request
 from collections.abc import Iterator
 
 import pytest
+from deploy import packages
 from django.db.models import F
 from furrow import Attempt, Job, State, cancel, submit
 from furrow.actions import tokens
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.engine
 #: The programs of the page, by what they log first.
 PROGRAMS = {
     "Python": [PYTHON, "docs/other_languages/worker.py"],
-    "Node.js": [shutil.which("node") or "node", "docs/other_languages/worker.mjs"],
+    "Node.js": ["node", "docs/other_languages/worker.mjs"],
 }
 
 
@@ -66,6 +66,7 @@ class Site:
         """Start one."""
         address = f"{self.stack.web_url}/api"
         command = PROGRAMS[language]
+        packages.ensure({"nodejs": "node"} if language == "Node.js" else {})
         return self.stack.start(name, command, FURROW_URL=address, FURROW_TOKEN=self.secret, FURROW_NAME=name)
 
 

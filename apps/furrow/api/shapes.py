@@ -197,14 +197,17 @@ class Batch(BaseModel):
 
 
 class KindShape(BaseModel):
-    """A kind of job; ``arguments`` is a JSON schema."""
+    """A kind of job; ``arguments`` is a JSON schema, and ``result`` where the kind declares one. ``external``: its handler is a
+    program in another language."""
 
     name: str
     queue: str
     priority: int
     permission: str | None
     doc: str
+    external: bool
     arguments: dict[str, Any]
+    result: dict[str, Any] | None
 
 
 class QueueShape(BaseModel):

@@ -67,14 +67,16 @@ def line_json(line: LogLine) -> dict[str, Any]:
 
 
 def kind_json(kind: Kind) -> dict[str, Any]:
-    """A kind, with the JSON schema of its arguments."""
+    """A kind, with the JSON schemas of its arguments and, where it is declared, of its result."""
     return {
         "name": kind.name,
         "queue": kind.queue,
         "priority": kind.priority,
         "permission": kind.permission or None,
         "doc": kind.doc,
+        "external": kind.external,
         "arguments": kind.arguments.schema,
+        "result": kind.result_schema,
     }
 
 

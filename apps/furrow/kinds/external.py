@@ -37,7 +37,7 @@ class ExternalKind(Kind):
         self._model = arguments
         try:
             self.result: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(Any if result is None else result)
-            self.result_schema = self.result.json_schema(mode="validation")
+            self.result_schema = None if result is None else self.result.json_schema(mode="validation")
         except pydantic.errors.PydanticUserError as error:
             raise KindError(f"{name}: result={result!r} has no JSON form: {str(error).splitlines()[0]}") from None
         super().__init__(_stand_in(name, arguments, module), submit, name=name, **options)

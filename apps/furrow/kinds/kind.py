@@ -61,6 +61,8 @@ class Kind:
     do_not_call_in_templates = True
     #: Its handler is elsewhere: a worker in another language takes its jobs over HTTP.
     external = False
+    #: What a result must be, as a JSON schema; ``None``: of any form.
+    result_schema: dict[str, Any] | None = None
 
     def __init__(
         self,
