@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from furrow.actions.audit import audit
-from furrow.admin import theme
+from furrow.admin.readonly import ReadOnlyAdmin
 from furrow.admin.site import shows
 from furrow.admin.theme import ModelAdmin, Textarea, display
 from furrow.diagnosis import wording
@@ -57,20 +57,28 @@ class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @shows(Webhook)
-class WebhookAdmin(ModelAdmin):
-    """Webhooks."""
+class WebhookAdmin(ReadOnlyAdmin):
+    """Webhooks: the one table of ours that people edit."""
 
     form = WebhookForm
+    empty_title = "No webhooks yet"
+    empty_text = "A webhook sends events, of jobs or of your own, to another program. Add one with its address."
     actions = ("test", "renew")
-    change_list_template = None
+    ordering = ("-id",)
+    search_ids = ()
+    search_texts = ("name", "url")
+    search_help_text = "Name or address"
     list_display = ("name", "url", "wants", "condition", "deliveries")
-    search_fields = ("name", "url")
     readonly_fields = ("condition", "secret_text", "deliveries", "created")
-    list_fullwidth = True
 
-    @property
-    def media(self) -> Any:
-        return super().media + theme.MEDIA
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(ModelAdmin.has_add_permission(self, request))
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(ModelAdmin.has_change_permission(self, request, obj))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(ModelAdmin.has_delete_permission(self, request, obj))
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         """What there is to see of one that exists."""
@@ -131,7 +139,7 @@ class WebhookAdmin(ModelAdmin):
 
     @display(description="deliveries")
     def deliveries(self, hook: Webhook) -> SafeString:
-        return format_html('<a href="{}?tag={}">jobs</a>', reverse("admin:furrow_job_changelist"), hook.tag)
+        return format_html('<a class="fw-button" href="{}?tag={}">show</a>', reverse("admin:furrow_job_changelist"), hook.tag)
 
     @display(description="secret")
     def secret_text(self, hook: Webhook) -> SafeString:
