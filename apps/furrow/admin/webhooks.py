@@ -130,11 +130,11 @@ class WebhookAdmin(ReadOnlyAdmin):
     @display(description="condition")
     def condition(self, hook: Webhook) -> SafeString | str:
         if hook.disabled_reason and not hook.active:
-            return format_html("{} {}", wording.label("failed"), wording.plain(hook.disabled_reason))
+            return format_html("<span>{} {}</span>", wording.label("failed"), wording.plain(hook.disabled_reason))
         if not hook.active:
             return "switched off"
         if hook.failures and hook.failing_since:
-            return format_html("{} failed attempts since {}", hook.failures, wording.moment(hook.failing_since))
+            return format_html("<span>{} failed attempts since {}</span>", hook.failures, wording.moment(hook.failing_since))
         return "well"
 
     @display(description="deliveries")
