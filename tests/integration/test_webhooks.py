@@ -5,9 +5,14 @@ import hashlib
 import hmac
 import ipaddress
 import json
+import os
+import re
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -25,6 +30,7 @@ from furrow.webhooks.posting import may_reach, signature, url_problem
 from pytest_django import Settings
 
 from tests.rows import make
+from tests.stack import wait_until
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("nobody_runs")]
 
@@ -153,6 +159,42 @@ def test_a_pattern_of_many_signs_is_matched_in_time() -> None:
     assert not matches("*", "a.b")
     assert wanted(["order.#"], "order", 5)
     assert not wanted(["job.#"], "job.x.failed", 1)
+
+
+def test_the_receiver_of_the_documentation_takes_what_is_genuine(
+    hook: Webhook, round_of: Callable[[], int], tmp_path: Path
+) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "webhooks.md").read_text()
+    (program,) = re.findall(r"^```python\n# receive\.py\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    (tmp_path / "receive.py").write_text(program)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environ = {**os.environ, "WEBHOOK_SECRET": hook.secret, "PORT": str(port)}
+    with (tmp_path / "out").open("wb") as out:
+        running = subprocess.Popen([sys.executable, str(tmp_path / "receive.py")], stdout=out, stderr=out, env=environ)
+    try:
+        wait_until(lambda: _answers(port), what="the receiver answers")
+        Webhook.objects.filter(pk=hook.pk).update(url=f"http://127.0.0.1:{port}/")
+        forged = Webhook.objects.create(name="forged", url=f"http://127.0.0.1:{port}/", patterns=["order.#"])
+        id = publish("order.paid", {"order": 7})
+        round_of()
+        drain(raise_on_failure=False)
+    finally:
+        running.kill()
+        running.wait()
+    states = {job.tags[0]: job.state for job in Job.objects.filter(kind="furrow.webhook")}
+    assert states == {hook.tag: State.SUCCEEDED, forged.tag: State.PENDING}
+    said = (tmp_path / "out").read_text()
+    assert said.count(f"evt_{id} ") == 1
+    assert '"data": {"order": 7}' in said
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
 
 
 # --- What fails -------------------------------------------------------------------------------------------------------
