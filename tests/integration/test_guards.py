@@ -52,6 +52,7 @@ def a_row(model: type[Model]) -> int:
         "workerrequest": {"worker": job.pk, "asked_at": now, "taken_at": now, "answered_at": now, "succeeded": True},
         "errorgroup": {"kind": "k", "fingerprint": "s"},
         "bridgereader": {"queue": "q", "node": "n", "pid": 1},
+        "outputchunk": {"job": job, "attempt": 1, "number": 1, "at": now},
         "streamplace": {"queue": "q"},
         "bridgedmessage": {"queue": "q", "key": "k", "job": job.pk},
         "trouble": {},

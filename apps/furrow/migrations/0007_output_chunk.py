@@ -3,6 +3,17 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
+from furrow.statements import guards
+
+
+def guard(apps, schema_editor):
+    """Writes of times that nobody could read are refused."""
+    guards.install(schema_editor.connection, [apps.get_model('furrow', 'outputchunk')])
+
+
+def unguard(apps, schema_editor):
+    guards.remove(schema_editor.connection, [apps.get_model('furrow', 'outputchunk')])
+
 
 class Migration(migrations.Migration):
 
@@ -26,4 +37,5 @@ class Migration(migrations.Migration):
                 'ordering': ['job', 'attempt', 'number'],
             },
         ),
+        migrations.RunPython(guard, unguard),
     ]

@@ -4,6 +4,17 @@ import django.db.models.functions.datetime
 import furrow.models.webhook
 from django.db import migrations, models
 
+from furrow.statements import guards
+
+
+def guard(apps, schema_editor):
+    """Writes of times and JSON that nobody could read are refused."""
+    guards.install(schema_editor.connection, [apps.get_model('furrow', 'webhook')])
+
+
+def unguard(apps, schema_editor):
+    guards.remove(schema_editor.connection, [apps.get_model('furrow', 'webhook')])
+
 
 class Migration(migrations.Migration):
 
@@ -31,4 +42,5 @@ class Migration(migrations.Migration):
                 'default_permissions': ('add', 'change', 'delete', 'view'),
             },
         ),
+        migrations.RunPython(guard, unguard),
     ]
