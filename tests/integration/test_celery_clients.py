@@ -71,7 +71,8 @@ def test_a_celery_client_with_rpc_gets_what_became_of_its_tasks(stack: Stack, cl
     with pytest.raises(Exception, match="KeyError"):
         failing.get(timeout=PATIENCE)
     assert Job.objects.get(pk=failing.id).counted_attempts == 1
-    assert client.GroupResult(of_group, several).get(timeout=PATIENCE) == [1, 2, 3]
+    # One by one: a group that is asked when all of its results are there already waits for another one, in Celery 5.7.
+    assert [one.get(timeout=PATIENCE) for one in several] == [1, 2, 3]
     assert set(Job.objects.filter(batch=of_group).values_list("pk", flat=True)) == {uuid.UUID(one.id) for one in several}
     assert soon.get(timeout=PATIENCE) == 6
     assert Job.objects.get(pk=soon.id).expires_at is not None
