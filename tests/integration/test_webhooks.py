@@ -1,6 +1,7 @@
 """Webhooks: which events go where, how they are signed, where they may go, and what becomes of those that fail."""
 
 import base64
+import datetime as dt
 import hashlib
 import hmac
 import ipaddress
@@ -125,6 +126,26 @@ def test_each_event_that_matches_is_delivered_once_and_signed(
     assert headers["webhook-signature"] == "v1," + base64.b64encode(digest).decode()
     job.refresh_from_db()
     assert (job.state, job.result["status"]) == (State.SUCCEEDED, 204)
+
+
+@pytest.mark.parametrize(
+    ("name", "tags"),
+    [
+        ("job.invoices.send_monthly_statement_to_customers.failed", ["job.invoices.send_monthly_statement_to_customers.f"]),
+        ("_internal.done", []),
+        ("order.lost\n", []),
+    ],
+)
+def test_an_event_of_any_name_and_time_has_its_delivery_and_bars_no_other(
+    hook: Webhook, round_of: Callable[[], int], name: str, tags: list[str]
+) -> None:
+    Webhook.objects.filter(pk=hook.pk).update(patterns=["#"])
+    odd, other = Event.objects.create(name=name), publish("order.paid")
+    Event.objects.filter(pk=odd.pk).update(created_at=dt.datetime(1969, 7, 20, tzinfo=dt.UTC))
+    assert round_of() == 2
+    assert not Event.objects.filter(published_at=None).exists()
+    jobs = {job.arguments["event"]: job.tags for job in Job.objects.filter(kind="furrow.webhook")}
+    assert jobs == {odd.pk: [hook.tag, *tags], other: [hook.tag, "order.paid"]}
 
 
 def test_the_signature_is_that_of_standard_webhooks() -> None:

@@ -8,6 +8,12 @@ MOST = 10
 _TAG = re.compile(r"[^\W_][\w .:/@+-]{0,49}")
 
 
+def as_tags(text: str) -> list[str]:
+    """The beginning of this text as a tag, if it can be one."""
+    tag = text[:50]
+    return [] if tags_problem([tag]) else [tag]
+
+
 def tags_problem(tags: object) -> str:
     """What is wrong with these tags, and the remedy; empty when nothing is."""
     if isinstance(tags, str) or not isinstance(tags, Collection):

@@ -15,6 +15,7 @@ from furrow.context import current_job
 from furrow.diagnosis import troubles
 from furrow.errors import Abort
 from furrow.kinds.retry import RetryPolicy
+from furrow.kinds.tags import as_tags
 from furrow.models import Event, Job, Webhook
 from furrow.rabbitmq.events import CONTENT_TYPE, cloud_event
 from furrow.statements import Outgoing
@@ -96,7 +97,7 @@ def of(events: Sequence[Outgoing]) -> list[Job]:
             deliver,
             {"webhook": hook.pk, "event": event.id},
             id=id,
-            tags=[hook.tag, event.name[:100]],
+            tags=[hook.tag, *as_tags(event.name)],
             meta={DEPTH_KEY: event.depth + 1},
         )
         for id, (event, hook) in wants.items()
@@ -110,9 +111,10 @@ def patterns() -> list[str]:
 
 
 def delivery_id(event: Outgoing, hook: Webhook) -> uuid.UUID:
-    """Of the job: always the same, and among other jobs where the event's time puts it (UUIDv7, RFC 9562)."""
+    """Of the job: always the same, and among other jobs where the event's time puts it (UUIDv7, RFC 9562, which knows
+    no time before 1970)."""
     made = hashlib.sha256(f"{event.id} {hook.pk} {hook.created_at.isoformat()}".encode()).digest()
-    bits = int(event.at.timestamp() * 1000) << 80 | int.from_bytes(made[:10])
+    bits = max(0, int(event.at.timestamp() * 1000)) << 80 | int.from_bytes(made[:10])
     return uuid.UUID(int=bits & ~(0xF << 76) & ~(0x3 << 62) | 0x7 << 76 | 0x2 << 62)
 
 
