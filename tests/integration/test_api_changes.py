@@ -7,9 +7,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 from furrow import Job, submit
-from furrow.api import waiting
 from furrow.dispatcher.prune import Prune
 from furrow.models import ApiAnswer, AuditEntry, Queue
+from furrow.web import waiters
 from pytest_django import Settings
 
 from tests import kinds
@@ -205,11 +205,11 @@ def test_a_token_of_some_kinds_pauses_no_queue(admin_user: User) -> None:
 def test_requests_that_wait_are_bounded(api: Api, settings: Settings) -> None:
     settings.FURROW = {**settings.FURROW, "API_WAITERS": 1}
     job = submit(kinds.add, {"a": 1}, countdown=3600)
-    waiting._begin()
+    waiters.enter()
     try:
         refused = api.get(f"jobs/{job.pk}/result?wait=5")
     finally:
-        waiting._end()
+        waiters.leave()
     assert (refused.status_code, refused["Retry-After"]) == (503, "2")
     assert api.get(f"jobs/{job.pk}/result?wait=0.01").status_code == 202
     assert "wait" in fields(api.get(f"jobs/{job.pk}/result?wait=9999"))

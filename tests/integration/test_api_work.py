@@ -127,7 +127,7 @@ def test_odd_values_are_kept_or_named(user: User) -> None:
 
 
 def test_where_too_many_wait_no_worker_is_left_behind(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("furrow.api.waiting._waiting", 10**6)
+    monkeypatch.setattr("furrow.web.waiters._waiting", 10**6)
     assert Program(user)("claim", {"name": "n", "wait": 5})[0] == 503
     assert not Worker.objects.exists()
 

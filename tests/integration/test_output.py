@@ -17,9 +17,9 @@ from django.test import Client
 from django.utils import timezone
 from furrow import Job, State, output_token, output_url, submit
 from furrow.models import OutputChunk
-from furrow.streaming import views
 from furrow.streaming.reader import AT_ONCE, Reader
 from furrow.testing import drain
+from furrow.web import waiters
 
 from tests import kinds
 from tests.rows import make
@@ -149,12 +149,14 @@ def test_progress_is_told_when_it_changed_and_an_attempt_before_its_first_chunk(
 def test_with_too_many_streams_the_others_poll(client: Client, db: None) -> None:
     job = make(State.RUNNING)
     chunks(job, "so far")
-    for _ in range(views.MOST):
-        assert views._slots.acquire(blocking=False)
+    entered = 0
     try:
+        while waiters.enter():
+            entered += 1
         text = body(client.get(output_url(job)))
     finally:
-        views._slots.release(views.MOST)
+        for _ in range(entered):
+            waiters.leave()
     assert text.startswith("retry: 2000\n\n")
     assert ("chunk", "1.1", "so far") in events(text)
 

@@ -6,7 +6,6 @@ others get what there is and are told to come back: they poll.
 """
 
 import asyncio
-import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -21,14 +20,12 @@ from furrow.actions.permissions import may_view
 from furrow.models import Job
 from furrow.streaming.reader import Reader
 from furrow.streaming.tokens import refusal
+from furrow.web import waiters
 
 #: Seconds that a stream lasts, and milliseconds after which a browser asks again; also when it was sent away.
 LASTS, AGAIN, SENT_AWAY = 25.0, 500, 2000
 #: Seconds between two looks: after one that found something, and the most when nothing comes.
 SOON, LATE = 0.1, 1.0
-#: Streams of one process that may wait at once, each in a thread of the web server.
-MOST = 2
-_slots = threading.BoundedSemaphore(MOST)
 _HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
 
@@ -57,7 +54,7 @@ def output(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse | StreamingH
 
 
 def _in_thread(reader: Reader, first: str) -> Iterator[str]:
-    if not _slots.acquire(blocking=False):
+    if not waiters.enter():
         yield f"retry: {SENT_AWAY}\n\n{first}"
         return
     try:
@@ -67,7 +64,7 @@ def _in_thread(reader: Reader, first: str) -> Iterator[str]:
             if text := pause.take(_read(reader)):
                 yield text
     finally:
-        _slots.release()
+        waiters.leave()
 
 
 async def _from_loop(reader: Reader, first: str) -> AsyncIterator[str]:
