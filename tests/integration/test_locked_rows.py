@@ -16,6 +16,7 @@ from django.utils import timezone
 from furrow import statements
 from furrow.actions import bulk
 from furrow.actions import jobs as actions
+from furrow.conf import conf
 from furrow.diagnosis import lockers
 from furrow.diagnosis.explain import situation, why
 from furrow.dispatcher import locked_rows, process
@@ -27,6 +28,9 @@ from furrow.dispatcher.prune import Prune
 from furrow.dispatcher.rescue import Rescue
 from furrow.dispatcher.turns import Turns
 from furrow.errors import Snooze
+from furrow.external.claims import SPARE
+from furrow.external.claims import claim as claim_elsewhere
+from furrow.external.presence import Introduction, come
 from furrow.limits.limit import Limit, row
 from furrow.limits.stored import read
 from furrow.models import AuditEntry, Drift, Hold, Job, Queue, Worker
@@ -38,7 +42,7 @@ from furrow.submission.submit import submit
 from furrow.worker.ledger.batch import Batch
 from furrow.worker.ledger.put_off import PutOff
 
-from tests import kinds
+from tests import external_kinds, kinds
 from tests.integration.test_bulk import run
 from tests.rows import HOUR, WORKER, lead, make, state_of
 from tests.stack import Stack, database_url, wait_until
@@ -69,6 +73,19 @@ def impatient(committed: None) -> Iterator[None]:
     yield
     Hold.objects.all().delete()
     connection.close()
+
+
+@pytest.mark.usefixtures("committed")
+def test_locked_jobs_keep_no_other_from_a_worker_elsewhere(elsewhere: psycopg.Connection[Any]) -> None:
+    external_kinds.forget()
+    with external_kinds.known():
+        queue, kind = conf().external_queues[0], external_kinds.plain.name
+        worker = come(None, Introduction("resizer", [kind], [queue], pid=77))
+        *locked, free = (make(kind=kind, queue=queue, arguments={}) for _ in range(SPARE[0] + 2))
+        for job in locked:
+            lock(elsewhere, job)
+        assert [job.id for job in claim_elsewhere(worker, [kind], 1)] == [free.pk]
+        assert claim_elsewhere(worker, [kind], 1) == []
 
 
 def lock(link: psycopg.Connection[Any], job: Job) -> None:

@@ -18,7 +18,8 @@ from furrow.statements import Claimed, Settlement
 from furrow.states import Outcome, State
 
 #: So many times as many jobs are looked at as are wanted: several workers ask at once, and each skips what others have locked.
-SPARE = 4
+#: When all of those are locked, more are looked at.
+SPARE = (4, 64, 1024)
 
 
 class Assignment(NamedTuple):
@@ -42,25 +43,34 @@ def claim(worker: uuid.UUID, kinds: Sequence[str], limit: int) -> list[Assignmen
     """Give at most ``limit`` due jobs of these kinds to this worker, the best priority and the longest due first.
 
     A job whose arguments do not fit its kind fails here: no worker gets it."""
-    sql = statements.on(connection)
-    ids: list[str] = sql.offered(connection, conf().external_queues, kinds, limit * SPARE)
-    if not ids:
-        return []
-    with atomic():
-        rows = Job.objects.filter(pk__in=ids).order_by("priority", "run_at", "id").select_for_update(skip_locked=True)
-        mine = list(map(str, rows.values_list("pk", flat=True)[:limit]))
-        place = {id: number for number, id in enumerate(mine)}
-        claimed: list[Claimed] = sql.claim(connection, worker, mine) if mine else []
     given, unfit = [], []
-    for job in sorted(claimed, key=lambda job: place[job.id]):
+    for job in _claimed(worker, kinds, limit):
         try:
             given.append(_assignment(job))
         except ArgumentError as error:
             unfit.append(_unfit(job, error))
     if unfit:
-        sql.settle(connection, unfit)
+        statements.on(connection).settle(connection, unfit)
         signals.runs_settled((end.id, end.attempt) for end in unfit)
     return given
+
+
+def _claimed(worker: uuid.UUID, kinds: Sequence[str], limit: int) -> list[Claimed]:
+    """In the order in which they were offered."""
+    sql = statements.on(connection)
+    for spare in SPARE:
+        ids: list[str] = sql.offered(connection, conf().external_queues, kinds, limit * spare)
+        if not ids:
+            break
+        with atomic():
+            rows = Job.objects.filter(pk__in=ids).order_by("priority", "run_at", "id").select_for_update(skip_locked=True)
+            mine = list(map(str, rows.values_list("pk", flat=True)[:limit]))
+            claimed: list[Claimed] = sql.claim(connection, worker, mine) if mine else []
+        if mine:
+            return sorted(claimed, key=lambda job: mine.index(job.id))
+        if len(ids) < limit * spare:
+            break
+    return []
 
 
 def _assignment(job: Claimed) -> Assignment:
