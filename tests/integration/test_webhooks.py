@@ -23,6 +23,7 @@ from django.test import Client
 from furrow import Job, State, publish
 from furrow.dispatcher.leader import Leadership
 from furrow.dispatcher.outbox import Outbox
+from furrow.middleware import Middleware, Submission
 from furrow.models import AuditEntry, Event, Leader, Webhook
 from furrow.testing import advance, drain
 from furrow.topics import matches, wanted
@@ -146,6 +147,25 @@ def test_an_event_of_any_name_and_time_has_its_delivery_and_bars_no_other(
     assert not Event.objects.filter(published_at=None).exists()
     jobs = {job.arguments["event"]: job.tags for job in Job.objects.filter(kind="furrow.webhook")}
     assert jobs == {odd.pk: [hook.tag, *tags], other: [hook.tag, "order.paid"]}
+
+
+class Refuses(Middleware):
+    """Wants what no delivery has."""
+
+    def submit(self, submission: Submission, call_next: Callable[[], None]) -> None:
+        submission.meta["tenant"]
+        call_next()
+
+
+def test_a_middleware_that_refuses_a_delivery_keeps_no_event_back(
+    hook: Webhook, round_of: Callable[[], int], settings: Settings
+) -> None:
+    settings.FURROW = {**settings.FURROW, "MIDDLEWARE": [f"{__name__}.Refuses"]}
+    publish("order.paid")
+    publish("stock.low")
+    assert round_of() == 2
+    assert not Event.objects.filter(published_at=None).exists()
+    assert not Job.objects.exists()
 
 
 def test_the_signature_is_that_of_standard_webhooks() -> None:

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Sequence
 
+from django.db import Error
 from django.db.models import F, TextField
 from django.db.models.functions import Cast, Coalesce, Now
 from django.utils import timezone
@@ -92,17 +93,25 @@ def of(events: Sequence[Outgoing]) -> list[Job]:
         if wanted(_patterns(hook), event.name, event.depth)
     }
     there = set(Job.objects.filter(pk__in=wants).values_list("pk", flat=True)) if wants else set()
-    return [
-        submit(
+    made = [_submit(id, event, hook) for id, (event, hook) in wants.items() if id not in there]
+    return [job for job in made if job]
+
+
+def _submit(id: uuid.UUID, event: Outgoing, hook: Webhook) -> Job | None:
+    """``None``: a middleware has refused it, which is told, and keeps no other event back."""
+    try:
+        return submit(
             deliver,
             {"webhook": hook.pk, "event": event.id},
             id=id,
             tags=[hook.tag, *as_tags(event.name)],
             meta={DEPTH_KEY: event.depth + 1},
         )
-        for id, (event, hook) in wants.items()
-        if id not in there
-    ]
+    except Error:
+        raise
+    except Exception as error:
+        troubles.failed("submit of a webhook's delivery", error)
+        return None
 
 
 def patterns() -> list[str]:
