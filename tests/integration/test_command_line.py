@@ -128,7 +128,7 @@ def test_stats_and_kinds() -> None:
     ]
     assert told["workers"] == []
     assert "No worker is running" in jobs("stats")
-    assert {"name", "queue", "priority", "permission", "doc", "arguments"} == set(as_json("kinds")[0])
+    assert {"name", "queue", "priority", "permission", "doc", "arguments", "result", "external"} == set(as_json("kinds")[0])
     assert "manage.py furrow jobs submit kinds.add a=…" in jobs("kinds", "kinds.add")
 
 

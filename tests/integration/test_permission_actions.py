@@ -25,6 +25,7 @@ OFFERED = {
     ("furrow.deadmessage", "replay_selected"): "AR",
     ("furrow.deadmessage", "delete_chosen"): "ER",
     ("furrow.apitoken", "revoke_selected"): "AER",  # E: those that act as oneself
+    **{("furrow.webhook", name): "ER" for name in ("test", "renew", "delete_selected")},
     ("auth.user", "delete_selected"): "R",
     ("auth.group", "delete_selected"): "R",
 }

@@ -55,9 +55,9 @@ def test_the_ends_of_the_scale() -> None:
 
 
 def test_the_kinds_that_a_bulk_statement_leaves_out() -> None:
-    assert forbidden_kinds(somebody(*ALL)) == ["kinds.guarded"]
-    assert forbidden_kinds(somebody("auth.change_group")) == ["furrow.bulk_action"]
-    assert forbidden_kinds(None) == ["furrow.bulk_action", "kinds.guarded"]
+    assert forbidden_kinds(somebody(*ALL)) == ["furrow.webhook", "kinds.guarded"]
+    assert forbidden_kinds(somebody("auth.change_group")) == ["furrow.bulk_action", "furrow.webhook"]
+    assert forbidden_kinds(None) == ["furrow.bulk_action", "furrow.webhook", "kinds.guarded"]
 
 
 def test_a_kind_that_is_not_registered_asks_for_nothing_of_its_own() -> None:
