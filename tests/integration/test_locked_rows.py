@@ -30,7 +30,12 @@ from furrow.dispatcher.turns import Turns
 from furrow.errors import Snooze
 from furrow.external.claims import SPARE
 from furrow.external.claims import claim as claim_elsewhere
+from furrow.external.ends import End, RowsLocked
+from furrow.external.ends import finish as finish_elsewhere
+from furrow.external.fence import Run
 from furrow.external.presence import Introduction, come
+from furrow.external.reports import Step
+from furrow.external.reports import progress as report_progress
 from furrow.limits.limit import Limit, row
 from furrow.limits.stored import read
 from furrow.models import AuditEntry, Drift, Hold, Job, Queue, Worker
@@ -86,6 +91,31 @@ def test_locked_jobs_keep_no_other_from_a_worker_elsewhere(elsewhere: psycopg.Co
             lock(elsewhere, job)
         assert [job.id for job in claim_elsewhere(worker, [kind], 1)] == [free.pk]
         assert claim_elsewhere(worker, [kind], 1) == []
+
+
+@pytest.mark.usefixtures("committed")
+def test_a_locked_row_holds_up_the_end_and_progress_of_its_own_run_elsewhere(elsewhere: psycopg.Connection[Any]) -> None:
+    external_kinds.forget()
+    with external_kinds.known():
+        queue, kind = conf().external_queues[0], external_kinds.plain.name
+        worker = come(None, Introduction("resizer", [kind], [queue], pid=77))
+        for _ in range(2):
+            make(kind=kind, queue=queue, arguments={})
+        runs = [Run(job.id, job.attempt) for job in claim_elsewhere(worker, [kind], 2)]
+        locked, free = runs
+        lock(elsewhere, Job.objects.get(pk=locked.id))
+        assert report_progress([Step(run, 0.5) for run in runs], [kind]) == []
+        told = [End(run=run, outcome=Outcome.FAILED, retryable=False) for run in runs]
+        for _ in range(2):
+            with pytest.raises(RowsLocked) as error:
+                finish_elsewhere(told, [kind])
+            assert error.value.runs == [locked]
+        states = dict(Job.objects.values_list("pk", "state"))
+        assert (states[locked.id], states[free.id]) == (State.RUNNING, State.FAILED)
+        assert dict(Job.objects.values_list("pk", "progress")) == {locked.id: None, free.id: 0.5}
+        elsewhere.rollback()
+        settled, stale = finish_elsewhere(told, [kind])
+        assert ({one.run: one.state for one in settled}, stale) == (dict.fromkeys(runs, State.FAILED), [])
 
 
 def lock(link: psycopg.Connection[Any], job: Job) -> None:

@@ -50,7 +50,7 @@ _PROBLEM = {
 }
 #: What any operation may answer instead, what those with a body may as well, and those that find something.
 _ANY = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 422: "A field is at fault", 429: "Too Many Requests"}
-_ANY[503] = "The database is away, or too many requests wait"
+_ANY[503] = "The database is away, a row is locked, or too many requests wait"
 _OF_CHANGES = {409: "It has moved on meanwhile", 411: "Length Required", 413: "Content Too Large", 415: "The body is no JSON"}
 
 

@@ -27,7 +27,7 @@ from furrow.conf import conf
 from furrow.errors import did_you_mean
 from furrow.external import presence
 from furrow.external.claims import Assignment, claim, external_kinds
-from furrow.external.ends import End, finish
+from furrow.external.ends import End, RowsLocked, finish
 from furrow.external.fence import Run, Stale
 from furrow.external.heartbeats import beat
 from furrow.external.presence import Introduction
@@ -40,6 +40,8 @@ router = Router(auth=needs(Scope.WORK), tags=["work"])
 
 #: A worker that waits for work has its lease renewed so many times in its length.
 RENEWALS = 3
+#: Seconds after which a worker may tell again what ended while its row was locked.
+LOCKED = 2.0
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 
 
@@ -120,7 +122,12 @@ def finish_work(request: HttpRequest, given: Finishes) -> Any:
         )
         for run in given.runs
     ]
-    settled, stale = finish(ends, _permitted(caller(request)))
+    try:
+        settled, stale = finish(ends, _permitted(caller(request)))
+    except RowsLocked as error:
+        text = "another transaction has locked the job's row: tell all again, which ends none twice"
+        fields = {f"runs.{number}": text for number, end in enumerate(ends) if end.run in error.runs}
+        raise Refused(503, fields=fields, retry_after=LOCKED) from None
     _refuse("runs", [end.run for end in ends], stale)
     return {"runs": [{**one.run._asdict(), "state": one.state, "error": one.error} for one in settled]}
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from furrow import signals, statements
 from furrow.conf import conf
 from furrow.errors import LONGEST_SNOOZE, Abort, FurrowError, ResultError, Retry
-from furrow.external.fence import Run, Stale, sort_out
+from furrow.external.fence import Run, Stale, locked, sort_out
 from furrow.external.masking import masks
 from furrow.external.presence import count
 from furrow.fingerprint import fingerprint
@@ -38,6 +38,14 @@ class ExternalError(FurrowError):
     """The external worker said that its run failed."""
 
 
+class RowsLocked(FurrowError):
+    """Another transaction has locked the rows of some jobs, whose runs are in ``runs``; nothing of these was recorded."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self.runs = runs
+        super().__init__(f"the row of job {runs[0].id} is locked by another transaction")
+
+
 @dataclass(frozen=True, kw_only=True)
 class End:
     """How a run ended, as its worker tells it."""
@@ -62,9 +70,16 @@ class Settled(NamedTuple):
 
 def finish(ends: Sequence[End], kinds: Collection[str]) -> tuple[list[Settled], list[Stale]]:
     """Settle these runs, each once: the same end told again is answered as it was. Returns what became of them, and the runs
-    that are over otherwise, of which nothing was recorded."""
+    that are over otherwise, of which nothing was recorded.
+
+    Raises:
+        RowsLocked: rows of some are locked; all others were recorded, and all may be told again.
+    """
     given = {end.run: end for end in ends}
     found = sort_out(given, kinds)
+    in_the_way = locked(found.current)
+    for run in in_the_way:
+        del found.current[run]
     pids = dict(Worker.objects.filter(pk__in={job.worker for job in found.current.values()}).values_list("pk", "pid"))
     settlements = {run: _settlement(given[run], job, pids.get(job.worker or run.id)) for run, job in found.current.items()}
     done = _settle(list(settlements.values()))
@@ -76,6 +91,8 @@ def finish(ends: Sequence[End], kinds: Collection[str]) -> tuple[list[Settled], 
     states = dict(Job.objects.filter(pk__in={run.id for run in [*won, *again]}).values_list("pk", "state"))
     settled = [Settled(run, State(states.get(run.id, settlements[run].state)), settlements[run].error) for run in won]
     settled += [Settled(run, State(states[run.id]), error) for run, error in again.items() if run.id in states]
+    if in_the_way:
+        raise RowsLocked(in_the_way)
     told = {one.run for one in settled}
     return settled, sort_out([run for run in late if run not in told], kinds).stale
 

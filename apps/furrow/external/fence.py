@@ -1,11 +1,13 @@
 """Fence: which of the runs that a worker names go on, and why the others are over."""
 
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
+from furrow import statements
 from furrow.conf import conf
 from furrow.models import Job
+from furrow.models.database import connection
 from furrow.states import State
 
 
@@ -43,6 +45,15 @@ def sort_out(runs: Iterable[Run], kinds: Collection[str]) -> Sorted:
         elif job is not None:
             found.current[run] = job
     return found
+
+
+def locked(jobs: Mapping[Run, Job]) -> list[Run]:
+    """Those of these runs whose job's row another transaction has locked: to write it would wait as long, and keep the others
+    waiting."""
+    if not jobs:
+        return []
+    ids = statements.on(connection).locked(connection, [run.id for run in jobs])
+    return [run for run in jobs if str(run.id) in ids]
 
 
 def _over(run: Run, job: Job | None) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from furrow import statements
 from furrow.conf import conf
-from furrow.external.fence import Run, Stale, sort_out
+from furrow.external.fence import Run, Stale, locked, sort_out
 from furrow.external.masking import masks
 from furrow.models import LogLine
 from furrow.models.database import connection
@@ -59,8 +59,11 @@ def log(lines: Sequence[Line], kinds: Collection[str]) -> list[Stale]:
 
 
 def progress(steps: Sequence[Step], kinds: Collection[str]) -> list[Stale]:
-    """Note how far these runs are; of several of one run the last counts. Returns the runs that are over."""
+    """Note how far these runs are; of several of one run the last counts, and none of a run whose row is locked: the next one
+    says more. Returns the runs that are over."""
     found = sort_out([step.run for step in steps], kinds)
+    for run in locked(found.current):
+        del found.current[run]
     latest = {step.run: step for step in steps if step.run in found.current}
     reports = [
         Progress(str(run.id), run.attempt, step.fraction, clean(masks(found.current[run]).text(step.note))[:200])
