@@ -1,10 +1,14 @@
 """Breaks the engine on purpose, in the private processes of a campaign (`furrow prove --sabotage tests.sabotage`): settling
-is not fenced, and a submit does not take part in its caller's transaction. The campaign must find both.
+is not fenced, and neither a submit nor an event takes part in its caller's transaction. The campaign must find all three.
 """
 
+import json
 import re
+from types import SimpleNamespace
+from typing import Any
 
 from django.db import connections
+from furrow.events import publish
 from furrow.statements.postgresql import runs
 from furrow.submission import submit
 
@@ -27,3 +31,13 @@ runs._SETTLE = {key: _broken(settle) for key, settle in runs._SETTLE.items()}
 _aside = connections["default"].copy()
 _aside.inc_thread_sharing()
 submit._connection = lambda: _aside
+
+
+def _publish_aside(name: str, data: dict[str, Any], depth: int) -> SimpleNamespace:
+    with _aside.cursor() as cursor:
+        sql = "INSERT INTO furrow_event (name, data, depth) VALUES (%s, %s, %s) RETURNING id"
+        cursor.execute(sql, [name, json.dumps(data), depth])
+        return SimpleNamespace(pk=cursor.fetchone()[0])
+
+
+setattr(publish, "Event", SimpleNamespace(objects=SimpleNamespace(create=_publish_aside)))  # noqa: B010 - no such type

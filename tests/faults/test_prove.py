@@ -25,7 +25,7 @@ FAULTS = [
         "kill_client",
         "kill_web",
     ),
-    *("reset_rabbitmq", "purge_queue", "poison_queue", "second_messages", "flush_redis", "kill_bridge"),
+    *("reset_rabbitmq", "purge_queue", "poison_queue", "second_messages", "flush_redis", "kill_bridge", "kill_external_worker"),
     *(() if ON_SQLITE else ("kill_postgres", "terminate_connections", "read_only_postgres", "isolate_worker_from_postgres")),
 ]
 
@@ -66,6 +66,7 @@ def test_a_short_campaign_finds_every_promise_kept() -> None:
     assert sum(row["count"] for row in verdict["faults"]) > 0
     assert verdict["submits"]["committed"] > 0
     assert verdict["submits"]["rolled back"] > 0
+    assert verdict["events"] > 0
     assert not Path(RUN / "proof" / "prove" / "1234" / "records").exists()
     assert "Traceback" not in said
 
@@ -77,7 +78,7 @@ def test_a_broken_engine_is_found_out() -> None:
     )
     assert code == 1, said
     found = {violation["check"] for violation in verdict["violations"]}
-    assert {"settled_twice", "rolled_back"} <= found, said
+    assert {"settled_twice", "rolled_back", "events_after_commit"} <= found, said
     violation = next(violation for violation in verdict["violations"] if violation["check"] == "settled_twice")
     story = "\n".join(violation["story"])
     assert violation["seed"] == 3

@@ -152,6 +152,33 @@ def test_what_was_published_and_not_marked_is_published_again(outside: Any) -> N
 
 
 @pytest.mark.usefixtures("nobody_runs")
+def test_who_dies_before_rabbitmq_has_an_event_loses_none(outside: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    id, dying = publish("a.b"), outbox()
+    with monkeypatch.context() as patch:
+        patch.setattr(dying._publisher, "send", _die)
+        with pytest.raises(KeyboardInterrupt):
+            dying.run_once()
+    assert outbox().run_once() == 1
+    assert [event["id"] for _, event in taken(outside)] == [str(id)]
+
+
+def _die(events: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.usefixtures("nobody_runs")
+def test_nobody_hears_of_an_event_before_its_commit(outside: Any) -> None:
+    with transaction.atomic():
+        id = publish("order.paid")
+        assert taken(outside) == []
+    with transaction.atomic():
+        publish("order.lost")
+        transaction.set_rollback(True)
+    assert outbox().run_once() == 1
+    assert [event["id"] for _, event in taken(outside)] == [str(id)]
+
+
+@pytest.mark.usefixtures("nobody_runs")
 def test_what_rabbitmq_refuses_stays_and_is_published_again(outside: Any) -> None:
     outside.queue_declare("full", arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
     outside.queue_bind("full", "furrow.events", "full.*")

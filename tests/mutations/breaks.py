@@ -44,6 +44,7 @@ T_LOCKED = "integration/test_locked_rows.py"
 T_CHANGED = "integration/test_limits_change.py"
 T_AFRESH = "unit/test_afresh.py"
 T_MASKS = "unit/test_masks.py"
+T_EVENTS = "integration/test_events.py"
 
 BREAKS = [
     Break(
@@ -470,6 +471,30 @@ BREAKS = [
         "            self.take(arrived)\n            self._inbox.acknowledge(arrived)\n",
         "            self._inbox.acknowledge(arrived)\n            self.take(arrived)\n",
         "integration/test_bridges.py",
+    ),
+    Break(
+        "an event before its commit",
+        "events/publish.py",
+        "    return int(event.pk)\n",
+        "    import datetime\n    from furrow.rabbitmq.events import EventPublisher\n"
+        "    from furrow.statements import Outgoing\n    now = datetime.datetime.now(datetime.UTC)\n"
+        "    EventPublisher({}).send([Outgoing(event.pk, name, None, None, '{}', depth, now)])\n    return int(event.pk)\n",
+        f"{T_EVENTS}::test_nobody_hears_of_an_event_before_its_commit",
+    ),
+    Break(
+        "an event dropped at a dispatcher's death",
+        "dispatcher/outbox.py",
+        "            confirmed = self._publisher.send(found)\n",
+        "            sql.mark_published(connection, [event.id for event in found], term)\n"
+        "            confirmed = self._publisher.send(found)\n",
+        f"{T_EVENTS}::test_who_dies_before_rabbitmq_has_an_event_loses_none",
+    ),
+    Break(
+        "an event without its delivery",
+        "dispatcher/outbox.py",
+        "                deliveries.of([event for event in found if event.id in done])\n",
+        "",
+        "integration/test_webhooks.py::test_each_event_that_matches_is_delivered_once_and_signed",
     ),
     Break("log lines that a crash loses", RUNS, "durable=ends or bool(group.logs or group.output)", "durable=ends", T_RACES),
 ]

@@ -10,6 +10,9 @@ AFTERMATH = 15.0
 #: Seconds by which the clock of a trigger may differ from a handler's: SQLite's counts milliseconds.
 BLUR = 0.05
 
+#: Faults after which RabbitMQ has lost messages that it had confirmed.
+EMPTIED = frozenset({"wipe_rabbitmq", "restore_rabbitmq"})
+
 #: What a check finds: a job (or none), and what is wrong with it.
 Found = Iterator[tuple[str | None, str]]
 
@@ -29,6 +32,22 @@ def around(e: Evidence, server: str, began: float, until: float) -> bool:
     """This server was away for everybody at some time between these, or shortly before."""
     return any(
         server in fault.servers and fault.began <= until + BLUR and began <= (fault.recovered or fault.healed) + AFTERMATH
+        for fault in e.faults
+    )
+
+
+def emptied(e: Evidence, began: float, until: float) -> bool:
+    """RabbitMQ lost its data at some time between these, or what was bound to it was not yet bound again."""
+    return any(
+        fault.kind in EMPTIED and fault.began <= until and began <= (fault.recovered or fault.healed + AFTERMATH) + AFTERMATH
+        for fault in e.faults
+    )
+
+
+def meanwhile(e: Evidence, row: AttemptRow) -> bool:
+    """Anything at all was wrong during this attempt, or shortly before."""
+    return any(
+        fault.began <= row.finished + BLUR and row.started <= (fault.recovered or fault.healed) + AFTERMATH
         for fault in e.faults
     )
 

@@ -1,4 +1,4 @@
-"""The campaign's bridge, and a program that fills its queue and knows only RabbitMQ.
+"""The campaign's bridge, which is its subscribers' too, and a program that fills its queue and knows only RabbitMQ.
 
 ``python -m furrow.prove.bridged bridge`` reads; ``python -m furrow.prove.bridged publish SEED RATE`` publishes until SIGTERM.
 The publisher writes down each id before it sends the message (``intent``) and after RabbitMQ has confirmed it (``confirmed``);
@@ -33,8 +33,9 @@ def bridge() -> None:
     """Read, as ``manage.py furrow bridges`` does."""
     django.setup()
     from furrow.bridges.command import run
+    from furrow.events.subscribers import all_subscribers
 
-    run([BRIDGE])
+    run([BRIDGE, *(subscriber.bridge for subscriber in all_subscribers())])
 
 
 def publish(seed: str, rate: float) -> None:
@@ -44,7 +45,7 @@ def publish(seed: str, rate: float) -> None:
     signal.signal(signal.SIGTERM, lambda *_: stopping.append(1))
     while not stopping:
         try:
-            with _connected() as link:
+            with connected() as link:
                 channel = link.channel()
                 channel.confirm_select()
                 arguments = {"x-queue-type": BRIDGE.type}
@@ -56,7 +57,8 @@ def publish(seed: str, rate: float) -> None:
             time.sleep(RETRY)
 
 
-def _connected() -> amqp.Connection:
+def connected() -> amqp.Connection:
+    """A connection to RabbitMQ, of a program that knows nothing of Furrow."""
     url = urlsplit(os.environ["BROKER_URL"])
     link = amqp.Connection(
         f"{url.hostname}:{url.port}",

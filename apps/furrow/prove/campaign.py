@@ -11,12 +11,13 @@ import psycopg
 from deploy.processes import until
 from deploy.services import ServiceFailed
 
-from furrow.prove import schedule
+from furrow.events.subscribers import QUEUE
+from furrow.prove import listener, schedule
 from furrow.prove.bridged import BRIDGE
 from furrow.prove.faults.base import FAULTS, Fault, Happened, Scene
 from furrow.prove.stack import Stack
 from furrow.statements.words import FINAL
-from furrow.tables import JOB, WORKER
+from furrow.tables import EVENT, JOB, WORKER
 
 AWAY = (psycopg.Error, sqlite3.Error)
 #: So long (seconds) recovery may take; the next fault comes after it.
@@ -25,6 +26,8 @@ PATIENCE = 60.0
 STAGGER = 4.0
 #: So long (seconds), after everything was healed, none of the jobs that have not ended may end: then they are stuck.
 STUCK = 120.0
+#: So old (seconds) may be what RabbitMQ says of a quorum queue's length.
+STALE = 6.0
 
 
 class Campaign:
@@ -51,7 +54,8 @@ class Campaign:
         for client in self.stack.of("client"):
             client.stop(seconds=20)
         self._tell("The faults are over; waiting until every job has ended.")
-        self.drained = drained(self._unread) and drained(self._left)
+        # Bridges make jobs, jobs make events, and events make jobs, of which nobody hears.
+        self.drained = all(drained(left) for left in (self._unread, self._left, self._untold, self._left))
 
     def _happen(self, faults: list[Fault]) -> list[Happened]:
         happened = [Happened(len(self.happened) + n, fault.name) for n, fault in enumerate(faults, start=1)]
@@ -123,12 +127,26 @@ class Campaign:
 
     def _unread(self) -> int | None:
         """How many messages the bridge has not made jobs of; ``None`` when RabbitMQ does not say."""
+        return self._messages(lambda queue: queue == BRIDGE.queue)
+
+    def _untold(self) -> int | None:
+        """How many events have not reached who shall hear of them; ``None`` when a server does not say."""
+        try:
+            (unpublished,) = self.stack.database.rows(f"SELECT count(*) FROM {EVENT} WHERE published_at IS NULL")[0]
+        except AWAY:
+            return None
+        if unpublished:
+            return int(unpublished)
+        time.sleep(STALE)
+        return self._messages(lambda queue: queue == listener.QUEUE or queue.startswith(QUEUE))
+
+    def _messages(self, counts: Callable[[str], bool]) -> int | None:
+        """How many messages are in these queues; ``None`` when RabbitMQ does not say."""
         try:
             lines = self.stack.rabbitmq.ctl("list_queues", "--quiet", "--no-table-headers", "name", "messages").splitlines()
         except ServiceFailed:
             return None
-        depths = dict(line.split("\t") for line in lines)
-        return int(depths.get(BRIDGE.queue, 0))
+        return sum(int(many or 0) for queue, _, many in (line.rpartition("\t") for line in lines) if counts(queue))
 
     def _left(self) -> int | None:
         """How many jobs have not ended; ``None`` when the database does not answer."""

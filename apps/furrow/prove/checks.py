@@ -4,18 +4,17 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from furrow.plural import counted
-from furrow.prove import relations, verdicts
-from furrow.prove.blame import BLUR, Found
+from furrow.prove import relations, tidings, verdicts
+from furrow.prove.blame import BLUR, EMPTIED, Found
 from furrow.prove.evidence import Evidence, JobRow
 from furrow.prove.faults.base import Happened
+from furrow.prove.overheard import DELIVERY
 from furrow.prove.spec import SPECS
 from furrow.prove.verdicts import explained
 from furrow.states import FINAL, MOVES
 
 #: Seconds that a message may wait for its bridge: for as long as recovery from another fault may take.
 WAITED = 60.0
-#: Faults after which RabbitMQ has lost messages that it had confirmed.
-EMPTIED = frozenset({"wipe_rabbitmq", "restore_rabbitmq"})
 
 
 class Violation(NamedTuple):
@@ -46,7 +45,7 @@ def rolled_back(e: Evidence) -> Found:
 
 def whole(e: Evidence) -> Found:
     """A submit whose outcome nobody was told happened as a whole or not at all; and no job comes from nowhere."""
-    known = {job for message in e.published.values() for job in message.jobs}
+    known = {job for message in e.published.values() for job in message.jobs} | e.followed
     for submit in e.submits:
         known.update(submit.ids)
         there = [id for id in submit.ids if id in e.jobs]
@@ -121,7 +120,7 @@ def truthful(e: Evidence) -> Found:
     for id, job in e.jobs.items():
         rows = e.attempts.get(id, [])
         runs = e.runs.get(id, [])
-        for row in rows:
+        for row in rows if not _elsewhere(job.kind) else ():
             did = {run.how: run for run in runs if run.attempt == row.number}
             if row.outcome == "succeeded" and ("end" not in did or (did["end"].ended or 0) > row.finished + BLUR):
                 yield id, f"attempt {row.number} is recorded as succeeded, and its handler had not come to its end"
@@ -131,6 +130,11 @@ def truthful(e: Evidence) -> Found:
                 yield id, f"attempt {row.number} is recorded as {row.outcome}, and its handler did not raise"
             if row.outcome == "succeeded" and job.kind == "prove.writes" and row.number not in e.writes.get(id, []):
                 yield id, f"attempt {row.number} succeeded, and what its handler had committed is gone"
+
+
+def _elsewhere(kind: str) -> bool:
+    """Nothing that the engine does not write tells how these runs went."""
+    return kind == DELIVERY or (kind in SPECS and SPECS[kind].elsewhere)
 
 
 def exactly_once(e: Evidence) -> Found:
@@ -199,6 +203,10 @@ CHECKS: dict[str, Callable[[Evidence], Found]] = {
     "rolled_back": rolled_back,
     "whole": whole,
     "bridged": bridged,
+    "events": tidings.moved,
+    "events_after_commit": tidings.committed,
+    "subscribed": tidings.subscribed,
+    "webhooks": tidings.delivered,
     "legal_moves": legal,
     "settled_twice": settled_twice,
     "truthful": truthful,

@@ -19,8 +19,9 @@ Row = tuple[Any, ...]
 class Database(ABC):
     """The private database. Ids come as 32 hex digits, times (of columns wrapped in :meth:`epoch`) as seconds."""
 
-    #: The DDL of the audit.
+    #: The DDL of the audit; and SQL that finds a trigger by its name.
     audit: str
+    triggers: str
 
     @abstractmethod
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
@@ -37,6 +38,8 @@ class Database(ABC):
 
 class PostgreSQL(Database):
     """One connection a question; also while the campaign has made the server read-only."""
+
+    triggers = "SELECT 1 FROM pg_trigger WHERE tgname = ?"
 
     def __init__(self, server: Postgres, *, clocked: bool = False) -> None:
         self._server = server
@@ -63,6 +66,7 @@ class SQLite(Database):
     """The file."""
 
     audit = audit.SQLITE
+    triggers = "SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND name = ?"
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -17,7 +17,7 @@ SETTLING = 30.0
 def look(stack: Stack) -> list[str]:
     """Stop the processes in order, and say what is held or kept by nobody."""
     found = [*_rows(stack), *_holds(stack), *_messages(stack)]
-    for role in ("web", "bridge", "worker", "dispatcher"):
+    for role in ("external", "web", "bridge", "worker", "dispatcher", "listener", "sink"):
         for program in stack.of(role):
             if not program.stop(seconds=30):
                 found.append(f"{program.name} did not end within 30 seconds of SIGTERM")

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from furrow.prove import records
+from furrow.prove import overheard, records
 from furrow.prove.bridged import BRIDGE
 from furrow.prove.faults.base import Happened
+from furrow.prove.overheard import Overheard
 from furrow.prove.program import Exit
 from furrow.prove.stack import Stack
 from furrow.tables import ATTEMPT, JOB, LOG_LINE, WORKER
@@ -74,13 +75,15 @@ class Run:
 
 @dataclass
 class Submit:
-    """What a submitter was told. ``void`` are ids of a savepoint that was rolled back."""
+    """What a submitter was told. ``void`` are ids, ``mute`` events of a savepoint that was rolled back."""
 
     way: str
     ids: list[str]
     void: list[str]
     outcome: str = ""  #: ``committed``, ``rolled back``; empty: unknown
     at: float = 0.0  #: when the outcome was known
+    events: list[str] = field(default_factory=list)  #: tokens of the events that it publishes
+    mute: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -119,7 +122,7 @@ class Published:
 
 
 @dataclass
-class Evidence:
+class Evidence(Overheard):
     """See the module."""
 
     jobs: dict[str, JobRow] = field(default_factory=dict)
@@ -143,8 +146,9 @@ class Evidence:
 def collect(stack: Stack, faults: Iterable[Happened], drift: Iterable[str]) -> Evidence:
     """Read everything."""
     exits = [end for program in stack.programs.values() for end in program.exits]
-    found = Evidence(faults=list(faults), drift=list(drift), exits=exits)
     database, time = stack.database, stack.database.epoch
+    events = overheard.read(database, stack.folder / "records")
+    found = Evidence(**vars(events), faults=list(faults), drift=list(drift), exits=exits)
     columns = "id, kind, state, attempt, error, excused, CAST(result AS text)"
     for id, *job in database.rows(f"SELECT {columns} FROM {JOB}"):
         found.jobs[id] = JobRow(*job)
@@ -225,7 +229,7 @@ def _read_submits(found: Evidence, folder: Path) -> None:
             cancel = found.cancels[line["job"]][-1]
             cancel.done, cancel.changed = line["at"], line["changed"]
         elif line["did"] == "intent":
-            submit = Submit(line["way"], line["ids"], line["void"])
+            submit = Submit(line["way"], line["ids"], line["void"], events=line["events"], mute=line["mute"])
             open_[line["tx"]] = submit, line["asks"]
             found.submits.append(submit)
             for id, arguments, by, run_at, expires in line["jobs"]:

@@ -8,11 +8,24 @@ import time
 from datetime import timedelta
 from typing import Annotated, Any
 
+import pydantic
 from django.core.files.storage import default_storage
 
-from furrow import Abort, RetryPolicy, Secret, Snooze, Unique, UploadedPath, current_job, job
+from furrow import (
+    Abort,
+    Occurred,
+    RetryPolicy,
+    Secret,
+    Snooze,
+    Unique,
+    UploadedPath,
+    current_job,
+    external_kind,
+    job,
+    subscribe,
+)
 from furrow.prove import leftovers
-from furrow.prove.spec import KEPT, SPECS, STARTS, STRETCH
+from furrow.prove.spec import EITHER, KEPT, SPECS, STARTS, STRETCH
 from furrow.prove.witness import witnessed
 
 
@@ -33,6 +46,29 @@ def bridged(message: str) -> None:
     """Get a message of the bridge's queue."""
     with witnessed("prove.bridged", message=message):
         pass
+
+
+@subscribe(EITHER, name="prove.hears", retry=_retry("prove.hears"))
+def hears(event: Occurred) -> None:
+    """Hear of an event that a submitter published."""
+    with witnessed("prove.hears", event=event.id):
+        pass
+
+
+class Text(pydantic.BaseModel):
+    """Count the words of a text, slowly, in another program: docs/other_languages has it."""
+
+    text: str
+    seconds: float = 0
+
+
+class Words(pydantic.BaseModel):
+    """How many there are."""
+
+    words: int
+
+
+count = external_kind("words.count", arguments=Text, result=Words, retry=_retry("words.count"))
 
 
 @job(name="prove.brief", retry=_retry("prove.brief"), queue="prove")

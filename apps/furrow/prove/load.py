@@ -18,6 +18,7 @@ from typing import Any
 import django
 
 from furrow.prove.records import Record
+from furrow.prove.spec import LOUD, QUIET
 
 #: Seconds of jobs that may wait before the submitters pause: what is left over has to be run at the end.
 BACKLOG = 20.0
@@ -57,6 +58,8 @@ class Transaction:
         self.way = way
         self.name = uuid.uuid4().hex
         self.void: list[str] = []
+        self.events: list[str] = []  # what tells each event from all others
+        self.mute: list[str] = []  # of those whose savepoint is rolled back
         self.jobs: list[tuple[Any, ...]] = []
         self.asks: list[tuple[Any, ...]] = []
 
@@ -70,6 +73,14 @@ class Transaction:
         """A job that will have this id, unless it is rolled back."""
         self.jobs.append((id, arguments, submitter(), run_at, expires))
         return id
+
+    def tell(self, dice: random.Random, job: str, *, kept: bool = True) -> None:
+        """Publish an event that names this job."""
+        from furrow import publish
+
+        token = uuid.uuid4().hex
+        (self.events if kept else self.mute).append(token)
+        publish(QUIET if dice.randrange(10) else LOUD, {"token": token, "job": job})
 
     def run(self, work: "Callable[[Transaction], list[str]]") -> None:
         """Submit in a transaction; ``work`` returns the ids."""
@@ -117,7 +128,8 @@ class Transaction:
 
     def intend(self, ids: list[str]) -> None:
         """Before the commit."""
-        journal.write(tx=self.name, did="intent", way=self.way, ids=ids, void=self.void, jobs=self.jobs, asks=self.asks)
+        wrote = {"ids": ids, "void": self.void, "events": self.events, "mute": self.mute, "jobs": self.jobs, "asks": self.asks}
+        journal.write(tx=self.name, did="intent", way=self.way, **wrote)
 
 
 def submitter() -> str:
@@ -173,6 +185,7 @@ def submit_something(dice: random.Random, size: int, way: str = "") -> int:
         (2.0, kinds.fair, {"tenant": dice.randrange(6)}),
         (6.0, kinds.looks, {}),
         (6.0, kinds.leaves, {"what": dice.choice(list(leftovers.WAYS))}),
+        (2.0, kinds.count, {"text": "word " * dice.randrange(20), "seconds": dice.uniform(0, 3)}),
         (1.0, kinds.forks, {"then": dice.choice(list(leftovers.CHILDREN))}),
     ]
     way = way or dice.choices(list(WAYS), list(WAYS.values()))[0]
@@ -184,15 +197,23 @@ def submit_something(dice: random.Random, size: int, way: str = "") -> int:
         priority = 5 if kind in (kinds.lined, kinds.ordered) else dice.choice([0, 3, 4, 5, 6, 7])
         return tx.want(submit(kind, arguments, priority=priority).pk.hex, arguments)
 
+    def told(ids: list[str]) -> list[str]:
+        tx.tell(dice, ids[0])
+        return ids
+
+    def some(most: int) -> list[str]:
+        return told([one() for _ in range(dice.randint(1, most))])
+
     def many(tx: Transaction) -> list[str]:
         rows = [{"n": n} for n in range(dice.randint(2, size))]
-        return [tx.want(id.hex, row) for id, row in zip(submit_many(kinds.noop, rows), rows, strict=True)]
+        return told([tx.want(id.hex, row) for id, row in zip(submit_many(kinds.noop, rows), rows, strict=True)])
 
     def savepoint(tx: Transaction) -> list[str]:
-        ids = [one() for _ in range(dice.randint(1, 5))]
+        ids = some(5)
         try:
             with transaction.atomic():
                 tx.void = [one() for _ in range(dice.randint(1, 5))]
+                tx.tell(dice, tx.void[0], kept=False)
                 raise RollBack
         except RollBack:
             return ids
@@ -209,9 +230,9 @@ def submit_something(dice: random.Random, size: int, way: str = "") -> int:
         return [tx.want(submit(kinds.reads, {"file": name}, id=id).pk.hex, {"file": name})]
 
     if way in ("many", "rolled back"):
-        tx.run(many if dice.random() < 0.7 or way == "many" else lambda tx: [one()])
+        tx.run(many if dice.random() < 0.7 or way == "many" else lambda tx: some(1))
     elif way == "mixed":
-        tx.run(lambda tx: [one() for _ in range(dice.randint(1, 12))])
+        tx.run(lambda tx: some(12))
     elif way == "each kind":
         tx.run(lambda tx: [one(dish) for dish in menu])
     elif way == "savepoint":
@@ -266,11 +287,9 @@ def main(seed: str, rate: float, port: int) -> None:
 
     from furrow.models import Job
 
-    dice = random.Random(f"{seed}:{os.getpid()}")  # noqa: S311 - no secret
-    stopping: list[int] = []
+    dice, stopping = random.Random(f"{seed}:{os.getpid()}"), list[int]()  # noqa: S311 - no secret
     signal.signal(signal.SIGTERM, lambda *_: stopping.append(1))
-    at_first = list(WAYS)
-    ahead, looked = time.monotonic(), 0.0
+    at_first, ahead, looked = list(WAYS), time.monotonic(), 0.0
     while not stopping:
         try:
             close_old_connections()

@@ -45,6 +45,8 @@ def summary(evidence: Evidence, violations: Sequence[Violation], *, seed: int, *
         "checks": {name: counts[name] for name in CHECKS},
         "runs": runs,
         "duplicates": duplicates(evidence),
+        "events": len({heard.id for heard in evidence.heard}),
+        "deliveries": sum(map(len, evidence.deliveries.values())),
         "states": Counter(job.state for job in evidence.jobs.values()),
         "outcomes": Counter(row.outcome for rows in evidence.attempts.values() for row in rows),
         "submits": Counter(submit.outcome or "unknown" for submit in evidence.submits),

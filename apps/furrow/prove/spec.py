@@ -8,6 +8,13 @@ FINAL_ERRORS = frozenset({"Abort", "ArgumentError", "ResultError"})
 STARTS, STRETCH = 25, 5.0
 #: How long ``prove.lasting`` keeps its unique key, in seconds.
 KEPT = 5.0
+#: Kinds whose moves a program outside hears of: those that move in the most ways, and are not the bulk of the load.
+TOLD = (
+    *("prove.flaky", "prove.fails", "prove.aborts", "prove.snoozes", "prove.overdue", "prove.dies", "prove.long"),
+    *("prove.ordered", "prove.debounced", "words.count"),
+)
+#: Events that submitters publish in their transactions. A webhook wants those of the first name alone.
+LOUD, QUIET, EITHER = "prove.said.loud", "prove.said.quiet", "prove.said.*"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +32,14 @@ class Spec:
     unique: str | float | None = None  #: ``started``, ``done``, or seconds: until then no other job has its key
     replaces: bool = False  #: a second submit gives the first job its arguments
     remark: str = ""  #: lines of its log that begin so are the engine's own
+    elsewhere: bool = False  #: its handler is in another program, which writes down nothing for the judge
 
 
 SPECS: dict[str, Spec] = {
     "prove.noop": Spec(),
     "prove.bridged": Spec(),
+    "prove.hears": Spec(),
+    "words.count": Spec(attempts=8, elsewhere=True),
     "prove.brief": Spec(),
     "prove.long": Spec(),
     "prove.flaky": Spec(),

@@ -1,5 +1,6 @@
 """The private stack: servers, network and processes in a folder of their own; nothing of the user's is touched."""
 
+import json
 import os
 import secrets
 import shutil
@@ -18,7 +19,7 @@ from deploy import ROOT, files, ports, processes
 from deploy.services import RabbitMQ, Redis, Service
 
 from furrow.conf import conf
-from furrow.prove import records
+from furrow.prove import listener, records, sink, spec
 from furrow.prove.database import Database, PostgreSQL, SQLite
 from furrow.prove.means.disk import Disk
 from furrow.prove.program import Program, ProgramFailed
@@ -76,11 +77,14 @@ class Stack:
         self.network = Network()
         self.programs: dict[str, Program] = {}
         self._password = ""
+        #: What the webhook's receiver and the external workers are told.
+        self._secrets: dict[str, str] = {}
         #: Set when the campaign has ended.
         self.over = threading.Event()
 
     def of(self, role: str) -> list[Program]:
-        """The programs of a role: ``worker``, ``dispatcher``, ``web``, ``bridge``, ``client``."""
+        """The programs of a role: ``worker``, ``dispatcher``, ``web``, ``bridge``, ``external``, ``listener``, ``sink``,
+        ``client``."""
         return [program for name, program in self.programs.items() if name.partition("-")[0] == role]
 
     @contextmanager
@@ -122,6 +126,8 @@ class Stack:
             "FURROW_QUEUES": ",".join(
                 [*(str(conf().partitioned.get(queue, queue)) for queue in self.queues), "prove_lined:4:key"]
             ),
+            "FURROW_EVENTS": ",".join(f"job.{kind}.#" for kind in spec.TOLD),
+            "FURROW_WEBHOOK_NETWORKS": "127.0.0.0/8",
             "MEDIA_ROOT": str(self.folder / "media"),
             "PYTHONUNBUFFERED": "1",
             "SECRET_KEY": "only for a private stack that lives for minutes",
@@ -180,6 +186,12 @@ class Stack:
         done = subprocess.run(command, env=told, cwd=ROOT, capture_output=True, text=True)
         if done.returncode:
             raise ProgramFailed(f"The private database could not be prepared:\n{done.stdout}{done.stderr}")
+        self.sink_port = ports.choose(ports.spread(28000, self.folder))
+        command = [sys.executable, "-m", "furrow.prove.outsiders", f"http://127.0.0.1:{self.sink_port}/"]
+        done = subprocess.run(command, env=told, cwd=ROOT, capture_output=True, text=True)
+        if done.returncode:
+            raise ProgramFailed(f"The programs outside could not be made known:\n{done.stdout}{done.stderr}")
+        self._secrets = json.loads(done.stdout.splitlines()[-1])
         self.database.run(self.database.audit)
         if self.vendor == "postgresql":
             self.database.run("CREATE ROLE prove LOGIN IN ROLE furrow, pg_write_all_data, pg_read_all_data")
@@ -194,13 +206,16 @@ class Stack:
         celery += ["--concurrency", "2", "--without-gossip", "--without-mingle", "--loglevel", "info"]
         self.web_port = ports.choose(ports.spread(27000, self.folder))
         gunicorn = ["-m", "gunicorn", "-c", "python:config.web_server", "furrow.prove.web"]
-        gunicorn += ["--bind", f"127.0.0.1:{self.web_port}", "--threads", "4"]
+        gunicorn += ["--bind", f"127.0.0.1:{self.web_port}", "--threads", "6"]
         load = [str(self.rate / 2), str(self.web_port)]
         commands = {
             **{f"dispatcher-{n}": [*python, "manage.py", "furrow", "dispatcher"] for n in (1, 2)},
             **{f"worker-{n}": [*celery, "--hostname", f"worker-{n}@prove"] for n in (1, 2)},
             "web": [*python, *gunicorn],
             **{f"bridge-{n}": [*python, "-m", "furrow.prove.bridged", "bridge"] for n in (1, 2)},
+            **{f"external-{n}": _external_worker() for n in (1, 2)},
+            "listener": [*python, "-m", "furrow.prove.listener"],
+            "sink": [*python, "-m", "furrow.prove.sink", str(self.sink_port), str(self.seed)],
             **{f"client-{n}": [*python, "-m", "furrow.prove.load", f"{self.seed}:{n}", *load] for n in (1, 2)},
             "client-3": [*python, "-m", "furrow.prove.bridged", "publish", str(self.seed), str(self.rate * BRIDGED)],
         }
@@ -208,13 +223,26 @@ class Stack:
             disk.mount()
         for name, command in commands.items():
             log = self.disks[name].folder if name in self.disks else self.folder / "log"
-            self.programs[name] = Program(name, command, self.environ(name), log / f"{name}.log")
+            told = self.environ(name, direct=name == "listener") | self._told_besides(name)
+            self.programs[name] = Program(name, command, told, log / f"{name}.log")
         threading.Thread(target=self._tend_until_the_end, name="prove-tend", daemon=True).start()
-        for role in ("dispatcher", "worker", "web", "bridge"):
+        for role in ("sink", "listener", "dispatcher", "worker", "web", "bridge", "external"):
             for program in self.of(role):
                 program.start()
         for program in self.of("worker"):
             program.wait_for("ready.", 90)
+        self.programs["listener"].wait_for(listener.READY, 90)
+        if not processes.until(lambda: self.database.rows(self.database.triggers, ["furrow_tell_update"]), 90):
+            raise ProgramFailed("No dispatcher made the triggers that write events of jobs: see log/dispatcher-1.log.")
+
+    def _told_besides(self, name: str) -> dict[str, str]:
+        """What a program outside is told."""
+        if name == "sink":
+            return {sink.SECRET: self._secrets["webhook"]}
+        if name.startswith("external"):
+            url = f"http://127.0.0.1:{self.web_port}/api"
+            return {"FURROW_URL": url, "FURROW_TOKEN": self._secrets["token"], "FURROW_NAME": name}
+        return {}
 
     def _tend_until_the_end(self) -> None:
         while not self.over.wait(0.2):
@@ -251,6 +279,12 @@ def let_go(folder: Path) -> None:
     OwnPostgres(folder / "postgres").let_go()
     for image in (folder / "disks").glob("*.img"):
         _disk(folder, image.stem).unmount()
+
+
+def _external_worker() -> list[str]:
+    """The one for Node.js of docs/other_languages, or where there is no Node.js the one for Python."""
+    programs, node = ROOT / "docs" / "other_languages", shutil.which("node")
+    return [node, str(programs / "worker.mjs")] if node else [sys.executable, str(programs / "worker.py")]
 
 
 def _disk(folder: Path, name: str) -> Disk:

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from itertools import chain
 
 from furrow.plural import counted
-from furrow.prove.blame import BLUR, Found, around, culprits, enders
+from furrow.prove.blame import BLUR, Found, around, culprits, enders, meanwhile
 from furrow.prove.evidence import AttemptRow, Evidence, JobRow, Run
 from furrow.prove.spec import FINAL_ERRORS, SPECS
 from furrow.states import EXCUSED, FINAL
@@ -85,6 +85,10 @@ def results(e: Evidence, told: list[tuple[str, JobRow]]) -> Found:
         returned = [run.result for run in e.runs.get(id, []) if run.how == "end" and run.attempt == job.attempt]
         if job.state == "succeeded" and returned and job.result not in returned:
             yield id, f"its result is {job.result!r}, and its handler returned {returned[-1]!r}"
+        if SPECS[job.kind].elsewhere and job.state == "succeeded" and wanted is not None:
+            words = len(wanted.arguments[-1]["text"].split())
+            if job.result != {"words": words}:
+                yield id, f"its result is {job.result!r}, and its text has {counted(words, 'word')}"
         if job.state != "succeeded" and job.result is not None:
             yield id, f"it is {job.state}, and has a result: {job.result!r}"
 
@@ -122,7 +126,7 @@ def causes(e: Evidence, told: list[tuple[str, JobRow]]) -> Found:
                     yield id, f"attempt {row.number} timed out after {lasted:.3f} s; it has {spec.timeout or 'no limit'}"
             elif row.outcome == "crashed" and not spec.dies and not enders(e, row):
                 yield id, f"attempt {row.number} is recorded as crashed, and no fault hit its process"
-            elif row.outcome == "lost" and not enders(e, row):
+            elif row.outcome == "lost" and not (enders(e, row) or (spec.elsewhere and meanwhile(e, row))):
                 yield id, f"attempt {row.number} is recorded as lost, and no fault hit its worker"
 
 

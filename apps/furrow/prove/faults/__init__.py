@@ -4,7 +4,19 @@ A fault does its harm, waits, and undoes what does not undo itself (a program th
 supervisor would). It says on its :class:`Scene` which processes and servers it hits: only that may explain a second run.
 """
 
-from furrow.prove.faults import bridges, disasters, network, poison, processes, scarcity, servers
+from furrow.prove.faults import bridges, disasters, external, network, poison, processes, scarcity, servers
 from furrow.prove.faults.base import FAULTS, Fault, Scene
 
-__all__ = ["FAULTS", "Fault", "Scene", "bridges", "disasters", "network", "poison", "processes", "scarcity", "servers"]
+__all__ = [
+    "FAULTS",
+    "Fault",
+    "Scene",
+    "bridges",
+    "disasters",
+    "external",
+    "network",
+    "poison",
+    "processes",
+    "scarcity",
+    "servers",
+]
