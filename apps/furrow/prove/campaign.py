@@ -92,8 +92,8 @@ class Campaign:
         try:
             nodes = self.stack.database.rows(
                 f"SELECT DISTINCT node FROM prove_move m JOIN {WORKER} w ON w.id = m.worker "
-                f"WHERE m.seq > ? AND m.before = 'running' AND {ended}",
-                [since],
+                f"WHERE m.seq > ? AND m.before = 'running' AND {ended} AND w.node LIKE ?",
+                [since, "worker-%@prove"],  # not the external ones, whose jobs are few
             )
             fresh = len(nodes) == len(self.stack.of("worker")) and self.stack.database.rows(
                 f"SELECT 1 FROM prove_move m JOIN {JOB} j ON j.id = m.job "
