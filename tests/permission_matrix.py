@@ -119,6 +119,7 @@ ROWS: dict[str, Row] = {
 # The HTTP API. It takes JSON: what its POSTs with a body change is tested where they are.
 A = "api/"
 ROWS |= {A + name: Row(see=VIEWERS) for name in ("jobs", "health", "queues", "workers", "errors")}
+ROWS |= {A + "events": Row(see=VIEWERS, where={"": "api/events?wait=0"})}
 ROWS |= {A + f"jobs/<job_id>{name}": Row(see=VIEWERS) for name in ("", "/result", "/logs")}
 ROWS |= {A + f"jobs/<job_id>/{name}": Row(change="AR") for name in ("cancel", "run-now")}
 ROWS |= {A + "jobs/<job_id>/retry": Row(change="AR", where=ENDED), A + "jobs/<job_id>/snooze": Row()}
@@ -130,7 +131,7 @@ ROWS |= {A + f"work/{name}": Row() for name in ("claim", "heartbeat", "log", "pr
 ROWS |= {A + "kinds": Row(see=STAFF), A + "kinds/<name>": Row(see="VAMER", where={"name": "kinds.add"})}
 ROWS |= {A + name: Row(see="*") for name in ("openapi.json", "docs")}
 ROWS |= {A: Row()}
-READS = ["jobs/<job_id>", "jobs/<job_id>/result", "jobs/<job_id>/logs", "kinds", "kinds/<name>", "health", "errors"]
+READS = ["jobs/<job_id>", "jobs/<job_id>/result", "jobs/<job_id>/logs", "kinds", "kinds/<name>", "health", "errors", "events"]
 READS += ["queues", "workers", "openapi.json", "docs"]
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 
 #: The first word of events of jobs.
 JOB = "job"
+#: An event that one webhook gets, and nobody else.
+TEST = "furrow.test"
 #: The longest routing key of AMQP, in bytes; a name of one's own is in ASCII.
 LONGEST = 255
 _NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
@@ -21,6 +23,8 @@ def name_problem(name: object) -> str:
         return f"{name!r:.80} must be words of letters (a to z), digits, '-' and '_' with dots between, such as 'order.paid'"
     if name.split(".")[0] == JOB:
         return f"{name!r} begins with 'job', as the events of jobs do, which Furrow writes: choose another first word"
+    if name == TEST:
+        return f"{name!r} is what the test of a webhook sends: choose another name"
     return ""
 
 

@@ -11,6 +11,7 @@ from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, transaction
 from furrow import submit
 from furrow.api import waiting
+from furrow.web import event_stream
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
@@ -51,6 +52,7 @@ def role(request: pytest.FixtureRequest) -> tuple[str, Api]:
 def at_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No request waits for long; as with Django's own client, none ends the connection, which has the test's transaction."""
     monkeypatch.setattr(waiting, "LONGEST", 0.01)
+    monkeypatch.setattr(event_stream, "LASTS", 0.01)
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
     yield

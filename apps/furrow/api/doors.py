@@ -17,10 +17,11 @@ from ninja.openapi.docs import Swagger
 from ninja.openapi.schema import OpenAPISchema
 from ninja.parser import Parser
 
-from furrow.api import acting, jobs, looking, submitting, work
+from furrow.api import acting, events, jobs, looking, submitting, work
 from furrow.api.auth import needs
 from furrow.errors import FurrowError, InputError, NotUnique, SubmitError, UnknownKind, UnknownQueue
 from furrow.models.api_token import Scope
+from furrow.web import event_stream
 from furrow.web.parameters import WrongParameter, refuse_unknown
 from furrow.web.problems import CONTENT_TYPE, Refused
 
@@ -125,6 +126,7 @@ api.add_decorator(_strict)
 api.add_router("", jobs.router)
 api.add_router("", acting.router)
 api.add_router("", looking.router)
+api.add_router("", events.router)
 api.add_router("", work.router)
 
 
@@ -207,4 +209,6 @@ def _forbidden(request: HttpRequest, error: Any) -> HttpResponse:
 @api.exception_handler(OperationalError)
 @api.exception_handler(InterfaceError)
 def _database_away(request: HttpRequest, error: Any) -> HttpResponse:
+    if event_stream.CONTENT_TYPE in request.headers.get("Accept", ""):  # a browser never asks again after a refusal
+        return event_stream.come_back()
     return Refused(503, "The database does not answer: try again soon.", retry_after=5).answer()

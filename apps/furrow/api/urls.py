@@ -30,7 +30,7 @@ def _answering(view: Callable[..., Any]) -> Callable[..., Any]:
             response["Allow"] = allowed
         response.headers.setdefault("Cache-Control", "private, no-cache")
         patch_vary_headers(response, ["Authorization", "Cookie"])
-        if request.method == "GET" and response.status_code == 200:
+        if request.method == "GET" and response.status_code == 200 and not response.streaming:
             set_response_etag(response)
             return get_conditional_response(request, etag=response["ETag"], response=response)
         return response

@@ -1,12 +1,12 @@
 """Replay: give a subscriber events again that are kept, such as those from before it was there."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
-from django.db.models import TextField
-from django.db.models.functions import Cast
+from django.db.models import QuerySet
 
 from furrow.errors import EventError, did_you_mean
+from furrow.events.published import whole
 from furrow.events.subscribers import Subscriber, all_subscribers
 from furrow.models import Event
 from furrow.rabbitmq.events import EventPublisher
@@ -30,34 +30,47 @@ def replay(kind: str, since: dt.datetime) -> int:
         EventError: no kind of this name subscribes, or the time has no zone.
         BrokerError: RabbitMQ is away, or its queue is full. Some may have been sent.
     """
+    if since.utcoffset() is None:
+        raise EventError({"since": f"{since.isoformat()} has no time zone: pass an aware datetime"})
+    return _send(_subscriber(kind), kept().filter(created_at__gte=since))
+
+
+def replay_chosen(kind: str, ids: Collection[int]) -> int:
+    """As :func:`replay`, of the events with these ids.
+
+    Raises:
+        EventError: no kind of this name subscribes.
+        BrokerError: RabbitMQ is away, or its queue is full. Some may have been sent.
+    """
+    return _send(_subscriber(kind), kept().filter(pk__in=ids))
+
+
+def kept() -> QuerySet[Event]:
+    """Events that may be sent again: what was not published yet comes anyway."""
+    return Event.objects.filter(published_at__isnull=False)
+
+
+def _subscriber(kind: str) -> Subscriber:
     known = {subscriber.kind.name: subscriber for subscriber in all_subscribers()}
     if kind not in known:
         hint = did_you_mean(kind, known) if known else "no kind does"
         raise EventError({"kind": f"no kind {kind!r} subscribes to events; {hint}"})
-    if since.utcoffset() is None:
-        raise EventError({"since": f"{since.isoformat()} has no time zone: pass an aware datetime"})
-    subscriber, sent = known[kind], 0
-    publisher = EventPublisher({subscriber.queue: subscriber.patterns})
+    return known[kind]
+
+
+def _send(subscriber: Subscriber, rows: QuerySet[Event]) -> int:
+    sent, publisher = 0, EventPublisher({subscriber.queue: subscriber.patterns})
     try:
-        for events in _kept(subscriber, since):
+        for events in _wanted(subscriber, rows.order_by("pk")):
             sent += len(publisher.send(events, only=subscriber.queue))
     finally:
         publisher.close()
     return sent
 
 
-def _kept(subscriber: Subscriber, since: dt.datetime) -> Iterator[list[Outgoing]]:
-    rows = Event.objects.filter(created_at__gte=since, published_at__isnull=False).order_by("pk")
-    columns = rows.annotate(text=Cast("data", TextField())).values_list(
-        "pk", "name", "job", "number", "text", "depth", "created_at"
-    )
+def _wanted(subscriber: Subscriber, rows: QuerySet[Event]) -> Iterator[list[Outgoing]]:
     reached = 0
-    while page := list(columns.filter(pk__gt=reached)[:BATCH]):
-        reached = page[-1][0]
-        wanted = [
-            Outgoing(pk, name, str(job) if job else None, number, text, depth, at)
-            for pk, name, job, number, text, depth, at in page
-            if subscriber.wants(name, depth)
-        ]
-        if wanted:
+    while page := whole(rows.filter(pk__gt=reached)[:BATCH]):
+        reached = page[-1].id
+        if wanted := [event for event in page if subscriber.wants(event.name, event.depth)]:
             yield wanted

@@ -20,7 +20,7 @@ class Event(models.Model):
     #: How many subscribers in a row led to it: the run of a subscriber published it, or is what it tells of.
     depth = models.SmallIntegerField(db_default=0, default=0)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
-    #: When RabbitMQ had confirmed it.
+    #: When RabbitMQ had confirmed it; of a batch that is marked later, always later than that of one before.
     published_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
@@ -29,7 +29,10 @@ class Event(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["job", "number"], name="furrow_event_number", condition=Q(job__isnull=False))
         ]
-        indexes = [models.Index(fields=["id"], name="furrow_event_unpublished", condition=Q(published_at__isnull=True))]
+        indexes = [
+            models.Index(fields=["id"], name="furrow_event_unpublished", condition=Q(published_at__isnull=True)),
+            models.Index(fields=["published_at", "id"], name="furrow_event_published", condition=Q(published_at__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return f"event {self.pk}: {self.name}"

@@ -311,11 +311,12 @@ class Events(Protocol):
         """The first events that RabbitMQ has not confirmed, in the order of their ids."""
 
     def mark_published(self, connection: Connection, ids: Sequence[int], term: int) -> int:
-        """RabbitMQ has these events, if this term still leads; returns how many were marked."""
+        """RabbitMQ has these events, if this term still leads; returns how many were marked. Each call marks them with a time
+        that is later than that of all before it, in the order of the commits."""
 
     def prune_events(self, connection: Connection, age: float, after: int, limit: int) -> tuple[int, int]:
-        """Look at so many published events behind this id that are ``age`` seconds old or more, and delete them, but for the
-        last of each job that is still there: its number goes on. Returns how many were deleted, and the id of the last that
+        """Look at so many events behind this id that were published ``age`` seconds ago or earlier, and delete them, but for
+        the last of each job that is still there: its number goes on. Returns how many were deleted, and the id of the last that
         was looked at."""
 
 

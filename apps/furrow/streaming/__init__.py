@@ -1,1 +1,5 @@
-"""Output streams: what a run emits (``current_job.emit``), read outside while it runs, by server-sent events."""
+"""Server-sent events: the output of one job (``current_job.emit``), read while it runs; and published events.
+
+``views``, ``urls``, ``tokens``, ``reader``  output;
+``events``                                   events, for the HTTP API.
+"""

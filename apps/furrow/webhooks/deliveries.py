@@ -7,14 +7,14 @@ import uuid
 from collections.abc import Sequence
 
 from django.db import Error
-from django.db.models import F, TextField
-from django.db.models.functions import Cast, Coalesce, Now
-from django.utils import timezone
+from django.db.models import F
+from django.db.models.functions import Coalesce, Now
 
 from furrow.conf import conf
 from furrow.context import current_job
 from furrow.diagnosis import troubles
 from furrow.errors import Abort
+from furrow.events.published import whole
 from furrow.kinds.retry import RetryPolicy
 from furrow.kinds.tags import as_tags
 from furrow.models import Event, Job, Webhook
@@ -23,7 +23,7 @@ from furrow.statements import Outgoing
 from furrow.statements.moves import DEPTH_KEY
 from furrow.submission.job import job
 from furrow.submission.submit import submit
-from furrow.topics import wanted
+from furrow.topics import TEST, wanted
 from furrow.webhooks.posting import Forbidden, Unreachable, post, signature
 
 logger = logging.getLogger(__name__)
@@ -83,14 +83,15 @@ def deliver(webhook: int, event: int) -> dict[str, int]:
     return {"status": status, "milliseconds": took}
 
 
-def of(events: Sequence[Outgoing]) -> list[Job]:
-    """Submit the deliveries of these events, in the caller's transaction, each once however often this is called."""
-    hooks = list(Webhook.objects.filter(active=True)) if events else []
+def of(events: Sequence[Outgoing], only: Webhook | None = None) -> list[Job]:
+    """Submit the deliveries of these events, in the caller's transaction, each once however often this is called. ``only``: to
+    this webhook."""
+    hooks = [only] if only else list(Webhook.objects.filter(active=True)) if events else []
     wants = {
         delivery_id(event, hook): (event, hook)
         for event in events
         for hook in hooks
-        if wanted(_patterns(hook), event.name, event.depth)
+        if wanted(patterns_of(hook), event.name, event.depth)
     }
     there = set(Job.objects.filter(pk__in=wants).values_list("pk", flat=True)) if wants else set()
     made = [_submit(id, event, hook) for id, (event, hook) in wants.items() if id not in there]
@@ -116,7 +117,7 @@ def _submit(id: uuid.UUID, event: Outgoing, hook: Webhook) -> Job | None:
 
 def patterns() -> list[str]:
     """What all webhooks together want."""
-    return sorted({pattern for hook in Webhook.objects.filter(active=True) for pattern in _patterns(hook)})
+    return sorted({pattern for hook in Webhook.objects.filter(active=True) for pattern in patterns_of(hook)})
 
 
 def delivery_id(event: Outgoing, hook: Webhook) -> uuid.UUID:
@@ -129,12 +130,12 @@ def delivery_id(event: Outgoing, hook: Webhook) -> uuid.UUID:
 
 def send_test(hook: Webhook) -> Job:
     """Send it an event that nobody else gets."""
-    event = Event.objects.create(name="furrow.test", data={"webhook": hook.name}, published_at=timezone.now())
+    event = Event.objects.create(name=TEST, data={"webhook": hook.name}, published_at=Now())
     return submit(deliver, {"webhook": hook.pk, "event": event.pk}, tags=[hook.tag, event.name], meta={DEPTH_KEY: 1})
 
 
 def _post(hook: Webhook, event: Event) -> tuple[int, str]:
-    body, id, timestamp = cloud_event(_outgoing(event)), f"evt_{event.pk}", int(time.time())
+    body, id, timestamp = cloud_event(whole(Event.objects.filter(pk=event.pk))[0]), f"evt_{event.pk}", int(time.time())
     headers = {
         "Content-Type": CONTENT_TYPE,
         "User-Agent": "Furrow",
@@ -143,12 +144,6 @@ def _post(hook: Webhook, event: Event) -> tuple[int, str]:
         "webhook-signature": signature(hook.secret, id, timestamp, body),
     }
     return post(hook.url, body, headers, WAIT)
-
-
-def _outgoing(event: Event) -> Outgoing:
-    text = Event.objects.filter(pk=event.pk).values_list(Cast("data", TextField()), flat=True).get()
-    job = str(event.job) if event.job else None
-    return Outgoing(event.pk, event.name, job, event.number, text, event.depth, event.created_at)
 
 
 def _failed(hook: Webhook, reason: str) -> None:
@@ -167,5 +162,6 @@ def _switch_off(hook: Webhook, reason: str) -> None:
         )
 
 
-def _patterns(hook: Webhook) -> list[str]:
+def patterns_of(hook: Webhook) -> list[str]:
+    """What it wants."""
     return [pattern for pattern in hook.patterns if isinstance(pattern, str)]

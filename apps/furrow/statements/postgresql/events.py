@@ -95,22 +95,30 @@ def unpublished(connection: Connection, limit: int) -> list[Outgoing]:
 
 def mark_published(connection: Connection, ids: Sequence[int], term: int) -> int:
     """RabbitMQ has these events, if this term still leads; returns how many were marked. The commit does not wait for the disk:
-    a lost mark means that they are published again."""
-    text = f"""UPDATE {EVENT} SET published_at = clock_timestamp() WHERE id = ANY(%s::bigint[]) AND published_at IS NULL
-      AND (SELECT term FROM {LEADER} WHERE role = 'dispatcher') = %s"""
-    (answer,) = in_one_go(connection, [(text, (plain(ids), term))], durable=False)
+    a lost mark means that they are published again.
+
+    Marks wait for one another until the commit, also for that of a leader that is none any more, and each has a time of its
+    own, whatever the clock does: so whoever reads in the order of these times passes by none. A time that lies more than a day
+    ahead is somebody else's."""
+    lock = f"SELECT pg_advisory_xact_lock('{EVENT}'::regclass::oid::bigint)"
+    text = f"""UPDATE {EVENT} SET published_at = (
+        SELECT greatest(clock_timestamp(), max(published_at) + interval '1 microsecond') FROM {EVENT}
+        WHERE published_at < statement_timestamp() + interval '1 day')
+      WHERE id = ANY(%s::bigint[]) AND published_at IS NULL
+        AND (SELECT term FROM {LEADER} WHERE role = 'dispatcher') = %s"""
+    _, answer = in_one_go(connection, [(lock, ()), (text, (plain(ids), term))], durable=False)
     return answer.rowcount
 
 
 def prune_events(connection: Connection, age: float, after: int, limit: int) -> tuple[int, int]:
-    """Look at so many published events behind this id that are ``age`` seconds old or more, and delete them, but for the last
-    of each job that is still there: its number goes on. Returns how many were deleted, and the id of the last that was looked
-    at."""
+    """Look at so many events behind this id that were published ``age`` seconds ago or earlier, and delete them, but for the
+    last of each job that is still there: its number goes on. Returns how many were deleted, and the id of the last that was
+    looked at."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"""WITH old AS MATERIALIZED (
-                 SELECT id, job, number FROM {EVENT} WHERE id > %s AND published_at IS NOT NULL
-                   AND created_at < statement_timestamp() - %s * interval '1 second' ORDER BY id LIMIT %s
+                 SELECT id, job, number FROM {EVENT} WHERE id > %s
+                   AND published_at < statement_timestamp() - %s * interval '1 second' ORDER BY id LIMIT %s
                ), gone AS (
                  DELETE FROM {EVENT} WHERE id = ANY(ARRAY(
                    SELECT id FROM old WHERE job IS NULL OR NOT EXISTS (SELECT FROM {JOB} j WHERE j.id = old.job)

@@ -79,9 +79,13 @@ def unpublished(connection: Connection, limit: int) -> list[Outgoing]:
 
 
 def mark_published(connection: Connection, ids: Sequence[int], term: int) -> int:
-    """RabbitMQ has these events, if this term still leads; returns how many were marked."""
-    now, marked = _now(), 0
+    """RabbitMQ has these events, if this term still leads; returns how many were marked. Each call has a time of its own, later
+    than those before, whatever the clock does. A time that lies more than a day ahead is somebody else's."""
+    marked = 0
     with connection.cursor() as cursor:
+        cursor.execute(f"SELECT max(published_at) || '' FROM {EVENT} WHERE published_at < %s", (_text(time.time() + 86400),))
+        (last,) = cursor.fetchone()
+        now = max(_now(), _text(_seconds(last) + 1e-6) if last else "")
         for id in ids:
             cursor.execute(
                 f"""UPDATE {EVENT} SET published_at = %s WHERE id = %s AND published_at IS NULL
@@ -93,12 +97,12 @@ def mark_published(connection: Connection, ids: Sequence[int], term: int) -> int
 
 
 def prune_events(connection: Connection, age: float, after: int, limit: int) -> tuple[int, int]:
-    """Look at so many published events behind this id that are ``age`` seconds old or more, and delete them, but for the last
-    of each job that is still there: its number goes on. Returns how many were deleted, and the id of the last that was looked
-    at."""
+    """Look at so many events behind this id that were published ``age`` seconds ago or earlier, and delete them, but for the
+    last of each job that is still there: its number goes on. Returns how many were deleted, and the id of the last that was
+    looked at."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""SELECT id FROM {EVENT} WHERE id > %s AND published_at IS NOT NULL AND created_at < %s ORDER BY id LIMIT %s""",
+            f"""SELECT id FROM {EVENT} WHERE id > %s AND published_at < %s ORDER BY id LIMIT %s""",
             (after, _text(max(0.0, time.time() - age)), limit),
         )
         old = cursor.fetchall()
