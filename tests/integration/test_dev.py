@@ -11,6 +11,16 @@ import pytest
 from tests.newcomer import Project
 from tests.stack import Process, wait_until
 
+SUBSCRIBER = """
+
+from furrow import Occurred, publish, subscribe
+
+
+@subscribe("counted")
+def hear(event: Occurred) -> None:
+    current_job.log("heard %s", event.type)
+"""
+
 
 def said(process: Process, text: str, times: int = 1) -> None:
     """Wait until it has."""
@@ -46,19 +56,25 @@ def _run_change_and_end(project: Project, dev: Process) -> None:
     said(dev, "This dispatcher leads")
     address = dev.text.partition("web: ")[2].split()[0]
     wait_until(lambda: _status(f"{address}admin/login/") == 200, what="web answers")
+    assert _status(f"{address}api/docs") == 200
 
     # A job runs on through a change of the code: it is handed back, not counted, and runs with the new code.
     assert project.run("-m", "furrow", "jobs", "submit", "examples.tasks.count", "to=100000").returncode == 0
-    job = "SELECT state, attempt - excused, result FROM furrow_job"
+    job = "SELECT state, attempt - excused, result FROM furrow_job WHERE kind = 'examples.tasks.count'"
     wait_until(lambda: project.rows(job) == [("running", 1, None)], what=f"it runs: {dev.log}")
     tasks = project.folder / "examples" / "tasks.py"
-    tasks.write_text(tasks.read_text().replace("time.sleep(1)", "break"))
-    said(dev, "examples/tasks.py changed: starting again web, worker-1, dispatcher.")
+    tasks.write_text(tasks.read_text().replace("time.sleep(1)", 'publish("counted", {})\n        break') + SUBSCRIBER)
+    said(dev, "examples/tasks.py changed: starting again web, worker-1, bridges, dispatcher.")
     wait_until(lambda: project.rows(job)[0][0] == "succeeded", what=f"it ends: {dev.log}")
     assert project.rows(job) == [("succeeded", 1, "100000")]
-    outcomes = project.rows("SELECT outcome FROM furrow_attempt ORDER BY number")
+    attempts = "FROM furrow_attempt JOIN furrow_job ON furrow_job.id = job_id WHERE kind = 'examples.tasks.count'"
+    outcomes = project.rows(f"SELECT outcome {attempts} ORDER BY number")
     assert outcomes[-1] == ("succeeded",)
     assert {*outcomes[:-1]} == {("interrupted",)}
+
+    # The first subscriber is run for that: the bridges' process, which had nothing to do, began with it.
+    heard = "SELECT count(*) FROM furrow_job WHERE kind = 'examples.tasks.hear' AND state = 'succeeded'"
+    wait_until(lambda: project.rows(heard)[0][0], what=f"a subscriber ran: {dev.log}")
 
     # A process that dies is named, and there is another one.
     dispatcher_of(dev).kill()

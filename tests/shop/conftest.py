@@ -18,6 +18,8 @@ from tests import services
 
 ROOT = services.ROOT
 FOLDER = services.RUN / "shop"
+#: Of Furrow's, which one project or another installs.
+EXTRAS = "unfold,flower,dev,api"
 #: What such a project has installed before.
 OWN = ["Django", "celery[redis]", "django-celery-results", "psycopg[binary]"]
 #: What it runs its tests with.
@@ -43,9 +45,9 @@ def wheelhouse() -> Path:
     texts = [(ROOT / name).read_text() for name in ("requirements.txt", "requirements-dev.txt")]
     pins = [line for text in texts for line in text.splitlines() if "==" in line]
     (FOLDER / "pins.txt").write_text("\n".join(pins))
-    wanted = [f"{wheel}[unfold,flower,dev]", *OWN, *TESTS]
+    wanted = [f"{wheel}[{EXTRAS}]", *OWN, *TESTS]
     # Kept between runs, beside the folders of all lanes: the same pins are fetched once.
-    known = hashlib.sha256("\n".join([*pins, *OWN, *TESTS, _requires(wheel), sys.version]).encode()).hexdigest()[:16]
+    known = hashlib.sha256("\n".join([*pins, EXTRAS, *OWN, *TESTS, _requires(wheel), sys.version]).encode()).hexdigest()[:16]
     fetched = ROOT / ".run" / "wheelhouse" / known
     if not fetched.exists():
         half = fetched.with_name(f"{known}.{os.getpid()}")

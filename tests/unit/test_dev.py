@@ -2,13 +2,18 @@
 
 import errno
 import io
+import os
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from django.core.management import CommandError, call_command
+from furrow.bridge import Bridge
+from furrow.bridges import command as bridges_command
 from furrow.dev.child import Child
 from furrow.dev.command import Command
 from furrow.dev.group import Group
@@ -103,10 +108,30 @@ def test_a_signal_in_the_middle_of_anything_stops_nothing_for_ever() -> None:
         assert not done.is_alive()
 
 
-def test_the_bridges_run_where_there_are_any(settings: Settings) -> None:
-    options = {"app": "config", "no_web": True, "no_flower": True}
-    names = [[child.name for child in stage] for stage in Command()._stages(1, 1, options)]
-    assert names == [["worker-1", "bridges"], ["dispatcher"]]
+def test_a_process_without_anything_to_do_ends_until_code_changes() -> None:
+    lines: list[str] = []
+    program = ["sh", "-c", "echo nothing to do"]
+    child = Child("bridges", program, os.environ, lambda name, line: lines.append(line), may_end=True)
+    for times in (1, 2):
+        child.start()
+        wait_until(lambda: not child.alive)
+        child.look()
+        child.look()
+        assert not child.alive
+        wait_until(lambda: lines.count("nothing to do") == times)  # noqa: B023 - waited for at once
+    assert lines.count("bridges has ended; it is started again when code changes.") == 2
+
+
+def test_the_bridges_begin_where_there_are_any(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command decides it, each time it is started: code that changed may be the first that has a subscriber."""
+    stages = Command()._stages(1, 1, {"app": "config", "no_web": True, "no_flower": True})
+    assert [[child.name for child in stage] for stage in stages] == [["worker-1", "bridges"], ["dispatcher"]]
+    began: list[Sequence[Bridge]] = []
+    monkeypatch.setattr(bridges_command, "run", began.append)
+    call_command(bridges_command.Command(), "--if-any")
     settings.FURROW = {**settings.FURROW, "BRIDGES": []}
-    names = [[child.name for child in stage] for stage in Command()._stages(1, 1, options)]
-    assert names == [["worker-1"], ["dispatcher"]]
+    call_command(bridges_command.Command(), "--if-any", stdout=(out := io.StringIO()))
+    assert "nothing to do" in out.getvalue()
+    with pytest.raises(CommandError, match="names no bridge"):
+        call_command(bridges_command.Command())
+    assert [bridge.queue for bridges in began for bridge in bridges] == ["hello"]

@@ -1,8 +1,10 @@
 """``manage.py furrow bridges``: the process that makes jobs of other programs' messages."""
 
+import logging
 import os
 import signal
 import threading
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +18,8 @@ from furrow.errors import UnknownKind
 from furrow.events.subscribers import all_bridges
 from furrow.worker.intake import readable
 
+logger = logging.getLogger(__name__)
+
 _ENDS = {signal.SIGTERM, signal.SIGINT}
 
 
@@ -25,9 +29,17 @@ class Command(BaseCommand):
     help = "Make jobs of the messages of other programs' queues (FURROW['BRIDGES']). Run one or more; they share the work."
     requires_system_checks = [Tags.compatibility, Tags.database, Tags.models]
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """For who does not know whether there are any."""
+        text = "end with exit code 0 where no bridge is named and no kind subscribes; else that is an error"
+        parser.add_argument("--if-any", action="store_true", help=text)
+
+    def handle(self, *args: Any, if_any: bool = False, **options: Any) -> None:
         """Run the bridges."""
         if not all_bridges():
+            if if_any:
+                self.stdout.write("No bridge is named and no kind subscribes to events: nothing to do.")
+                return
             raise CommandError(
                 "FURROW['BRIDGES'] names no bridge, and no kind subscribes to events: there is nothing to do. docs/bridges.md "
                 "and docs/events.md show how."
@@ -47,6 +59,7 @@ def run(bridges: Sequence[Bridge]) -> None:
     troubles.watch_threads()
     readable.install()
     process = Bridges(bridges)
+    logger.info("Reading %s.", ", ".join(bridge.queue for bridge in bridges))
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
     threading.Thread(target=_listen, args=(process,), name="furrow-signals", daemon=True).start()
     process.run()

@@ -1,5 +1,6 @@
 """One process of ``furrow dev``."""
 
+import math
 import os
 import signal
 import subprocess
@@ -31,9 +32,11 @@ class Child:
         *,
         stop: signal.Signals = signal.SIGTERM,
         needs_templates: bool = False,
+        may_end: bool = False,
     ) -> None:
+        """``may_end``: with exit code 0 it has nothing to do until code changes, and is not started again before that."""
         self.name = name
-        self.needs_templates = needs_templates
+        self.needs_templates, self._may_end = needs_templates, may_end
         self._command, self._environ, self._say, self._stop = list(command), dict(environ), say, stop
         self._process: subprocess.Popen[bytes] | None = None
         self._began, self._again_at, self._pause = 0.0, 0.0, FIRST_PAUSE
@@ -64,7 +67,11 @@ class Child:
         if self._process is None:
             if now >= self._again_at:
                 self.start()
-        elif (code := self._process.poll()) is not None:
+        elif (code := self._process.poll()) == 0 and self._may_end:
+            self._say("dev", f"{self.name} has ended; it is started again when code changes.")
+            self.kill()
+            self._again_at = math.inf
+        elif code is not None:
             if now - self._began > STEADY:
                 self._pause = FIRST_PAUSE
             how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"

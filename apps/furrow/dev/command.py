@@ -18,7 +18,6 @@ from django.utils.termcolors import make_style
 from furrow.dev.child import Child
 from furrow.dev.group import Group
 from furrow.dev.watch import Watch
-from furrow.events.subscribers import all_bridges
 from furrow.monitoring import health
 from furrow.rabbitmq.queues import broker_setting
 
@@ -91,8 +90,8 @@ class Command(BaseCommand):
             worker = [*celery, "worker", "-l", "INFO", "-c", str(processes), "-n", f"dev-{os.getpid()}-{number}@%h"]
             # Cold: what runs is handed back at once, and not counted as an attempt.
             first.append(Child(name, worker, environ, self.say, stop=signal.SIGQUIT))
-        if all_bridges():
-            first.append(Child("bridges", [*manage, "furrow", "bridges"], environ, self.say))
+        bridges = [*manage, "furrow", "bridges", "--if-any"]
+        first.append(Child("bridges", bridges, environ, self.say, may_end=True))
         return [first, [Child("dispatcher", [*manage, "furrow", "dispatcher"], environ, self.say)]]
 
     def _port(self, first: int, what: str) -> int:
