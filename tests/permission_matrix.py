@@ -96,6 +96,7 @@ ROWS: dict[str, Row] = {
     J + "<uuid:job_id>/delete/": Row(change="AR", where=ENDED),
     J + "<uuid:job_id>/live/": Row(see=VIEWERS),
     J + "<uuid:job_id>/log/": Row(see=VIEWERS),
+    J + "<uuid:job_id>/output/": Row(see=VIEWERS, where=ENDED),
     J + "<uuid:job_id>/json/<str:column>/": Row(see=VIEWERS, where={"column": "arguments"}),
     # Messages that nobody could use. One is not sent again here: it would lie about in RabbitMQ.
     "admin/furrow/deadmessage/<int:message_id>/replay/": Row(act="AR", where={"message_id": "{furrow.deadmessage}"}),

@@ -36,6 +36,11 @@ def test_the_page_of_a_job_in_each_state(admin_client: Client, state: State) -> 
     assert f"?again={job.pk}" in text
 
 
+@pytest.mark.parametrize(("queue", "asks"), [("default", True), ("external", False)])
+def test_a_stack_is_asked_for_where_python_runs_the_job(admin_client: Client, queue: str, asks: bool) -> None:
+    assert ("Show stack" in page(admin_client, make(State.RUNNING, queue=queue))) == asks
+
+
 def test_huge_contents_are_cut_and_can_be_downloaded(admin_client: Client) -> None:
     job = make(State.SUCCEEDED, arguments={"a": "x" * 1_000_000}, result=list(range(150_000)), error="e" * 500_000)
     text = page(admin_client, job)

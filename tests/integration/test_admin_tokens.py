@@ -4,10 +4,13 @@ import re
 
 import pytest
 from django.contrib.auth.models import User
-from django.test import Client
+from django.template.loader import render_to_string
+from django.test import Client, RequestFactory
 from furrow.actions import tokens
+from furrow.admin.tokens import _api_address
 from furrow.models import ApiToken, AuditEntry
 from furrow.models.api_token import hash_of
+from pytest_django import Settings
 
 from tests.people import login
 
@@ -21,6 +24,7 @@ def test_the_secret_is_shown_once_and_opens_the_api(site: Client, admin_user: Us
     page = site.post(ADD, {**GIVEN, "user": "admin"})
     (secret,) = re.findall(r"fw_[\w-]{40,}", page.content.decode())
     assert "no-store" in page["Cache-Control"]
+    assert "http://testserver/api/jobs" in page.content.decode()
     token = ApiToken.objects.get()
     assert (token.hash, token.user, token.kinds) == (hash_of(secret), admin_user, ["kinds.add"])
     assert Client().get("/api/kinds", headers={"Authorization": f"Bearer {secret}"}).status_code == 200
@@ -28,6 +32,14 @@ def test_the_secret_is_shown_once_and_opens_the_api(site: Client, admin_user: Us
     assert (secret in pages, secret[:9] in pages) == (False, True)
     entry = AuditEntry.objects.get(action="create token")
     assert (entry.who, secret in str(entry.detail)) == ("admin", False)
+
+
+def test_where_no_api_is_served_the_page_says_so(settings: Settings) -> None:
+    settings.ROOT_URLCONF = "furrow.streaming.urls"
+    address = _api_address(RequestFactory().get("/"))
+    assert "This project does not serve the HTTP API" in render_to_string(
+        "admin/furrow/token/no_api.html", {"address": address}
+    )
 
 
 @pytest.mark.parametrize(

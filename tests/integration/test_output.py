@@ -2,9 +2,11 @@
 
 import http.client
 import json
+import re
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +18,7 @@ from django.template import Context, Template
 from django.test import Client
 from django.utils import timezone
 from furrow import Job, State, output_token, output_url, submit
+from furrow.kinds.kind import _kinds
 from furrow.models import OutputChunk
 from furrow.streaming.reader import AT_ONCE, Reader
 from furrow.testing import drain
@@ -174,6 +177,31 @@ def test_a_drained_job_has_its_output(db: None) -> None:
     job = submit(kinds.emits, {"chunks": 3})
     drain()
     assert list(OutputChunk.objects.filter(job=job.pk).values_list("value", flat=True)) == [f'"chunk {n};"' for n in range(3)]
+
+
+def test_the_kind_of_the_documentation_emits_as_it_stands(db: None) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "output.md").read_text()
+    (program,) = re.findall(r"^```python\n(# orders/tasks\.py\n.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    names: dict[str, Any] = {"__name__": "orders.tasks"}
+    exec(program.replace("time.sleep(0.5)", ""), names)
+    try:
+        job = names["answer"].submit(question="What is new?")
+        drain()
+    finally:
+        _kinds.pop(names["answer"].name)
+    said = OutputChunk.objects.filter(job=job.pk).values_list("value", flat=True)
+    assert "".join(map(json.loads, said)) == Job.objects.get(pk=job.pk).result == "You asked: What is new? "
+
+
+def test_who_may_view_jobs_reads_the_output_in_the_admin_alone(client: Client, ended: Job) -> None:
+    """It needs no address among the project's own."""
+    address = f"/admin/furrow/job/{ended.pk}/output/"
+    client.force_login(User.objects.create_user("somebody", is_staff=True))
+    assert client.get(address).status_code == 403
+    client.force_login(User.objects.create_superuser("admin"))
+    assert ("chunk", "2.2", {"row": 2}) in events(body(client.get(address)))
+    shown = client.get(f"/admin/furrow/job/{ended.pk}/change/").content.decode()
+    assert f'data-url="{address}"' in shown
 
 
 def test_the_template_tag_writes_one_script(ended: Job) -> None:

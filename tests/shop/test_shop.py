@@ -48,6 +48,8 @@ def test_a_shop_takes_furrow_on_and_off(wheelhouse: Path, database: str, broker:
             "by send_task": True,
             "listed": True,
             "page": [200, True],
+            "output": 200,
+            "buttons": True,
             "lists": dict.fromkeys(with_jobs["lists"], 200),
             "submit": [200, 200],
             "unknown job": 404,

@@ -74,7 +74,7 @@ class EventAdmin(ReadOnlyAdmin):
     def subscribed(self, event: Event) -> str:
         """Each with its patterns and its queue."""
         rows = [(one.kind.name, ", ".join(one.patterns), one.queue) for one in _wanting(event)]
-        return format_html_join("", "<p><b>{}</b> ({}), queue <code>{}</code></p>", rows) or wording.NOTHING
+        return format_html_join("", '<p class="fw-anywhere"><b>{}</b> ({}), queue <code>{}</code></p>', rows) or wording.NOTHING
 
 
 def _wanting(event: Event) -> list[Subscriber]:

@@ -25,6 +25,7 @@ from furrow.models import Job
 from furrow.models.job import DEFAULT_PRIORITY
 from furrow.statements import clock
 from furrow.states import FINAL, State
+from furrow.streaming.views import output
 from furrow.web.parameters import note
 
 #: An empty cell; left out on phones, where each cell takes a line.
@@ -89,6 +90,7 @@ class JobAdmin(ReadOnlyAdmin):
             ("bulk/", bulk_page.show, "bulk"),
             ("<uuid:job_id>/live/", job_page.live, "live"),
             ("<uuid:job_id>/log/", job_page.log, "log"),
+            ("<uuid:job_id>/output/", output, "output"),
             ("<uuid:job_id>/json/<str:column>/", job_page.json_text, "json"),
         ]
         wrap = self.admin_site.admin_view

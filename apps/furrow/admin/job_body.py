@@ -48,6 +48,7 @@ def body(request: HttpRequest, job: Any, *, may_act: bool) -> dict[str, Any]:
         "run_seconds": run_seconds(job, now),
         "texts": [_json_part(job, name) for name in _shown(job)],
         "may_act": may_act,
+        "has_stack": job.state == State.RUNNING and job.queue not in conf().external_queues,
         "may_run_now": job.state == State.PENDING and job.run_at > now,
         "may_snooze": job.state in (State.PENDING, State.QUEUED),
         "snoozes": SNOOZES,

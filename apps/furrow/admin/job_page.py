@@ -13,7 +13,7 @@ from django.db.models.functions import Cast, Left, Length
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse, StreamingHttpResponse
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from furrow.actions import bulk
@@ -67,10 +67,7 @@ def _output_address(job: Job) -> str:
     """Where the page reads the job's output; empty when there is none and none can come."""
     if job.state in FINAL and not OutputChunk.objects.filter(job=job.pk).exists():
         return ""
-    try:
-        return reverse("furrow_streaming:output", kwargs={"job_id": job.pk})
-    except NoReverseMatch:
-        return ""
+    return reverse("admin:furrow_job_output", args=[job.pk])
 
 
 @require_GET

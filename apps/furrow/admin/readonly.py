@@ -115,6 +115,7 @@ class ReadOnlyAdmin(ModelAdmin):
     empty_title = empty_text = ""
 
     change_list_template = theme.LIST
+    change_form_template = theme.FORM
 
     @property
     def media(self) -> Any:

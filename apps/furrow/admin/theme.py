@@ -28,8 +28,9 @@ if UNFOLD:
 
         option_template_name = "django/forms/widgets/select_option.html"
 
-    #: The page of a list, where it is not the theme's own.
+    #: The pages of a list and of one row, where they are not the theme's own.
     LIST: str | None = None
+    FORM: str | None = None
     #: A filter of a list: the theme puts a form around all of them.
     FILTER = "admin/furrow/filter.html"
 else:
@@ -60,6 +61,7 @@ else:
             return widgets.AutocompleteMixin.media.fget(self)  # type: ignore[attr-defined,no-any-return]
 
     LIST = "admin/furrow/stock_list.html"
+    FORM = "admin/furrow/stock_form.html"
     FILTER = "admin/furrow/filter_alone.html"
 
 #: The box above all rows of a list.
@@ -76,6 +78,7 @@ def box(name: str, value: str) -> SafeString:
 __all__ = [
     "ALL_ROWS",
     "FILTER",
+    "FORM",
     "LIST",
     "MEDIA",
     "UNFOLD",

@@ -10,7 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
@@ -67,11 +67,10 @@ class ApiTokenAdmin(ReadOnlyAdmin):
         if not self.has_add_permission(request):
             raise PermissionDenied
         form = _Form(request.user, request.POST if request.method == "POST" else None)
-        context = {**site.context(request, ApiToken), "title": "New API token", "form": form}
+        context = {**site.context(request, ApiToken), "title": "New API token", "form": form, "address": _api_address(request)}
         if made := form.make():
             token, secret = made
-            address = request.build_absolute_uri("/")
-            context |= {"title": "API token made", "token": token, "secret": secret, "address": address}
+            context |= {"title": "API token made", "token": token, "secret": secret}
             return TemplateResponse(request, "admin/furrow/token/made.html", context)
         return TemplateResponse(request, "admin/furrow/token/form.html", context, status=422 if form.errors else 200)
 
@@ -144,6 +143,14 @@ class ApiTokenAdmin(ReadOnlyAdmin):
         if token.revoked_at:
             return wording.label("revoked")
         return wording.label("expired" if token.expires_at and token.expires_at <= clock.now() else "valid")
+
+
+def _api_address(request: HttpRequest) -> str:
+    """Where the API is; empty: the project's URLs do not have it."""
+    try:
+        return request.build_absolute_uri(reverse("furrow-api:api-root"))
+    except NoReverseMatch:
+        return ""
 
 
 class _Form(forms.Form):

@@ -64,11 +64,12 @@ class WebhookAdmin(ReadOnlyAdmin):
     empty_title = "No webhooks yet"
     empty_text = "A webhook sends events, of jobs or of your own, to another program. Add one with its address."
     actions = ("test", "renew")
+    change_form_outer_before_template = "admin/furrow/webhook/buttons.html"
     ordering = ("-id",)
     search_ids = ()
     search_texts = ("name", "url")
     search_help_text = "Name or address"
-    list_display = ("name", "url", "wants", "condition", "deliveries")
+    list_display = ("name", "address", "wants", "condition", "deliveries")
     readonly_fields = ("condition", "secret_text", "deliveries", "created")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -123,18 +124,26 @@ class WebhookAdmin(ReadOnlyAdmin):
     def _write_down(self, request: HttpRequest, action: str, hook: Webhook) -> None:
         audit(action, by=request.user, origin=Origin.ADMIN, target=f"webhook {hook.name}", detail=hook.url)
 
+    @display(description="URL")
+    def address(self, hook: Webhook) -> SafeString:
+        return format_html('<span class="fw-long fw-anywhere">{}</span>', wording.shorten(hook.url, 120))
+
     @display(description="events")
-    def wants(self, hook: Webhook) -> str:
-        return wording.shorten(", ".join(map(str, hook.patterns)), 80)
+    def wants(self, hook: Webhook) -> SafeString:
+        patterns = wording.shorten(", ".join(map(str, hook.patterns)), 80)
+        return format_html('<span class="fw-long fw-anywhere">{}</span>', patterns)
 
     @display(description="condition")
     def condition(self, hook: Webhook) -> SafeString | str:
         if hook.disabled_reason and not hook.active:
-            return format_html("<span>{} {}</span>", wording.label("failed"), wording.plain(hook.disabled_reason))
+            reason = wording.plain(hook.disabled_reason)
+            return format_html('<span class="fw-long">{} {}</span>', wording.label("failed"), reason)
         if not hook.active:
             return "switched off"
         if hook.failures and hook.failing_since:
-            return format_html("<span>{} failed attempts since {}</span>", hook.failures, wording.moment(hook.failing_since))
+            return format_html(
+                '<span class="fw-long">{} failed attempts since {}</span>', hook.failures, wording.moment(hook.failing_since)
+            )
         return "well"
 
     @display(description="deliveries")

@@ -83,6 +83,9 @@ def jobs() -> dict[str, Any]:
     sent = tasks.charge.delay(placed)
     listed = client.get("/back-office/furrow/job/").content.decode()
     shown = client.get(f"/back-office/furrow/job/{job.pk}/change/")
+    hook = apps.get_model("furrow", "Webhook").objects.create(name="shop", url="https://shop.example/", active=False)
+    buttons = client.get(f"/back-office/furrow/webhook/{hook.pk}/change/").content.decode()
+    hook.delete()
     return {
         "kind": job.kind,
         "arguments": job.arguments == {"order_id": placed} and placed != refused,
@@ -91,6 +94,8 @@ def jobs() -> dict[str, Any]:
         "by send_task": tasks.send_receipt.app.send_task(job.kind, [placed]).get(timeout=60) == {"charged": placed},
         "listed": str(job.pk) in listed or str(job.pk)[:8] in listed,
         "page": [shown.status_code, "charging order" in shown.content.decode()],
+        "output": client.get(f"/back-office/furrow/job/{job.pk}/output/").status_code,
+        "buttons": "Send a test event" in buttons,
         "lists": {model._meta.model_name: page(client, model) for model in site._registry if model._meta.app_label == "furrow"},
         "submit": [page(client, Job, "submit/"), page(client, Job, f"submit/{job.kind}/")],
         "unknown job": client.get(f"/back-office/furrow/job/{uuid.uuid4()}/change/").status_code,

@@ -45,7 +45,6 @@
     }
   });
   on("progress", (told) => {
-    show();
     bar.hidden = false;
     bar.value = told.fraction;
     note.textContent = told.note;
