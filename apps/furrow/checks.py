@@ -7,6 +7,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
+from django.urls import NoReverseMatch, reverse
 
 
 @register(Tags.compatibility)
@@ -154,6 +155,25 @@ def check_kind_queues(**kwargs: Any) -> list[CheckMessage]:
         for kind in all_kinds()
         if kind.queue not in conf().all_queues
     ]
+
+
+@register(Tags.urls)
+def check_external_kinds(**kwargs: Any) -> list[CheckMessage]:
+    """Workers in other languages have an address where they get their jobs."""
+    from furrow.kinds.kind import all_kinds
+
+    external = next((kind for kind in all_kinds() if kind.external), None)
+    if external is None or not getattr(settings, "ROOT_URLCONF", None):
+        return []
+    try:
+        reverse("furrow-api:api-root")
+    except NoReverseMatch:
+        text = (
+            f"The kind {external.name} is run by workers in other languages, and the project's URLs have no HTTP API for them."
+        )
+        hint = 'pip install "furrow-jobs[api]", and add path("api/", include("furrow.api.urls")) to urlpatterns.'
+        return [Warning(text, hint=hint, obj=external.name, id="furrow.W004")]
+    return []
 
 
 def _declared_permissions() -> set[str]:

@@ -15,7 +15,8 @@ from django.apps import apps
 from django.contrib import admin
 from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError, ProgrammingError
-from furrow import LockUnavailable, checks, lock, rate_limit
+from django.urls import NoReverseMatch
+from furrow import LockUnavailable, checks, lock, output_url, rate_limit
 from furrow.actions import locks
 from furrow.admin import register
 from furrow.celery import Celery
@@ -37,6 +38,21 @@ def test_a_stock_application_is_an_error_that_names_the_line(monkeypatch: pytest
     (error,) = checks.check_celery_application()
     assert error.id == "furrow.E004"
     assert "from furrow.celery import Celery" in (error.hint or "")
+
+
+def test_what_is_not_among_the_projects_urls_is_named_with_the_line(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("furrow.kinds.kind.all_kinds", lambda: [SimpleNamespace(name="words.count", external=True)])
+    assert checks.check_external_kinds() == []
+    settings.ROOT_URLCONF = "furrow.monitoring.urls"
+    (warning,) = checks.check_external_kinds()
+    assert (warning.id, warning.obj) == ("furrow.W004", "words.count")
+    assert 'include("furrow.api.urls")' in (warning.hint or "")
+    with pytest.raises(NoReverseMatch, match=r'include\("furrow.streaming.urls"\)'):
+        output_url(uuid.uuid4())
+    monkeypatch.setattr("furrow.kinds.kind.all_kinds", lambda: [SimpleNamespace(name="add", external=False)])
+    assert checks.check_external_kinds() == []
 
 
 def test_what_people_are_told_to_type_names_their_project(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:

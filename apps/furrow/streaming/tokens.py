@@ -8,7 +8,7 @@ import uuid
 from urllib.parse import urlencode
 
 from django.core import signing
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 
 from furrow.models import Job
 
@@ -35,7 +35,11 @@ def output_url(job: Job | uuid.UUID, seconds: int = USUAL) -> str:
         ValueError: as :func:`output_token`.
         NoReverseMatch: the project's URLs do not include ``furrow.streaming.urls``.
     """
-    address = reverse("furrow_streaming:output", kwargs={"job_id": _id(job)})
+    try:
+        address = reverse("furrow_streaming:output", kwargs={"job_id": _id(job)})
+    except NoReverseMatch:
+        remedy = 'add path("", include("furrow.streaming.urls")) to urlpatterns'
+        raise NoReverseMatch(f"The project's URLs have no address for the output of jobs: {remedy}.") from None
     return f"{address}?{urlencode({'token': output_token(job, seconds)})}"
 
 
