@@ -126,6 +126,7 @@ ROWS |= {A + f"jobs/<job_id>/{name}": Row(change="AR") for name in ("cancel", "r
 ROWS |= {A + "jobs/<job_id>/retry": Row(change="AR", where=ENDED), A + "jobs/<job_id>/snooze": Row()}
 ROWS |= {A + "queues/<name>/pause": Row(where={"name": "other"})}
 ROWS |= {A + "queues/<name>/resume": Row(change="AR", where={"name": "default"})}
+ROWS |= {A + "batches/<batch>": Row(where={"batch": "01a205c0-f458-76a1-9ac2-f6a18457f66a"}), A + "stats": Row(see=VIEWERS)}
 ROWS |= {A + "batches": Row(), A + "kinds/<name>/jobs": Row(where={"name": "kinds.add"})}
 # For tokens with the scope "work" alone: no session may.
 ROWS |= {A + f"work/{name}": Row() for name in ("claim", "heartbeat", "log", "progress", "finish", "leave")}
@@ -133,7 +134,7 @@ ROWS |= {A + "kinds": Row(see=STAFF), A + "kinds/<name>": Row(see="VAMER", where
 ROWS |= {A + name: Row(see="*") for name in ("openapi.json", "docs")}
 ROWS |= {A: Row()}
 READS = ["jobs/<job_id>", "jobs/<job_id>/result", "jobs/<job_id>/logs", "kinds", "kinds/<name>", "health", "errors", "events"]
-READS += ["queues", "workers", "openapi.json", "docs"]
+READS += ["queues", "workers", "stats", "batches/<batch>", "openapi.json", "docs"]
 
 
 T = "admin/furrow/apitoken/"

@@ -5,6 +5,8 @@ import re
 import sys
 from pathlib import Path
 
+from furrow.command.remote import is_asked_for
+
 #: What needs no project.
 ANYWHERE = ("startproject", "--help", "-h")
 
@@ -13,9 +15,12 @@ def main() -> None:
     """Run a command in the project of this folder."""
     words = sys.argv[1:]
     sys.path.insert(0, os.getcwd())
-    if "DJANGO_SETTINGS_MODULE" not in os.environ and (settings := _settings()):
+    is_remote = words[:1] == ["jobs"] and is_asked_for(words)
+    if is_remote:
+        os.environ.pop("DJANGO_SETTINGS_MODULE", None)  # nothing of a project is looked at
+    elif "DJANGO_SETTINGS_MODULE" not in os.environ and (settings := _settings()):
         os.environ["DJANGO_SETTINGS_MODULE"] = settings
-    if not words or words[0] in ANYWHERE:
+    if not words or words[0] in ANYWHERE or is_remote:
         from furrow.management.commands.furrow import Command
 
         Command().run_from_argv(["furrow", "furrow", *words])

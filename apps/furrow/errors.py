@@ -29,6 +29,14 @@ class UnknownKind(FurrowError):
     """No kind of this name is registered in this process."""
 
 
+def unknown_kind(name: object, known: Iterable[str]) -> UnknownKind:
+    """The error for a kind's name; suggests similar ones of those that are known."""
+    names = sorted(known)
+    near = difflib.get_close_matches(str(name), names, n=3) or names[:5]
+    hint = f"Did you mean {' or '.join(near)}?" if near else "No kind is registered; see FURROW['MODULES']."
+    return UnknownKind(f"There is no kind {name!r}. {hint}")
+
+
 class SubmitError(FurrowError, ValueError):
     """A submit was refused; nothing was written.
 

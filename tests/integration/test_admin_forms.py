@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 from furrow import Job
 from furrow.admin.forms.arguments import argument_fields
-from furrow.admin.forms.docstrings import split
+from furrow.kinds.docstrings import split
 
 from tests.form_kinds import FULL, Address, Shade, only_job, optional, required, submit
 

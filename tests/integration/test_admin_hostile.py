@@ -9,8 +9,8 @@ from django.test import Client
 from django.utils import timezone
 from furrow import Attempt, Job, LogLine, State, submit
 from furrow.actions.audit import audit
-from furrow.admin.forms.docstrings import first_line
 from furrow.diagnosis.wording import plain, traceback
+from furrow.kinds.docstrings import first_line
 
 from tests import kinds
 

@@ -159,7 +159,9 @@ def test_log_lines_after_a_cursor(api: Api) -> None:
 def test_kinds_with_the_schemas_of_their_arguments(api: Api) -> None:
     (kind,) = [kind for kind in api.get("kinds").json() if kind["name"] == "kinds.add"]
     assert kind["arguments"]["properties"]["a"]["type"] == "integer"
-    assert api.get("kinds/kinds.add").json() == kind
+    whole = api.get("kinds/kinds.add").json()
+    assert [one["name"] for one in whole.pop("inputs")] == ["a", "b"]
+    assert whole == kind
     assert api.get("kinds/no.such").status_code == 404
 
 

@@ -129,6 +129,7 @@ def test_stats_and_kinds() -> None:
     assert told["workers"] == []
     assert "No worker is running" in jobs("stats")
     assert {"name", "queue", "priority", "permission", "doc", "arguments", "result", "external"} == set(as_json("kinds")[0])
+    assert as_json("kinds", "kinds.add")["inputs"][0]["name"] == "a"
     assert "manage.py furrow jobs submit kinds.add a=…" in jobs("kinds", "kinds.add")
 
 

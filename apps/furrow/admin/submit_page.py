@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from furrow.actions.permissions import may_submit, may_view
 from furrow.admin import site
-from furrow.admin.forms import docstrings, row_field
+from furrow.admin.forms import row_field
 from furrow.admin.forms.arguments import argument_fields
 from furrow.admin.forms.file_field import FileField
 from furrow.admin.forms.forms import FORM_ID, SubmitForm
@@ -26,6 +26,7 @@ from furrow.conf import conf
 from furrow.diagnosis import wording
 from furrow.diagnosis.kind_figures import KindFigures, by_kind
 from furrow.errors import UnknownKind
+from furrow.kinds import docstrings
 from furrow.kinds.kind import BUILT_IN, Kind, all_kinds, get_kind
 from furrow.kinds.secret import KEY
 from furrow.models import Job

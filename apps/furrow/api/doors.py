@@ -176,7 +176,7 @@ def _too_big(request: HttpRequest, error: Any) -> HttpResponse:
 
 @api.exception_handler(NotUnique)
 def _not_unique(request: HttpRequest, error: Any) -> HttpResponse:
-    return Refused(409, fields=error.fields).answer()
+    return Refused(409, str(error), error.fields).answer()
 
 
 @api.exception_handler(SubmitError)
@@ -187,7 +187,7 @@ def _fields(request: HttpRequest, error: Any) -> HttpResponse:
 
 @api.exception_handler(UnknownKind)
 def _unknown_kind(request: HttpRequest, error: Any) -> HttpResponse:
-    return Refused(422, fields={"kind": str(error)}).answer()
+    return Refused(422, str(error), {"kind": str(error)}).answer()
 
 
 @api.exception_handler(UnknownQueue)

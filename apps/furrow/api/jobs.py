@@ -4,6 +4,7 @@ import uuid
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
+from django.db.models import Count
 from django.http import Http404, HttpRequest
 from ninja import Query, Router
 from ninja.responses import Status
@@ -13,7 +14,7 @@ from furrow.actions.selection import select
 from furrow.admin import keyset
 from furrow.api import waiting
 from furrow.api.auth import Caller, caller, needs
-from furrow.api.shapes import JobPage, JobResult, LogPage, WholeJob
+from furrow.api.shapes import BatchCounts, JobPage, JobResult, LogPage, WholeJob
 from furrow.diagnosis.as_json import job_json, line_json, whole_job_json
 from furrow.models import Job, LogLine
 from furrow.models.api_token import Scope
@@ -85,6 +86,19 @@ def list_jobs(
         "searched": found.searched or None,
         "further": address(**further) if found.searched_to or found.gave_up else None,
     }
+
+
+@router.get("/batches/{batch}", response=BatchCounts, operation_id="get_batch")
+def get_batch(request: HttpRequest, batch: uuid.UUID) -> Any:
+    """How many jobs of a batch are in each state."""
+    who = caller(request)
+    who.must_view()
+    rows = Job.objects.filter(batch=batch)
+    rows = rows.filter(kind__in=who.kinds) if who.kinds else rows
+    counts: Any = dict(rows.order_by().values_list("state").annotate(Count("pk")))
+    if not counts:
+        raise Http404(f"There is no job of the batch {batch}; jobs that ended long ago are deleted.")
+    return {"batch": batch, "jobs": sum(counts.values()), "states": counts}
 
 
 @router.get("/jobs/{job_id}", response=WholeJob, operation_id="get_job")

@@ -8,11 +8,13 @@ from ninja import Router
 from furrow.actions import queues
 from furrow.actions.audit import audit
 from furrow.actions.permissions import may_submit, may_view
+from furrow.admin.forms.words import inputs
 from furrow.api.auth import Caller, caller, needs
-from furrow.api.shapes import Changed, ErrorGroups, Health, KindShape, Pause, QueueShape, WorkerShape
+from furrow.api.engine_shapes import Changed, ErrorGroups, Health, KindShape, QueueShape, Stats, WholeKind, WorkerShape
+from furrow.api.shapes import Pause
 from furrow.conf import conf
 from furrow.diagnosis import troubles
-from furrow.diagnosis.as_json import kind_json, queue_json, utc, worker_json
+from furrow.diagnosis.as_json import kind_json, queue_json, stats_json, utc, worker_json
 from furrow.diagnosis.commands import worker_command
 from furrow.diagnosis.error_groups import PERIODS, USUAL, error_groups
 from furrow.diagnosis.explain import living_workers
@@ -37,7 +39,7 @@ def list_kinds(request: HttpRequest) -> Any:
     return [kind_json(kind) for kind in all_kinds() if _sees(caller(request), kind)]
 
 
-@router.get("/kinds/{name}", response=KindShape, operation_id="get_kind")
+@router.get("/kinds/{name}", response=WholeKind, operation_id="get_kind")
 def get_one_kind(request: HttpRequest, name: str) -> Any:
     """One kind of job."""
     try:
@@ -46,7 +48,7 @@ def get_one_kind(request: HttpRequest, name: str) -> Any:
         kind = None
     if kind is None or not _sees(caller(request), kind):
         raise Http404(f"There is no kind {name[:200]!r}: /kinds lists them.")
-    return kind_json(kind)
+    return {**kind_json(kind), "inputs": inputs(kind)}
 
 
 def _sees(who: Caller, kind: Kind) -> bool:
@@ -90,7 +92,7 @@ def resume_queue(request: HttpRequest, name: str) -> Any:
 
 def _must_be(name: str) -> None:
     if name not in conf().queues:
-        raise UnknownQueue(f"There is no queue {name[:100]!r}; {did_you_mean(name[:100], conf().queues)}.")
+        raise UnknownQueue(f"There is no queue {name[:100]!r}: {did_you_mean(name[:100], conf().queues)}.")
 
 
 def _write_down(who: Caller, action: str, name: str, changed: bool, detail: str = "") -> None:
@@ -101,6 +103,16 @@ def _write_down(who: Caller, action: str, name: str, changed: bool, detail: str 
 def _condition(name: str, changed: bool) -> dict[str, Any]:
     (queue,) = queue_figures(clock.now(), name)
     return {"queue": name, "condition": queue.condition, "changed": changed}
+
+
+@router.get("/stats", response=Stats, operation_id="get_stats")
+def get_stats(request: HttpRequest) -> Any:
+    """What stands in each queue, how each kind fared in the last hour, and the workers that live."""
+    who = caller(request)
+    who.must_view()
+    who.must_see("queue")
+    who.must_see("worker")
+    return stats_json(clock.now(), who.kinds)
 
 
 # --- Workers, errors, health ------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ as everywhere: here it is of any type, and the document alone says of which it m
 """
 
 import uuid
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
@@ -53,17 +53,25 @@ class OneJob(Options):
 
     kind: str
     arguments: Annotated[Any, _said("The handler's arguments by name.", "object")] = Field(default_factory=dict)
+    words: list[str] = Field(
+        default_factory=list,
+        max_length=1_000,
+        description="More arguments, as name=value; each is read as the same text in the form of the admin.",
+    )
 
 
 class ManyJobs(Options):
     """Jobs of one kind, all or none."""
 
-    rows: list[Any] = Field(
+    rows: list[Any] | None = Field(
+        None,
         min_length=1,
         max_length=MOST_ROWS,
         json_schema_extra={"items": {"type": "object"}},
         description="Arguments, a job each.",
     )
+    table: str | None = Field(None, description="Instead of rows: a table, read as the admin reads a file of jobs.")
+    table_format: Literal["csv", "jsonl"] = Field("csv", description="What the table is: CSV, or a JSON object a line.")
 
 
 class BatchOfJobs(_Given):
@@ -196,87 +204,9 @@ class Batch(BaseModel):
     ids: list[uuid.UUID]
 
 
-class KindShape(BaseModel):
-    """A kind of job; ``arguments`` is a JSON schema, and ``result`` where the kind declares one. ``external``: its handler is a
-    program in another language."""
+class BatchCounts(BaseModel):
+    """How many jobs of a batch are in each state."""
 
-    name: str
-    queue: str
-    priority: int
-    permission: str | None
-    doc: str
-    external: bool
-    arguments: dict[str, Any]
-    result: dict[str, Any] | None
-
-
-class QueueShape(BaseModel):
-    """A queue. Counts end at 10,001."""
-
-    name: str
-    condition: str
-    due: int
-    scheduled: int
-    queued: int
-    running: int
-    oldest_due: Time | None
-    workers: list[str]
-
-
-class Changed(BaseModel):
-    """What became of a pause."""
-
-    queue: str
-    condition: str
-    changed: bool
-
-
-class WorkerShape(BaseModel):
-    """A living worker."""
-
-    id: uuid.UUID
-    node: str
-    pid: int
-    processes: int
-    queues: list[Any]
-    started_at: Time | None
-    heartbeat_at: Time | None
-
-
-class ErrorGroupShape(BaseModel):
-    """Failures that are alike, within the period."""
-
-    kind: str
-    fingerprint: str
-    error_type: str
-    message: str
-    place: str
-    runs: int
+    batch: uuid.UUID
     jobs: int
-    first_seen: Time | None
-    last_seen: Time | None
-    newest_job: uuid.UUID | None
-
-
-class ErrorGroups(BaseModel):
-    """The newest groups, and how many there are beyond these."""
-
-    groups: list[ErrorGroupShape]
-    more: int
-
-
-class Trouble(BaseModel):
-    """Something that is not as it should be."""
-
-    text: str
-    remedy: str
-
-
-class Health(BaseModel):
-    """``ok``: a dispatcher leads, a worker runs, and no trouble is known."""
-
-    ok: bool
-    dispatcher: str | None
-    workers: int
-    processes: int
-    troubles: list[Trouble]
+    states: dict[str, int]

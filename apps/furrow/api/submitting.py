@@ -10,6 +10,8 @@ from furrow.actions.audit import audit
 from furrow.admin.forms.arguments import argument_fields
 from furrow.admin.forms.file_field import FileField
 from furrow.admin.forms.row_field import missing_rows
+from furrow.admin.forms.table import read_csv, read_json_lines
+from furrow.admin.forms.words import WrongWord, read_words
 from furrow.api.auth import Caller, caller, needs
 from furrow.api.idempotency import Key, once
 from furrow.api.jobs import router
@@ -21,10 +23,12 @@ from furrow.models import Job
 from furrow.models.api_token import Scope
 from furrow.models.audit_entry import Origin
 from furrow.models.job import new_id
+from furrow.plural import counted
 from furrow.submission.submit import submit, submit_many
 from furrow.web.problems import Refused
 
 _MAY = needs(Scope.SUBMIT)
+NO_FILE = "is a file, which cannot be given over HTTP: submit with the form in the admin, or where the project is"
 
 
 @router.post("/jobs", auth=_MAY, response={200: SubmittedJob, 201: SubmittedJob}, operation_id="submit_job")
@@ -50,7 +54,7 @@ def submit_rows(request: HttpRequest, name: str, many: ManyJobs, idempotency_key
         kind = _kind(who, name)
         options = _options(kind, many)
         batch = options.pop("batch", None) or new_id()
-        rows = [_arguments(kind, row, f"rows.{number}") for number, row in enumerate(many.rows)]
+        rows = _rows(who, kind, many)
         for number, wrong in enumerate(missing_rows(kind, who.user, rows)):
             _refuse(wrong, f"rows.{number}.")
         try:
@@ -89,11 +93,13 @@ def _submit(who: Caller, job: OneJob, where: str = "", **more: Any) -> Job:
     """
     try:
         kind = _kind(who, job.kind)
-        arguments = _arguments(kind, job.arguments, "arguments")
+        arguments = read_words(kind, job.words, _arguments(kind, job.arguments, "arguments"), _no_file)
         _refuse(missing_rows(kind, who.user, [arguments])[0], "arguments.")
         return submit(kind, arguments, submitted_by=who.user, **{**_options(kind, job), **more})
     except ArgumentError as error:
         raise Refused(422, str(error), {f"{where}arguments.{name}": text for name, text in error.fields.items()}) from None
+    except WrongWord as error:
+        raise Refused(422, str(error), {f"{where}words.{name}": text for name, text in error.fields.items()}) from None
     except Refused as error:
         if where and error.fields:
             raise Refused(error.status, fields={where + name: text for name, text in error.fields.items()}) from None
@@ -116,13 +122,32 @@ def _arguments(kind: Kind, given: Any, where: str) -> Mapping[str, Any]:
         raise Refused(422, fields={where: "must be an object of the arguments by name"})
     _refuse(
         {
-            name: "is a file, which cannot be given over HTTP: submit with the form in the admin, or the command line"
+            name: NO_FILE
             for name, field in argument_fields(kind).items()
             if isinstance(field, FileField) and given.get(name) is not None
         },
         f"{where}.",
     )
     return given
+
+
+def _rows(who: Caller, kind: Kind, many: ManyJobs) -> list[Mapping[str, Any]]:
+    """The arguments of each job, from rows or from a table."""
+    if (many.rows is None) == (many.table is None):
+        raise Refused(422, fields={"rows": "give either rows or a table"})
+    if many.rows is not None:
+        return [_arguments(kind, row, f"rows.{number}") for number, row in enumerate(many.rows)]
+    content = (many.table or "").encode("utf-8", "surrogatepass")
+    is_csv = many.table_format == "csv"
+    table = read_csv(kind, content, who.user, secrets=True) if is_csv else read_json_lines(kind, content, who.user)
+    wrong = {".".join(["table", str(one.line), one.column]).rstrip("."): one.text for one in table.problems}
+    if wrong:
+        raise Refused(422, f"Nothing was submitted: {counted(len(wrong), 'problem')} in the table.", wrong)
+    return [_arguments(kind, row, "table") for row in table.given]
+
+
+def _no_file(name: str, text: str, field: FileField) -> Any:
+    raise WrongWord(name, f"{name}: {NO_FILE}. Nothing was submitted.")
 
 
 def _options(kind: Kind, given: Options) -> dict[str, Any]:
@@ -145,7 +170,8 @@ def _moment(kind: Kind, text: Any) -> dt.datetime:
 
 def _refuse(wrong: Mapping[str, str], before: str) -> None:
     if wrong:
-        raise Refused(422, fields={before + name: text for name, text in wrong.items()})
+        text = "; ".join(f"{name}: {text}" for name, text in wrong.items()) + ". Nothing was submitted."
+        raise Refused(422, text, {before + name: text for name, text in wrong.items()})
 
 
 def _write_down(who: Caller, target: str, count: int) -> None:

@@ -11,7 +11,18 @@ from furrow.assistant.told import told
 from furrow.assistant.tools import Answer, Asked, tool
 from furrow.command import choosing, looking
 from furrow.command.actor import Actor
-from furrow.diagnosis.as_json import figures_json, job_json, kind_json, line_json, queue_json, reason_json, utc, worker_json
+from furrow.command.here import Here
+from furrow.diagnosis.as_json import (
+    HOUR,
+    figures_json,
+    job_json,
+    kind_json,
+    line_json,
+    queue_json,
+    reason_json,
+    utc,
+    worker_json,
+)
 from furrow.diagnosis.error_groups import PERIODS
 from furrow.diagnosis.error_groups import error_groups as groups_of
 from furrow.diagnosis.explain import living_workers, situation, why
@@ -60,7 +71,9 @@ class Conditions(Asked):
 def find_jobs(actor: Actor, asked: Conditions) -> Answer:
     """The newest jobs that meet all conditions, without their results. Times are ISO 8601 in UTC."""
     actor.must_view()
-    chosen = choosing.criteria(asked.model_dump()) | ({"fingerprint": asked.fingerprint} if asked.fingerprint else {})
+    chosen = choosing.criteria(asked.model_dump(), Here(actor)) | (
+        {"fingerprint": asked.fingerprint} if asked.fingerprint else {}
+    )
     rows = select(chosen).defer("result").order_by("-pk")
     if asked.before:
         rows = rows.filter(pk__lt=asked.before)
@@ -167,7 +180,7 @@ def kinds(actor: Actor, asked: Kinds) -> Answer:
     """The kinds of job, and how each fared in the last hour (times in seconds). With a name: that kind, with the JSON schema of
     its arguments."""
     actor.must_view()
-    fared = {figures.kind: figures_json(figures) for figures in by_kind(clock.now(), looking.HOUR)}
+    fared = {figures.kind: figures_json(figures) for figures in by_kind(clock.now(), HOUR)}
     found = [get_kind(asked.kind)] if asked.kind else all_kinds()
     rows = [{**kind_json(kind), "last_hour": fared.get(kind.name)} for kind in found]
     for row in rows:

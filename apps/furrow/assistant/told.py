@@ -4,7 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from furrow.command.actor import Actor
+from furrow.command.here import Here
 from furrow.command.output import Output
+from furrow.command.source import Source
 
 #: What commands on jobs are asked that a tool does not ask.
 _UNSAID: dict[str, Any] = dict.fromkeys(
@@ -15,14 +17,14 @@ _UNSAID: dict[str, Any] = dict.fromkeys(
 ) | {"all": False, "yes": False, "no_wait": True, "wait": False, "words": [], "drain": False, "reason": ""}
 
 
-def told(command: Callable[[Output, Actor, dict[str, Any]], int], actor: Actor, **options: Any) -> Any:
+def told(command: Callable[[Output, Source, dict[str, Any]], int], actor: Actor, **options: Any) -> Any:
     """What the command prints with ``--json``.
 
     Raises:
         CommandError, FurrowError: it refuses.
     """
     output = _Kept()
-    command(output, actor, _UNSAID | options)
+    command(output, Here(actor), _UNSAID | options)
     return output.value
 
 

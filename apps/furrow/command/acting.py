@@ -9,18 +9,13 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from furrow.actions import bulk, queues
-from furrow.actions.audit import audit
-from furrow.actions.selection import select
 from furrow.command import choosing
-from furrow.command.actor import Actor
 from furrow.command.following import Tail
 from furrow.command.output import Output
+from furrow.command.source import Facts, Source
 from furrow.command.submitting import finish
 from furrow.command.words import read_ids, read_moment
-from furrow.diagnosis.figures import COUNTED
-from furrow.models import Job
-from furrow.models.database import atomic
+from furrow.diagnosis.wording import COUNTED
 from furrow.plural import counted
 
 #: Each command: its name in :mod:`furrow.actions.bulk`, what it does, and to which jobs it does nothing.
@@ -52,43 +47,33 @@ def add_arguments(command: str, parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-wait", action="store_true", help="do not wait for the job that performs the action")
 
 
-def run(command: str, output: Output, actor: Actor, options: dict[str, Any]) -> int:
+def run(command: str, output: Output, source: Source, options: dict[str, Any]) -> int:
     """Act; returns the exit code: 0 when anything was changed."""
-    actor.must_act()
-    chosen = choosing.criteria(options)
+    chosen = choosing.criteria(options, source)
     if bool(options["ids"]) + bool(chosen) + options["all"] != 1:
         raise CommandError("Choose the jobs by ids, by conditions (such as --state failed), or with --all; give one of these.")
-    value = _value(command, options)
+    value = source.check(command, ACTIONS[command][0], _value(command, options))
     if options["ids"]:
-        return _on_ids(command, value, output, actor, read_ids(options["ids"]))
-    return _on_all(command, value, output, actor, chosen, options)
+        return _on_ids(command, value, output, source, read_ids(options["ids"]))
+    return _on_all(command, value, output, source, chosen, options)
 
 
-def _value(command: str, options: dict[str, Any]) -> dict[str, Any]:
+def _value(command: str, options: dict[str, Any]) -> Facts:
     if command not in _OPTIONS:
         return {}
     name = _OPTIONS[command][0]
-    value = read_moment("--until-time", options["value"]) if name == "until" else options["value"]
-    return bulk.check(ACTIONS[command][0], {name: value})
+    return {name: read_moment("--until-time", options["value"]) if name == "until" else options["value"]}
 
 
-def _on_ids(command: str, value: dict[str, Any], output: Output, actor: Actor, ids: list[uuid.UUID]) -> int:
+def _on_ids(command: str, value: Facts, output: Output, source: Source, ids: list[uuid.UUID]) -> int:
     action, _text, otherwise = ACTIONS[command]
-    rows = Job.objects.filter(pk__in=ids).exclude(kind__in=actor.forbidden_kinds())
-    with atomic():
-        allowed = list(rows.values_list("pk", flat=True))
-        more = {"reason": f"cancelled by {actor.by}"} if action == "cancel" else {}
-        changed, locked = bulk.perform(action, allowed, value, **more)
-        if changed:
-            detail = ", ".join(f"{name} {text}" for name, text in value.items())
-            one = ids[0] if len(ids) == 1 else None
-            audit(action, by=actor.by, origin=actor.origin, job=one, ids=ids, count=changed, detail=detail)
+    changed, locked = source.act(command, action, value, ids)
     left = len(set(ids)) - changed - len(locked)
     if output.as_json:
         told = {"locked": [str(id) for id in locked]} if locked else {}
         output.json({"action": command, "asked": len(set(ids)), "changed": changed, "left_alone": left, **told})
     else:
-        why = f"they {otherwise} or do not exist{', or you may not act on their kind' if actor.user else ''}"
+        why = f"they {otherwise} or do not exist{', or you may not act on their kind' if source.forbids_kinds() else ''}"
         output.say(f"{command}: {changed:,} changed{f', {left:,} left alone: {why}' if left else ''}.")
         if locked:
             output.say(
@@ -97,26 +82,23 @@ def _on_ids(command: str, value: dict[str, Any], output: Output, actor: Actor, i
     return 0 if changed else 1
 
 
-def _on_all(
-    command: str, value: dict[str, Any], output: Output, actor: Actor, chosen: dict[str, str], options: dict[str, Any]
-) -> int:
+def _on_all(command: str, value: Facts, output: Output, source: Source, chosen: dict[str, str], options: dict[str, Any]) -> int:
     """By a job of its own, as the admin does it: it goes on when this command ends."""
     action = ACTIONS[command][0]
-    rows = select(chosen).filter(state__in=bulk.ACTIONS[action].states).exclude(kind__in=actor.forbidden_kinds())
-    count = rows.order_by()[: COUNTED + 1].count()
+    count = source.count(action, chosen)
     if not count:
         output.json({"action": command, "matched": 0, "job": None}) if output.as_json else output.say(
             "No job meets these conditions."
         )
         return 1
     _confirm(command, count, options["yes"])
-    job = bulk.start(action, chosen, by=actor.by, origin=actor.origin, options=value)
-    output.say(f"{command}: {_about(count)} by job {job.pk}.")
+    job = source.start(action, value, chosen)
+    output.say(f"{command}: {_about(count)} by job {job}.")
     if options["no_wait"]:
         if output.as_json:
-            output.json({"action": command, "matched": count, "job": job.pk})
+            output.json({"action": command, "matched": count, "job": job})
         return 0
-    return finish(output, Tail(output, job.pk).run())
+    return finish(output, Tail(output, source, job).run())
 
 
 def _about(count: int) -> str:
@@ -142,12 +124,11 @@ def add_pause_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--drain", action="store_true", help="let jobs that are already in RabbitMQ run")
 
 
-def pause(output: Output, actor: Actor, options: dict[str, Any]) -> int:
+def pause(output: Output, source: Source, options: dict[str, Any]) -> int:
     """Let nothing of a queue begin any more."""
-    actor.must_act()
     name = options["queue"]
-    changed = queues.pause(name, by=str(actor.by), reason=options["reason"], drain=options["drain"])
-    return _said(output, actor, "drain" if options["drain"] else "pause", name, changed, "it is paused already")
+    changed = source.pause(name, reason=options["reason"], drain=options["drain"])
+    return _said(output, "drain" if options["drain"] else "pause", name, changed, "it is paused already")
 
 
 def add_resume_arguments(parser: argparse.ArgumentParser) -> None:
@@ -155,15 +136,12 @@ def add_resume_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("queue", metavar="QUEUE")
 
 
-def resume(output: Output, actor: Actor, options: dict[str, Any]) -> int:
+def resume(output: Output, source: Source, options: dict[str, Any]) -> int:
     """Let a queue go on."""
-    actor.must_act()
-    return _said(output, actor, "resume", options["queue"], queues.resume(options["queue"]), "it was not paused")
+    return _said(output, "resume", options["queue"], source.resume(options["queue"]), "it was not paused")
 
 
-def _said(output: Output, actor: Actor, action: str, name: str, changed: bool, otherwise: str) -> int:
-    if changed:
-        audit(action, by=actor.by, origin=actor.origin, target=f"queue {name}")
+def _said(output: Output, action: str, name: str, changed: bool, otherwise: str) -> int:
     if output.as_json:
         output.json({"action": action, "queue": name, "changed": changed})
     else:

@@ -4,14 +4,12 @@ import argparse
 import datetime as dt
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.core.management.base import CommandError
 
-from furrow.errors import UnknownKind
-from furrow.kinds.kind import get_kind
-from furrow.statements import clock
+from furrow.command.source import Source
 
 #: Options that are criteria of :mod:`furrow.actions.selection` by the same name.
 PLAIN = ("state", "kind", "queue", "worker", "by", "tag", "batch")
@@ -37,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--search", metavar="TEXT", help="text in the error, the kind or the arguments")
 
 
-def criteria(options: Mapping[str, Any]) -> dict[str, str]:
+def criteria(options: Mapping[str, Any], source: Source) -> dict[str, str]:
     """What was chosen, as :func:`furrow.actions.selection.select` takes it.
 
     Raises:
@@ -45,8 +43,8 @@ def criteria(options: Mapping[str, Any]) -> dict[str, str]:
     """
     chosen = {name: options[name] for name in PLAIN if options[name]}
     if "kind" in chosen:
-        _check_kind(chosen["kind"])
-    chosen |= {name: moment_or_span(options[name]) for name in ("since", "until") if options[name]}
+        source.must_be_kind(chosen["kind"])
+    chosen |= {name: moment_or_span(options[name], source.now) for name in ("since", "until") if options[name]}
     if options["where"] and options["search"]:
         raise CommandError("--where and --search cannot be combined: give one of them.")
     if options["where"]:
@@ -56,21 +54,10 @@ def criteria(options: Mapping[str, Any]) -> dict[str, str]:
     return chosen
 
 
-def _check_kind(name: str) -> None:
-    """A misspelt kind is refused; one that is not registered any more may have jobs."""
-    from furrow.models import Job
-
-    try:
-        get_kind(name)
-    except UnknownKind:
-        if not Job.objects.filter(kind=name).exists():
-            raise
-
-
-def moment_or_span(text: str) -> str:
+def moment_or_span(text: str, now: Callable[[], dt.datetime]) -> str:
     """A time as it was given; of a span such as ``15m`` the time that was so long ago."""
     if span := _SPAN.fullmatch(text.strip()):
-        return (clock.now() - dt.timedelta(seconds=int(span[1]) * _SECONDS[span[2]])).isoformat()
+        return (now() - dt.timedelta(seconds=int(span[1]) * _SECONDS[span[2]])).isoformat()
     return text
 
 

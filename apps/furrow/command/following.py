@@ -4,40 +4,34 @@ import logging
 import time
 import uuid
 from collections import Counter
-from typing import Any
 
 from django.core.management.base import CommandError
-from django.db import InterfaceError, OperationalError, close_old_connections
-from django.db.models import Count
-from django.utils import timezone
 from rich.progress import BarColumn, Progress, TextColumn
 
+from furrow.command import rows
 from furrow.command.output import Output, write
-from furrow.diagnosis.as_json import line_json
-from furrow.diagnosis.explain import situation, why
-from furrow.diagnosis.wording import relative
-from furrow.models import Job, LogLine
-from furrow.statements import clock
+from furrow.command.source import Away, Facts, Source
 from furrow.states import FINAL, State
 
-#: Seconds between two looks at the database, which has the last word and is all that the command needs; and until it is said
-#: why a job does not begin.
-INTERVAL, PATIENCE = 0.4, 3.0
+#: Seconds between two looks at the database, which has the last word and is all that the command needs; until it is said why a
+#: job does not begin; and for which a server is asked to wait for the next line.
+INTERVAL, PATIENCE, LONG = 0.4, 3.0, 20.0
 #: Log lines in one look.
 LINES = 1_000
 #: How the command ends: the job did not succeed; it had not ended in time.
 NOT_SUCCEEDED, NOT_ENDED = 3, 4
+NOT_BEGUN = (State.WAITING, State.PENDING, State.QUEUED)
 
 
 class Tail:
     """One job: its log lines as they come, why it waits, how it ends."""
 
-    def __init__(self, output: Output, job_id: uuid.UUID, *, level: int = 0) -> None:
-        self._output, self._id, self._level = output, job_id, level
+    def __init__(self, output: Output, source: Source, job_id: uuid.UUID, *, level: int = 0) -> None:
+        self._output, self._source, self._id, self._level = output, source, job_id, level
         self._seen = 0
         self._said: str | None = None
 
-    def run(self, *, follow: bool = True, timeout: float | None = None) -> Job:
+    def run(self, *, follow: bool = True, timeout: float | None = None) -> Facts:
         """Until it has ended, or ``timeout`` seconds have passed; without ``follow`` one look. Returns the job as it is then.
 
         Raises:
@@ -45,50 +39,42 @@ class Tail:
         """
         began = time.monotonic()
         while True:
-            job = self._look(time.monotonic() - began)
-            late = timeout is not None and time.monotonic() - began >= timeout
-            if job is not None and (job.state in FINAL or not follow or late):
-                while self._print_lines():
-                    pass
-                return job
-            if late:
-                raise CommandError("The database did not answer in time.", returncode=NOT_ENDED)
-            time.sleep(INTERVAL)
+            try:
+                job = self._source.brief(self._id)
+                late = timeout is not None and time.monotonic() - began >= timeout
+                if job["state"] in FINAL or not follow or late:
+                    while self._print_lines():
+                        pass
+                    return job
+                if not self._print_lines(self._patience(job, time.monotonic() - began, timeout)):
+                    self._say_why(job, time.monotonic() - began)
+            except Away as error:
+                self._say(str(error), what="away")
+                if timeout is not None and time.monotonic() - began >= timeout:
+                    raise CommandError(f"{self._source.name} did not answer in time.", returncode=NOT_ENDED) from None
+                time.sleep(INTERVAL)
 
-    def _look(self, waited: float) -> Job | None:
-        """The job and its new lines; ``None`` while the database is away."""
-        try:
-            job = Job.objects.filter(pk=self._id).first()
-            if job is None:
-                raise CommandError(f"There is no job {self._id}; jobs that ended long ago are deleted.")
-            self._print_lines()
-            if waited >= PATIENCE and job.state in (State.WAITING, State.PENDING, State.QUEUED):
-                self._say_why(job)
-        except (OperationalError, InterfaceError) as error:
-            close_old_connections()
-            self._say(f"The database is unreachable: {str(error).strip()}", what="away")
-            return None
-        return job
+    def _patience(self, job: Facts, waited: float, timeout: float | None) -> float:
+        """Seconds for which the next line may be waited for."""
+        soon = PATIENCE if job["state"] in NOT_BEGUN else LONG
+        return soon if timeout is None else max(0.0, min(soon, timeout - waited))
 
-    def _print_lines(self) -> int:
+    def _print_lines(self, wait: float = 0.0) -> int:
         """New lines, oldest first; returns how many there were."""
-        rows = LogLine.objects.filter(job=self._id, pk__gt=self._seen, level__gte=self._level).order_by("pk")
-        lines = list(rows[:LINES])
+        lines, self._seen = self._source.lines(self._id, self._seen, self._level, wait)
         for line in lines:
             if self._output.as_json:
-                self._output.json_line(line_json(line))
-            else:
-                local = timezone.localtime(line.at)
-                name = logging.getLevelName(line.level)
-                write(self._output.console, f"{local:%H:%M:%S}.{local.microsecond // 1000:03d} {name:<8} {line.message}")
-            self._seen = line.pk
+                self._output.json_line(line)
+            elif at := rows.moment(line["at"]):
+                local, name = at.astimezone(), logging.getLevelName(line["level"])
+                write(self._output.console, f"{local:%H:%M:%S}.{local.microsecond // 1000:03d} {name:<8} {line['message']}")
         return len(lines)
 
-    def _say_why(self, job: Job) -> None:
-        now = clock.now()
-        if reason := why(job, situation(job, now), now):
-            when = f" {relative(reason.when, now)}" if reason.when else ""
-            self._say(f"{reason.text}{when}. {reason.remedy}".strip(), what=reason.text)
+    def _say_why(self, job: Facts, waited: float) -> None:
+        if waited < PATIENCE or job["state"] not in NOT_BEGUN:
+            return
+        if why := self._source.job(self._id)["why"]:
+            self._say(rows.reason(why, self._source.now()), what=why["text"])
 
     def _say(self, text: str, *, what: str) -> None:
         """Once, until there is something else to say."""
@@ -97,25 +83,26 @@ class Tail:
             self._output.say(text)
 
 
-def follow_batch(output: Output, batch: uuid.UUID, *, timeout: float | None = None) -> Counter[str]:
+def follow_batch(output: Output, source: Source, batch: uuid.UUID, *, timeout: float | None = None) -> Counter[str]:
     """A bar until all jobs of the batch have ended, or ``timeout`` seconds have passed; returns how many are in each state."""
     began = time.monotonic()
     bar = Progress(BarColumn(bar_width=24), TextColumn("{task.description}"), console=output.remarks, transient=False)
     with bar:
         task = bar.add_task("", total=None)
         while True:
-            counts = batch_counts(batch)
-            total, ended = sum(counts.values()), sum(counts[state] for state in FINAL)
-            bar.update(task, total=total, completed=ended, description=describe(counts))
-            if ended == total or (timeout is not None and time.monotonic() - began >= timeout):
-                return counts
+            late = timeout is not None and time.monotonic() - began >= timeout
+            try:
+                counts = source.counts(batch)
+            except Away as error:
+                if late:
+                    raise CommandError(f"{source.name} did not answer in time.", returncode=NOT_ENDED) from None
+                bar.update(task, description=str(error))
+            else:
+                total, ended = sum(counts.values()), sum(counts[state] for state in FINAL)
+                bar.update(task, total=total, completed=ended, description=describe(counts))
+                if ended == total or late:
+                    return counts
             time.sleep(INTERVAL)
-
-
-def batch_counts(batch: uuid.UUID) -> Counter[str]:
-    """How many jobs of a batch are in each state."""
-    rows: Any = Job.objects.filter(batch=batch).order_by().values_list("state").annotate(Count("pk"))
-    return Counter(dict(rows))
 
 
 def describe(counts: Counter[str]) -> str:

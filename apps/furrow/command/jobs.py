@@ -1,5 +1,6 @@
 """``manage.py furrow jobs``: submit, list, follow and act on jobs."""
 
+import argparse
 import os
 import sys
 from typing import Any
@@ -7,10 +8,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
-from furrow.command import acting, looking, submitting, tailing
-from furrow.command.actor import find_actor
+from furrow.command import acting, looking, remote, submitting, tailing
 from furrow.command.intermixed import allow_intermixed
 from furrow.command.output import Output
+from furrow.command.source import Source
 from furrow.errors import FurrowError, did_you_mean
 
 #: Each command: what adds its arguments, what runs it, its help.
@@ -39,6 +40,9 @@ class Command(BaseCommand):
         shared = CommandParser(add_help=False)
         shared.add_argument("--json", action="store_true", help="print JSON for programs; remarks go to standard error")
         shared.add_argument("--user", metavar="NAME", help="act as this user, with that user's permissions")
+        remote.add_arguments(shared, argparse.SUPPRESS)
+        remote.add_arguments(parser)
+        parser.allow_abbrev = False  # or --to of a command would be taken for --token
         commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
         for name, (add, _run, text) in COMMANDS.items():
             own = commands.add_parser(name, help=text, description=text[:1].upper() + text[1:] + ".", parents=[shared])
@@ -59,7 +63,8 @@ class Command(BaseCommand):
             raise CommandError(f"Give a command: {', '.join(COMMANDS)}.", returncode=2)
         output = Output(self.stdout, self.stderr, as_json=options["json"])
         try:
-            code = COMMANDS[command][1](output, find_actor(options["user"]), options)
+            source = remote.remote(options, self.stderr.write) or _here(options["user"])
+            code = COMMANDS[command][1](output, source, options)
         except FurrowError as error:
             raise CommandError(str(error)) from None
         except DatabaseError as error:
@@ -75,3 +80,11 @@ class Command(BaseCommand):
             code = 0
         if code:
             sys.exit(code)
+
+
+def _here(user: str | None) -> Source:
+    """Imported where there is a project alone."""
+    from furrow.command.actor import find_actor
+    from furrow.command.here import Here
+
+    return Here(find_actor(user))

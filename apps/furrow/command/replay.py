@@ -9,6 +9,7 @@ from furrow.command.words import read_moment
 from furrow.errors import FurrowError
 from furrow.events.replay import replay
 from furrow.plural import counted
+from furrow.statements import clock
 
 
 class Command(BaseCommand):
@@ -23,7 +24,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, kind: str, since: str, **options: Any) -> None:
         """Send them."""
-        moment = read_moment("--since", moment_or_span(since))
+        moment = read_moment("--since", moment_or_span(since, clock.now))
         assert moment is not None
         try:
             sent = replay(kind, moment)

@@ -6,29 +6,18 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from django.core.files.base import File
 from django.core.management.base import CommandError
-from django.db import Error, router, transaction
 
-from furrow.actions.audit import audit
-from furrow.admin.forms.row_field import missing_rows
-from furrow.admin.forms.table import MAX_BYTES, Problem, Table, read_csv, read_json_lines
-from furrow.command.actor import Actor
+from furrow.command import rows
 from furrow.command.following import Tail, exit_code, follow_batch
 from furrow.command.output import Output
-from furrow.command.words import read_arguments, read_moment
+from furrow.command.source import Facts, Source, WrongTable
+from furrow.command.words import read_json, read_moment
 from furrow.diagnosis import wording
-from furrow.diagnosis.as_json import job_json
-from furrow.kinds.kind import Kind, get_kind
-from furrow.kinds.secret import masked
-from furrow.models import Job
-from furrow.models.database import atomic
-from furrow.models.job import new_id
 from furrow.plural import counted
-from furrow.statements import clock
-from furrow.submission import uploads
-from furrow.submission.submit import submit, submit_many
 
+#: What is read of a table: more than it may have.
+MOST_BYTES = 10 * 1024 * 1024 + 1
 #: Problems of a table that are named.
 SHOWN = 20
 
@@ -54,70 +43,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="with --wait: give up waiting after this long")
 
 
-def run(output: Output, actor: Actor, options: dict[str, Any]) -> int:
+def run(output: Output, source: Source, options: dict[str, Any]) -> int:
     """Submit; returns the exit code."""
-    kind = get_kind(options["kind"])
-    actor.must_submit(kind)
     if options["timeout"] is not None and not options["wait"]:
         raise CommandError("--timeout requires --wait.")
     if options["wait"]:
-        actor.must_view()
+        source.must_view()
     if options["file"] is None:
-        return _one(output, actor, kind, options)
+        return _one(output, source, options)
     if options["words"] or options["json_args"] is not None:
         raise CommandError("--file cannot be combined with name=value or --json-args: the file has the arguments.")
-    return _many(output, actor, kind, options)
+    return _many(output, source, options)
 
 
-def _options(actor: Actor, options: dict[str, Any]) -> dict[str, Any]:
+def _options(options: dict[str, Any]) -> Facts:
     names = ("queue", "priority", "countdown", "expires", "max_attempts")
     tags = {"tags": options["tag"]} if options["tag"] else {}
-    return {
-        **{name: options[name] for name in names},
-        **tags,
-        "run_at": read_moment("--at", options["at"]),
-        "submitted_by": actor.user,
-    }
+    return {**{name: options[name] for name in names}, **tags, "run_at": read_moment("--at", options["at"])}
 
 
 # --- One --------------------------------------------------------------------------------------------------------------
 
 
-def _one(output: Output, actor: Actor, kind: Kind, options: dict[str, Any]) -> int:
-    given, files = read_arguments(kind, options["words"], options["json_args"])
-    if wrong := missing_rows(kind, actor.user, [given])[0]:
-        raise CommandError("; ".join(f"{name}: {text}" for name, text in wrong.items()) + ". Nothing was submitted.")
-    job = _submit(kind, given, files, _options(actor, options))
+def _one(output: Output, source: Source, options: dict[str, Any]) -> int:
+    job = source.submit(options["kind"], options["words"], read_json(options["json_args"]), _options(options))
     if not options["wait"]:
         if output.as_json:
-            output.json(job_json(job))
+            output.json(job)
         else:
-            due = f", due {wording.relative(job.run_at, clock.now())}" if job.run_at > clock.now() else ""
-            output.say(f"Submitted {job.kind} {job.pk} to queue {job.queue}{due}.")
+            now, due = source.now(), rows.moment(job["run_at"])
+            later = f", due {wording.relative(due, now)}" if due and due > now else ""
+            output.say(f"Submitted {job['kind']} {job['id']} to queue {job['queue']}{later}.")
         return 0
-    output.say(f"Submitted {job.kind} {job.pk}.")
-    ended = Tail(_silent(output), job.pk).run(timeout=options["timeout"])
+    output.say(f"Submitted {job['kind']} {job['id']}.")
+    ended = Tail(_silent(output), source, job["id"]).run(timeout=options["timeout"])
     return finish(output, ended)
-
-
-def _submit(kind: Kind, given: dict[str, Any], files: dict[str, Path], options: dict[str, Any]) -> Job:
-    """Its files are kept first; they go again if it is refused."""
-    job_id, kept = new_id(), {}
-    try:
-        for name, path in files.items():
-            with path.open("rb") as file:
-                kept[name] = uploads.save(job_id, File(file), path.name)
-        with transaction.atomic(using=router.db_for_write(Job)):
-            job = submit(kind, {**given, **kept}, id=job_id, **options)
-            if job.existed:
-                uploads.adopt(job, kept)
-    except BaseException as error:
-        if not isinstance(error, Error):  # it may have been committed: what is left of it the sweep deletes
-            uploads.discard(kept.values())
-        raise
-    if job.existed:
-        uploads.discard(kept.values())
-    return job
 
 
 def _silent(output: Output) -> Output:
@@ -129,58 +89,46 @@ def _silent(output: Output) -> Output:
     return quiet
 
 
-def finish(output: Output, job: Job) -> int:
+def finish(output: Output, job: Facts) -> int:
     """Say how a job ended; returns the exit code."""
     if output.as_json:
-        output.json(job_json(job, result=True))
+        output.json(job)
     else:
-        took = (
-            f" after {wording.span((job.finished_at - job.started_at).total_seconds())}"
-            if job.finished_at and job.started_at
-            else ""
-        )
-        output.say(f"{job.state}{took}{': ' + job.error if job.error else ''}")
-        if job.result is not None:
-            output.say(wording.indented(masked(job.result))[: wording.SHOWN])
-    return exit_code(Counter([job.state]))
+        seconds = rows.took(job)
+        took = "" if seconds is None else f" after {wording.span(seconds)}"
+        output.say(f"{job['state']}{took}{': ' + job['error'] if job['error'] else ''}")
+        if job["result"] is not None:
+            output.say(wording.indented(job["result"])[: wording.SHOWN])
+    return exit_code(Counter([job["state"]]))
 
 
 # --- Many -------------------------------------------------------------------------------------------------------------
 
 
-def _many(output: Output, actor: Actor, kind: Kind, options: dict[str, Any]) -> int:
-    table = _read(kind, actor, options["file"])
-    if table.problems:
-        shown = [f"  {describe(problem)}" for problem in table.problems[:SHOWN]]
-        more = [f"  and {len(table.problems) - SHOWN:,} more"] if len(table.problems) > SHOWN else []
-        count = counted(len(table.problems), "problem")
-        raise CommandError("\n".join([f"Nothing was submitted: {count} in {options['file']}.", *shown, *more]))
-    batch = new_id()
-    with atomic():
-        ids = submit_many(kind, table.given, batch=batch, **_options(actor, options))
-        audit("submit", by=actor.by, origin=actor.origin, target=f"{kind.name}, batch {batch}", count=len(ids))
-    output.say(f"Submitted {counted(len(ids), 'job')} of {kind.name} as batch {batch}.")
-    counts: Counter[str] = Counter({"pending": len(ids)})
+def _many(output: Output, source: Source, options: dict[str, Any]) -> int:
+    kind, name = options["kind"], options["file"]
+    content = _read(name)
+    suffix = Path(name).suffix.lower()
+    is_json = suffix in (".jsonl", ".ndjson", ".json") or (name == "-" and content.lstrip()[:1] == b"{")
+    try:
+        batch, count = source.submit_table(kind, content, is_json, _options(options))
+    except WrongTable as error:
+        shown = [f"  {problem}" for problem in error.problems[:SHOWN]]
+        more = [f"  and {len(error.problems) - SHOWN:,} more"] if len(error.problems) > SHOWN else []
+        problems = counted(len(error.problems), "problem")
+        raise CommandError("\n".join([f"Nothing was submitted: {problems} in {name}.", *shown, *more])) from None
+    output.say(f"Submitted {counted(count, 'job')} of {kind} as batch {batch}.")
+    counts: Counter[str] = Counter({"pending": count})
     if options["wait"]:
-        counts = follow_batch(output, batch, timeout=options["timeout"])
+        counts = follow_batch(output, source, batch, timeout=options["timeout"])
     if output.as_json:
-        output.json({"batch": batch, "kind": kind.name, "jobs": len(ids), "states": dict(counts)})
+        output.json({"batch": batch, "kind": kind, "jobs": count, "states": dict(counts)})
     return exit_code(counts) if options["wait"] else 0
 
 
-def _read(kind: Kind, actor: Actor, name: str) -> Table:
-    """By the file's suffix; standard input (``-``) is CSV unless it begins with ``{``."""
+def _read(name: str) -> bytes:
+    """A file, or standard input (``-``)."""
     try:
-        content = sys.stdin.buffer.read(MAX_BYTES + 1) if name == "-" else Path(name).read_bytes()
+        return sys.stdin.buffer.read(MOST_BYTES) if name == "-" else Path(name).read_bytes()
     except OSError as error:
         raise CommandError(f"--file {name!r} cannot be read: {error.strerror}.") from None
-    suffix = Path(name).suffix.lower()
-    if suffix in (".jsonl", ".ndjson", ".json") or (name == "-" and content.lstrip()[:1] == b"{"):
-        return read_json_lines(kind, content, actor.user)
-    return read_csv(kind, content, actor.user, secrets=True)
-
-
-def describe(problem: Problem) -> str:
-    """``line 3, number: …``."""
-    place = ", ".join(part for part in (f"line {problem.line}" if problem.line else "", problem.column) if part)
-    return f"{place}: {problem.text}" if place else problem.text

@@ -7,9 +7,9 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from furrow.command.actor import Actor
 from furrow.command.following import Tail, exit_code
 from furrow.command.output import Output
+from furrow.command.source import Source
 from furrow.command.submitting import finish
 from furrow.command.words import read_ids
 from furrow.errors import did_you_mean
@@ -26,17 +26,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="end after this long")
 
 
-def run(output: Output, actor: Actor, options: dict[str, Any]) -> int:
+def run(output: Output, source: Source, options: dict[str, Any]) -> int:
     """Print lines (with ``--json`` an object a line) until the job has ended; returns the exit code."""
-    actor.must_view()
     level = options["level"].lower()
     if level not in _LEVELS:
         raise CommandError(f"--level {options['level']!r} is unknown: {did_you_mean(level, _LEVELS)}.")
     (job_id,) = read_ids([options["id"]])
-    tail = Tail(output, job_id, level=logging.getLevelNamesMapping()[level.upper()])
+    tail = Tail(output, source, job_id, level=logging.getLevelNamesMapping()[level.upper()])
     job = tail.run(follow=not options["no_follow"], timeout=options["timeout"])
     if options["no_follow"]:
         return 0
-    if not output.as_json and job.state in FINAL:
+    if not output.as_json and job["state"] in FINAL:
         return finish(output, job)
-    return exit_code(Counter([job.state]))
+    return exit_code(Counter([job["state"]]))

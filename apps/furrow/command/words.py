@@ -1,54 +1,23 @@
-"""Parse the command line: ``name=value`` and JSON arguments, ids, times."""
+"""Parse the command line: JSON arguments, ids, times."""
 
 import datetime as dt
 import json
 import sys
 import uuid
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
-from django.utils import timezone
-
-from furrow.admin.forms.arguments import argument_fields
-from furrow.admin.forms.fields import OMIT, TextField
-from furrow.admin.forms.file_field import FileField
-from furrow.errors import did_you_mean
-from furrow.kinds.kind import Kind
 
 
-def read_arguments(kind: Kind, words: Iterable[str], json_text: str | None) -> tuple[dict[str, Any], dict[str, Path]]:
-    """The arguments: each ``name=value`` means what the same text means in the form, the JSON object is taken as it is. Files
-    come apart: their arguments are the paths of files here.
+def read_json(text: str | None) -> dict[str, Any]:
+    """The arguments of ``--json-args``; ``-`` reads them from standard input.
 
     Raises:
-        CommandError: names the word or argument, the reason and the remedy.
+        CommandError: they are no JSON object.
     """
-    given: dict[str, Any] = _json_object(json_text) if json_text is not None else {}
-    fields, files = argument_fields(kind), {}
-    for word in words:
-        name, sign, text = word.partition("=")
-        if not sign:
-            raise CommandError(f"{word!r} is no argument: write name=value, such as {next(iter(fields), 'name')}=… .")
-        if name not in fields:
-            raise CommandError(f"{kind.name} has no argument {name!r}: {did_you_mean(name, fields)}.")
-        if name in given or name in files:
-            raise CommandError(f"The argument {name!r} is given twice.")
-        if isinstance(fields[name], FileField):
-            files[name] = _file(name, text, fields[name])
-            continue
-        try:
-            value = fields[name].clean(text) if isinstance(fields[name], TextField) else fields[name].read(text)
-        except ValidationError as error:
-            raise CommandError(f"{name}: {'; '.join(error.messages)}.") from None
-        # Unlike an empty cell, an empty text that somebody wrote is meant.
-        given[name] = "" if value is OMIT and isinstance(fields[name], TextField) else value
-    return {name: value for name, value in given.items() if value is not OMIT}, files
-
-
-def _json_object(text: str) -> dict[str, Any]:
+    if text is None:
+        return {}
     text = sys.stdin.read() if text == "-" else text
     try:
         given = json.loads(text)
@@ -57,15 +26,6 @@ def _json_object(text: str) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise CommandError("--json-args must be a JSON object of the arguments, such as '{\"order_id\": 7}'.")
     return given
-
-
-def _file(name: str, text: str, field: Any) -> Path:
-    path = Path(text)
-    if not path.is_file():
-        raise CommandError(f"{name}: there is no file {text!r} here.")
-    if path.stat().st_size > field.max_bytes:
-        raise CommandError(f"{name}: {text!r} has {path.stat().st_size:,} bytes, the limit is {field.max_bytes:,}.")
-    return path
 
 
 def read_ids(words: Iterable[str]) -> list[uuid.UUID]:
@@ -85,7 +45,7 @@ def read_ids(words: Iterable[str]) -> list[uuid.UUID]:
 
 
 def read_moment(option: str, text: str | None) -> dt.datetime | None:
-    """A time as ISO 8601; without a zone, in the current one.
+    """A time as ISO 8601; without a zone, in this machine's, which Django sets to the site's.
 
     Raises:
         CommandError: it is none.
@@ -94,6 +54,6 @@ def read_moment(option: str, text: str | None) -> dt.datetime | None:
         return None
     try:
         moment = dt.datetime.fromisoformat(text)
-        return moment if moment.tzinfo else timezone.make_aware(moment)
-    except (ValueError, OverflowError):
+        return moment if moment.tzinfo else moment.astimezone()
+    except (ValueError, OverflowError, OSError):
         raise CommandError(f"{option} {text!r} is no time: write it as 2026-01-31T13:45 or with a zone, …+01:00.") from None

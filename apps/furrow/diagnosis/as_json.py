@@ -2,17 +2,21 @@
 stable (docs/command_line.md)."""
 
 import datetime as dt
+from collections.abc import Collection
 from typing import Any
 
-from furrow.diagnosis.explain import situation, why
-from furrow.diagnosis.figures import QueueFigures
-from furrow.diagnosis.kind_figures import KindFigures
+from furrow.diagnosis.explain import living_workers, situation, why
+from furrow.diagnosis.figures import QueueFigures, queue_figures
+from furrow.diagnosis.kind_figures import KindFigures, by_kind
 from furrow.diagnosis.reason import Reason
 from furrow.kinds.kind import Kind
 from furrow.kinds.secret import masked
 from furrow.models import Attempt, Job, LogLine, Worker
 from furrow.models.users import submitter
 from furrow.states import FINAL
+
+#: Seconds over which the statistics look at kinds.
+HOUR = 3600
 
 
 def job_json(job: Job, *, result: bool = False) -> dict[str, Any]:
@@ -95,6 +99,13 @@ def queue_json(queue: QueueFigures) -> dict[str, Any]:
     paused = queue.paused and {"by": queue.paused.paused_by, "at": utc(queue.paused.paused_at), "reason": queue.paused.reason}
     standing = {**counts, "oldest_due": utc(queue.oldest)}
     return {"name": queue.name, "condition": queue.condition, "paused": paused, **standing, "workers": workers}
+
+
+def stats_json(now: dt.datetime, kinds: Collection[str] = ()) -> dict[str, Any]:
+    """What stands in each queue, how kinds (all, or these) fared in the last hour, and the living workers."""
+    fared = [figures_json(one) for one in by_kind(now, HOUR) if not kinds or one.kind in kinds]
+    workers = [worker_json(worker) for worker in living_workers(now).order_by("node")]
+    return {"queues": [queue_json(queue) for queue in queue_figures(now)], "kinds": fared, "workers": workers}
 
 
 def worker_json(worker: Worker) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from django.db.models import Count, Sum
 from furrow import statements
 from furrow.actions.queues import paused_queues
 from furrow.conf import conf
+from furrow.diagnosis import wording
 from furrow.diagnosis.explain import living_workers
 from furrow.errors import BrokerError
 from furrow.kinds.kind import queues_in_use
@@ -24,8 +25,8 @@ from furrow.states import FINAL, State
 
 logger = logging.getLogger(__name__)
 
-#: Jobs are counted up to this number; pages say "10,000+" beyond it.
-COUNTED = 10_000
+#: Jobs are counted up to this number.
+COUNTED = wording.COUNTED
 #: Seconds over which the throughput is an average.
 LATELY = 60
 #: Seconds for which RabbitMQ's answer is kept.

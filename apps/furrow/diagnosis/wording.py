@@ -36,6 +36,8 @@ COLOURS: dict[str, str] = {
 NOTHING = "—"
 #: Characters of a JSON text or a traceback that a page shows.
 SHOWN = 20_000
+#: Jobs are counted up to this number; pages say "10,000+" beyond it.
+COUNTED = 10_000
 _STEPS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
@@ -107,8 +109,12 @@ def exact(when: dt.datetime | None) -> str:
     """A time to the millisecond, in the current time zone, with the zone's name."""
     if when is None:
         return NOTHING
-    local = timezone.localtime(when)
-    return f"{local:%Y-%m-%d %H:%M:%S}.{local.microsecond // 1000:03d} {local.tzname()}"
+    return in_its_zone(timezone.localtime(when))
+
+
+def in_its_zone(when: dt.datetime) -> str:
+    """A time to the millisecond, with the name of its zone."""
+    return f"{when:%Y-%m-%d %H:%M:%S}.{when.microsecond // 1000:03d} {when.tzname()}"
 
 
 def progress_bar(fraction: float, note: str = "") -> SafeString:

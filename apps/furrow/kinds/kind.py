@@ -6,7 +6,6 @@ through :func:`furrow.submit`.
 """
 
 import datetime as dt
-import difflib
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Protocol, Unpack
@@ -14,7 +13,7 @@ from typing import Any, Protocol, Unpack
 from celery import shared_task
 
 from furrow.conf import conf
-from furrow.errors import KindError, UnknownKind
+from furrow.errors import KindError, unknown_kind
 from furrow.kinds.arguments import Arguments
 from furrow.kinds.declaration import refuse_what_cannot_work
 from furrow.kinds.handlers import refuse_handler
@@ -226,9 +225,7 @@ def get_kind(name: str) -> Kind:
     """
     if isinstance(name, str) and name in _kinds:
         return _kinds[name]
-    near = difflib.get_close_matches(str(name), _kinds, n=3) or sorted(_kinds)[:5]
-    hint = f"Did you mean {' or '.join(near)}?" if near else "No kind is registered; see FURROW['MODULES']."
-    raise UnknownKind(f"There is no kind {name!r}. {hint}")
+    raise unknown_kind(name, _kinds)
 
 
 def find_kind(name: str) -> Kind | None:

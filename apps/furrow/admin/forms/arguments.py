@@ -13,7 +13,6 @@ from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from pydantic.fields import FieldInfo
 
-from furrow.admin.forms import docstrings
 from furrow.admin.forms.fields import (
     LONG,
     ArgumentField,
@@ -28,6 +27,7 @@ from furrow.admin.forms.fields import (
 from furrow.admin.forms.file_field import FileField
 from furrow.admin.forms.row_field import RowField
 from furrow.admin.forms.time_fields import MomentField, SpanField, TimeField
+from furrow.kinds import docstrings
 from furrow.kinds.hints import File, ForeignKey, find_hint
 from furrow.kinds.kind import Kind
 

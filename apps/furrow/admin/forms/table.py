@@ -34,6 +34,10 @@ class Problem:
     column: str
     text: str
 
+    def __str__(self) -> str:
+        place = ", ".join(part for part in (f"line {self.line}" if self.line else "", self.column) if part)
+        return f"{place}: {self.text}" if place else self.text
+
 
 @dataclass
 class Table:
