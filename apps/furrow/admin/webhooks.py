@@ -70,7 +70,7 @@ class WebhookAdmin(ReadOnlyAdmin):
     search_texts = ("name", "url")
     search_help_text = "Name or address"
     list_display = ("name", "address", "wants", "condition", "deliveries")
-    readonly_fields = ("condition", "secret_text", "deliveries", "created")
+    readonly_fields = ("address", "all_patterns", "condition", "secret_text", "deliveries", "created")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return bool(ModelAdmin.has_add_permission(self, request))
@@ -83,7 +83,8 @@ class WebhookAdmin(ReadOnlyAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         """What there is to see of one that exists."""
-        own = ["name", "url", "patterns", "active"]
+        changes = obj is None or self.has_change_permission(request, obj)
+        own = ["name", "url", "patterns", "active"] if changes else ["name", "address", "all_patterns", "active"]
         return [*own, "condition", "secret_text", "deliveries", "created"] if obj else own
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
@@ -126,12 +127,16 @@ class WebhookAdmin(ReadOnlyAdmin):
 
     @display(description="URL")
     def address(self, hook: Webhook) -> SafeString:
-        return format_html('<span class="fw-long fw-anywhere">{}</span>', wording.shorten(hook.url, 120))
+        return format_html('<span class="fw-long fw-anywhere">{}</span>', wording.plain(hook.url))
 
     @display(description="events")
     def wants(self, hook: Webhook) -> SafeString:
         patterns = wording.shorten(", ".join(map(str, hook.patterns)), 80)
         return format_html('<span class="fw-long fw-anywhere">{}</span>', patterns)
+
+    @display(description="patterns")
+    def all_patterns(self, hook: Webhook) -> SafeString:
+        return format_html('<span class="fw-anywhere">{}</span>', wording.plain(", ".join(map(str, hook.patterns))))
 
     @display(description="condition")
     def condition(self, hook: Webhook) -> SafeString | str:
