@@ -102,6 +102,7 @@ ROWS: dict[str, Row] = {
     "admin/furrow/deadmessage/<int:message_id>/replay/": Row(act="AR", where={"message_id": "{furrow.deadmessage}"}),
     "admin/furrow/deadmessage/<path:object_id>/delete/": Row(see="ER", change="ER", post={"post": "yes"}),
     "admin/furrow/deadmessage/": Row(see=VIEWERS, change="ER", post=chosen("delete_chosen", "furrow.deadmessage")),
+    "admin/furrow/event/replay/": Row(act="ER", post={"to": "none", "ids": "1"}),
     # Webhooks, whose forms are tested where they are.
     "admin/furrow/webhook/": Row(see=VIEWERS, change="ER", post=chosen("renew", "furrow.webhook")),
     "admin/furrow/webhook/add/": Row(see="ER"),
