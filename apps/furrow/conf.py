@@ -19,6 +19,8 @@ from furrow.topics import pattern_problem
 
 #: Celery's own queue, for the ordinary tasks of the project: no name for a job queue.
 CELERY_QUEUE = "celery"
+#: Where workers in other languages ask over AMQP.
+WORK_QUEUE = "furrow.work"
 _QUEUE_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _MAY_BE_ZERO = ("shutdown_grace", "keep_succeeded", "keep_failed")
 
@@ -31,9 +33,11 @@ class Conf:
     queues: list[str] = field(default_factory=lambda: ["default"])
     #: Those of them that have partitions, by name; not a key of its own: ``QUEUES`` names them as ``Queue(…)``.
     partitioned: dict[str, Queue] = field(default_factory=dict)
-    #: Queues of jobs that workers in other languages take over HTTP (:func:`furrow.external_kind`); nothing of them is sent to
-    #: RabbitMQ. The first is the default.
+    #: Queues of jobs that workers in other languages take (:func:`furrow.external_kind`); RabbitMQ does not know them. The
+    #: first is the default.
     external_queues: list[str] = field(default_factory=lambda: ["external"])
+    #: Such workers may ask over AMQP too: the bridges' process answers what comes to the exchange ``furrow.work``.
+    external_over_amqp: bool = False
     #: The most jobs of a queue that run at once, over all workers.
     queue_limits: dict[str, int] = field(default_factory=dict)
     #: Turns that a tenant (a key of ``fair=…``) gets while each other tenant gets one.
@@ -136,8 +140,9 @@ def conf() -> Conf:
                 f"FURROW['{_named_by(chosen, queue)}'] names {queue!r}: a queue's "
                 "name has 1 to 100 letters (a to z), digits, '-', '_' or '.'."
             )
-        if queue == CELERY_QUEUE or queue.startswith("amq."):
-            owner = "Celery's own queue" if queue == CELERY_QUEUE else "reserved by RabbitMQ"
+        if queue in (CELERY_QUEUE, WORK_QUEUE) or queue.startswith("amq."):
+            owners = {CELERY_QUEUE: "Celery's own queue", WORK_QUEUE: "where workers in other languages ask"}
+            owner = owners.get(queue, "reserved by RabbitMQ")
             raise ImproperlyConfigured(
                 f"FURROW['{_named_by(chosen, queue)}'] names {queue!r}, which is {owner}: choose another name."
             )
@@ -199,6 +204,8 @@ def _refuse_bridges(chosen: Conf) -> None:
         problem = bridge.problem()
         if bridge.queue in {*chosen.queues, *(part for queue in chosen.partitioned.values() for part in queue.parts)}:
             problem = "it is a queue of jobs: a bridge is for queues of other programs"
+        elif bridge.queue == WORK_QUEUE:
+            problem = "workers in other languages ask there"
         elif bridge.queue in [other.queue for other in chosen.bridges[:number]]:
             problem = "another bridge has that queue"
         if problem:

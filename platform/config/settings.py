@@ -210,6 +210,7 @@ CELERY_TIMEZONE = "UTC"
 FURROW = {
     "QUEUES": [from_text(queue) for queue in env.list("FURROW_QUEUES", default=["default"])],
     "EXTERNAL_QUEUES": env.list("FURROW_EXTERNAL_QUEUES", default=["external"]),
+    "EXTERNAL_OVER_AMQP": env.bool("FURROW_EXTERNAL_OVER_AMQP", default=False),
     "QUEUE_LIMITS": _counts("FURROW_QUEUE_LIMITS"),
     "FAIR_WEIGHTS": _counts("FURROW_FAIR_WEIGHTS"),
     # RabbitMQ's tutorial publishes there.

@@ -116,10 +116,10 @@ def test_a_killed_and_a_frozen_worker(site: Site) -> None:
     at(job, State.RUNNING, attempt=1)
     killed.kill()
     frozen = site.program("Node.js", "frozen")
-    _expire("killed")
+    expire("killed")
     at(job, State.RUNNING, attempt=2)
     frozen.send(signal.SIGSTOP)
-    _expire("frozen")
+    expire("frozen")
     at(job, State.PENDING, attempt=2)
     site.program("Python", "lives")
     at(job, State.SUCCEEDED, attempt=3)
@@ -130,7 +130,8 @@ def test_a_killed_and_a_frozen_worker(site: Site) -> None:
     assert list(job.attempts.order_by("number").values_list("outcome", flat=True)) == ["lost", "lost", "succeeded"]
 
 
-def _expire(name: str) -> None:
+def expire(name: str) -> None:
+    """The lease of the worker that was killed or frozen is over."""
     Worker.objects.filter(node__startswith=f"{name}@", stopped_at=None).update(heartbeat_at=F("lease_until"))
 
 

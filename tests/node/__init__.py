@@ -19,9 +19,19 @@ def run(program: str, *arguments: str) -> str:
         PackagesMissing: there is no Node.js, and it cannot be installed.
         AssertionError: a program failed; with what it said.
     """
-    file = _home() / "program.mjs"
-    file.write_text(program)
+    file = placed(program, "program.mjs")
     return _said([_program("node"), str(file), *arguments], file.parent)
+
+
+def placed(program: str, name: str) -> Path:
+    """The text of a program, as a file beside the pinned packages; its path.
+
+    Raises:
+        PackagesMissing: there is no Node.js, and it cannot be installed.
+    """
+    file = _home() / name
+    file.write_text(program)
+    return file
 
 
 def _home() -> Path:

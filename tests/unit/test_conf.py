@@ -7,6 +7,7 @@ import pytest
 from celery import current_app
 from django.core.exceptions import ImproperlyConfigured
 from furrow import checks, statements
+from furrow.bridge import Bridge
 from furrow.conf import Conf, conf
 from furrow.errors import KindError
 from furrow.kinds.hints import File, ForeignKey
@@ -76,6 +77,8 @@ def test_a_bad_queue_name_is_refused(settings: Settings, name: str) -> None:
 def test_names_that_belong_to_others_are_refused(settings: Settings) -> None:
     assert "which is Celery's own queue: choose another name" in refusal(settings, QUEUES=["celery"])
     assert "which is reserved by RabbitMQ: choose another name" in refusal(settings, QUEUES=["amq.jobs"])
+    assert "which is where workers in other languages ask" in refusal(settings, QUEUES=["furrow.work"])
+    assert "workers in other languages ask there" in refusal(settings, BRIDGES=[Bridge("furrow.work", "kinds.add")])
 
 
 def test_settings_that_are_no_dict_are_refused(settings: Settings) -> None:

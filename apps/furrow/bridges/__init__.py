@@ -2,5 +2,6 @@
 
 ``mapping``   a message's body, headers and properties become arguments and options;
 ``process``   reads, commits, and only then acknowledges;
+``desk``      answers workers in other languages;
 ``command``   ``manage.py furrow bridges``.
 """

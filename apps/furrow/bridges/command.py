@@ -16,6 +16,7 @@ from furrow.bridges.process import Bridges
 from furrow.diagnosis import troubles
 from furrow.errors import UnknownKind
 from furrow.events.subscribers import all_bridges
+from furrow.external.requests import requests
 from furrow.worker.intake import readable
 
 logger = logging.getLogger(__name__)
@@ -36,13 +37,16 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, if_any: bool = False, **options: Any) -> None:
         """Run the bridges."""
-        if not all_bridges():
+        if not all_bridges() and not requests():
             if if_any:
-                self.stdout.write("No bridge is named and no kind subscribes to events: nothing to do.")
+                self.stdout.write(
+                    "No bridge is named, no kind subscribes to events, no worker may ask over AMQP: nothing to do."
+                )
                 return
             raise CommandError(
-                "FURROW['BRIDGES'] names no bridge, and no kind subscribes to events: there is nothing to do. docs/bridges.md "
-                "and docs/events.md show how."
+                "FURROW['BRIDGES'] names no bridge, no kind subscribes to events, and no worker may ask over AMQP "
+                "(FURROW['EXTERNAL_OVER_AMQP']): there is nothing to do. docs/bridges.md, docs/events.md and "
+                "docs/other_languages.md show how."
             )
         try:
             run(all_bridges())

@@ -1,5 +1,5 @@
 """The bridges' process: read, make jobs of what came in one transaction, and acknowledge once that is committed. Answer whoever
-waits for a job's end.
+waits for a job's end, and workers in other languages that ask over AMQP.
 
 Who dies in between has acknowledged nothing: the messages come again, and those that are jobs by then are known by their keys.
 Several of these processes share the work.
@@ -20,12 +20,14 @@ from django.db import DataError, Error, IntegrityError
 from furrow import statements
 from furrow.bridge import Bridge
 from furrow.bridges.answers import Answers
+from furrow.bridges.desk import Desk
 from furrow.bridges.mapping import CannotMap, Mapped, Wanted, mapped, wanted
 from furrow.bridges.places import pass_by, place
 from furrow.bridges.readers import Readers
 from furrow.bridges.subscribed import DEPTH, admitted
 from furrow.diagnosis import troubles
 from furrow.errors import BrokerError, FurrowError
+from furrow.external.requests import REQUESTS, requests
 from furrow.kinds.kind import Kind, get_kind
 from furrow.models import BridgedMessage, DeadMessage, Job, Reply
 from furrow.models.database import atomic, connection
@@ -59,9 +61,10 @@ class Bridges:
 
     def __init__(self, bridges: Sequence[Bridge]) -> None:
         self._kinds: dict[Bridge, Kind] = {bridge: get_kind(bridge.kind) for bridge in bridges}
-        self._inbox = Inbox(bridges, place)
+        self._inbox = Inbox([*bridges, *requests()], place)
         self._answers = Answers()
         self._node = f"bridge@{socket.gethostname()}"
+        self._desk = Desk(self._node)
         self._readers = Readers(self._node, bridges)
         self._stopping = threading.Event()
         self._look_at = 0.0
@@ -100,12 +103,15 @@ class Bridges:
     def _close(self) -> None:
         self._inbox.close()
         self._answers.close()
+        self._desk.close()
 
     def _step(self) -> None:
         if time.monotonic() >= self._look_at:
             self._look()
         self._answers.send_due()
-        if arrived := self._inbox.poll(min(LOOK, self._answers.pause()), BATCH):
+        arrived = self._inbox.poll(min(LOOK, self._answers.pause(), self._desk.pause()), BATCH)
+        self._inbox.acknowledge(self._desk.serve(one for one in arrived if one.bridge == REQUESTS))
+        if arrived := [one for one in arrived if one.bridge != REQUESTS]:
             self.take(arrived)
             self._inbox.acknowledge(arrived)
             self._readers.came(arrived)
@@ -214,9 +220,12 @@ class Bridges:
             elif backlog <= bridge.backlog * 3 // 4:
                 self._inbox.paused.discard(bridge)
         for bridge, reason in self._inbox.refused.items():
+            whose = (
+                "where workers in other languages ask" if bridge == REQUESTS else f"whose messages become jobs of {bridge.kind}"
+            )
             troubles.note(
                 "bridge of a queue",
-                f"Queue {bridge.queue}, whose messages become jobs of {bridge.kind}, cannot be consumed: {reason}",
+                f"Queue {bridge.queue}, {whose}, cannot be consumed: {reason}",
                 "declare it in FURROW['BRIDGES'] as the program does that owns it, or with declare=False",
             )
         self._readers.tell(self._inbox)

@@ -1,4 +1,4 @@
-"""A kind whose handler lives elsewhere: a worker in another language takes its jobs over HTTP (docs/other_languages.md).
+"""A kind whose handler lives elsewhere: a worker in another language takes its jobs (docs/other_languages.md).
 
 Submits, forms and validation treat it as any kind: a model stands in the place of the handler's signature.
 """

@@ -17,6 +17,7 @@ from furrow.diagnosis import troubles
 from furrow.diagnosis.wording import exact
 from furrow.errors import BrokerError
 from furrow.events.subscribers import all_bridges
+from furrow.external.requests import requests
 from furrow.models import Leader, Worker
 from furrow.models.database import connection
 from furrow.monitoring.stores import rabbitmq, redis
@@ -122,7 +123,7 @@ def bridges() -> str:
         CommandError: names those that have none, and why.
     """
     try:
-        bridges = all_bridges()
+        bridges = [*all_bridges(), *requests()]
         idle = unread(bridges)
     except BrokerError as error:
         raise CommandError(str(error)) from None

@@ -1,4 +1,4 @@
-"""``external_kind``: declares a kind whose jobs workers in other languages take over HTTP."""
+"""``external_kind``: declares a kind whose jobs workers in other languages take."""
 
 import datetime as dt
 import sys
@@ -32,7 +32,7 @@ def external_kind(
     tags: Collection[str] = (),
     **rules: Unpack[Rule],
 ) -> ExternalKind:
-    """Declare a kind whose handler lives elsewhere: a worker in any language takes its jobs over HTTP.
+    """Declare a kind whose handler lives elsewhere: a worker in any language takes its jobs, over HTTP or AMQP.
 
     Args:
         name: the kind's name, as the worker asks for it.

@@ -1,15 +1,14 @@
-"""The bodies of workers' requests and answers, as the document shows them."""
+"""Shapes: the bodies of workers' requests and answers, over HTTP and over AMQP."""
 
 import uuid
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from furrow.api import waiting
 from furrow.errors import LONGEST_SNOOZE
 
-#: Entries of one request; jobs of one claim.
-MOST, MOST_JOBS = 1_000, 100
+#: Entries of one request; jobs of one claim; seconds that one waits.
+MOST, MOST_JOBS, LONGEST_WAIT = 1_000, 100, 25.0
 #: What PostgreSQL's ``integer`` holds.
 Whole = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
@@ -32,9 +31,9 @@ class Claim(_Given):
 
     worker: uuid.UUID | None = Field(None, description="The id of the last answer; none at first.")
     name: str = Field(min_length=1, max_length=200, description="What the admin calls this worker.")
-    kinds: list[str] | None = Field(None, min_length=1, max_length=100, description="None: all that the token may run.")
+    kinds: list[str] | None = Field(None, min_length=1, max_length=100, description="None: all that it may run.")
     limit: int = Field(1, ge=1, le=MOST_JOBS)
-    wait: float = Field(0, ge=0, le=waiting.LONGEST, description="Seconds to wait for the first job.")
+    wait: float = Field(0, ge=0, le=LONGEST_WAIT, description="Seconds to wait for the first job.")
     host: str = Field("", max_length=255)
     pid: Whole = 0
     version: str = Field("", max_length=100)
