@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import Error, connection, transaction
 from django.utils import timezone
@@ -23,6 +24,7 @@ from furrow.statements.protocol import Statements
 from furrow.states import Outcome, State
 
 from tests.rows import HOUR, WORKER, claim, lead, make, settle
+from tests.stack import database_url
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("nobody_runs")]
 
@@ -259,6 +261,19 @@ def test_old_events_go_and_numbers_go_on(sql: Statements, told: Any) -> None:
     assert sql.prune_events(connection, 86400.0, left.pk, 9) == (0, left.pk)
     retry(job.pk)
     assert Event.objects.get(job=job.pk, number=3).name.endswith(".retried")
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite commits to the disk")
+def test_what_is_taken_from_the_outbox_is_on_disk(live_db: None) -> None:
+    """A claim's commit, which its event is written by, does not wait for the disk: a crash could give the id to another event."""
+    with psycopg.connect(database_url(), autocommit=True) as link:
+        link.execute("SET synchronous_commit = off")
+        for _ in range(5):
+            link.execute("INSERT INTO furrow_event (name, data) VALUES ('x', '{}')")
+            (written,) = link.execute("SELECT pg_current_wal_insert_lsn()").fetchone() or ("",)
+            assert statements.on(connection).unpublished(connection, 1)
+            assert link.execute("SELECT pg_current_wal_flush_lsn() >= %s::pg_lsn", [written]).fetchone() == (True,)
+    Event.objects.all().delete()
 
 
 @pytest.fixture

@@ -83,14 +83,18 @@ def _bodies(schema: str, patterns: Collection[str]) -> list[str]:
 
 
 def unpublished(connection: Connection, limit: int) -> list[Outgoing]:
-    """The first events that RabbitMQ has not confirmed, in the order of their ids."""
+    """The first events that RabbitMQ has not confirmed, in the order of their ids. They are on disk then: a claim's commit does
+    not wait for that, and a crash of the server would take its event back, and give the id to another."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"""SELECT id, name, job::text, number, data::text, depth, created_at FROM {EVENT} WHERE published_at IS NULL
                ORDER BY id LIMIT %s""",
             [limit],
         )
-        return list(map(Outgoing._make, cursor.fetchall()))
+        found = list(map(Outgoing._make, cursor.fetchall()))
+        if found:  # the commit of anything that is written waits for all that was committed before it
+            cursor.execute("SELECT set_config('synchronous_commit', 'on', true), pg_logical_emit_message(true, 'furrow', '')")
+        return found
 
 
 def mark_published(connection: Connection, ids: Sequence[int], term: int) -> int:
