@@ -264,16 +264,20 @@ def test_old_events_go_and_numbers_go_on(sql: Statements, told: Any) -> None:
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite commits to the disk")
-def test_what_is_taken_from_the_outbox_is_on_disk(live_db: None) -> None:
-    """A claim's commit, which its event is written by, does not wait for the disk: a crash could give the id to another event."""
+def test_what_is_taken_from_the_outbox_is_on_disk(nobody_runs: None) -> None:
+    """A claim's commit, by which its event is written, does not wait for the disk: a crash could give its id to another."""
+    outbox = connection.copy()  # outside of the test's transaction
     with psycopg.connect(database_url(), autocommit=True) as link:
         link.execute("SET synchronous_commit = off")
-        for _ in range(5):
-            link.execute("INSERT INTO furrow_event (name, data) VALUES ('x', '{}')")
-            (written,) = link.execute("SELECT pg_current_wal_insert_lsn()").fetchone() or ("",)
-            assert statements.on(connection).unpublished(connection, 1)
-            assert link.execute("SELECT pg_current_wal_flush_lsn() >= %s::pg_lsn", [written]).fetchone() == (True,)
-    Event.objects.all().delete()
+        try:
+            for _ in range(5):
+                link.execute("INSERT INTO furrow_event (name, data) VALUES ('x', '{}')")
+                (written,) = link.execute("SELECT pg_current_wal_insert_lsn()").fetchone() or ("",)
+                assert statements.on(outbox).unpublished(outbox, 1)
+                assert link.execute("SELECT pg_current_wal_flush_lsn() >= %s::pg_lsn", [written]).fetchone() == (True,)
+        finally:
+            outbox.close()
+            link.execute("DELETE FROM furrow_event")
 
 
 @pytest.fixture
