@@ -37,7 +37,7 @@ from furrow.statements.moves import DEPTH_KEY
 from furrow.topics import like, matches
 from pika.exceptions import ChannelClosedByBroker
 
-from tests import kinds, services
+from tests import kinds, node, services
 from tests.pages import page
 from tests.rows import make
 from tests.stack import Stack, all_ended, wait_until
@@ -45,7 +45,7 @@ from tests.stack import Stack, all_ended, wait_until
 pytestmark = pytest.mark.engine
 
 URL = services.broker.url.removesuffix("/") + "%2F"
-QUEUES = ("told", "full", "listener")
+QUEUES = ("told", "full", "listener", "listener.node")
 
 
 @pytest.fixture
@@ -342,6 +342,17 @@ def test_a_name_that_is_too_long_for_amqp_keeps_its_last_word() -> None:
     key = routing_key(f"job.{'ü' * 200}.failed")
     assert key.endswith("ü.failed")
     assert len(key.encode()) <= 255
+
+
+@pytest.mark.usefixtures("nobody_runs")
+def test_the_documented_program_for_node_hears_of_events(outside: Any) -> None:
+    (program,) = re.findall(r"^```js\n(// listen\.mjs\n.*?)^```$", (services.ROOT / "docs/events.md").read_text(), re.M | re.S)
+    outside.queue_declare("listener.node", durable=True)
+    outside.queue_bind("listener.node", "furrow.events", "order.*")
+    ids = [publish(name, {"order": 7}) for name in ("order.paid", "stock.low", "order.sent")]
+    assert outbox().run_once() == 3
+    assert node.run(program, URL, "2") == f"{ids[0]} order.paid \n{ids[2]} order.sent \n"
+    assert outside.queue_declare("listener.node", passive=True).method.message_count == 0
 
 
 @pytest.mark.usefixtures("no_triggers")

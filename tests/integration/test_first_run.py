@@ -97,7 +97,9 @@ def test_a_dispatcher_tells_what_it_works_on_and_names_what_it_lacks_once(newcom
     assert f":{first.popen.pid}:" in second.text
     assert f"database {newcomer.folder}/shop.sqlite3; broker amqp://furrow:********@127.0.0.1" in first.text
     assert services.broker.password not in first.text
-    assert [line for line in first.text.splitlines() if "lacks tables" in line][1:] == []
+    # Of a migration that is half done it may lack another one: each is told once.
+    lacks = [line for line in first.text.splitlines() if "lacks tables" in line]
+    assert len(lacks) == len({*lacks})
     assert first.text.index("lacks tables") < first.text.index("The database is back.")
 
 
