@@ -244,6 +244,17 @@ def test_the_outbox_is_emptied_in_order_and_marked_by_the_leader_alone(sql: Stat
     assert [event.id for event in sql.unpublished(connection, 9)] == [second.pk] == [two.id]
 
 
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL's columns have types")
+def test_what_is_no_name_and_no_job_is_passed_by(sql: Statements) -> None:
+    with connection.cursor() as cursor:
+        for values in ("x'ff00', NULL", "'a.b', 'garbage'", "'a.b', x'00ff'", "'a.b', 7", f"'a.b', '{'g' * 32}'"):
+            cursor.execute(f"INSERT INTO furrow_event (name, job, data) VALUES ({values}, '{{}}')")
+        cursor.execute(f"INSERT INTO furrow_event (name, job, number, data) VALUES ('a.b', '{new_id()}', 1, '{{}}')")
+    event = Event.objects.create(name="order.paid")
+    assert [one.name for one in sql.unpublished(connection, 9)] == ["a.b", "order.paid"]
+    assert sql.unpublished(connection, 9)[-1].id == event.pk
+
+
 def test_old_events_go_and_numbers_go_on(sql: Statements, told: Any) -> None:
     job, gone = make(State.RUNNING), make()
     settle(job)

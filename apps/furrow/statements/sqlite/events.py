@@ -63,10 +63,13 @@ def _triggers(patterns: Collection[str]) -> list[str]:
 
 
 def unpublished(connection: Connection, limit: int) -> list[Outgoing]:
-    """The first events that RabbitMQ has not confirmed, in the order of their ids."""
+    """The first events that RabbitMQ has not confirmed, in the order of their ids. What another program wrote there that is no
+    name, or no id of a job, is passed by: to SQLite a column's type is a hint."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"""SELECT id, name, job, number, data, depth, created_at || '' FROM {EVENT} WHERE published_at IS NULL
+               AND typeof(name) = 'text' AND (job IS NULL OR typeof(job) = 'text'
+                 AND length(replace(job, '-', '')) = 32 AND replace(job, '-', '') NOT GLOB '*[^0-9a-fA-F]*')
                ORDER BY id LIMIT %s""",
             (limit,),
         )
