@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import OperationalError, connection
 from django.test import Client
 from django.utils import timezone
 from furrow import State, submit
@@ -52,6 +53,18 @@ def test_a_token_that_is_none_any_more_is_refused(api: Api, change: dict[str, An
     ApiToken.objects.update(**change)
     answer = api.get("health")
     assert (answer.status_code, said in answer.json()["detail"]) == (401, True)
+
+
+@pytest.mark.parametrize(("method", "path", "body"), [("post", "jobs", {"kind": "kinds.add"}), ("get", "jobs", None)])
+def test_while_the_database_is_away_a_program_is_told_to_ask_again(api: Api, method: str, path: str, body: Any) -> None:
+    """Also where the token is looked up before the body is read."""
+
+    def away(execute: Any, *args: Any) -> Any:
+        raise OperationalError("away")
+
+    with connection.execute_wrapper(away):
+        answer = api.post(path, body) if method == "post" else api.get(path)
+    assert (answer.status_code, answer["Retry-After"], answer["Content-Type"]) == (503, "6", "application/problem+json")
 
 
 def test_a_token_of_a_user_who_is_not_active_any_more(api: Api) -> None:

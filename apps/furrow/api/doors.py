@@ -23,7 +23,7 @@ from furrow.errors import FurrowError, InputError, NotUnique, SubmitError, Unkno
 from furrow.models.api_token import Scope
 from furrow.web import event_stream
 from furrow.web.parameters import WrongParameter, refuse_unknown
-from furrow.web.problems import CONTENT_TYPE, Refused
+from furrow.web.problems import CONTENT_TYPE, Refused, database_away
 
 assert submitting  # its operations are in the router of the jobs, whose addresses they share
 #: What this API is called in addresses.
@@ -211,4 +211,4 @@ def _forbidden(request: HttpRequest, error: Any) -> HttpResponse:
 def _database_away(request: HttpRequest, error: Any) -> HttpResponse:
     if event_stream.CONTENT_TYPE in request.headers.get("Accept", ""):  # a browser never asks again after a refusal
         return event_stream.come_back()
-    return Refused(503, "The database does not answer: try again soon.", retry_after=5).answer()
+    return database_away()

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.files.uploadhandler import FileUploadHandler, SkipFile
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import render
 from django.template.defaultfilters import filesizeformat
@@ -62,8 +63,10 @@ class BodyMiddleware:
         _hand_out(request)
         try:
             return refusal(request, view, kwargs)
-        except Exception:
+        except Exception as error:
             _withhold(request)
+            if isinstance(error, (OperationalError, InterfaceError)) and problems.are_spoken(request):
+                return problems.database_away()
             raise
 
 

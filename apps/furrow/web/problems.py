@@ -37,6 +37,11 @@ class Refused(Exception):
         return HttpResponse(json.dumps(content), status=self.status, content_type=CONTENT_TYPE, headers=headers)
 
 
+def database_away() -> HttpResponse:
+    """The answer while the database is away."""
+    return Refused(503, "The database does not answer: try again soon.", retry_after=5).answer()
+
+
 def spoken_below(root: str) -> None:
     """Below the address of this name every refusal is a problem."""
     _roots.add(root)
