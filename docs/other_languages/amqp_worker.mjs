@@ -86,6 +86,7 @@ const running = new Map(); // by job and attempt, until the end was answered
 const key = ({ id, attempt }) => `${id}/${attempt}`;
 let worker = null;
 let stopping = false;
+let asking = false;
 
 async function perform(job) {
   const about = { id: job.id, attempt: job.attempt };
@@ -114,8 +115,10 @@ async function perform(job) {
 }
 
 async function beat() {
+  if (asking) return; // the last one waits for its answer
+  asking = true;
   const runs = [...running.values()].map((run) => run.about);
-  const pulse = await ask("heartbeat", { worker, runs });
+  const pulse = await ask("heartbeat", { worker, runs }).finally(() => (asking = false));
   for (const about of pulse.cancelled) running.get(key(about))?.stop("cancelled");
   for (const about of pulse.lives ? pulse.lost : runs) running.get(key(about))?.stop("lost");
   if (pulse.stop) shutDown();

@@ -53,6 +53,7 @@ const running = new Map(); // by job and attempt, until the end was answered
 const key = ({ id, attempt }) => `${id}/${attempt}`;
 let worker = null;
 let stopping = false;
+let asking = false;
 
 function begin(job) {
   const about = { id: job.id, attempt: job.attempt };
@@ -86,8 +87,10 @@ async function perform(job, run) {
 }
 
 async function beat() {
+  if (asking) return; // the last one waits for its answer
+  asking = true;
   const runs = [...running.values()].map((run) => run.about);
-  const pulse = await post("heartbeat", { worker, runs });
+  const pulse = await post("heartbeat", { worker, runs }).finally(() => (asking = false));
   for (const about of pulse.cancelled) running.get(key(about))?.stop("cancelled");
   for (const about of pulse.lives ? pulse.lost : runs) running.get(key(about))?.stop("lost");
   if (pulse.stop) shutDown();
@@ -97,6 +100,7 @@ async function beat() {
 
 function shutDown() {
   stopping = true; // the claim that waits is answered soon
+  setTimeout(() => process.exit(1), 25_000).unref(); // or never: then the lease ends by itself
   running.forEach((run) => run.stop("interrupted"));
 }
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.test import Client, override_settings
-from furrow import LockError, LockLost, LockUnavailable, lock, rate_limit, semaphore
+from furrow import LockError, LockLost, LockUnavailable, RateLimited, lock, rate_limit, semaphore
 from furrow.actions import locks as of_jobs
 from furrow.diagnosis import troubles
 from furrow.dispatcher.orphaned_locks import OrphanedLocks
@@ -88,6 +88,22 @@ def r() -> Iterator[Any]:
     _empty(connected)
     troubles._forget()
     assert keeper.current().holdings == []
+
+
+def test_a_rate_whose_key_holds_rubbish_is_not_refused_for_ever_to_who_does_not_wait(r: Any) -> None:
+    limit = rate_limit("odd", "1000/s", timeout=0)
+    wait_until(lambda: permitted(limit), what="the epoch has begun")
+    r.set(RATE, "rubbish")
+    wait_until(lambda: permitted(limit), what="there is a permit again")
+    assert r.get(RATE) != b"rubbish"
+
+
+def permitted(limit: Any) -> bool:
+    try:
+        limit.take()
+    except RateLimited:
+        return False
+    return True
 
 
 def _empty(r: Any) -> None:

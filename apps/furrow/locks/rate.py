@@ -72,12 +72,12 @@ class rate_limit(Guard[float]):
                 answer = strange.run("rate", keys, arguments)
             if answer[0] == -1:
                 raise LockUnavailable("Redis restarted empty twice within a moment: try again later.")
+            if answer[-1] == 1:
+                strange.replaced_rate(keys[0])
             if answer[0] == 0:
                 later = answer[1] / 1e6
                 raise RateLimited(f"{self._label} allows no more than {self._rate} now: again in {later:.3g} s.", later)
             self.permitted_at = int(answer[2]) / 1e6
-            if answer[4]:
-                strange.replaced_rate(keys[0])
             return answer[3], answer[1] / 1e6
 
 

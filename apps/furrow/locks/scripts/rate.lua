@@ -6,7 +6,7 @@
 -- KEYS    rate, epoch
 -- ARGV    interval between two at the full rate, burst x interval, longest wait (-1: any); all in microseconds
 -- Result  {1, microseconds to wait, when it is permitted, number, strange}   reserved; strange: 1 when the key held no such number
---         {0, microseconds until it would be}                       refused: the wait is too long
+--         {0, microseconds until it would be, strange}              refused: the wait is too long
 --         {-1, number}                                              the epoch must be begun anew, above this number
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 local known = redis.call('HMGET', KEYS[2], 'number', 'run', 'wiped')
@@ -30,6 +30,12 @@ if strange then full = now + tolerance end  -- as if the bucket were empty
 if known[3] ~= '0' then full = math.max(full, math.min(known[3] * 1000, now) + tolerance) end
 full = math.max(full, now) + interval
 local wait = math.max(0, full - tolerance - now)
-if longest >= 0 and wait > longest then return { 0, math.ceil(wait) } end
+if longest >= 0 and wait > longest then
+  -- What is no number is replaced here too: else whoever does not wait would find the bucket empty again and again.
+  if strange then
+    redis.call('SET', KEYS[1], string.format('%.3f %.0f', full - interval, now), 'PX', math.ceil((full - now) / 1000) + 1000)
+  end
+  return { 0, math.ceil(wait), strange and 1 or 0 }
+end
 redis.call('SET', KEYS[1], string.format('%.3f %.0f', full, now), 'PX', math.ceil((full - now) / 1000) + 1000)
 return { 1, math.ceil(wait), string.format('%.0f', now + wait), known[1], strange and 1 or 0 }
