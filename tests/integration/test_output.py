@@ -121,6 +121,13 @@ def test_a_stream_has_all_attempts_in_order_and_the_end(client: Client, ended: J
     ]
 
 
+def test_a_line_break_that_another_program_wrote_ends_no_event(client: Client, db: None) -> None:
+    job = make(State.SUCCEEDED)
+    OutputChunk.objects.create(job=job, attempt=1, number=1, at=timezone.now(), value='{"a":\n\n1,\r"b": 2}')
+    told = events(body(client.get(output_url(job))))
+    assert told[1:] == [("chunk", "1.1", {"a": 1, "b": 2}), ("end", "", {"state": "succeeded"})]
+
+
 def test_a_reader_goes_on_after_the_event_that_it_had_last(client: Client, ended: Job) -> None:
     rest = [("chunk", "2.2", {"row": 2}), ("end", "", {"state": "succeeded"})]
     assert events(body(client.get(output_url(ended), headers={"Last-Event-ID": "2.1"}))) == rest

@@ -17,12 +17,12 @@ from furrow.events import published
 from furrow.rabbitmq.events import cloud_event
 from furrow.statements import clock
 from furrow.topics import JOB, matches
+from furrow.web import event_stream
 
 #: Events that are looked at, and that are told, at once.
 SCAN, AT_ONCE = 2_000, 200
 #: Names that are remembered as wanted, or not.
 _NAMES = 2_000
-_NO_BREAKS = {10: " ", 13: " "}
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class EventReader:
 
 def _event(id: str, data: str) -> str:
     """Line breaks between the data's values may be anybody's; within a text JSON has none."""
-    return f"data: {data.translate(_NO_BREAKS)}\nid: {id}\n\n"
+    return f"data: {data.translate(event_stream.NO_BREAKS)}\nid: {id}\n\n"
 
 
 def _missed(reason: str) -> str:

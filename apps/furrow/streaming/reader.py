@@ -11,6 +11,7 @@ from typing import Any
 
 from furrow.models import Job, OutputChunk
 from furrow.states import FINAL
+from furrow.web import event_stream
 
 #: Chunks that are read at once.
 AT_ONCE = 500
@@ -73,7 +74,7 @@ class Reader:
         attempt, number, value, cut = chunk
         begins = self._begin(attempt) if attempt > self._attempt else ""
         self._attempt, self._number = attempt, number
-        return f"{begins}{'event: cut' if cut else 'event: chunk'}\nid: {attempt}.{number}\ndata: {value}\n\n"
+        return f"{begins}{'event: cut' if cut else 'event: chunk'}\nid: {attempt}.{number}\ndata: {value.translate(event_stream.NO_BREAKS)}\n\n"
 
     def _begin(self, attempt: int) -> str:
         self._attempt, self._number = attempt, 0

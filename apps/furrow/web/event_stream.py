@@ -24,6 +24,8 @@ CONTENT_TYPE = "text/event-stream"
 LASTS, AGAIN, SENT_AWAY = 25.0, 500, 2000
 #: Seconds between two looks: after one that found something, and the most when nothing comes.
 SOON, LATE = 0.1, 1.0
+#: For ``str.translate``: a line break within JSON text, as another program may write it, would end an event.
+NO_BREAKS = {10: " ", 13: " "}
 _HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
 
