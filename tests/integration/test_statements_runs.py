@@ -175,6 +175,17 @@ def test_log_lines_keep_their_order(sql: Any) -> None:
     assert lines[0].at == dt.datetime.fromtimestamp(at, dt.UTC)
 
 
+def test_log_lines_of_a_commit_whose_answer_was_lost_are_kept_once(sql: Any) -> None:
+    job, other = make(State.RUNNING), make(State.RUNNING)
+    at = 1_700_000_000.123456
+    lines = [LogRecord(str(one.pk), 1, at + n / 1e3, 20, "", f"line {n}") for n in range(4) for one in (job, other)]
+    sql.write(connection, WORKER, Group(logs=lines[:5]))
+    sql.write(connection, WORKER, Group(logs=lines, again=True))
+    for one in (job, other):
+        kept = LogLine.objects.filter(job=one.pk).order_by("id").values_list("message", flat=True)
+        assert list(kept) == [f"line {n}" for n in range(4)]
+
+
 def test_output_is_kept_once_and_of_the_latest_run_alone(sql: Any) -> None:
     job, later = make(State.RUNNING), make(State.RUNNING, attempt=2)
     at = 1_700_000_000.5

@@ -74,7 +74,8 @@ class Reader:
         attempt, number, value, cut = chunk
         begins = self._begin(attempt) if attempt > self._attempt else ""
         self._attempt, self._number = attempt, number
-        return f"{begins}{'event: cut' if cut else 'event: chunk'}\nid: {attempt}.{number}\ndata: {value.translate(event_stream.NO_BREAKS)}\n\n"
+        name, data = "cut" if cut else "chunk", value.translate(event_stream.NO_BREAKS)
+        return f"{begins}event: {name}\nid: {attempt}.{number}\ndata: {data}\n\n"
 
     def _begin(self, attempt: int) -> str:
         self._attempt, self._number = attempt, 0

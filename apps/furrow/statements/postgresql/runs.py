@@ -164,6 +164,13 @@ SELECT id, attempt, least(to_timestamp(at), clock_timestamp()), level, logger, m
 FROM unnest(%s::uuid[], %s::int[], %s::float8[], %s::smallint[], %s::text[], %s::text[])
 AS given(id, attempt, at, level, logger, message)"""
 
+#: A line has no key: an index for what happens once in many faults would cost every line.
+_LOG_AGAIN = f"""{_LOG}
+WHERE NOT EXISTS (
+  SELECT 1 FROM {LOG_LINE} l WHERE l.job_id = given.id AND l.attempt = given.attempt AND l.at = to_timestamp(given.at)
+    AND l.message = given.message
+)"""
+
 _EMIT = f"""
 INSERT INTO {OUTPUT_CHUNK} (job_id, attempt, number, at, value, cut)
 SELECT given.id, given.attempt, given.number, least(to_timestamp(given.at), clock_timestamp()), given.value, given.cut
@@ -226,7 +233,7 @@ def write(connection: Connection, worker: uuid.UUID, group: Group) -> Written:
     if group.unqueued:
         given["unqueue"] = _UNQUEUE, (plain(sorted(group.unqueued)),)
     if group.logs:
-        given["log"] = _LOG, columns(group.logs)
+        given["log"] = _LOG_AGAIN if group.again else _LOG, columns(group.logs)
     if group.output:
         given["emit"] = _EMIT, columns(group.output)
     if group.dead:

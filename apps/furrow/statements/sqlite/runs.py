@@ -53,7 +53,7 @@ def write(connection: Connection, worker: uuid.UUID, group: Group) -> Written:
             f"UPDATE {JOB} SET state = 'pending', queued_at = NULL WHERE id = %s AND state = 'queued'",
             [(_hex(id),) for id in group.unqueued],
         )
-        _log(cursor, group.logs)
+        _log(cursor, group.logs, again=group.again)
         _emit(cursor, group.output)
         _keep_dead(cursor, group.dead)
         claimed = claim(connection, worker, group.claims)
@@ -193,10 +193,13 @@ def _settle_one(cursor: Any, given: Settlement, handing: HandingOver | None) -> 
     return Settled(kind, queue, worker, measure, run, wait, given.fingerprint, given.error_type, given.error)
 
 
-def _log(cursor: Any, records: Sequence[LogRecord]) -> None:
+def _log(cursor: Any, records: Sequence[LogRecord], *, again: bool) -> None:
+    rows = [(_hex(r.id), r.attempt, _text(min(r.at, time.time())), r.level, r.logger, r.message) for r in records]
+    if again:
+        there = f"SELECT 1 FROM {LOG_LINE} WHERE job_id = %s AND attempt = %s AND at = %s AND message = %s"
+        rows = [row for row in rows if not cursor.execute(there, (*row[:3], row[5])).fetchone()]
     cursor.executemany(
-        f"INSERT INTO {LOG_LINE} (job_id, attempt, at, level, logger, message) VALUES (%s, %s, %s, %s, %s, %s)",
-        [(_hex(r.id), r.attempt, _text(min(r.at, time.time())), r.level, r.logger, r.message) for r in records],
+        f"INSERT INTO {LOG_LINE} (job_id, attempt, at, level, logger, message) VALUES (%s, %s, %s, %s, %s, %s)", rows
     )
 
 

@@ -31,6 +31,7 @@ class Batch:
         self.characters = 0  # of results, tracebacks, log lines and output
         self.questions: list[tuple[Callable[[Any], Any], Callable[[Any], None]]] = []
         self.answers: list[Answer] = []
+        self.again = False  # perhaps it was written before: the answer to its commit was lost
         self.unqueued: set[str] = set()  # jobs whose rows were locked when they were to be claimed
 
     @property
@@ -79,6 +80,7 @@ class Batch:
             hand_over=hand_over,
             begun=self.begun,
             unqueued=list(self.unqueued),
+            again=self.again,
         )
 
     def split(self) -> "Iterator[Batch]":
@@ -97,7 +99,7 @@ class Batch:
             yield single
         for record in self.logs:
             single = Batch()
-            single.logs = [record]
+            single.logs, single.again = [record], self.again
             yield single
         for kept in self.dead:
             single = Batch()
@@ -120,7 +122,7 @@ class Batch:
             return None
         lines = _until_full([len(record.message) for record in self.logs])
         chunks = _until_full([len(chunk.value) for chunk in self.output])
-        return Group(logs=self.logs[:lines], output=self.output[:chunks]) if lines or chunks else None
+        return Group(logs=self.logs[:lines], output=self.output[:chunks], again=self.again) if lines or chunks else None
 
     def written(self, piece: Group) -> None:
         """It was."""

@@ -94,6 +94,7 @@ class LedgerThread(threading.Thread):
                 for callback in batch.refuse():
                     self._post(Reply(callback, (None,)))
                 self._link.forget()
+                batch.again = True
                 if refuses_value(error) and write != self._write_one_by_one:
                     waiting = counted(len(batch), "entry", "entries")
                     logger.exception("A batch of %s was refused; writing one by one.", waiting)
