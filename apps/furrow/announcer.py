@@ -131,7 +131,7 @@ def _read(packets: socket.socket, waiting: "queue.Queue[News | None]", parent: i
         if news is None:
             with suppress(queue.Full):
                 waiting.put(None, timeout=LINGER)
-            time.sleep(LINGER)
+            time.sleep(2 * LINGER)  # the parent, if it lives, gives up first and says so
             os._exit(1)  # a receiver hangs
         try:
             waiting.put_nowait(news)
