@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import migrations, models
 
 import furrow.models.users
+import furrow.models.webhook
 import furrow.states
 from furrow.statements import guards
 
@@ -190,12 +191,13 @@ class Migration(migrations.Migration):
                 ('properties', models.TextField(default='{}')),
                 ('body', models.BinaryField(default=b'')),
                 ('size', models.BigIntegerField(default=0)),
+                ('bridge', models.CharField(blank=True, db_default='', default='', max_length=255)),
             ],
             options={
                 'ordering': ['-id'],
                 'permissions': [('replay_deadmessage', 'Can replay dead messages')],
                 'default_permissions': ('view', 'delete'),
-                'indexes': [models.Index(fields=['received_at'], name='furrow_dead_message_received')],
+                'indexes': [models.Index(fields=['received_at'], name='furrow_dead_message_received'), models.Index(condition=models.Q(('bridge', ''), _negated=True), fields=['bridge'], name='furrow_dead_message_bridge')],
             },
         ),
         migrations.CreateModel(
@@ -358,7 +360,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('who', models.CharField(blank=True, default='', max_length=200)),
-                ('origin', models.CharField(choices=[('admin', 'admin'), ('API', 'API'), ('command line', 'command line'), ('Flower', 'Flower')], max_length=12)),
+                ('origin', models.CharField(choices=[('admin', 'admin'), ('API', 'API'), ('assistant', 'assistant'), ('command line', 'command line'), ('Flower', 'Flower')], max_length=12)),
                 ('action', models.CharField(max_length=40)),
                 ('target', models.CharField(blank=True, default='', max_length=300)),
                 ('job', models.UUIDField(blank=True, null=True)),
@@ -367,12 +369,168 @@ class Migration(migrations.Migration):
                 ('detail', models.CharField(blank=True, default='', max_length=500)),
                 ('reached', models.UUIDField(blank=True, editable=False, null=True)),
                 ('user', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=furrow.models.users.forget_user, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('token', models.CharField(blank=True, db_default='', default='', max_length=120)),
             ],
             options={
                 'verbose_name': 'audit log entry',
                 'verbose_name_plural': 'audit log entries',
                 'ordering': ['-id'],
                 'indexes': [models.Index(condition=models.Q(('job__isnull', False)), fields=['job'], name='furrow_audit_job')],
+            },
+        ),
+        migrations.CreateModel(
+            name='BridgedMessage',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('queue', models.CharField(max_length=255)),
+                ('key', models.CharField(max_length=64)),
+                ('job', models.UUIDField()),
+                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+            ],
+            options={
+                'default_permissions': (),
+                'indexes': [models.Index(fields=['at'], name='furrow_bridged_at')],
+                'constraints': [models.UniqueConstraint(fields=('queue', 'key'), name='furrow_bridged_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='StreamPlace',
+            fields=[
+                ('queue', models.CharField(max_length=255, primary_key=True, serialize=False)),
+                ('next_offset', models.BigIntegerField(db_default=0, default=0)),
+            ],
+            options={
+                'default_permissions': (),
+            },
+        ),
+        migrations.CreateModel(
+            name='Reply',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('job', models.UUIDField(null=True)),
+                ('refused', models.TextField(blank=True, default='')),
+                ('reply_to', models.CharField(max_length=255)),
+                ('correlation_id', models.CharField(blank=True, default='', max_length=255)),
+                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('form', models.CharField(blank=True, db_default='', default='', max_length=8)),
+            ],
+            options={
+                'default_permissions': (),
+                'constraints': [models.UniqueConstraint(fields=('job', 'reply_to', 'correlation_id'), name='furrow_reply_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Event',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=255)),
+                ('job', models.UUIDField(blank=True, null=True)),
+                ('number', models.IntegerField(blank=True, null=True)),
+                ('data', models.JSONField(db_default={}, default=dict)),
+                ('depth', models.SmallIntegerField(db_default=0, default=0)),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('published_at', models.DateTimeField(blank=True, editable=False, null=True)),
+            ],
+            options={
+                'ordering': ['-id'],
+                'default_permissions': ('view',),
+                'indexes': [models.Index(condition=models.Q(('published_at__isnull', True)), fields=['id'], name='furrow_event_unpublished'), models.Index(condition=models.Q(('published_at__isnull', False)), fields=['published_at', 'id'], name='furrow_event_published')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('job__isnull', False)), fields=('job', 'number'), name='furrow_event_number')],
+            },
+        ),
+        migrations.CreateModel(
+            name='ApiAnswer',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('user', models.CharField(max_length=64)),
+                ('key', models.CharField(max_length=255)),
+                ('request', models.CharField(max_length=64)),
+                ('status', models.SmallIntegerField(default=0)),
+                ('body', models.TextField(default='')),
+                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+            ],
+            options={
+                'default_permissions': (),
+                'indexes': [models.Index(fields=['at'], name='furrow_api_answer_at')],
+                'constraints': [models.UniqueConstraint(fields=('user', 'key'), name='furrow_api_answer_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='ApiToken',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=100)),
+                ('hash', models.CharField(editable=False, max_length=64, unique=True)),
+                ('beginning', models.CharField(editable=False, max_length=9)),
+                ('scopes', models.JSONField(default=list)),
+                ('kinds', models.JSONField(blank=True, default=list)),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('expires_at', models.DateTimeField(blank=True, null=True)),
+                ('last_used_at', models.DateTimeField(blank=True, null=True)),
+                ('revoked_at', models.DateTimeField(blank=True, null=True)),
+                ('created_by', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=furrow.models.users.forget_user, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('user', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=furrow.models.users.forget_user, related_name='+', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'verbose_name': 'API token',
+                'ordering': ['-id'],
+                'permissions': [('revoke_apitoken', 'Can revoke API tokens')],
+                'default_permissions': ('view', 'add'),
+                'constraints': [models.UniqueConstraint(condition=models.Q(('revoked_at__isnull', True)), fields=('user', 'name'), name='furrow_api_token_name')],
+            },
+        ),
+        migrations.CreateModel(
+            name='OutputChunk',
+            fields=[
+                ('pk', models.CompositePrimaryKey('job_id', 'attempt', 'number', blank=True, editable=False, primary_key=True, serialize=False)),
+                ('attempt', models.IntegerField()),
+                ('number', models.IntegerField()),
+                ('at', models.DateTimeField()),
+                ('value', models.TextField()),
+                ('cut', models.BooleanField(db_default=False, default=False)),
+                ('job', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='output', to='furrow.job')),
+            ],
+            options={
+                'ordering': ['job', 'attempt', 'number'],
+            },
+        ),
+        migrations.CreateModel(
+            name='BridgeReader',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('queue', models.CharField(max_length=255)),
+                ('node', models.CharField(max_length=255)),
+                ('pid', models.IntegerField()),
+                ('trouble', models.TextField(blank=True, default='')),
+                ('messages', models.BigIntegerField(db_default=0, default=0)),
+                ('last_message_at', models.DateTimeField(blank=True, null=True)),
+                ('started_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('seen_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+            ],
+            options={
+                'verbose_name': 'bridge',
+                'verbose_name_plural': 'bridges',
+                'default_permissions': ('view',),
+                'constraints': [models.UniqueConstraint(fields=('queue', 'node', 'pid'), name='furrow_bridge_reader_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Webhook',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=100, unique=True)),
+                ('url', models.CharField(max_length=500, verbose_name='URL')),
+                ('patterns', models.JSONField(default=list)),
+                ('secret', models.CharField(default=furrow.models.webhook.new_secret, editable=False, max_length=100)),
+                ('active', models.BooleanField(default=True)),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('failures', models.IntegerField(default=0, editable=False)),
+                ('failing_since', models.DateTimeField(editable=False, null=True)),
+                ('disabled_reason', models.CharField(blank=True, default='', editable=False, max_length=300)),
+            ],
+            options={
+                'ordering': ['name'],
+                'default_permissions': ('add', 'change', 'delete', 'view'),
             },
         ),
         migrations.AddIndex(
