@@ -5,10 +5,12 @@ A step is made by moving the rows' times the other way. ``tests/faults/test_cloc
 
 import datetime as dt
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 from django.db.models import F
 from django.test import Client
 from django.urls import reverse
@@ -140,6 +142,39 @@ def test_what_was_due_sent_or_began_goes_on_when_the_clock_is_set_back(sql: Any,
     late = ahead()  # committed only now
     assert watching.run_once() == 1
     assert [id for id, *_ in sql.due(connection, "default", 9).jobs] == [due.pk, late.pk]
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_a_step_is_put_right_once_though_the_connection_was_cut(
+    sql: Any, watch: tuple[Clock, Shifted], monkeypatch: pytest.MonkeyPatch, committed: bool
+) -> None:
+    watching, shifted = watch
+    soon = timezone.now() + HOUR
+    Drift.objects.update(looked_at=soon)
+    waits = ahead(attempt=1, run_at=soon + dt.timedelta(minutes=5))
+    Attempt.objects.create(job=waits, number=1, outcome=Outcome.FAILED, started_at=soon, finished_at=soon)
+    sent = ahead(State.QUEUED, queued_at=soon)
+    shifted.ahead = dt.timedelta()
+
+    @contextmanager
+    def cut() -> Iterator[None]:
+        with transaction.atomic():
+            yield
+            if not committed:
+                raise OperationalError("server closed the connection unexpectedly")
+        raise OperationalError("server closed the connection unexpectedly")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("furrow.dispatcher.clock.atomic", cut)
+        with pytest.raises(OperationalError):
+            watching.run_once()
+    for _ in range(2):
+        watching.run_once()
+    now = timezone.now()
+    rows: dict[Any, Any] = {job.pk: job for job in Job.objects.all()}
+    assert 290 < (rows[waits.pk].run_at - now).total_seconds() < 310
+    assert max(rows[sent.pk].run_at, rows[sent.pk].queued_at) <= now
+    assert 3590 < found(CLOCK_SET_BACK) < 3610
 
 
 def test_many_are_made_due_over_several_looks(sql: Any, watch: tuple[Clock, Shifted], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -334,7 +334,7 @@ BREAKS = [
     Break(
         "a clock set back that mends nothing",
         "dispatcher/clock.py",
-        "changed = sql.set_back(connection, self._before) + self._make_due(self._before)",
+        "changed = statements.on(connection).set_back(connection, before) + self._make_due(before)",
         "changed = 0",
         T_CLOCK,
     ),

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from furrow import statements
 from furrow.diagnosis.drift import CLOCK_SET_BACK, CLOCK_SET_FORWARD, note
 from furrow.models import Drift
-from furrow.models.database import connection
+from furrow.models.database import atomic, connection
 from furrow.plural import counted
 
 logger = logging.getLogger(__name__)
@@ -58,11 +58,10 @@ class Clock:
         step = self._step(now, asked, answered)
         self._last, changed = (now, asked, answered), 0
         if step < 0:
+            self._last = None  # until that is put right: if it fails, the next look goes by the mark, as who leads next does
             self._before, self._late_until = now - timedelta(seconds=step), answered + LATE
-            changed = sql.set_back(connection, self._before) + self._make_due(self._before)
-            Drift.objects.filter(found_at__gt=Now()).update(found_at=Now())
-            logger.warning("The database's clock was set back by %.0f s; put right: %s.", -step, counted(changed, "row"))
-            note(CLOCK_SET_BACK, round(-step), changed)
+            changed = self._put_right(self._before, -step)
+            self._last = now, asked, answered
         elif step > 0:
             self._leapt_at = answered
             logger.warning("The database's clock was set forward by %.0f s.", step)
@@ -73,6 +72,15 @@ class Clock:
                 self._before = None
         if answered >= self._mark_at:
             self._mark(answered)
+        return changed
+
+    def _put_right(self, before: dt.datetime, step: float) -> int:
+        """All of it and the mark at once, or nothing: a delay that is shortened twice is none."""
+        with atomic():
+            changed = statements.on(connection).set_back(connection, before) + self._make_due(before)
+            Drift.objects.filter(found_at__gt=Now()).update(found_at=Now())
+            note(CLOCK_SET_BACK, round(step), changed)
+        logger.warning("The database's clock was set back by %.0f s; put right: %s.", step, counted(changed, "row"))
         return changed
 
     def _step(self, now: dt.datetime, asked: float, answered: float) -> float:
