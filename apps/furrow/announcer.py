@@ -1,7 +1,8 @@
 """The process that calls receivers for a worker or a dispatcher. It is forked before all else, and only if anybody listens.
 
 A receiver may be slow, hang or crash: it holds up other signals then, and no job. What waits is bounded; what comes on top is
-dropped, and a trouble says so.
+dropped, and a trouble says so. The process that was forked calls no receiver itself: where one ends its process (a crash in C,
+the kernel's want of memory), it starts another, which goes on with what comes.
 """
 
 import logging
@@ -28,6 +29,7 @@ MOST_WAITING, AT_ONCE, PACKET = 5_000, 200, 1 << 16
 LOOK, LINGER = 1.0, 5.0
 _DONTWAIT = socket.MSG_DONTWAIT
 _REMEDY = "Let receivers be quick: have them submit a job instead of doing the work."
+_CRASHED = "See which receiver ends its process, and have it submit a job instead."
 
 
 class Announcer:
@@ -50,7 +52,7 @@ class Announcer:
         if self._pid == 0:
             try:
                 ours.close()
-                _serve(theirs)
+                _keep_serving(theirs)
             finally:
                 os._exit(0)
         theirs.close()
@@ -95,13 +97,50 @@ def _packets() -> tuple[socket.socket, socket.socket]:
         return socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
 
 
-def _serve(packets: socket.socket) -> None:
-    """The process: until the parent ends and nothing waits."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)  # meant for the parent, which says when this one ends
+def _keep_serving(packets: socket.socket) -> None:
+    """The process that was forked: until what it starts has ended in order, or the parent is gone."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    _leave_signals_to_the_parent()
+    parent, ended = os.getppid(), 0
+    while os.getppid() == parent:
+        try:
+            pid = os.fork()
+        except OSError:  # no process is left for it: a moment later
+            _wait_for_child()
+            continue
+        if pid == 0:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+            _serve(packets, ended)
+            return
+        while (found := os.waitpid(pid, os.WNOHANG)) == (0, 0) and os.getppid() == parent:
+            _wait_for_child()
+        if (ended := found[1]) == 0:
+            return
+
+
+def _wait_for_child() -> None:
+    if hasattr(signal, "sigtimedwait"):
+        signal.sigtimedwait({signal.SIGCHLD}, LOOK)
+    else:  # macOS
+        time.sleep(LOOK / 10)
+
+
+def _leave_signals_to_the_parent() -> None:
+    """It says when this one ends."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _serve(packets: socket.socket, ended: int) -> None:
+    """The process that calls receivers: until the parent ends and nothing waits. ``ended``: how the one before it did."""
     signals.pass_on_to(None)
     connections.close_all()
+    if ended:
+        how = os.waitstatus_to_exitcode(ended)
+        text = f"The process that calls receivers of signals ended ({f'signal {-how}' if how < 0 else f'exit code {how}'})"
+        troubles.tell("signals of jobs", f"{text}; what waited was dropped, and another goes on", _CRASHED)
+        troubles.flush_quietly()
     waiting: queue.Queue[News | None] = queue.Queue(MOST_WAITING)
     parent = os.getppid()
     threading.Thread(target=_read, args=(packets, waiting, parent), name="furrow-signals", daemon=True).start()
@@ -131,7 +170,9 @@ def _read(packets: socket.socket, waiting: "queue.Queue[News | None]", parent: i
         if news is None:
             with suppress(queue.Full):
                 waiting.put(None, timeout=LINGER)
-            time.sleep(2 * LINGER)  # the parent, if it lives, gives up first and says so
+            told, deadline = os.getppid() == parent, time.monotonic() + 2 * LINGER
+            while time.monotonic() < deadline and not (told and os.getppid() != parent):
+                time.sleep(0.01)  # the worker or dispatcher, if it lives, gives up first and says so
             os._exit(1)  # a receiver hangs
         try:
             waiting.put_nowait(news)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -166,6 +167,10 @@ def test_worker_and_dispatcher_tell_from_processes_of_their_own(bare: Stack, tmp
     assert not pids & {dispatcher.popen.pid, worker.popen.pid}
     assert len(pids) == 2
 
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    after = submit(kinds.add, {"a": 1})
+    wait_until(lambda: f"job_succeeded kinds.add {after.pk} 1 succeeded" in lines(), what="another goes on")
     running = submit(kinds.sleeps, {"seconds": 60}, max_attempts=1)
     wait_until(lambda: Job.objects.filter(pk=running.pk, state=State.RUNNING).exists(), what="it runs")
     worker.kill()
