@@ -1,13 +1,15 @@
 """Whose fault an error of a statement is: only the value's may cost a run its end."""
 
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
-from furrow.models import Attempt, Job
-from furrow.statements import Report, Settlement
+from django.db import OperationalError, connection, transaction
+from furrow import statements
+from furrow.models import Attempt, DeadMessage, Job, LogLine
+from furrow.statements import Dead, Group, LogRecord, Report, Settlement, Written
 from furrow.statements.refused import ANY, refuses_value
 from furrow.states import Outcome, State
 from furrow.worker.ledger.lease import Lease
@@ -115,3 +117,32 @@ def test_an_end_that_cannot_be_sent_fails_its_job_alone(ledger: Ledger) -> None:
     assert ended(good).state == State.SUCCEEDED
     assert (ended(bad).state, "could not be stored" in ended(bad).error) == (State.FAILED, True)
     assert Attempt.objects.get(job=bad.pk).error_type == "EndNotStored"
+
+
+@pytest.mark.parametrize("end", [{}, {"error": "\ud800"}], ids=["all at once", "one by one"])
+def test_what_was_committed_though_no_answer_came_stands_once(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, end: dict[str, str]
+) -> None:
+    """Two lines, or messages, that are alike are two."""
+    sql = statements.on(connection)
+    right, lost, kept = sql.write, set[str](), []
+
+    def write(link: Any, worker: Any, group: Group) -> Written:
+        written, wrote = right(link, worker, group), repr((group.logs, group.dead))
+        if (group.logs or group.dead) and wrote not in lost:
+            lost.add(wrote)
+            raise OperationalError("server closed the connection unexpectedly")
+        return written
+
+    monkeypatch.setattr(sql, "write", write)
+    DeadMessage.objects.all().delete()
+    message, at = Dead("it is no JSON", "w@here", "", "celery", "{}", b"{", 1), time.time() + 60
+    with ledger._wake:  # one batch
+        job = ran(ledger, **end)
+        for number in range(2):
+            ledger.log(LogRecord(str(job.pk), 1, at + number, 20, "", "tick"))
+            ledger.keep(message, lambda: kept.append(message))
+    wait_until(lambda: len(kept) == 2, what="the messages are kept")
+    assert ended(job).state == (State.FAILED if end else State.SUCCEEDED)
+    assert (LogLine.objects.filter(job=job.pk).count(), DeadMessage.objects.count()) == (2, 2)
+    DeadMessage.objects.all().delete()

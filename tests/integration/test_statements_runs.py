@@ -2,15 +2,16 @@
 
 import datetime as dt
 import json
+import time
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
 from django.utils import timezone
-from furrow.actions.jobs import cancel
-from furrow.models import Attempt, Job, LogLine, OutputChunk
+from furrow.actions.jobs import cancel, delete
+from furrow.models import Attempt, DeadMessage, Job, LogLine, OutputChunk
 from furrow.models.job import new_id
-from furrow.statements import Chunk, Group, LogRecord, Progress, Settlement
+from furrow.statements import Chunk, Dead, Group, LogRecord, Progress, Settlement
 from furrow.states import Outcome, State
 
 from tests.rows import HOUR, WORKER, claim, make, settle, state_of
@@ -179,11 +180,35 @@ def test_log_lines_of_a_commit_whose_answer_was_lost_are_kept_once(sql: Any) -> 
     job, other = make(State.RUNNING), make(State.RUNNING)
     at = 1_700_000_000.123456
     lines = [LogRecord(str(one.pk), 1, at + n / 1e3, 20, "", f"line {n}") for n in range(4) for one in (job, other)]
+    before = sql.clock(connection)
     sql.write(connection, WORKER, Group(logs=lines[:5]))
-    sql.write(connection, WORKER, Group(logs=lines, again=True))
+    sql.write(connection, WORKER, Group(logs=lines, again=before))
     for one in (job, other):
         kept = LogLine.objects.filter(job=one.pk).order_by("id").values_list("message", flat=True)
         assert list(kept) == [f"line {n}" for n in range(4)]
+
+
+def test_so_are_those_of_a_worker_whose_clock_is_ahead(sql: Any) -> None:
+    job, ahead = make(State.RUNNING), time.time() + 60
+    ticks = [LogRecord(str(job.pk), 1, ahead + n, 20, "", "tick") for n in range(4)]
+    sql.write(connection, WORKER, Group(logs=ticks[:1]))  # of the batch before
+    before = sql.clock(connection)
+    for _ in range(2):
+        sql.write(connection, WORKER, Group(logs=ticks[1:], again=before))
+    assert LogLine.objects.filter(job=job.pk).count() == len(ticks)
+
+
+def test_dead_messages_of_a_commit_whose_answer_was_lost_are_kept_once(sql: Any) -> None:
+    one = Dead("it is no JSON: ü", "w@here", "", "celery", '{"type": "\\ \\""}', b'\x00\xff\\{"', 5)
+    other = one._replace(body=b"{", size=1)
+    sql.write(connection, WORKER, Group(dead=[one]))  # of the batch before
+    before = sql.clock(connection)
+    DeadMessage.objects.update(received_at=before - HOUR)
+    for _ in range(2):
+        sql.write(connection, WORKER, Group(dead=[one, one, other], again=before))
+    assert sorted(bytes(body) for body in DeadMessage.objects.values_list("body", flat=True)) == sorted(
+        [*[one.body] * 3, other.body]
+    )
 
 
 def test_output_is_kept_once_and_of_the_latest_run_alone(sql: Any) -> None:
@@ -197,12 +222,13 @@ def test_output_is_kept_once_and_of_the_latest_run_alone(sql: Any) -> None:
     assert OutputChunk.objects.filter(at=dt.datetime.fromtimestamp(at, dt.UTC)).count() == 3
 
 
-def test_output_goes_with_its_job(sql: Any) -> None:
+@pytest.mark.parametrize("by", ["age", "hand"])
+def test_output_goes_with_its_job(sql: Any, by: str) -> None:
     job = make(State.RUNNING)
     sql.write(connection, WORKER, Group(output=[Chunk(str(job.pk), 1, 1, 1.5, "1", False)]))
     settle(job)
     Job.objects.update(finished_at=timezone.now() - HOUR)
-    assert sql.prune(connection, State.SUCCEEDED, 60.0, 10, 1e6) == 1
+    assert (delete(job.pk) if by == "hand" else sql.prune(connection, State.SUCCEEDED, 60.0, 10, 1e6)) == 1
     assert not OutputChunk.objects.exists()
 
 

@@ -183,7 +183,7 @@ class Group(NamedTuple):
     hand_over: HandOver | None = None  #: ``None``: their keys go back, and the dispatcher says who is next
     begun: Sequence[tuple[str, int, float]] = ()  #: runs with a rate that began: id, attempt, seconds since the epoch
     unqueued: Sequence[str] = ()  #: jobs whose messages this worker dropped: pending again, if they are queued
-    again: bool = False  #: perhaps it was written before: the answer to its commit was lost
+    again: dt.datetime | None = None  #: perhaps it was written before, not earlier than this: a commit's answer was lost
 
 
 class Written(NamedTuple):

@@ -1,5 +1,6 @@
 """A worker claims and settles."""
 
+import datetime as dt
 import time
 import uuid
 from collections.abc import Collection, Sequence
@@ -164,11 +165,12 @@ SELECT id, attempt, least(to_timestamp(at), clock_timestamp()), level, logger, m
 FROM unnest(%s::uuid[], %s::int[], %s::float8[], %s::smallint[], %s::text[], %s::text[])
 AS given(id, attempt, at, level, logger, message)"""
 
-#: A line has no key: an index for what happens once in many faults would cost every line.
+#: A line has no key: an index for what happens once in many faults would cost every line. Where the worker's clock is ahead of
+#: the database's, the line that was written has the time of that.
 _LOG_AGAIN = f"""{_LOG}
 WHERE NOT EXISTS (
-  SELECT 1 FROM {LOG_LINE} l WHERE l.job_id = given.id AND l.attempt = given.attempt AND l.at = to_timestamp(given.at)
-    AND l.message = given.message
+  SELECT 1 FROM {LOG_LINE} l WHERE l.job_id = given.id AND l.attempt = given.attempt AND l.message = given.message
+    AND (l.at = to_timestamp(given.at) OR l.at < to_timestamp(given.at) AND l.at >= %s)
 )"""
 
 _EMIT = f"""
@@ -191,9 +193,18 @@ SELECT reason, worker, exchange, routing_key, properties, body::bytea, size
 FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[])
 AS given(reason, worker, exchange, routing_key, properties, body, size)"""
 
+#: Nor has a message: two that are alike are two.
+_KEEP_DEAD_AGAIN = f"""{_KEEP_DEAD}
+WHERE NOT EXISTS (
+  SELECT 1 FROM {DEAD_MESSAGE} d
+  WHERE d.received_at >= %s AND (d.reason, d.worker, d.exchange, d.routing_key, d.properties, d.body, d.size)
+    = (given.reason, given.worker, given.exchange, given.routing_key, given.properties, given.body::bytea, given.size)
+)"""
 
-def _keeping(dead: Sequence[Dead]) -> Statement:
-    return _KEEP_DEAD, columns([(*message[:5], "\\x" + message.body.hex(), message.size) for message in dead])
+
+def _keeping(dead: Sequence[Dead], again: dt.datetime | None) -> Statement:
+    given = columns([(*message[:5], "\\x" + message.body.hex(), message.size) for message in dead])
+    return (_KEEP_DEAD_AGAIN, [*given, again]) if again else (_KEEP_DEAD, given)
 
 
 def unknown(connection: Connection, ids: Collection[str]) -> set[str]:
@@ -233,11 +244,11 @@ def write(connection: Connection, worker: uuid.UUID, group: Group) -> Written:
     if group.unqueued:
         given["unqueue"] = _UNQUEUE, (plain(sorted(group.unqueued)),)
     if group.logs:
-        given["log"] = _LOG_AGAIN if group.again else _LOG, columns(group.logs)
+        given["log"] = (_LOG_AGAIN, [*columns(group.logs), group.again]) if group.again else (_LOG, columns(group.logs))
     if group.output:
         given["emit"] = _EMIT, columns(group.output)
     if group.dead:
-        given["keep"] = _keeping(group.dead)
+        given["keep"] = _keeping(group.dead, group.again)
     if group.claims:
         given["claim"] = _claiming(worker, group.claims)
     ends = bool(group.settlements or group.dead)

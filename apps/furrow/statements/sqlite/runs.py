@@ -1,5 +1,6 @@
 """A worker claims and settles, on SQLite."""
 
+import datetime as dt
 import json
 import time
 import uuid
@@ -35,6 +36,8 @@ from furrow.tables import ATTEMPT, DEAD_MESSAGE, HOLD, JOB, LOG_LINE, OUTPUT_CHU
 
 #: A time before this one is none.
 _LONG_AGO = "0001-01-03"
+#: So much of a time's text the database's own have.
+_MILLISECONDS = len("2026-01-31 12:00:00.123")
 
 
 def write(connection: Connection, worker: uuid.UUID, group: Group) -> Written:
@@ -53,9 +56,9 @@ def write(connection: Connection, worker: uuid.UUID, group: Group) -> Written:
             f"UPDATE {JOB} SET state = 'pending', queued_at = NULL WHERE id = %s AND state = 'queued'",
             [(_hex(id),) for id in group.unqueued],
         )
-        _log(cursor, group.logs, again=group.again)
+        _log(cursor, group.logs, group.again)
         _emit(cursor, group.output)
-        _keep_dead(cursor, group.dead)
+        _keep_dead(cursor, group.dead, group.again)
         claimed = claim(connection, worker, group.claims)
         if own:
             cursor.execute("COMMIT")
@@ -193,11 +196,14 @@ def _settle_one(cursor: Any, given: Settlement, handing: HandingOver | None) -> 
     return Settled(kind, queue, worker, measure, run, wait, given.fingerprint, given.error_type, given.error)
 
 
-def _log(cursor: Any, records: Sequence[LogRecord], *, again: bool) -> None:
-    rows = [(_hex(r.id), r.attempt, _text(min(r.at, time.time())), r.level, r.logger, r.message) for r in records]
+def _log(cursor: Any, records: Sequence[LogRecord], again: dt.datetime | None) -> None:
     if again:
-        there = f"SELECT 1 FROM {LOG_LINE} WHERE job_id = %s AND attempt = %s AND at = %s AND message = %s"
-        rows = [row for row in rows if not cursor.execute(there, (*row[:3], row[5])).fetchone()]
+        there = f"""SELECT 1 FROM {LOG_LINE} WHERE job_id = %s AND attempt = %s AND message = %s
+                      AND (at = %s OR at < %s AND at >= %s)"""
+        since = _text(again.timestamp())
+        known = ((_hex(r.id), r.attempt, r.message, *[_text(r.at)] * 2, since) for r in records)
+        records = [r for r, row in zip(records, known, strict=True) if not cursor.execute(there, row).fetchone()]
+    rows = [(_hex(r.id), r.attempt, _text(min(r.at, time.time())), r.level, r.logger, r.message) for r in records]
     cursor.executemany(
         f"INSERT INTO {LOG_LINE} (job_id, attempt, at, level, logger, message) VALUES (%s, %s, %s, %s, %s, %s)", rows
     )
@@ -211,7 +217,12 @@ def _emit(cursor: Any, chunks: Sequence[Chunk]) -> None:
     )
 
 
-def _keep_dead(cursor: Any, dead: Sequence[Dead]) -> None:
+def _keep_dead(cursor: Any, dead: Sequence[Dead], again: dt.datetime | None) -> None:
+    if again:
+        there = f"""SELECT 1 FROM {DEAD_MESSAGE} WHERE received_at >= %s AND reason = %s AND worker = %s AND exchange = %s
+                      AND routing_key = %s AND properties = %s AND body = %s AND size = %s"""
+        since = _text(again.timestamp())[:_MILLISECONDS]
+        dead = [one for one in dead if not cursor.execute(there, (since, *one)).fetchone()]
     cursor.executemany(
         f"""INSERT INTO {DEAD_MESSAGE} (reason, worker, exchange, routing_key, properties, body, size)
            VALUES (%s, %s, %s, %s, %s, %s, %s)""",

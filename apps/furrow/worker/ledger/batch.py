@@ -1,11 +1,16 @@
 """What the ledger writes in one go, and what becomes of what cannot be written."""
 
+import datetime as dt
+import logging
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from furrow.fingerprint import fingerprint
 from furrow.statements import Answer, Chunk, Claimed, Dead, Group, HandOver, LogRecord, Progress, Settlement
 from furrow.states import Outcome, State
+
+logger = logging.getLogger(__name__)
 
 ClaimCallback = Callable[[list[Claimed]], None]
 #: Characters of results, tracebacks, log lines and output that count as one entry more of what waits.
@@ -31,7 +36,9 @@ class Batch:
         self.characters = 0  # of results, tracebacks, log lines and output
         self.questions: list[tuple[Callable[[Any], Any], Callable[[Any], None]]] = []
         self.answers: list[Answer] = []
-        self.again = False  # perhaps it was written before: the answer to its commit was lost
+        self.tried_at = 0.0  # monotonic seconds: when it was to be written first; 0: never yet
+        self.again: dt.datetime | None = None  # perhaps it was written since then: the answer to its commit was lost
+        self.alone = False  # one entry of a batch that was refused
         self.unqueued: set[str] = set()  # jobs whose rows were locked when they were to be claimed
 
     @property
@@ -84,31 +91,28 @@ class Batch:
         )
 
     def split(self) -> "Iterator[Batch]":
-        """A batch for each entry; claims are left out."""
+        """A batch for each entry; claims are left out. The database refused all of it: nothing of it is written."""
         for report in self.progress.values():
-            single = Batch()
-            single.progress = {report.id: report}
-            yield single
+            yield _alone(progress={report.id: report})
         for chunk in self.output:  # before the end: who reads it then reads no further
-            single = Batch()
-            single.output = [chunk]
-            yield single
+            yield _alone(output=[chunk])
         for settlement in self.settlements:
-            single = Batch()
-            single.settlements = [settlement]
-            yield single
+            yield _alone(settlements=[settlement])
         for record in self.logs:
-            single = Batch()
-            single.logs, single.again = [record], self.again
-            yield single
+            yield _alone(logs=[record])
         for kept in self.dead:
-            single = Batch()
-            single.dead = [kept]
-            yield single
-        rest = Batch()
-        rest.released, rest.begun, rest.answers = self.released, self.begun, self.answers
+            yield _alone(dead=[kept])
+        rest = _alone(released=self.released, begun=self.begun, answers=self.answers, unqueued=self.unqueued)
         if len(rest):
             yield rest
+
+    def instead(self, error: BaseException) -> "Iterator[Batch]":
+        """What to write of a single entry that the database refuses: of a run that it failed, with the reason."""
+        if self.settlements and self.settlements[0].error_type != UNSTORABLE:
+            yield _alone(settlements=[unstorable(self.settlements[0], error)])
+        else:
+            lost: Sequence[Any] = self.settlements or [*self.logs, *self.output, *self.progress.values(), *self.dead]
+            logger.error("Refused and lost: %s", lost)
 
     def refuse(self) -> list[Callable[[Any], Any]]:
         """Claim and ask nothing; returns who is to be told."""
@@ -125,7 +129,8 @@ class Batch:
         return Group(logs=self.logs[:lines], output=self.output[:chunks], again=self.again) if lines or chunks else None
 
     def written(self, piece: Group) -> None:
-        """It was."""
+        """It was, for sure; the rest is tried from now on."""
+        self.tried_at, self.again = time.monotonic(), None
         del self.logs[: len(piece.logs)], self.output[: len(piece.output)]
 
     def __len__(self) -> int:
@@ -138,6 +143,14 @@ class Batch:
     def weight(self) -> int:
         """Entries, a large one counting for several."""
         return len(self) + self.characters // LARGE
+
+
+def _alone(**entries: Any) -> Batch:
+    single = Batch()
+    single.alone = True
+    for name, given in entries.items():
+        setattr(single, name, given)
+    return single
 
 
 def _until_full(sizes: Sequence[int]) -> int:

@@ -6,9 +6,11 @@ worker takes no new work. A job whose row another transaction has locked waits a
 statement waits for a lock for long.
 """
 
+import datetime as dt
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence, Sized
 from typing import Any, Protocol
 
@@ -22,7 +24,7 @@ from furrow.statements import HandOver
 from furrow.statements.refused import ANY, refuses_value
 from furrow.statements.sessions import contended, what_is_wrong
 from furrow.worker.failing import give_up
-from furrow.worker.ledger.batch import UNSTORABLE, Batch, unstorable
+from furrow.worker.ledger.batch import Batch
 from furrow.worker.ledger.dead import keep_unknown
 from furrow.worker.ledger.ledger import Ledger
 from furrow.worker.ledger.link import Link
@@ -77,15 +79,19 @@ class LedgerThread(threading.Thread):
 
     def _keep_writing(self) -> None:
         """Until stopped and empty: wait, take all that waits, write it."""
-        failures, met, write, batch = 0, 0, self._write, Batch()
-        while not (self._ledger.stopping and not len(batch) and self._ledger.is_empty):
-            if not len(batch):
-                write, batch = self._write, self._ledger.take(self._look_at, LOOK)
+        failures, met = 0, 0
+        batches = deque[Batch]()  # one; of one that was refused its entries, each alone
+        while not (self._ledger.stopping and not batches and self._ledger.is_empty):
+            if not batches:
+                batches.append(self._ledger.take(self._look_at, LOOK))
+            batch = batches[0]
             try:
                 with self._link.busy:
-                    write(batch, careful=met > 0)
-                batch, failures, met = Batch(), 0, 0
-                self._ledger.written()
+                    self._write(batch, careful=met > 0)
+                batches.popleft()
+                failures, met = 0, 0
+                if not batches:
+                    self._ledger.written()
             except ANY as error:
                 if contended(error) and met < AT_ONCE:
                     met += 1
@@ -94,22 +100,25 @@ class LedgerThread(threading.Thread):
                 for callback in batch.refuse():
                     self._post(Reply(callback, (None,)))
                 self._link.forget()
-                batch.again = True
-                if refuses_value(error) and write != self._write_one_by_one:
-                    waiting = counted(len(batch), "entry", "entries")
-                    logger.exception("A batch of %s was refused; writing one by one.", waiting)
-                    write = self._write_one_by_one
+                if refuses_value(error):  # which must not take its neighbours with it
+                    batches.popleft()
+                    batches.extendleft(reversed(self._without(batch, error)))
                 else:
                     if not failures:
                         text = str(error).strip()
                         waiting = counted(len(batch), "entry", "entries")
                         logger.warning("The database %s (%s); not written yet: %s.", what_is_wrong(error), text, waiting)
+                    if not len(batch):
+                        batches.popleft()
                     self._ledger.pause(RETRY[min(failures, len(RETRY) - 1)])
                     failures += 1
 
     def _write(self, batch: Batch, *, careful: bool = False) -> None:
         """Write it. ``careful``: one of its rows was locked."""
         connection = self._link.open()
+        if batch.tried_at:
+            batch.again = _then(connection, batch.tried_at)
+        batch.tried_at = batch.tried_at or time.monotonic()
         self._renew_and_look(connection)
         self._put_off.sort_out(connection, batch, all=careful)
         if not len(batch):
@@ -173,26 +182,12 @@ class LedgerThread(threading.Thread):
         if asked := sql.asked(connection, worker):
             self._post(Requested(asked))
 
-    def _write_one_by_one(self, batch: Batch, *, careful: bool = False) -> None:
-        """A value that the database refuses must not take its neighbours with it: its own job fails with the reason."""
-        for single in batch.split():
-            try:
-                self._write(single, careful=careful)
-            except ANY as error:
-                if not refuses_value(error):
-                    raise
-                self._link.forget()
-                if single.settlements and single.settlements[0].error_type != UNSTORABLE:
-                    single.settlements = [unstorable(single.settlements[0], error)]
-                    self._write_one_by_one(single)
-                else:
-                    lost: Sequence[Any] = single.settlements or [
-                        *single.logs,
-                        *single.output,
-                        *single.progress.values(),
-                        *single.dead,
-                    ]
-                    logger.error("Refused and lost: %s", lost)
+    def _without(self, batch: Batch, error: BaseException) -> Sequence[Batch]:
+        """What is to be written instead of what has a value that the database refuses."""
+        if batch.alone:
+            return list(batch.instead(error))
+        logger.exception("A batch of %s was refused; writing one by one.", counted(len(batch), "entry", "entries"))
+        return list(batch.split())
 
     def _leave(self) -> None:
         try:
@@ -201,3 +196,9 @@ class LedgerThread(threading.Thread):
         except Error as error:
             logger.warning("The lease could not be given back (%s); it ends by itself.", str(error).strip())
         self._link.forget()
+
+
+def _then(connection: Any, at: float) -> dt.datetime:
+    """What the database's clock showed at this time (monotonic seconds), or a little before."""
+    now: dt.datetime = statements.on(connection).clock(connection)
+    return now - dt.timedelta(seconds=time.monotonic() - at)
