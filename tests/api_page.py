@@ -30,9 +30,10 @@ GROUPS = {
     "Why a job waits": "situation Situation",
     "Locks": "lock semaphore leader rate_limit Held FencedModel",
     "Middleware": "Middleware Submission RunningJob",
+    "Workflows": "workflow Results",
     "Events and output": "publish subscribe Occurred output_url output_token",
     "Errors": "FurrowError KindError UnknownKind SubmitError ArgumentError OptionError NotUnique InputError JobFailed "
-    "JobCancelled MiddlewareError EventError LockError NotAcquired LockUnavailable RateLimited LockLost StaleFence",
+    "JobCancelled WorkflowError MiddlewareError EventError LockError NotAcquired LockUnavailable RateLimited LockLost StaleFence",
 }
 #: Classes whose instances the platform makes.
 _NOT_MADE = ("Held", "Kind")

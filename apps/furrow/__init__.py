@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         SoftTimeout,
         SubmitError,
         UnknownKind,
+        WorkflowError,
     )
     from furrow.events.occurred import Occurred
     from furrow.events.publish import publish
@@ -71,6 +72,8 @@ if TYPE_CHECKING:
     from furrow.submission.external import external_kind
     from furrow.submission.job import job
     from furrow.submission.submit import submit, submit_many
+    from furrow.workflows.builder import workflow
+    from furrow.workflows.results import Results
 
 __all__ = [
     "FINAL",
@@ -102,6 +105,7 @@ __all__ = [
     "OptionError",
     "Outcome",
     "RateLimited",
+    "Results",
     "Retry",
     "RetryPolicy",
     "RunningJob",
@@ -116,6 +120,7 @@ __all__ = [
     "Unique",
     "UnknownKind",
     "UploadedPath",
+    "WorkflowError",
     "all_kinds",
     "cancel",
     "change_priority",
@@ -139,6 +144,7 @@ __all__ = [
     "submit",
     "submit_many",
     "subscribe",
+    "workflow",
 ]
 
 #: Where each name is; imported when it is first asked for, since Django loads this package before its models.
@@ -172,6 +178,7 @@ _WHERE = {
     "OptionError": "furrow.errors",
     "Outcome": "furrow.states",
     "RateLimited": "furrow.locks.errors",
+    "Results": "furrow.workflows.results",
     "Retry": "furrow.errors",
     "RetryPolicy": "furrow.kinds.retry",
     "RunningJob": "furrow.middleware",
@@ -186,6 +193,7 @@ _WHERE = {
     "Unique": "furrow.limits.limit",
     "UnknownKind": "furrow.errors",
     "UploadedPath": "furrow.kinds.hints",
+    "WorkflowError": "furrow.errors",
     "all_kinds": "furrow.kinds.kind",
     "cancel": "furrow.actions.jobs",
     "change_priority": "furrow.actions.jobs",
@@ -209,6 +217,7 @@ _WHERE = {
     "submit": "furrow.submission.submit",
     "submit_many": "furrow.submission.submit",
     "subscribe": "furrow.events.subscribers",
+    "workflow": "furrow.workflows.builder",
 }
 
 if not TYPE_CHECKING:

@@ -57,6 +57,10 @@ class OptionError(SubmitError):
     """An option of a submit (``queue``, ``run_at``, ``priority``, …) is invalid."""
 
 
+class WorkflowError(FurrowError, ValueError):
+    """A workflow cannot be: the text names the node, the reason and the remedy. Nothing was written."""
+
+
 class UnknownQueue(FurrowError, ValueError):
     """No queue of this name is configured."""
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 class State(StrEnum):
     """Where a job stands."""
 
-    #: Waits for other jobs. In: submit. Out: the last of them ended.
+    #: Waits for other nodes of its workflow. In: submit, or back when one that kept it from running runs again. Out: the last
+    #: of them ended.
     WAITING = "waiting"
     #: In the database only, until ``run_at`` is due and the dispatcher sends it. In: submit, retry, rescue. Out: dispatch, or
     #: failed when its row cannot be read.
@@ -32,10 +33,10 @@ MOVES: dict[State, frozenset[State]] = {
     State.RUNNING: frozenset({State.PENDING, State.SUCCEEDED, State.FAILED, State.CANCELLED}),
     State.SUCCEEDED: frozenset({State.PENDING}),
     State.FAILED: frozenset({State.PENDING}),
-    State.CANCELLED: frozenset({State.PENDING}),
+    State.CANCELLED: frozenset({State.PENDING, State.WAITING}),
 }
 
-#: The states of a job that has ended; only a person's retry moves it again.
+#: The states of a job that has ended; only a person's retry moves it again, and with it what waits for it in its workflow.
 FINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 #: Not begun: cancelling is one UPDATE.
 UNSTARTED = frozenset({State.WAITING, State.PENDING, State.QUEUED})
@@ -98,3 +99,45 @@ ENDS_CANCELLED = frozenset(outcome for outcome, meaning in MEANINGS.items() if m
 KEEPS_SLOTS = frozenset(outcome for outcome, meaning in MEANINGS.items() if meaning.keeps_slots)
 #: Outcomes that are not well.
 UNWELL = frozenset(outcome for outcome, meaning in MEANINGS.items() if meaning.colour == "danger")
+
+
+class WorkflowState(StrEnum):
+    """Where a workflow stands."""
+
+    #: Some node has not ended.
+    RUNNING = "running"
+    #: Each node has, and none of them failed or was cancelled without another that was there for it.
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class NodeState(StrEnum):
+    """Where a node of a workflow stands."""
+
+    #: On other nodes.
+    WAITING = "waiting"
+    #: Let go: its jobs are pending, or go through their states.
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    #: One of its jobs failed for good.
+    FAILED = "failed"
+    #: None failed, and one was cancelled.
+    CANCELLED = "cancelled"
+    #: It will not run, since what it waits for cannot happen any more.
+    SKIPPED = "skipped"
+
+
+#: The states of a node that has ended.
+ENDED = frozenset(set(NodeState) - {NodeState.WAITING, NodeState.RUNNING})
+
+
+class Condition(StrEnum):
+    """What a node waits for of another."""
+
+    SUCCESS = "success"
+    #: It ended, however.
+    END = "end"
+    FAILURE = "failure"
+    #: One of its jobs failed, whatever becomes of the others.
+    FIRST_FAILURE = "first failure"

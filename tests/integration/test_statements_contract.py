@@ -11,13 +11,14 @@ from django.db import Error, connection, connections, transaction
 from django.db.models import Sum
 from django.utils import timezone
 from furrow import statements
-from furrow.models import Attempt, Job, LogLine, Queue, Rollup, Trouble, Worker
+from furrow.actions.jobs import retry
+from furrow.models import Attempt, Job, LogLine, Node, Queue, Rollup, Trouble, Worker, Workflow
 from furrow.models.job import new_id
-from furrow.statements import guards
+from furrow.statements import Moved, guards
 from furrow.statements.protocol import Statements
 from furrow.states import State
 
-from tests.rows import HOUR, WORKER, make, state_of
+from tests.rows import HOUR, WORKER, make, settle, state_of
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("nobody_runs")]
 
@@ -244,3 +245,28 @@ def test_troubles_are_counted_and_begin_anew(sql: Statements) -> None:
     Trouble.objects.filter(name="a").update(last_at=timezone.now() - HOUR)
     sql.tell(connection, [("a", "again", "s", 1)], 60.0)
     assert Trouble.objects.get(name="a").count == 1
+
+
+# --- workflows ----------------------------------------------------------------------------------------------------------------
+
+
+def test_each_end_of_a_nodes_job_leaves_a_move_and_is_taken_once(sql: Statements) -> None:
+    flow = Workflow.objects.create(name="w")
+    node = Node.objects.create(workflow=flow, name="n", sort="map", jobs=3, open=3)
+    done, failed, gone = (make(State.RUNNING, node=node.pk) for _ in range(3))
+    make(State.RUNNING)  # of no node
+    settle(done)
+    settle(failed, State.FAILED)
+    gone.delete()
+    with transaction.atomic():
+        assert sql.take_moves(connection, 2) == [Moved(node.pk, -2, 1, 0)]
+        assert sql.take_moves(connection, 9) == [Moved(node.pk, -1, 0, 1)]
+        assert sql.take_moves(connection, 9) == []
+    retry(failed.pk)
+    failed.refresh_from_db()
+    failed.delete()
+    sql.unfollow_nodes(connection)
+    retry(done.pk)
+    sql.follow_nodes(connection)
+    with transaction.atomic():
+        assert sql.take_moves(connection, 9) == [Moved(node.pk, 0, -1, 1)]

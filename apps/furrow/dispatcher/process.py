@@ -39,6 +39,7 @@ from furrow.models.database import connection
 from furrow.models.leader import BROKER_AWAY
 from furrow.rabbitmq.broker import Publisher
 from furrow.statements import sessions
+from furrow.workflows.advance import advance
 
 logger = logging.getLogger(__name__)
 
@@ -166,7 +167,8 @@ class Dispatcher:
     def _dispatch_all(self) -> int:
         self._pauses.look()
         _past_locks(lambda: self._admission.open_rates(self.leadership.term or 0))
-        return sum(
+        moved = self._guarded("advance of workflows", lambda: advance(self.leadership.term or 0))
+        return moved + sum(
             self._guarded(f"dispatch of queue {dispatch.queue}", partial(self._dispatch, dispatch)) for dispatch in self._open()
         )
 

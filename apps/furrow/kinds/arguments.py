@@ -7,6 +7,7 @@ the row becomes ``date``, ``UUID``, ``Decimal``, … again, and a row written by
 import inspect
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import copy
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
@@ -112,6 +113,14 @@ class Arguments:
                 raise KindError(f"{text}; use plain types, dataclasses or pydantic models.") from error
         raise KindError(f"{self.kind}: a type hint has no JSON form: {error}") from error
 
+    def without(self, names: Collection[str]) -> "Arguments":
+        """The same but for these arguments, which come later."""
+        left = copy(self)
+        left.names = tuple(name for name in self.names if name not in names)
+        left.model = _model({f"a_{name}": _field(self.model, f"a_{name}") for name in left.names})
+        left._serialize = pydantic.TypeAdapter(left.model).serializer
+        return left
+
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Arguments by name, from a call's positional and named ones.
 
@@ -210,6 +219,11 @@ def _hints(kind: str, handler: Callable[..., Any]) -> dict[str, Any]:
         raise KindError(f"{kind}: the type hint {error.name!r} cannot be resolved; import it at module level.") from error
     except (AttributeError, SyntaxError, TypeError) as error:
         raise KindError(f"{kind}: a type hint cannot be resolved ({error}); write a type that exists.") from error
+
+
+def _field(model: type[pydantic.BaseModel], name: str) -> Any:
+    field = model.model_fields[name]
+    return Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation, field
 
 
 def _model(fields: dict[str, Any]) -> type[pydantic.BaseModel]:

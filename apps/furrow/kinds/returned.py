@@ -1,8 +1,9 @@
 """What a handler returned, as the JSON text of a result."""
 
 import json
-from typing import Any
+from typing import Any, get_type_hints
 
+import pydantic
 import pydantic_core
 
 from furrow.conf import conf
@@ -38,6 +39,18 @@ def result_json(kind: Kind, value: Any) -> str | None:
             "(FURROW['MAX_RESULT_BYTES']): store large results in a file or a table and return their name."
         )
     return text
+
+
+def json_type(kind: Kind) -> str:
+    """The JSON type of what a kind returns, by its return hint; empty where that does not say enough."""
+    try:
+        if kind.result_schema is not None:
+            return str(kind.result_schema.get("type", ""))
+        hint = get_type_hints(kind.handler).get("return", Any)
+        found = pydantic.TypeAdapter(hint).json_schema(mode="serialization").get("type", "")
+        return found if isinstance(found, str) else ""
+    except Exception:  # of whatever the hint is: nothing is known then
+        return ""
 
 
 def _no_constant(name: str) -> None:

@@ -24,6 +24,7 @@ from furrow.models.trouble import Trouble
 from furrow.models.webhook import Webhook
 from furrow.models.worker import Worker
 from furrow.models.worker_request import WorkerRequest
+from furrow.models.workflow import Edge, Move, Node, Workflow
 
 __all__ = [
     "ApiAnswer",
@@ -34,6 +35,7 @@ __all__ = [
     "BridgedMessage",
     "DeadMessage",
     "Drift",
+    "Edge",
     "Epoch",
     "ErrorCount",
     "ErrorGroup",
@@ -44,6 +46,8 @@ __all__ = [
     "Leader",
     "Lock",
     "LogLine",
+    "Move",
+    "Node",
     "OutputChunk",
     "Queue",
     "Reply",
@@ -53,4 +57,5 @@ __all__ = [
     "Webhook",
     "Worker",
     "WorkerRequest",
+    "Workflow",
 ]

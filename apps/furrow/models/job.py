@@ -42,6 +42,8 @@ class Job(models.Model):
     meta = JSONField(shape=dict, null=True, blank=True)
     #: The job that this one repeats, perhaps with other arguments.
     again_of = models.UUIDField(null=True, blank=True)
+    #: The node of a workflow that it belongs to (``Node.id``); null for most jobs. No foreign key, as for ``worker``.
+    node = models.UUIDField(null=True, blank=True)
 
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     run_at = models.DateTimeField(db_default=Now())
@@ -177,6 +179,8 @@ class Job(models.Model):
             ),
             models.Index(fields=["submitted_by", "-id"], name="furrow_job_submitter", condition=Q(submitted_by__isnull=False)),
             models.Index(fields=["again_of"], name="furrow_job_again", condition=Q(again_of__isnull=False)),
+            # A workflow's: the jobs of a node, in the order in which they were given.
+            models.Index(fields=["node", "id"], name="furrow_job_node", condition=Q(node__isnull=False)),
             # The errors page's: what failed alike.
             models.Index(fields=["fingerprint", "-id"], name="furrow_job_fingerprint", condition=Q(state=State.FAILED)),
         ]

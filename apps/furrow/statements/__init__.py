@@ -79,6 +79,15 @@ class Outgoing(NamedTuple):
     at: dt.datetime
 
 
+class Moved(NamedTuple):
+    """What became of jobs of a node, added up: by how many these counts of it change."""
+
+    node: uuid.UUID
+    open: int
+    failed: int
+    cancelled: int
+
+
 class LogRecord(NamedTuple):
     """A log line on its way to the database."""
 

@@ -2,6 +2,8 @@
 
 :mod:`furrow.statements.postgresql` and :mod:`furrow.statements.sqlite` are the two dialects; mypy holds each against
 :class:`Statements`, and ``tests/integration/test_statements_*.py`` tests each function on both.
+
+One file because it is the list that both are held against.
 """
 
 import datetime as dt
@@ -19,6 +21,7 @@ from furrow.statements import (
     Due,
     Group,
     Locker,
+    Moved,
     Outgoing,
     Position,
     Report,
@@ -320,5 +323,19 @@ class Events(Protocol):
         was looked at."""
 
 
-class Statements(Submission, Dispatch, Limits, Runs, Workers, Locked, Counts, Clock, Sessions, Events, Protocol):
+class Graph(Protocol):
+    """Workflows."""
+
+    def follow_nodes(self, connection: Connection) -> None:
+        """From now on each job of a node that ends, or is taken up again, leaves a move. For a migration."""
+
+    def unfollow_nodes(self, connection: Connection) -> None:
+        """No more."""
+
+    def take_moves(self, connection: Connection, limit: int) -> list[Moved]:
+        """Take so many moves out of the table, added up by node, and lock the workflows that they are of until the caller's
+        transaction ends. Those of workflows that another has locked stay, and hold up nobody."""
+
+
+class Statements(Submission, Dispatch, Limits, Runs, Workers, Locked, Counts, Clock, Sessions, Events, Graph, Protocol):
     """A dialect: all of them."""

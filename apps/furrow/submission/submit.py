@@ -85,7 +85,7 @@ def submit(
         return _write_one(connection, kind, job_id, text, columns | options.meta_column(kind, meta), ruled)
 
     job = around_submit(Submission(kind.name, columns["queue"], 1, given), write, using=connection.alias)
-    if _written([job.pk]):
+    if written([job.pk]):
         job.refresh_from_db()
     return job
 
@@ -157,7 +157,7 @@ def submit_many(
     ids = around_submit(
         Submission(kind.name, columns["queue"], len(texts), options.given_meta(kind, meta)), write, using=connection.alias
     )
-    _written(ids)
+    written(ids)
     return ids
 
 
@@ -193,7 +193,7 @@ def _connection() -> BaseDatabaseWrapper:
     return connections[router.db_for_write(Job)]
 
 
-def _written(ids: Sequence[uuid.UUID]) -> bool:
+def written(ids: Sequence[uuid.UUID]) -> bool:
     """Wake the dispatcher after the commit; where jobs run at their submit, run these. Whether they ran."""
     transaction.on_commit(wake, using=router.db_for_write(Job), robust=True)
     if (run := eager.runner()) is None:

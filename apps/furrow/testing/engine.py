@@ -37,6 +37,7 @@ from furrow.testing import locks
 from furrow.testing.pool_process import OwnConnection, Reports, Uninterrupted, pool_process
 from furrow.worker.child import runner
 from furrow.worker.ledger.batch import unstorable
+from furrow.workflows.advance import advance
 
 #: The worker that the rows name.
 WORKER = new_id()
@@ -108,8 +109,14 @@ class Engine:
         ]
         return min((time for time in times if time is not None), default=None)
 
+    def advance(self) -> None:
+        """What follows in workflows from what has ended."""
+        while advance(self._term):
+            pass
+
     def _let_in(self) -> None:
-        """Tenants take turns."""
+        """Nodes of workflows are let go; tenants take turns."""
+        self.advance()
         if Job.objects.filter(state=State.PENDING, held=FAIR_GATE).exists():
             for queue, turns in self._turns.items():
                 if queue not in self._pauses.paused:

@@ -11,7 +11,7 @@ from django.db.models import Q
 
 from furrow import statements
 from furrow.kinds.task import propagates
-from furrow.models import Job
+from furrow.models import Job, Node
 from furrow.models.database import connection
 from furrow.states import State
 from furrow.submission import eager
@@ -92,6 +92,20 @@ def run_as_celery(ids: Sequence[uuid.UUID]) -> None:
             ended = _to_its_end(engine, id)
             if ended is not None and ended.settlement.state == State.FAILED and propagates():
                 raise_of(ended)
+            engine.waiting += [pk for pk in _let_go(engine, id) if pk not in engine.waiting]
+
+
+def _let_go(engine: Engine, id: uuid.UUID) -> list[uuid.UUID]:
+    """Jobs of its workflow that may run, now that this one has ended."""
+    node = Job.objects.filter(pk=id).values_list("node", flat=True).first()
+    if node is None:
+        return []
+    engine.advance()
+    workflow = Node.objects.filter(pk=node).values("workflow")
+    nodes = Node.objects.filter(workflow__in=workflow)
+    return list(
+        Job.objects.filter(node__in=nodes.values("pk"), state=State.PENDING).order_by("pk").values_list("pk", flat=True)
+    )
 
 
 def _to_its_end(engine: Engine, id: uuid.UUID) -> Ended | None:

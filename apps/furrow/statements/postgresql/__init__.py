@@ -4,6 +4,7 @@ from furrow.statements.postgresql.changes import let_go, move_limits, set_rules,
 from furrow.statements.postgresql.clock import clock, make_due, set_back
 from furrow.statements.postgresql.dispatch import due, lead, mark_queued, prune, seconds_until_due, waiting, window
 from furrow.statements.postgresql.events import mark_published, prune_events, tell_of_jobs, unpublished
+from furrow.statements.postgresql.graph import follow_nodes, take_moves, unfollow_nodes
 from furrow.statements.postgresql.guards import guard, unguard
 from furrow.statements.postgresql.holds import (
     candidates,
@@ -39,6 +40,7 @@ __all__ = [
     "count_cancelled",
     "due",
     "end_sessions",
+    "follow_nodes",
     "forget_keys",
     "guard",
     "heads",
@@ -81,11 +83,13 @@ __all__ = [
     "stop_worker",
     "sweep",
     "take",
+    "take_moves",
     "take_turns",
     "tell",
     "tell_of_jobs",
     "tenants",
     "unended",
+    "unfollow_nodes",
     "unguard",
     "unknown",
     "unpublished",

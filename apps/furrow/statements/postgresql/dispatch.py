@@ -132,7 +132,7 @@ def window(connection: Connection, queue: str, since: dt.datetime | None = None)
 
 def prune(connection: Connection, state: State, age: float, limit: int, oldest: float) -> int:
     """Delete jobs that ended in this state ``age`` seconds ago or before (but no more than ``oldest``), with all that belongs
-    to them; returns how many. Those that keep their unique key for a time are left.
+    to them; returns how many. Those that keep their unique key for a time are left, and those of workflows.
 
     By arrays, so that a wrong estimate cannot make it read whole tables."""
     with raw(connection) as cursor:
@@ -140,6 +140,7 @@ def prune(connection: Connection, state: State, age: float, limit: int, oldest: 
             f"""WITH old AS MATERIALIZED (
                  SELECT id FROM {JOB} WHERE state = %s AND finished_at < statement_timestamp() - %s * interval '1 second'
                    AND finished_at >= statement_timestamp() - %s * interval '1 second'
+                   AND node IS NULL
                    AND (unique_key IS NULL OR unique_expires_at IS NULL OR unique_expires_at <= statement_timestamp())
                  ORDER BY finished_at LIMIT %s FOR UPDATE SKIP LOCKED
                ), lines AS (DELETE FROM {LOG_LINE} WHERE job_id = ANY(ARRAY(SELECT id FROM old))

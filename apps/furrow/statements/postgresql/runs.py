@@ -124,12 +124,12 @@ WITH given AS (
             CASE WHEN j.state <> 'pending' THEN j.state
                  WHEN given.outcome IN {EXCUSED} THEN 'excused' ELSE 'retried' END AS measure,
             CASE WHEN given.pid <> 0 AND given.delay IS NULL AND isfinite(j.run_at)
-                 THEN date_part('epoch', j.started_at - j.run_at) END AS wait
+                 THEN date_part('epoch', j.started_at - j.run_at) END AS wait, j.node
 ), attempts AS (
   INSERT INTO {ATTEMPT} (job_id, number, outcome, worker, pid, started_at, finished_at, error_type, error, traceback)
   SELECT id, attempt, outcome, worker, pid, started_at, finished_at, error_type, error, traceback FROM moved
 ), counted AS ({COUNTED}){also}{freed}
-SELECT id::text FROM moved"""
+SELECT id::text, node IS NOT NULL FROM moved"""
 
 
 _HELD = f", held = CASE WHEN given.outcome IN {KEEPS_SLOTS} THEN {LEFT_IN_LINE} ELSE '' END"
@@ -263,4 +263,7 @@ def write(connection: Connection, worker: uuid.UUID, group: Group) -> Written:
     claimed = [Claimed(*fields) for _, *fields in sorted(lines, key=lambda row: (row[_KEY], row[0]))]
     if "claim" in answers:
         claimed += map(Claimed._make, answers["claim"].fetchall())
-    return Written(claimed, answers["let go"].rowcount if "let go" in answers else 0)
+    let_go = answers["let go"].rowcount if "let go" in answers else 0
+    if "settle" in answers:  # nodes of workflows, whose ends let others go
+        let_go += sum(of_node for _, of_node in answers["settle"].fetchall())
+    return Written(claimed, let_go)

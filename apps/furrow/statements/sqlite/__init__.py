@@ -9,6 +9,7 @@ from furrow.statements.sqlite.changes import let_go, move_limits, set_rules, wai
 from furrow.statements.sqlite.clock import clock, make_due, set_back
 from furrow.statements.sqlite.dispatch import due, lead, mark_queued, prune, seconds_until_due, waiting, window
 from furrow.statements.sqlite.events import mark_published, prune_events, tell_of_jobs, unpublished
+from furrow.statements.sqlite.graph import follow_nodes, take_moves, unfollow_nodes
 from furrow.statements.sqlite.guards import guard, unguard
 from furrow.statements.sqlite.holds import (
     candidates,
@@ -44,6 +45,7 @@ __all__ = [
     "count_cancelled",
     "due",
     "end_sessions",
+    "follow_nodes",
     "forget_keys",
     "guard",
     "heads",
@@ -86,11 +88,13 @@ __all__ = [
     "stop_worker",
     "sweep",
     "take",
+    "take_moves",
     "take_turns",
     "tell",
     "tell_of_jobs",
     "tenants",
     "unended",
+    "unfollow_nodes",
     "unguard",
     "unknown",
     "unpublished",

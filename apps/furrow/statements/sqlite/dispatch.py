@@ -94,12 +94,12 @@ def window(connection: Connection, queue: str, since: dt.datetime | None = None)
 
 def prune(connection: Connection, state: State, age: float, limit: int, oldest: float) -> int:
     """Delete jobs that ended in this state ``age`` seconds ago or before (but no more than ``oldest``), with all that belongs
-    to them; returns how many. Those that keep their unique key for a time are left."""
+    to them; returns how many. Those that keep their unique key for a time are left, and those of workflows."""
     now = time.time()
     with connection.cursor() as cursor:
         cursor.execute(
             f"""SELECT id FROM {JOB} WHERE state = %s AND finished_at < %s AND finished_at >= %s
-                 AND (unique_key IS NULL OR unique_expires_at IS NULL OR unique_expires_at <= %s)
+                 AND node IS NULL AND (unique_key IS NULL OR unique_expires_at IS NULL OR unique_expires_at <= %s)
                ORDER BY finished_at LIMIT %s""",
             (state, _text(now - age), _text(max(0.0, now - oldest)), _text(now), limit),
         )

@@ -32,7 +32,7 @@ from furrow.statements.sqlite.times import now as _now
 from furrow.statements.sqlite.times import seconds as _seconds
 from furrow.statements.sqlite.times import text as _text
 from furrow.states import ENDS_CANCELLED, EXCUSED, KEEPS_SLOTS, State
-from furrow.tables import ATTEMPT, DEAD_MESSAGE, HOLD, JOB, LOG_LINE, OUTPUT_CHUNK, QUEUE
+from furrow.tables import ATTEMPT, DEAD_MESSAGE, HOLD, JOB, LOG_LINE, MOVE, OUTPUT_CHUNK, QUEUE
 
 #: A time before this one is none.
 _LONG_AGO = "0001-01-03"
@@ -60,9 +60,11 @@ def write(connection: Connection, worker: uuid.UUID, group: Group) -> Written:
         _emit(cursor, group.output)
         _keep_dead(cursor, group.dead, group.again)
         claimed = claim(connection, worker, group.claims)
+        cursor.execute(f"SELECT EXISTS (SELECT 1 FROM {MOVE})")  # nodes of workflows, whose ends let others go
+        (moves,) = cursor.fetchone()
         if own:
             cursor.execute("COMMIT")
-    return Written([*handing.claimed, *claimed], handing.let_go)
+    return Written([*handing.claimed, *claimed], handing.let_go + moves)
 
 
 def claim(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> list[Claimed]:

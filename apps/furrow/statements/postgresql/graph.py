@@ -1,0 +1,71 @@
+"""Workflows: what became of a node's jobs, from the statement that moves them to who counts it."""
+
+from django.db.backends.base.base import BaseDatabaseWrapper as Connection
+
+from furrow.statements import Moved
+from furrow.statements.words import FINAL
+from furrow.tables import JOB, MOVE, NODE, WORKFLOW
+
+#: By the trigger's name: when it is asked, for which rows, and what it counts.
+_UPDATE = f"""(NEW.state NOT IN {FINAL})::int - (OLD.state NOT IN {FINAL})::int,
+    (NEW.state = 'failed')::int - (OLD.state = 'failed')::int,
+    (NEW.state = 'cancelled')::int - (OLD.state = 'cancelled')::int"""
+_TRIGGERS = {
+    "furrow_move_update": (
+        "UPDATE OF state",
+        "NEW",
+        f"IF NEW.state <> OLD.state AND (NEW.state IN {FINAL} OR OLD.state IN {FINAL}) THEN",
+        _UPDATE,
+    ),
+    # Whoever deletes a job that has not ended: its node does not wait for it for ever.
+    "furrow_move_delete": ("DELETE", "OLD", f"IF OLD.state NOT IN {FINAL} THEN", "-1, 0, 1"),
+}
+
+
+def follow_nodes(connection: Connection) -> None:
+    """From now on each job of a node that ends, or is taken up again, leaves a move.
+
+    PostgreSQL plans a trigger's condition anew with each statement: so it is short, and the function asks the rest."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT quote_ident(nspname) FROM pg_namespace
+               WHERE oid = (SELECT relnamespace FROM pg_class WHERE oid = %s::regclass)""",
+            [JOB],
+        )
+        (schema,) = cursor.fetchone()
+        for name, (event, row, condition, counts) in _TRIGGERS.items():
+            cursor.execute(
+                f"""CREATE OR REPLACE FUNCTION {schema}.{name}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+  {condition}
+    INSERT INTO {schema}.{MOVE} (node, open, failed, cancelled) VALUES ({row}.node, {counts});
+  END IF;
+  RETURN NULL;
+END $$;
+DROP TRIGGER IF EXISTS {name} ON {schema}.{JOB};
+CREATE TRIGGER {name} AFTER {event} ON {schema}.{JOB}
+  FOR EACH ROW WHEN ({row}.node IS NOT NULL) EXECUTE FUNCTION {schema}.{name}()"""
+            )
+
+
+def unfollow_nodes(connection: Connection) -> None:
+    """No more."""
+    with connection.cursor() as cursor:
+        for name in _TRIGGERS:
+            cursor.execute(f"DROP FUNCTION IF EXISTS {name}() CASCADE")
+
+
+def take_moves(connection: Connection, limit: int) -> list[Moved]:
+    """Take so many moves out of the table, added up by node, and lock the workflows that they are of until the caller's
+    transaction ends. Those of workflows that another has locked stay, and hold up nobody."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""WITH ripe AS MATERIALIZED (
+                 SELECT m.id FROM {MOVE} m JOIN {NODE} n ON n.id = m.node JOIN {WORKFLOW} w ON w.id = n.workflow_id
+                 ORDER BY m.id LIMIT %s FOR UPDATE OF w SKIP LOCKED
+               ), taken AS (
+                 DELETE FROM {MOVE} WHERE id = ANY(ARRAY(SELECT id FROM ripe)) RETURNING node, open, failed, cancelled
+               ) SELECT node, sum(open)::int, sum(failed)::int, sum(cancelled)::int FROM taken GROUP BY node""",
+            [limit],
+        )
+        return list(map(Moved._make, cursor.fetchall()))

@@ -1,0 +1,7 @@
+"""Workflows: jobs that wait for each other.
+
+``builder``     a graph of nodes, checked and submitted whole; ``handles`` are its nodes in hand, ``jobs`` their jobs' columns.
+``references``  arguments that are results of other nodes; ``results`` are those of many jobs, read as they are asked for.
+``advance``     what follows from the ends of jobs: nodes are let go, skipped, taken up again; workflows end. ``moves`` ask for
+                another look.
+"""

@@ -1,0 +1,305 @@
+"""Advance: what follows from the ends of jobs.
+
+However a job ends, the transaction that ends it leaves a :class:`~furrow.models.Move` (a trigger writes it). The leading
+dispatcher takes these out of the table, adds them up at their nodes, and does what follows, in one transaction: so each is
+counted once, whoever dies, and two that both believe they lead share the work. Whoever changes a workflow locks its row first;
+one that is locked is left for the next round, and holds up no other.
+
+What is done to a node can be done again: a move that changes nothing asks for another look at it.
+"""
+
+import datetime as dt
+import json
+import uuid
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from django.db.models import Exists, OuterRef
+from django.db.models.functions import Greatest, Now
+
+from furrow import statements
+from furrow.actions.jobs import end_unstarted
+from furrow.models import Edge, Job, Move, Node, Workflow
+from furrow.models.database import atomic, connection
+from furrow.statements import clock
+from furrow.states import ENDED, Condition, NodeState, State, WorkflowState
+from furrow.workflows.moves import look_at
+from furrow.workflows.references import Unresolved, resolve
+
+#: Moves that one transaction takes; jobs that it lets go or cancels; how far it follows nodes that end at once.
+MOVES, JOBS, DEPTH = 10_000, 10_000, 100
+#: Nodes that are asked for in one statement.
+AT_ONCE = 1_000
+
+_COUNTS = ("state", "unmet", "open", "failed", "cancelled", "reason", "let_go_at", "finished_at")
+
+
+def advance(term: int) -> int:
+    """Take some moves and do what follows, if this term leads; returns how much changed (0: there is nothing, or others' locks
+    are in the way). Its commit does not wait for the disk: what is lost is done again."""
+    if not Move.objects.exists():
+        return 0
+    sql = statements.on(connection)
+    with atomic():
+        moved = sql.take_moves(connection, MOVES) if sql.leads(connection, term) else []
+        return _Round().run(moved) if moved else 0
+
+
+class _Round:
+    """One transaction."""
+
+    def __init__(self) -> None:
+        self._now: dt.datetime = clock.now()
+        self._nodes: dict[uuid.UUID, Node] = {}
+        self._workflows: dict[uuid.UUID, Workflow] = {}
+        self._before: dict[uuid.UUID, tuple[object, ...]] = {}
+        self._ended: list[Node] = []
+        self._reopened: list[Node] = []
+        self._again: set[uuid.UUID] = set()
+        self._room = JOBS
+        self._done = 0
+
+    def run(self, moved: Collection[statements.Moved]) -> int:
+        self._read([move.node for move in moved])
+        for move in moved:
+            if node := self._nodes.get(move.node):
+                self._count(node, move)
+        for move in moved:
+            if node := self._nodes.get(move.node):
+                self._look(node, move)
+        for _ in range(DEPTH):
+            if not (self._ended or self._reopened):
+                break
+            ended, self._ended, reopened, self._reopened = self._ended, [], self._reopened, []
+            self._follow(ended, reopened)
+        self._again |= {node.pk for node in [*self._ended, *self._reopened]}
+        self._write()
+        self._end_workflows()
+        look_at(self._again)
+        return self._done
+
+    # --- nodes ------------------------------------------------------------------------------------------------------------
+
+    def _read(self, ids: Iterable[uuid.UUID]) -> None:
+        for part in _parts(set(ids) - self._nodes.keys()):
+            for node in Node.objects.filter(pk__in=part):
+                self._nodes[node.pk], self._before[node.pk] = node, _counts(node)
+        for part in _parts({node.workflow_id for node in self._nodes.values()} - self._workflows.keys()):
+            self._workflows |= Workflow.objects.in_bulk(part)
+
+    def _count(self, node: Node, move: statements.Moved) -> None:
+        node.open += move.open
+        node.failed += move.failed
+        node.cancelled += move.cancelled
+        self._done += bool(move.open or move.failed or move.cancelled)
+
+    def _look(self, node: Node, move: statements.Moved) -> None:
+        """What this node is by now."""
+        if node.state in ENDED and move.open > 0:
+            self._take_up(node)
+        elif node.state == NodeState.RUNNING:
+            self._go_on(node)
+        elif node.state == NodeState.WAITING and not node.unmet:
+            self._let_go(node)
+        elif node.state == NodeState.WAITING and not node.open and node.jobs:
+            self._end(node)  # somebody cancelled its jobs
+        elif node.state in ENDED:
+            if node.state == NodeState.SKIPPED and node.open:
+                self._skip_jobs(node)
+            self._ended.append(node)
+
+    def _take_up(self, node: Node) -> None:
+        node.state, node.finished_at, node.reason = NodeState.RUNNING, None, ""
+        node.let_go_at = node.let_go_at or self._now
+        self._reopened.append(node)
+
+    def _let_go(self, node: Node) -> None:
+        workflow = self._workflows[node.workflow_id]
+        if workflow.paused_at is not None:
+            return
+        node.state, node.let_go_at = NodeState.RUNNING, self._now
+        self._done += 1
+        try:
+            if node.deferred:
+                self._fill_in(node)
+        except Unresolved as error:
+            self._end_jobs(node, str(error), State.FAILED)
+            return
+        if node.sort == Node.Sort.WORKFLOW:
+            self._open_the_gate(node)
+        self._go_on(node)
+
+    def _fill_in(self, node: Node) -> None:
+        """The arguments that are known now; also a second time, which changes nothing."""
+        known = resolve(node)
+        waiting = Job.objects.filter(node=node.pk, state=State.WAITING)
+        rows = list(waiting.values_list("pk", "arguments"))
+        given = [(json.dumps(arguments | known), pk) for pk, arguments in rows]
+        for text, pk in given:
+            Job.objects.filter(pk=pk, state=State.WAITING).update(arguments=json.loads(text))
+
+    def _open_the_gate(self, node: Node) -> None:
+        """The first nodes of a workflow wait for the node that it is."""
+        inner = Workflow.objects.select_for_update().filter(parent=node.pk).first()
+        if inner is None:
+            node.open = 0
+            return
+        parents = Edge.objects.filter(child=OuterRef("pk"))
+        first = list(Node.objects.filter(~Exists(parents), workflow=inner, unmet=1, state=NodeState.WAITING))
+        Node.objects.filter(pk__in=[one.pk for one in first]).update(unmet=0)
+        look_at(one.pk for one in first)
+
+    def _go_on(self, node: Node) -> None:
+        """It is running: whatever of it waits may run."""
+        waiting = Job.objects.filter(node=node.pk, state=State.WAITING)
+        if node.open and node.sort != Node.Sort.WORKFLOW:
+            ids = list(waiting.select_for_update(skip_locked=True).values_list("pk", flat=True)[: max(0, self._room)])
+            self._room -= len(ids)
+            if ids:
+                freed = Job.objects.filter(pk__in=ids).update(state=State.PENDING, run_at=Greatest("run_at", Now()))
+                self._done += freed
+            if ids and waiting.exists():  # too many at once, or somebody has locked one
+                self._again.add(node.pk)
+        if not node.open:
+            self._end(node)
+        elif node.failed:
+            self._first_failed(node)
+
+    def _first_failed(self, node: Node) -> None:
+        first = list(Edge.objects.filter(parent=node.pk, condition=Condition.FIRST_FAILURE, met=None))
+        self._meet(first, {edge.pk: True for edge in first})
+
+    def _end(self, node: Node) -> None:
+        node.state = NodeState.FAILED if node.failed else NodeState.CANCELLED if node.cancelled else NodeState.SUCCEEDED
+        node.finished_at = self._now
+        self._ended.append(node)
+        self._done += 1
+
+    def _skip(self, node: Node, reason: str) -> None:
+        node.state, node.finished_at, node.reason = NodeState.SKIPPED, self._now, reason
+        self._skip_jobs(node)
+        self._ended.append(node)
+        self._done += 1
+
+    def _skip_jobs(self, node: Node) -> None:
+        self._end_jobs(node, f"skipped: {node.reason}", State.CANCELLED)
+
+    def _end_jobs(self, node: Node, reason: str, state: State) -> None:
+        """Its jobs will not run; their ends are moves of their own."""
+        waiting = Job.objects.filter(node=node.pk, state=State.WAITING)
+        ids = list(waiting.values_list("pk", flat=True)[: max(0, self._room)])
+        self._room -= len(ids)
+        self._done += end_unstarted(Job.objects.filter(pk__in=ids, state=State.WAITING), reason, state) if ids else 0
+        if waiting.exists():
+            self._again.add(node.pk)
+
+    # --- edges ------------------------------------------------------------------------------------------------------------
+
+    def _follow(self, ended: list[Node], reopened: list[Node]) -> None:
+        """What their children learn from this."""
+        fates, open_again = {node.pk: node for node in ended}, {node.pk for node in reopened}
+        for part in _parts({*fates, *open_again}):
+            edges = list(Edge.objects.filter(parent__in=part).order_by("child", "pk"))
+            self._read({edge.child for edge in edges})
+            self._forget([edge for edge in edges if edge.parent in open_again and edge.met is not None])
+            open_edges = [edge for edge in edges if edge.parent in fates and edge.met is None]
+            self._meet(open_edges, {edge.pk: _is_met(edge, fates[edge.parent]) for edge in open_edges})
+
+    def _meet(self, edges: list[Edge], fates: dict[int, bool]) -> None:
+        self._read({edge.child for edge in edges})
+        for met in (True, False):
+            Edge.objects.filter(pk__in=[edge.pk for edge in edges if fates[edge.pk] is met]).update(met=met)
+        for edge in edges:
+            child = self._nodes[edge.child]
+            child.unmet -= fates[edge.pk]
+            if child.state != NodeState.WAITING:
+                continue
+            if not fates[edge.pk]:
+                self._skip(child, _why(edge, self._nodes[edge.parent]))
+            elif not child.unmet:
+                self._let_go(child)
+
+    def _forget(self, edges: list[Edge]) -> None:
+        """Their parents run again: who has not begun waits again."""
+        edges = [edge for edge in edges if self._nodes[edge.child].state in (NodeState.WAITING, NodeState.SKIPPED)]
+        Edge.objects.filter(pk__in=[edge.pk for edge in edges]).update(met=None)
+        for edge in edges:
+            self._nodes[edge.child].unmet += edge.met is True
+        skipped = {edge.child for edge in edges if self._nodes[edge.child].state == NodeState.SKIPPED}
+        kept = set(Edge.objects.filter(child__in=skipped, met=False).values_list("child", flat=True))
+        for id in skipped - kept:
+            node = self._nodes[id]
+            node.state, node.finished_at, node.reason = NodeState.WAITING, None, ""
+            back = Job.objects.filter(node=id, state=State.CANCELLED)
+            back.update(state=State.WAITING, finished_at=None, error="", cancel_requested_at=None)
+            self._reopened.append(node)
+
+    # --- the rest ---------------------------------------------------------------------------------------------------------
+
+    def _write(self) -> None:
+        changed = [node for id, node in self._nodes.items() if _counts(node) != self._before[id]]
+        table, names = Node._meta.db_table, ", ".join(f"{name} = %s" for name in _COUNTS)
+        fields: list[Any] = [Node._meta.get_field(name) for name in ("id", *_COUNTS)]
+        rows = [[field.get_db_prep_save(getattr(node, field.attname), connection) for field in fields] for node in changed]
+        with connection.cursor() as cursor:
+            cursor.executemany(f"UPDATE {table} SET {names} WHERE id = %s", [[*row[1:], row[0]] for row in rows])
+
+    def _end_workflows(self) -> None:
+        """Those none of whose nodes is left; and those of which one is again."""
+        unfinished = Exists(Node.objects.filter(workflow=OuterRef("pk"), state__in=[NodeState.WAITING, NodeState.RUNNING]))
+        touched = {node.workflow_id for node in self._nodes.values()}
+        for part in _parts(touched):
+            for workflow in Workflow.objects.filter(pk__in=part).annotate(unfinished=unfinished):
+                if workflow.unfinished != (workflow.state == WorkflowState.RUNNING):
+                    self._turn(workflow, _outcome(workflow) if not workflow.unfinished else WorkflowState.RUNNING)
+
+    def _turn(self, workflow: Workflow, state: WorkflowState) -> None:
+        before = workflow.state
+        finished = None if state == WorkflowState.RUNNING else self._now
+        Workflow.objects.filter(pk=workflow.pk).update(state=state, finished_at=finished)
+        self._done += 1
+        if workflow.parent is not None:
+            change = {
+                "open": (state == WorkflowState.RUNNING) - (before == WorkflowState.RUNNING),
+                "failed": (state == WorkflowState.FAILED) - (before == WorkflowState.FAILED),
+                "cancelled": (state == WorkflowState.CANCELLED) - (before == WorkflowState.CANCELLED),
+            }
+            Move.objects.create(node=workflow.parent, **change)
+
+
+def _counts(node: Node) -> tuple[object, ...]:
+    return tuple(getattr(node, name) for name in _COUNTS)
+
+
+def _is_met(edge: Edge, parent: Node) -> bool:
+    if edge.condition == Condition.END:
+        return True
+    if edge.condition == Condition.SUCCESS:
+        return parent.state == NodeState.SUCCEEDED
+    return parent.state == NodeState.FAILED
+
+
+def _why(edge: Edge, parent: Node) -> str:
+    what = {Condition.SUCCESS: "its success", Condition.END: "its end"}.get(Condition(edge.condition), "its failure")
+    return f"{parent.name!r} {_became(parent)}, and this waited for {what}"
+
+
+def _became(node: Node) -> str:
+    return {NodeState.CANCELLED: "was cancelled", NodeState.SKIPPED: "was skipped"}.get(NodeState(node.state), node.state)
+
+
+def _outcome(workflow: Workflow) -> WorkflowState:
+    """Failed, if a node did and no other waited for its failure; cancelled, if none did and one was."""
+    handled = Exists(
+        Edge.objects.filter(parent=OuterRef("pk"), condition__in=[Condition.FAILURE, Condition.FIRST_FAILURE], met=True)
+    )
+    nodes = Node.objects.filter(workflow=workflow)
+    if nodes.filter(~handled, state=NodeState.FAILED).exists():
+        return WorkflowState.FAILED
+    return WorkflowState.CANCELLED if nodes.filter(state=NodeState.CANCELLED).exists() else WorkflowState.SUCCEEDED
+
+
+def _parts(ids: Collection[uuid.UUID]) -> Iterable[list[uuid.UUID]]:
+    ordered = sorted(ids)
+    for at in range(0, len(ordered), AT_ONCE):
+        yield ordered[at : at + AT_ONCE]

@@ -1,0 +1,315 @@
+"""A workflow while it is written down: nodes, what they wait for, and the INSERTs that submit it whole."""
+
+import contextlib
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from furrow.errors import ArgumentError, WorkflowError, did_you_mean
+from furrow.kinds.kind import Kind, get_kind
+from furrow.kinds.returned import json_type
+from furrow.models import Edge, Job, Node, Workflow
+from furrow.models.database import alias, atomic
+from furrow.models.job import new_id
+from furrow.statements import clock
+from furrow.states import Condition, NodeState, State
+from furrow.submission.submit import written
+from furrow.workflows.handles import After, Handle
+from furrow.workflows.jobs import Prepared, Rows
+from furrow.workflows.moves import look_at
+from furrow.workflows.references import Reference, inside, template
+from furrow.workflows.results import Results
+
+#: The longest name of a workflow or a node.
+LONGEST_NAME = 200
+
+
+@dataclass
+class Planned:
+    """A node, before it is written."""
+
+    node: Node
+    after: list[After]
+    prepared: Prepared | None = None
+    texts: list[str] = field(default_factory=list)
+
+
+class Graph:
+    """What a workflow consists of so far. Base of :class:`Builder`, and of what a running job adds."""
+
+    def __init__(self, row: Workflow) -> None:
+        self.row = row
+        self.planned: dict[uuid.UUID, Planned] = {}
+        self._names: set[str] = set()
+        #: The names of nodes that are there already; they may be waited for.
+        self._there: dict[uuid.UUID, str] = {}
+
+    @property
+    def id(self) -> uuid.UUID:
+        """The workflow's id."""
+        return self.row.pk
+
+    def add(
+        self,
+        kind: Kind | str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        after: Iterable[Handle | After] = (),
+        name: str = "",
+        **given: Any,
+    ) -> Handle:
+        """Add one job.
+
+        Args:
+            kind: a kind, or its name.
+            arguments: by name; a value may be, or have inside, ``other.result`` of a node that this one waits for.
+            after: what it waits for: nodes (for their success), ``node.ended``, ``node.failed``, ``node.first_failed``.
+            name: unique in the workflow. Default: the kind's last name, with a number where that is taken.
+            given: options and rules as for :func:`furrow.submit`, but for ``unique`` and ``id``.
+
+        Raises:
+            UnknownKind, ArgumentError, OptionError: as for :func:`furrow.submit`.
+            WorkflowError: a name that is taken, something to wait for that is of another workflow, a reference to the result
+                of a node that it does not wait for.
+        """
+        kind = kind if isinstance(kind, Kind) else get_kind(kind)
+        return self._plan(kind, [{} if arguments is None else arguments], after, name, Node.Sort.JOB, given)
+
+    def map(
+        self,
+        kind: Kind | str,
+        rows: Iterable[Mapping[str, Any]],
+        *,
+        shared: Mapping[str, Any] | None = None,
+        after: Iterable[Handle | After] = (),
+        name: str = "",
+        **given: Any,
+    ) -> Handle:
+        """Add one job for each row of arguments, as one node: it succeeds when all of them have, and fails when one did and all
+        have ended. There may be none.
+
+        Args:
+            rows: arguments by name, without references.
+            shared: arguments that all of them get; a value may be ``other.result`` as for :meth:`add`.
+
+        Raises:
+            ArgumentError: names the first row at fault, counted from 0.
+            UnknownKind, OptionError, WorkflowError: as for :meth:`add`.
+        """
+        kind = kind if isinstance(kind, Kind) else get_kind(kind)
+        shared = dict(shared or {})
+        rows = [{**row, **shared} if shared else row for row in rows]
+        return self._plan(kind, rows, after, name, Node.Sort.MAP, given)
+
+    def _plan(
+        self,
+        kind: Kind,
+        rows: Sequence[Mapping[str, Any]],
+        after: Iterable[Handle | After],
+        name: str,
+        sort: Node.Sort,
+        given: dict[str, Any],
+    ) -> Handle:
+        waits = self._waits(after)
+        first = rows[0] if rows else {}
+        late = {key: value for key, value in first.items() if inside(value)} if isinstance(first, Mapping) else {}
+        self._refuse_references(kind, late, waits)
+        prepared = Prepared.of(kind, self.row, given, late)
+        arguments = kind.arguments.without(late) if late else kind.arguments
+        texts = []
+        for number, row in enumerate(rows):
+            try:
+                if late and any(row.get(key) is not value for key, value in late.items()):
+                    raise ArgumentError(kind.name, dict.fromkeys(late, "has references: pass it once, as shared={…}"))
+                texts.append(arguments.to_json({key: value for key, value in row.items() if key not in late} if late else row))
+            except ArgumentError as error:
+                if sort != Node.Sort.MAP:
+                    raise
+                fields = {f"row {number}: {key}": text for key, text in error.fields.items()}
+                raise ArgumentError(error.kind, fields) from None
+        node = self._node(name or kind.name.rpartition(".")[2], sort, named=bool(name))
+        node.kind, node.jobs, node.open = kind.name, len(texts), len(texts)
+        if late:
+            node.deferred = {key: template(value, lazy=_is_lazy(kind, key)) for key, value in late.items()}
+        self.planned[node.pk] = Planned(node, waits, prepared, texts)
+        return Handle(node.pk, node.name, sort == Node.Sort.MAP)
+
+    def _node(self, name: str, sort: Node.Sort, *, named: bool) -> Node:
+        if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
+            raise WorkflowError(f"The node's name {name!r} must be a text of 1 to {LONGEST_NAME} characters.")
+        if name in self._names:
+            if named:
+                raise WorkflowError(f"The workflow has a node {name!r} already: give this one another name.")
+            number = 2
+            while f"{name}-{number}" in self._names:
+                number += 1
+            name = f"{name}-{number}"
+        self._names.add(name)
+        return Node(workflow=self.row, name=name, sort=sort, position=len(self._names))
+
+    def _waits(self, after: Iterable[Handle | After]) -> list[After]:
+        if isinstance(after, Handle | After):
+            raise WorkflowError("after=… takes a list of nodes: write after=[…].")
+        found: dict[uuid.UUID, After] = {}
+        for one in after:
+            if isinstance(one, Handle):
+                one = After(one.id, one.name, Condition.SUCCESS)
+            if not isinstance(one, After):
+                raise WorkflowError(f"after=[{one!r}]: give nodes that add() or map() returned, or their .ended or .failed.")
+            if one.node not in self.planned and one.node not in self._there:
+                known = [planned.node.name for planned in self.planned.values()]
+                raise WorkflowError(f"after: {one.name!r} is no node of this workflow; {did_you_mean(one.name, known)}.")
+            if one.node in found:
+                raise WorkflowError(f"after: {one.name!r} is there twice.")
+            found[one.node] = one
+        return list(found.values())
+
+    def _refuse_references(self, kind: Kind, late: Mapping[str, Any], waits: list[After]) -> None:
+        before = self._before(waits)
+        for name, value in late.items():
+            if name not in kind.arguments.names:
+                raise ArgumentError(kind.name, {name: "is not an argument of this kind"})
+            for reference in inside(value):
+                if reference.node not in before:
+                    text = f"{reference!r} is the result of a node that this one does not wait for: add it to after=[…]"
+                    raise WorkflowError(f"{kind.name}: {name}: {text}.")
+                if (planned := self.planned.get(reference.node)) and isinstance(value, Reference):
+                    _refuse_type(kind, name, planned, reference)
+
+    def _before(self, waits: Iterable[After]) -> set[uuid.UUID]:
+        """All that has ended when these have."""
+        found: set[uuid.UUID] = set()
+        left = [one.node for one in waits]
+        while left:
+            node = left.pop()
+            if node not in found:
+                found.add(node)
+                left += [one.node for one in self.planned[node].after] if node in self.planned else []
+        return found
+
+    def write(self, gate: int = 0) -> None:
+        """INSERT all that was planned, in the caller's transaction. ``gate``: what the first nodes wait for besides."""
+        for one in self.planned.values():
+            one.node.unmet = len(one.after) or gate
+            if not one.node.unmet and one.node.sort != Node.Sort.WORKFLOW and one.node.jobs:
+                one.node.state, one.node.let_go_at = NodeState.RUNNING, self.row.created_at
+        planned = list(self.planned.values())
+        Node.objects.bulk_create([one.node for one in planned], batch_size=1_000)
+        edges = [
+            Edge(workflow=self.row, parent=wait.node, child=one.node.pk, condition=wait.condition)
+            for one in planned
+            for wait in one.after
+        ]
+        Edge.objects.bulk_create(edges, batch_size=1_000)
+        rows = Rows()
+        for one in planned:
+            if one.prepared is not None and one.texts:
+                one.prepared.write(one.node, one.texts, rows)
+        rows.flush()
+
+    @property
+    def unlinked(self) -> list[uuid.UUID]:
+        """Nodes that wait for nothing, and have no job that could end."""
+        return [one.node.pk for one in self.planned.values() if not one.node.unmet and one.node.state == NodeState.WAITING]
+
+
+class Builder(Graph):
+    """A workflow that is being written down, and submitted when its ``with`` block ends; see :func:`workflow`."""
+
+    def __init__(self, row: Workflow) -> None:
+        super().__init__(row)
+        self._inner: dict[uuid.UUID, Builder] = {}
+        self._result: Handle | None = None
+
+    @property
+    def result(self) -> Handle | None:
+        """The node whose result is the workflow's. Set it; default: the last that was added and that no other waits for."""
+        return self._result
+
+    @result.setter
+    def result(self, node: Handle) -> None:
+        if not isinstance(node, Handle) or node.id not in self.planned:
+            raise WorkflowError(f"result: {node!r} is no node of this workflow.")
+        self._result = node
+
+    def workflow(self, name: str, *, after: Iterable[Handle | After] = ()) -> "Builder":
+        """Add another workflow as one node: it begins when that may, and the node ends with it, and has its result. Write it
+        down before the ``with`` block of this one ends; ``node`` of what is returned is the node."""
+        waits = self._waits(after)
+        node = self._node(name, Node.Sort.WORKFLOW, named=True)
+        node.jobs = node.open = 1
+        self.planned[node.pk] = Planned(node, waits)
+        inner = Builder(Workflow(name=name, parent=node.pk, submitted_by_id=self.row.submitted_by_id))
+        self._inner[node.pk] = inner
+        inner.node = Handle(node.pk, node.name)
+        return inner
+
+    #: The node of another workflow that this one is.
+    node: Handle | None = None
+
+    def submit(self) -> None:
+        """Write all of it, in the current transaction."""
+        with atomic():
+            self._submit(0)
+        written(list(Job.objects.filter(node__in=self.planned, state=State.PENDING).values_list("pk", flat=True)))
+
+    def _submit(self, gate: int) -> None:
+        if not self.planned:
+            raise WorkflowError(f"The workflow {self.row.name!r} has no node: add one.")
+        waited_for = {wait.node for one in self.planned.values() for wait in one.after}
+        last = [id for id in self.planned if id not in waited_for]
+        self.row.result_node = self._result.id if self._result else last[-1]
+        self.row.created_at = clock.now()
+        self.row.save(force_insert=True, using=alias())
+        self.write(gate)
+        for inner in self._inner.values():
+            inner._submit(1)
+        if unlinked := self.unlinked if not gate else []:
+            look_at(unlinked)
+
+
+@contextlib.contextmanager
+def workflow(name: str, *, submitted_by: Any = None, id: uuid.UUID | None = None) -> Iterator[Builder]:
+    """Write down a workflow, and submit it whole when the block ends, in the current transaction::
+
+        with workflow("order 7") as w:
+            paid = w.add(charge, {"order": 7})
+            sent = w.add(ship, {"order": 7, "receipt": paid.result["id"]}, after=[paid])
+            w.add(mail, {"order": 7}, after=[paid, sent])
+        w.id
+
+    Args:
+        name: shown to people; need not be unique.
+        submitted_by: the user who submits.
+        id: the workflow's id. Default: a fresh UUIDv7.
+
+    Raises:
+        WorkflowError, UnknownKind, ArgumentError, OptionError: something cannot be; nothing was written.
+    """
+    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
+        raise WorkflowError(f"The workflow's name {name!r} must be a text of 1 to {LONGEST_NAME} characters.")
+    if submitted_by is not None and not hasattr(submitted_by, "pk"):
+        raise WorkflowError(f"submitted_by={submitted_by!r} must be a user.")
+    builder = Builder(Workflow(pk=id or new_id(), name=name, submitted_by_id=getattr(submitted_by, "pk", None)))
+    yield builder
+    builder.submit()
+
+
+def _is_lazy(kind: Kind, name: str) -> bool:
+    return bool(kind.arguments.schema.get("properties", {}).get(name, {}).get("title") == Results.__name__)
+
+
+#: JSON types by those that they may become.
+_FITS = {"integer": {"integer", "number"}, "number": {"number", "integer"}}
+
+
+def _refuse_type(kind: Kind, name: str, planned: Planned, reference: Reference) -> None:
+    """A result that cannot be what the argument is, by both type hints where they say enough."""
+    if planned.prepared is None or reference.path or reference.many:
+        return
+    gives = json_type(planned.prepared.kind)
+    takes = kind.arguments.schema.get("properties", {}).get(name, {}).get("type")
+    if gives and takes and takes not in _FITS.get(gives, {gives}):
+        text = f"takes a JSON {takes}, but {reference!r} is a JSON {gives}, by the return hint of {planned.prepared.kind.name}"
+        raise ArgumentError(kind.name, {name: text})

@@ -1,0 +1,223 @@
+"""Workflows, on both databases: what is written, what follows from the ends of jobs."""
+
+from typing import Any
+
+import pytest
+from django.db import transaction
+from furrow import ArgumentError, Job, OptionError, WorkflowError, workflow
+from furrow.actions.jobs import cancel, delete, retry
+from furrow.models import Edge, Move, Node, Workflow
+from furrow.states import NodeState, State, WorkflowState
+from furrow.testing import drain
+from furrow.workflows.builder import Builder
+
+from tests import kinds
+from tests.kinds import flows
+
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("nobody_runs")]
+
+
+def nodes(w: Builder) -> dict[str, str]:
+    """The states of its nodes, by name."""
+    return dict(Node.objects.filter(workflow=w.id).values_list("name", "state"))
+
+
+def state(w: Builder) -> str:
+    return Workflow.objects.get(pk=w.id).state
+
+
+def result(w: Builder, name: str) -> object:
+    return Job.objects.get(node=Node.objects.get(workflow=w.id, name=name).pk).result
+
+
+def run() -> None:
+    drain(raise_on_failure=False, with_scheduled=True)
+
+
+def test_a_node_runs_when_those_that_it_waits_for_have_succeeded_and_gets_their_results() -> None:
+    with workflow("order 7") as w:
+        a = w.add(flows.order, {"number": 7})
+        b = w.add(kinds.add, {"a": a.result["id"], "b": a.result["lines"][1]["price"]}, after=[a], name="b")
+        w.add(kinds.add, {"a": b.result, "b": 1}, after=[a, b], name="c")
+    assert set(Job.objects.values_list("state", flat=True)) == {State.PENDING, State.WAITING}
+    run()
+    assert result(w, "b") == 21
+    assert result(w, "c") == 22
+    assert (state(w), set(nodes(w).values())) == (WorkflowState.SUCCEEDED, {NodeState.SUCCEEDED})
+    assert not Move.objects.exists()
+
+
+def test_a_failure_skips_what_waits_for_success_and_lets_go_what_waits_for_it_or_for_any_end() -> None:
+    with workflow("fails") as w:
+        a = w.add(kinds.fails, {}, name="a", max_attempts=1)
+        b = w.add(kinds.noop, after=[a], name="b")
+        w.add(kinds.noop, after=[b], name="c")
+        w.add(kinds.noop, after=[b.ended], name="after the end")
+        w.add(kinds.noop, after=[a.failed], name="on failure")
+        w.add(kinds.noop, after=[b.failed], name="never")
+    run()
+    ran = {"a": "failed", "after the end": "succeeded", "on failure": "succeeded"}
+    assert nodes(w) == {**ran, "b": "skipped", "c": "skipped", "never": "skipped"}
+    assert state(w) == WorkflowState.SUCCEEDED  # the failure was expected
+    assert Node.objects.get(name="b").reason == "'a' failed, and this waited for its success"
+    assert Job.objects.get(node=Node.objects.get(name="b").pk).error == "skipped: 'a' failed, and this waited for its success"
+
+
+def test_a_failure_that_nobody_waits_for_fails_the_workflow() -> None:
+    with workflow("fails") as w:
+        a = w.add(kinds.fails, {}, name="a", max_attempts=1)
+        w.add(kinds.noop, after=[a.ended], name="cleans up")
+    run()
+    assert (state(w), nodes(w)) == (WorkflowState.FAILED, {"a": "failed", "cleans up": "succeeded"})
+
+
+def test_a_retry_of_what_failed_takes_up_what_was_skipped(tmp_path: object) -> None:
+    with workflow("again") as w:
+        a = w.add(kinds.succeeds_on, {"attempt": 2}, name="a", max_attempts=1)
+        b = w.add(kinds.noop, after=[a], name="b")
+        w.add(kinds.noop, after=[b], name="c")
+        w.add(kinds.noop, after=[a.failed], name="alarm")
+    run()
+    assert nodes(w) == {"a": "failed", "b": "skipped", "c": "skipped", "alarm": "succeeded"}
+    assert retry(Job.objects.filter(node=a.id)) == 1
+    run()
+    assert nodes(w) == {"a": "succeeded", "b": "succeeded", "c": "succeeded", "alarm": "succeeded"}
+    assert state(w) == WorkflowState.SUCCEEDED
+
+
+def test_many_jobs_are_one_node_and_their_results_one_argument() -> None:
+    with workflow("map") as w:
+        base = w.add(kinds.add, {"a": 50, "b": 50}, name="base")
+        rows = [{"a": n} for n in range(30)]
+        many = w.map(kinds.add, rows, shared={"b": base.result}, after=[base], name="many")
+        w.add(flows.sums, {"totals": many.results}, after=[many], name="lazy")
+        w.add(flows.adds_up, {"totals": many.result, "more": base.result}, after=[many], name="whole")
+        none = w.map(kinds.noop, [], name="none")
+        w.add(flows.sums, {"totals": none.results}, after=[none], name="of none")
+    run()
+    assert (result(w, "lazy"), result(w, "whole"), result(w, "of none")) == (3435, 3535, 0)
+    assert state(w) == WorkflowState.SUCCEEDED
+
+
+def test_one_failure_among_many_is_told_at_once_where_somebody_waits_for_it() -> None:
+    with workflow("map") as w:
+        many = w.map(kinds.succeeds_on, [{"attempt": n} for n in (1, 3)], max_attempts=1, name="many")
+        w.add(kinds.noop, after=[many.first_failed], name="first")
+        w.add(kinds.noop, after=[many], name="all")
+    failing = Job.objects.filter(node=many.id).last()
+    drain(raise_on_failure=False)
+    assert failing is not None
+    assert nodes(w) == {"many": "failed", "first": "succeeded", "all": "skipped"}
+
+
+def test_a_workflow_in_a_workflow_is_a_node_with_a_result() -> None:
+    with workflow("outer") as w:
+        a = w.add(kinds.add, {"a": 1, "b": 1}, name="a")
+        inner = w.workflow("inner", after=[a])
+        first = inner.add(kinds.add, {"a": 2, "b": 3}, name="first")
+        inner.add(kinds.add, {"a": first.result, "b": 10}, after=[first], name="last")
+        assert inner.node is not None
+        w.add(kinds.add, {"a": inner.node.result, "b": a.result}, after=[inner.node, a], name="b")
+    assert set(nodes(inner).values()) == {NodeState.WAITING}
+    run()
+    assert result(w, "b") == 17
+    assert (state(inner), state(w)) == (WorkflowState.SUCCEEDED, WorkflowState.SUCCEEDED)
+
+
+def test_a_workflow_that_fails_in_a_workflow_fails_its_node_and_a_retry_takes_up_both() -> None:
+    with workflow("outer") as w:
+        inner = w.workflow("inner")
+        first = inner.add(kinds.succeeds_on, {"attempt": 2}, max_attempts=1)
+        assert inner.node is not None
+        w.add(kinds.noop, after=[inner.node], name="b")
+    run()
+    assert (state(inner), nodes(w)) == (WorkflowState.FAILED, {"inner": "failed", "b": "skipped"})
+    retry(Job.objects.filter(node=first.id))
+    run()
+    assert (state(inner), nodes(w)) == (WorkflowState.SUCCEEDED, {"inner": "succeeded", "b": "succeeded"})
+
+
+def test_a_cancelled_job_cancels_its_node_and_a_deleted_one_too() -> None:
+    with workflow("cancelled") as w:
+        a = w.add(kinds.noop, name="a")
+        b = w.add(kinds.noop, after=[a], name="b")
+        w.add(kinds.noop, after=[b], name="c")
+    assert cancel(Job.objects.filter(node=b.id)) == 1
+    run()
+    assert (state(w), nodes(w)) == (WorkflowState.CANCELLED, {"a": "succeeded", "b": "cancelled", "c": "skipped"})
+    with workflow("deleted") as v:
+        a = v.add(kinds.noop, name="a")
+        v.add(kinds.noop, after=[a], name="b")
+    Job.objects.filter(node=a.id).delete()
+    run()
+    assert (state(v), nodes(v)) == (WorkflowState.CANCELLED, {"a": "cancelled", "b": "skipped"})
+    assert delete(Job.objects.filter(node=b.id)) == 1
+
+
+def test_a_reference_that_leads_to_nothing_fails_its_job_by_name() -> None:
+    with workflow("w") as w:
+        a = w.add(flows.order, {"number": 7})
+        w.add(kinds.add, {"a": a.result["lines"][5]["price"], "b": 1}, after=[a], name="b")
+    run()
+    job = Job.objects.get(node=Node.objects.get(name="b").pk)
+    assert (job.state, job.attempt) == (State.FAILED, 0)
+    assert job.error == "a: order.result['lines'][5]['price'] leads to nothing, the result has no 5 there"
+    assert state(w) == WorkflowState.FAILED
+
+
+def test_a_workflow_that_is_rolled_back_never_was() -> None:
+    with transaction.atomic():
+        with workflow("w") as w:
+            w.add(kinds.noop)
+        transaction.set_rollback(True)
+    assert not any(model._default_manager.exists() for model in (Workflow, Node, Edge, Job))
+
+
+def test_what_cannot_be_is_refused_by_name_and_nothing_is_written() -> None:
+    with workflow("other") as other:
+        elsewhere = other.add(kinds.noop)
+    Job.objects.all().delete()
+
+    def submitted(given: dict[str, Any]) -> None:
+        with workflow("w") as w:
+            a = w.add(flows.order, {"number": 1}, name="a")
+            b = w.add(kinds.add, {"a": 1, "b": 2}, name="b")
+            call: dict[str, Any] = {name: value(a, b) if callable(value) else value for name, value in given.items()}
+            w.add(kinds.add, call.pop("arguments", {"a": 1, "b": 2}), **call)
+
+    def refused(error: type[Exception], text: str, **given: Any) -> None:
+        with pytest.raises(error, match=text):
+            submitted(given)
+
+    refused(WorkflowError, "'noop' is no node of this workflow", after=[elsewhere])
+    refused(WorkflowError, "has a node 'a' already", name="a")
+    refused(WorkflowError, "must be a text of 1 to 200 characters", name="x" * 201)
+    refused(WorkflowError, "'a' is there twice", after=lambda a, b: [a, a.ended])
+    refused(WorkflowError, r"after=\[…\]", after=lambda a, b: a)
+    refused(
+        WorkflowError,
+        "a: a.result is the result of a node that this one does not wait for",
+        arguments=lambda a, b: {"a": a.result, "b": 1},
+    )
+    refused(
+        ArgumentError,
+        "takes a JSON integer, but a.result is a JSON object",
+        arguments=lambda a, b: {"a": a.result, "b": 1},
+        after=lambda a, b: [a],
+    )
+    refused(ArgumentError, "z: is not an argument", arguments=lambda a, b: {"z": a.result}, after=lambda a, b: [a])
+    refused(ArgumentError, "a: is missing", arguments=lambda a, b: {"b": b.result}, after=lambda a, b: [b])
+    refused(OptionError, "unique", unique="k")
+    refused(OptionError, "queue", queue="nowhere")
+    with pytest.raises(WorkflowError, match="has no node"):
+        workflow("empty").__enter__().submit()
+    assert Workflow.objects.count() == 1
+    assert not Job.objects.exists()
+
+
+def test_a_key_that_needs_a_later_result_is_refused() -> None:
+    with workflow("w") as w:
+        a = w.add(kinds.add, {"a": 1, "b": 2})
+        given = {"a": a.result, "b": 1}
+        with pytest.raises(OptionError, match="a key of this kind's rules needs it"):
+            w.add(kinds.add, given, after=[a], lock="account:{a}")
