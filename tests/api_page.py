@@ -33,7 +33,8 @@ GROUPS = {
     "Workflows": "workflow Results",
     "Events and output": "publish subscribe Occurred output_url output_token",
     "Errors": "FurrowError KindError UnknownKind SubmitError ArgumentError OptionError NotUnique InputError JobFailed "
-    "JobCancelled WorkflowError MiddlewareError EventError LockError NotAcquired LockUnavailable RateLimited LockLost StaleFence",
+    "JobCancelled WorkflowError MiddlewareError EventError LockError NotAcquired LockUnavailable RateLimited LockLost "
+    "StaleFence",
 }
 #: Classes whose instances the platform makes.
 _NOT_MADE = ("Held", "Kind")
