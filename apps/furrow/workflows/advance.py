@@ -51,7 +51,6 @@ class _Round:
     def __init__(self) -> None:
         self._now: dt.datetime = clock.now()
         self._nodes: dict[uuid.UUID, Node] = {}
-        self._workflows: dict[uuid.UUID, Workflow] = {}
         self._before: dict[uuid.UUID, tuple[object, ...]] = {}
         self._ended: list[Node] = []
         self._reopened: list[Node] = []
@@ -82,10 +81,8 @@ class _Round:
 
     def _read(self, ids: Iterable[uuid.UUID]) -> None:
         for part in _parts(set(ids) - self._nodes.keys()):
-            for node in Node.objects.filter(pk__in=part):
+            for node in Node.objects.filter(pk__in=part).select_related("workflow"):
                 self._nodes[node.pk], self._before[node.pk] = node, _counts(node)
-        for part in _parts({node.workflow_id for node in self._nodes.values()} - self._workflows.keys()):
-            self._workflows |= Workflow.objects.in_bulk(part)
 
     def _count(self, node: Node, move: statements.Moved) -> None:
         node.open += move.open
@@ -114,8 +111,7 @@ class _Round:
         self._reopened.append(node)
 
     def _let_go(self, node: Node) -> None:
-        workflow = self._workflows[node.workflow_id]
-        if workflow.paused_at is not None:
+        if node.workflow.paused_at is not None:
             return
         node.state, node.let_go_at = NodeState.RUNNING, self._now
         self._done += 1
@@ -158,7 +154,7 @@ class _Round:
             if ids:
                 freed = Job.objects.filter(pk__in=ids).update(state=State.PENDING, run_at=Greatest("run_at", Now()))
                 self._done += freed
-            if ids and waiting.exists():  # too many at once, or somebody has locked one
+            if len(ids) < node.open and waiting.exists():  # too many at once, or somebody has locked one
                 self._again.add(node.pk)
         if not node.open:
             self._end(node)
@@ -247,8 +243,9 @@ class _Round:
     def _end_workflows(self) -> None:
         """Those none of whose nodes is left; and those of which one is again."""
         unfinished = Exists(Node.objects.filter(workflow=OuterRef("pk"), state__in=[NodeState.WAITING, NodeState.RUNNING]))
-        touched = {node.workflow_id for node in self._nodes.values()}
-        for part in _parts(touched):
+        seen = {node.workflow_id: node.workflow for node in self._nodes.values()}
+        busy = {node.workflow_id for node in self._nodes.values() if node.state not in ENDED}
+        for part in _parts([id for id, workflow in seen.items() if id not in busy or workflow.finished_at]):
             for workflow in Workflow.objects.filter(pk__in=part).annotate(unfinished=unfinished):
                 if workflow.unfinished != (workflow.state == WorkflowState.RUNNING):
                     self._turn(workflow, _outcome(workflow) if not workflow.unfinished else WorkflowState.RUNNING)
