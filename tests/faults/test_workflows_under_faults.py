@@ -1,5 +1,8 @@
 """Workflows, while what moves them is killed."""
 
+from functools import partial
+
+from django.db.models import QuerySet
 from furrow import Job, workflow
 from furrow.models import Move, Node, Workflow
 from furrow.states import NodeState, State, WorkflowState
@@ -22,7 +25,7 @@ def test_every_node_runs_once_whoever_is_killed(bare: Stack) -> None:
         flowing.append(w.id)
     ended = Job.objects.filter(state=State.SUCCEEDED)
     for process, at in ((dispatcher, 50), (worker, 400), (other, 700)):
-        wait_until(lambda at=at: ended.count() >= at, what=f"{at} jobs have ended")
+        wait_until(partial(_at_least, ended, at), what=f"{at} jobs have ended")
         process.kill()
         bare.worker() if process is worker else bare.dispatcher()
     running = Workflow.objects.filter(state=WorkflowState.RUNNING)
@@ -33,3 +36,7 @@ def test_every_node_runs_once_whoever_is_killed(bare: Stack) -> None:
     last = Node.objects.filter(name="link 9").values("pk")
     assert list(Job.objects.filter(node__in=last).order_by("pk").values_list("result", flat=True)) == [s + 10 for s in sums]
     assert not Move.objects.exists()
+
+
+def _at_least(jobs: "QuerySet[Job]", number: int) -> bool:
+    return jobs.count() >= number
