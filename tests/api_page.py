@@ -22,7 +22,8 @@ Everything that code may import from `furrow`, from the docstrings (`{COMMAND}` 
 """
 #: What is not named here comes under "Other".
 GROUPS = {
-    "Declare a kind": "job external_kind Kind RetryPolicy Unique Secret ForeignKey File UploadedPath get_kind all_kinds",
+    "Declare a kind": "job external_kind Kind RetryPolicy Unique Schedule Secret ForeignKey File UploadedPath get_kind "
+    "all_kinds",
     "Submit": "submit submit_many",
     "Inside a handler": "current_job Retry Snooze Abort SoftTimeout Cancelled",
     "Records": "Job Attempt LogLine State Outcome FINAL",

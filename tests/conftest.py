@@ -132,14 +132,16 @@ def _delete_jobs() -> None:
         Queue,
         Reply,
         Rollup,
+        Schedule,
         StreamPlace,
+        Tick,
         Trouble,
         WorkerRequest,
     )
 
     bridges = (BridgedMessage, BridgeReader, Reply, StreamPlace)
     jobs = (DeadMessage, Event, LogLine, Attempt, Job, Queue, WorkerRequest, Rollup, ErrorCount, ErrorGroup, Trouble)
-    for model in (*bridges, *jobs):
+    for model in (*bridges, Tick, Schedule, *jobs):
         model.objects.all()._raw_delete(connection.alias)
 
 

@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from furrow.locks.rate import rate_limit
     from furrow.middleware import Middleware, RunningJob, Submission
     from furrow.models import Attempt, Job, LogLine
+    from furrow.schedule import Schedule
     from furrow.states import FINAL, Outcome, State
     from furrow.streaming.tokens import output_token, output_url
     from furrow.submission.external import external_kind
@@ -109,6 +110,7 @@ __all__ = [
     "Retry",
     "RetryPolicy",
     "RunningJob",
+    "Schedule",
     "Secret",
     "Situation",
     "Snooze",
@@ -182,6 +184,7 @@ _WHERE = {
     "Retry": "furrow.errors",
     "RetryPolicy": "furrow.kinds.retry",
     "RunningJob": "furrow.middleware",
+    "Schedule": "furrow.schedule",
     "Secret": "furrow.kinds.secret",
     "Situation": "furrow.diagnosis.explain",
     "Snooze": "furrow.errors",

@@ -14,6 +14,7 @@ from furrow.bridge import Bridge
 from furrow.errors import did_you_mean
 from furrow.limits.limit import MOST_SLOTS
 from furrow.partitions import NO_LIMITS, Queue
+from furrow.schedule import LONGEST_NAME, Schedule
 from furrow.service_urls import unreadable
 from furrow.topics import pattern_problem
 
@@ -50,6 +51,8 @@ class Conf:
     short_names: bool = False
     #: Queues of other programs whose messages become jobs.
     bridges: list[Bridge] = field(default_factory=list)
+    #: Schedules by name, of kinds that the settings name.
+    schedules: dict[str, Schedule] = field(default_factory=dict)
     #: Events of jobs that are published for programs outside, as patterns such as ``job.#``; what ``@subscribe`` names is so
     #: anyway.
     events: list[str] = field(default_factory=list)
@@ -154,6 +157,7 @@ def conf() -> Conf:
     _refuse_shared_queues(chosen)
     _refuse_bridges(chosen)
     _refuse_networks(chosen)
+    _refuse_schedules(chosen)
     for pattern in chosen.events:
         if problem := pattern_problem(pattern):
             raise ImproperlyConfigured(f"FURROW['EVENTS']: {problem}.")
@@ -199,6 +203,19 @@ def _refuse_networks(chosen: Conf) -> None:
             raise ImproperlyConfigured(f"FURROW['WEBHOOK_NETWORKS'] names {network!r}: {error}.") from None
 
 
+def _refuse_schedules(chosen: Conf) -> None:
+    for name, schedule in chosen.schedules.items():
+        problem = schedule.problem()
+        if not 1 <= len(name) <= LONGEST_NAME or "\0" in name:
+            problem = f"a name has 1 to {LONGEST_NAME} characters"
+        elif schedule.name not in ("", name):
+            problem = f"name={schedule.name!r}: the key is its name; leave it out"
+        elif not schedule.kind:
+            problem = "kind is missing: name the kind, as in Schedule('@daily', kind='reports.send')"
+        if problem:
+            raise ImproperlyConfigured(f"FURROW['SCHEDULES'], {name!r}: {problem}.")
+
+
 def _refuse_bridges(chosen: Conf) -> None:
     for number, bridge in enumerate(chosen.bridges):
         problem = bridge.problem()
@@ -233,6 +250,9 @@ def _must_be(name: str, kind: Any, value: Any) -> str:
     if kind == list[Bridge]:
         right = isinstance(value, list) and all(isinstance(item, Bridge) for item in value)
         return "" if right else "a list of furrow.Bridge(…)"
+    if kind == dict[str, Schedule]:
+        right = isinstance(value, dict) and all(isinstance(k, str) and isinstance(v, Schedule) for k, v in value.items())
+        return "" if right else "a dict of names to furrow.Schedule(…)"
     may_be_empty = name in ("modules", "middleware", "events", "external_queues", "webhook_networks")
     are_names = isinstance(value, list) and all(isinstance(item, str) for item in value) and len({*value}) == len(value)
     if are_names and (value or may_be_empty):

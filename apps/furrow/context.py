@@ -1,5 +1,6 @@
 """``current_job``: a handler's view of the job it runs in."""
 
+import datetime as dt
 import uuid
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -17,6 +18,9 @@ class Run(Protocol):
 
     @property
     def id(self) -> uuid.UUID: ...
+
+    @property
+    def scheduled_for(self) -> dt.datetime | None: ...
 
     def progress(self, fraction: float, note: str) -> None: ...
     def log(self, level: int, logger: str, message: str) -> None: ...
@@ -48,6 +52,13 @@ class CurrentJob:
         """The metadata that its submit gave it; empty outside of a job."""
         run = _run.get()
         return run.meta if run else {}
+
+    @property
+    def scheduled_for(self) -> dt.datetime | None:
+        """The time of the schedule that this job is for, which may lie back by what was caught up or backfilled; ``None``: no
+        schedule made it. Asks the database, once."""
+        run = _run.get()
+        return run.scheduled_for if run else None
 
     def progress(self, fraction: float, note: str = "") -> None:
         """Report progress, from 0 to 1, with a note of at most 200 characters. Cheap: at most ten reports a second are sent.

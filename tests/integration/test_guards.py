@@ -56,6 +56,7 @@ def a_row(model: type[Model]) -> int:
         "streamplace": {"queue": "q"},
         "bridgedmessage": {"queue": "q", "key": "k", "job": job.pk},
         "trouble": {},
+        "tick": {"schedule_id": 1},
     }
     name = model._meta.model_name or ""
     if model is not Job:

@@ -12,9 +12,9 @@ from django.db.models import Sum
 from django.utils import timezone
 from furrow import statements
 from furrow.actions.jobs import retry
-from furrow.models import Attempt, Job, LogLine, Node, Queue, Rollup, Trouble, Worker, Workflow
+from furrow.models import Attempt, Job, LogLine, Node, Queue, Rollup, Schedule, Trouble, Worker, Workflow
 from furrow.models.job import new_id
-from furrow.statements import Moved, guards
+from furrow.statements import Moved, Rescheduled, guards
 from furrow.statements.protocol import Statements
 from furrow.states import State
 
@@ -270,3 +270,20 @@ def test_each_end_of_a_nodes_job_leaves_a_move_and_is_taken_once(sql: Statements
     sql.follow_nodes(connection)
     with transaction.atomic():
         assert sql.take_moves(connection, 9) == [Moved(node.pk, 0, -1, 1)]
+
+
+# --- schedules ----------------------------------------------------------------------------------------------------------------
+
+
+def test_schedules_move_on(sql: Statements) -> None:
+    moment, job = timezone.now(), new_id()
+    one, two = (Schedule.objects.create(name=name, kind="kinds.noop", timing="@daily", held="why") for name in "ab")
+    later = moment + HOUR
+    sql.move_schedules(
+        connection, [Rescheduled(one.pk, moment, later, moment, job, ""), Rescheduled(two.pk, None, None, None, None, "no")]
+    )
+    stays = Rescheduled(two.pk, None, None, None, None, "no")
+    sql.move_schedules(connection, [Rescheduled(one.pk, moment, later, moment, job, ""), stays])
+    sql.move_schedules(connection, [Rescheduled(one.pk, later, later, None, None, "")])
+    rows = Schedule.objects.order_by("name").values_list("next_at", "fire_at", "last_at", "last_job", "held")
+    assert list(rows) == [(later, later, moment, job, ""), (None, None, None, None, "no")]

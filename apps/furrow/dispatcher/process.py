@@ -1,5 +1,5 @@
 """The dispatcher process: lead, dispatch until nothing is due, wait for a wake-up, and run the other duties in between.
-Threads beside it rescue, and publish events."""
+Threads beside it rescue, fire schedules, and publish events."""
 
 import logging
 import threading
@@ -32,6 +32,7 @@ from furrow.dispatcher.reconcile import Reconcile
 from furrow.dispatcher.roll import Roll
 from furrow.dispatcher.slot_reaper import SlotReaper
 from furrow.dispatcher.sweep import Sweep
+from furrow.dispatcher.timetable import Timetable
 from furrow.errors import BrokerError, Unserved
 from furrow.kinds.kind import queues_in_use
 from furrow.locks.wakeup import Waiter
@@ -76,6 +77,7 @@ class Dispatcher:
         self._lookout, clock = Lookout(self.leadership), Clock()
         self._outbox = Outbox(self.leadership)
         self._callers = Callers(self.leadership)
+        self._timetable = Timetable(self.leadership)
         self._duties: list[Duty] = [
             clock,
             Expire(),
@@ -117,12 +119,14 @@ class Dispatcher:
         self._lookout.start()
         self._outbox.start()
         self._callers.start()
+        self._timetable.start()
         try:
             self._go_round()
         finally:
             self._lookout.stop()
             self._outbox.stop()
             self._callers.stop()
+            self._timetable.stop()
             announcer.stop()
         self._end()
 

@@ -7,7 +7,7 @@ through :func:`furrow.submit`.
 
 import datetime as dt
 import inspect
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol, Unpack
 
 from celery import shared_task
@@ -18,10 +18,12 @@ from furrow.kinds.arguments import Arguments
 from furrow.kinds.declaration import refuse_what_cannot_work
 from furrow.kinds.handlers import refuse_handler
 from furrow.kinds.retry import RetryPolicy
+from furrow.kinds.schedules import schedules_of
 from furrow.limits.key_template import LimitError
 from furrow.limits.limit import Rule, Rules
 from furrow.models.job import DEFAULT_PRIORITY, Job
 from furrow.partitions import NO_LIMITS
+from furrow.schedule import Schedule
 
 Handler = Callable[..., Any]
 
@@ -78,6 +80,7 @@ class Kind:
         transactional: bool = False,
         permission: str = "",
         tags: Collection[str] = (),
+        schedule: Schedule | Sequence[Schedule] = (),
         **rules: Unpack[Rule],
     ) -> None:
         """``submit``: how its jobs are submitted; see :func:`furrow.job` for the other options."""
@@ -102,6 +105,7 @@ class Kind:
         self.rules = self._rules(rules)
         if self.rules.any and self.queue in conf().partitioned:
             raise KindError(f"{self.name}: queue {self.queue!r}: {NO_LIMITS}.")
+        self.schedules = schedules_of(self, schedule)
         self.__name__, self.__doc__, self.__wrapped__ = handler.__name__, handler.__doc__, handler
         self.__module__ = handler.__module__
 

@@ -19,6 +19,7 @@ from furrow.models.output_chunk import OutputChunk
 from furrow.models.queue import Queue
 from furrow.models.reply import Reply
 from furrow.models.rollup import ErrorCount, ErrorGroup, Rollup
+from furrow.models.schedule import Schedule, Tick
 from furrow.models.stream_place import StreamPlace
 from furrow.models.trouble import Trouble
 from furrow.models.webhook import Webhook
@@ -52,7 +53,9 @@ __all__ = [
     "Queue",
     "Reply",
     "Rollup",
+    "Schedule",
     "StreamPlace",
+    "Tick",
     "Trouble",
     "Webhook",
     "Worker",

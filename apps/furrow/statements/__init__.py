@@ -291,6 +291,17 @@ class RuleColumns(NamedTuple):
     held: str
 
 
+class Rescheduled(NamedTuple):
+    """What became of a schedule. ``None`` of the last two times: nothing new."""
+
+    id: int
+    next_at: dt.datetime | None
+    fire_at: dt.datetime | None
+    last_at: dt.datetime | None
+    last_job: uuid.UUID | None
+    held: str
+
+
 class Window(NamedTuple):
     """What RabbitMQ holds of a queue, as the database knows it."""
 

@@ -25,6 +25,7 @@ from furrow.statements import (
     Outgoing,
     Position,
     Report,
+    Rescheduled,
     RuleColumns,
     Settlement,
     Slot,
@@ -337,5 +338,14 @@ class Graph(Protocol):
         transaction ends. Those of workflows that another has locked stay, and hold up nobody."""
 
 
-class Statements(Submission, Dispatch, Limits, Runs, Workers, Locked, Counts, Clock, Sessions, Events, Graph, Protocol):
+class Schedules(Protocol):
+    """Schedules, whose times have come."""
+
+    def move_schedules(self, connection: Connection, moved: Sequence[Rescheduled]) -> None:
+        """Write what became of these schedules; what is ``None`` of their last time and job stays as it is."""
+
+
+class Statements(
+    Submission, Dispatch, Limits, Runs, Workers, Locked, Counts, Clock, Sessions, Events, Graph, Schedules, Protocol
+):
     """A dialect: all of them."""

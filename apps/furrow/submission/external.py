@@ -2,7 +2,7 @@
 
 import datetime as dt
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, Unpack
 
@@ -14,6 +14,7 @@ from furrow.kinds.kind import register
 from furrow.kinds.retry import RetryPolicy
 from furrow.limits.limit import Rule
 from furrow.models.job import DEFAULT_PRIORITY
+from furrow.schedule import Schedule
 from furrow.submission.submit import submit
 
 
@@ -30,6 +31,7 @@ def external_kind(
     expires: dt.timedelta | None = None,
     permission: str = "",
     tags: Collection[str] = (),
+    schedule: Schedule | Sequence[Schedule] = (),
     **rules: Unpack[Rule],
 ) -> ExternalKind:
     """Declare a kind whose handler lives elsewhere: a worker in any language takes its jobs, over HTTP or AMQP.
@@ -41,7 +43,7 @@ def external_kind(
         queue: one of ``FURROW['EXTERNAL_QUEUES']``. Default: the first.
         timeout: seconds after which a run is over, whatever its worker says later.
         retry, max_attempts: as of :class:`RetryPolicy`; ``max_attempts`` alone changes that number only.
-        priority, expires, permission, tags, rules: as of :func:`furrow.job`, but for ``rate``.
+        priority, expires, permission, tags, schedule, rules: as of :func:`furrow.job`, but for ``rate``.
 
     Raises:
         KindError: at import, when an option cannot work. Names the option, the reason and the remedy.
@@ -64,6 +66,7 @@ def external_kind(
         expires=expires,
         permission=permission,
         tags=tags,
+        schedule=schedule,
         **rules,
     )
     register(kind)

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Unpack, overload
 
 from furrow.errors import KindError, did_you_mean
@@ -10,6 +10,7 @@ from furrow.kinds.kind import Handler, Kind, register
 from furrow.kinds.retry import RetryPolicy
 from furrow.limits.limit import Rule
 from furrow.models.job import DEFAULT_PRIORITY
+from furrow.schedule import Schedule
 from furrow.submission.submit import submit
 
 
@@ -28,6 +29,7 @@ def job(
     transactional: bool = False,
     permission: str = "",
     tags: Collection[str] = (),
+    schedule: Schedule | Sequence[Schedule] = (),
     **rules: Unpack[Rule],
 ) -> Callable[[Handler], Kind]: ...
 def job(handler: Any = None, /, **options: Any) -> Any:
@@ -55,6 +57,7 @@ def job(handler: Any = None, /, **options: Any) -> Any:
         fair: a key that names the tenant. The tenants of a queue take turns.
         permission: a further permission (``app.codename``) that people need to submit these jobs and to act on them.
         tags: short texts to find these jobs by.
+        schedule: when jobs are submitted by themselves: ``Schedule("0 3 * * *", …)``, or a list of such with a ``name`` each.
 
     Raises:
         KindError: at import, when an option cannot work. Names the option, the reason and the remedy.

@@ -126,9 +126,13 @@ def submit_many(
     tags: Collection[str] = (),
     meta: Mapping[str, Any] | None = None,
     submitted_by: Any = None,
+    ids: Sequence[uuid.UUID] | None = None,
     **rules: Unpack[Rule],
 ) -> list[uuid.UUID]:
     """Submit one job for each row of arguments, all or none, in the current transaction. Options are those of :func:`submit`.
+
+    Args:
+        ids: the jobs' ids, in the order of the rows; no job may have one of them. Default: fresh UUIDv7s.
 
     Returns:
         The jobs' ids, in the order of the rows. For a ``unique`` kind an id may be that of an earlier job or row.
@@ -148,23 +152,31 @@ def submit_many(
             raise _in_row(error, number) from None
     if not texts:
         return []
+    new = [new_id() for _ in texts] if ids is None else [options.as_uuid(kind, "ids", id) for id in ids]
+    if len(new) != len(texts):
+        raise OptionError(kind.name, {"ids": f"{len(new)} are given for {len(texts)} rows: give one for each"})
     connection = _connection()
     ruled = Ruled.of(kind, rules, columns)
 
     def write(meta: dict[str, Any]) -> list[uuid.UUID]:
-        return _write_many(connection, kind, texts, columns | options.meta_column(kind, meta), ruled)
+        return _write_many(connection, kind, new, texts, columns | options.meta_column(kind, meta), ruled)
 
-    ids = around_submit(
+    found = around_submit(
         Submission(kind.name, columns["queue"], len(texts), options.given_meta(kind, meta)), write, using=connection.alias
     )
-    written(ids)
-    return ids
+    written(found)
+    return found
 
 
 def _write_many(
-    connection: BaseDatabaseWrapper, kind: Kind, texts: list[str], columns: dict[str, Any], ruled: Ruled | None
+    connection: BaseDatabaseWrapper,
+    kind: Kind,
+    ids: Sequence[uuid.UUID],
+    texts: list[str],
+    columns: dict[str, Any],
+    ruled: Ruled | None,
 ) -> list[uuid.UUID]:
-    new = ids = [new_id() for _ in texts]
+    new = ids = list(ids)
     with transaction.atomic(using=connection.alias):
         if ruled is not None:
             ruled = replace(ruled, columns=columns)

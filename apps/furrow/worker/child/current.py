@@ -1,8 +1,11 @@
 """The run that a pool process is busy with, as its handler sees it."""
 
+import asyncio
+import datetime as dt
 import logging
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +16,8 @@ from furrow.conf import conf
 from furrow.errors import Cancelled
 from furrow.kinds.masks import NOTHING
 from furrow.kinds.meta import from_json
+from furrow.models import Tick
+from furrow.models.database import connection
 from furrow.sanitize import clean, cut
 from furrow.worker import channel
 
@@ -41,6 +46,16 @@ class Run:
     def meta(self) -> dict[str, Any]:
         """What its submit gave it."""
         return from_json(self._meta)
+
+    @cached_property
+    def scheduled_for(self) -> dt.datetime | None:
+        """The time of the schedule that it is for."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return _due_at(self.id)
+        with ThreadPoolExecutor(1) as aside:  # Django's connections are not for the thread of an event loop
+            return aside.submit(_due_at, self.id, close=True).result()
 
     def progress(self, fraction: float, note: str) -> None:
         """Report progress, at most ten times a second."""
@@ -88,6 +103,14 @@ class Run:
         if not self.told and channel.stop_requests.asked(_process_index()) == (self.id.bytes, self.attempt):
             self.told = True
             raise Cancelled("somebody cancelled the job")
+
+
+def _due_at(job: uuid.UUID, *, close: bool = False) -> dt.datetime | None:
+    try:
+        return Tick.objects.filter(job=job).values_list("due_at", flat=True).first()
+    finally:
+        if close:
+            connection.close()
 
 
 def _json(value: Any) -> str:

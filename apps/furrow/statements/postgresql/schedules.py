@@ -1,0 +1,22 @@
+"""Schedules move on to their next time."""
+
+from collections.abc import Sequence
+
+from django.db.backends.base.base import BaseDatabaseWrapper as Connection
+
+from furrow.statements import Rescheduled
+from furrow.tables import SCHEDULE
+
+
+def move_schedules(connection: Connection, moved: Sequence[Rescheduled]) -> None:
+    """Write what became of these schedules; what is ``None`` of their last time and job stays as it is."""
+    columns = [list(column) for column in zip(*moved, strict=True)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""UPDATE {SCHEDULE} s SET next_at = u.next_at, fire_at = u.fire_at, held = u.held,
+                 last_at = coalesce(u.last_at, s.last_at), last_job = coalesce(u.last_job, s.last_job)
+               FROM unnest(%s::bigint[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::uuid[], %s::text[])
+                 AS u (id, next_at, fire_at, last_at, last_job, held)
+               WHERE s.id = u.id""",
+            columns,
+        )
