@@ -32,7 +32,7 @@ GROUPS = {
     "Locks": "lock semaphore leader rate_limit Held FencedModel",
     "Middleware": "Middleware Submission RunningJob",
     "Workflows": "workflow Results",
-    "Events and output": "publish subscribe Occurred output_url output_token",
+    "Events and output": "publish subscribe Occurred EventData output_url output_token",
     "Errors": "FurrowError KindError UnknownKind SubmitError ArgumentError OptionError NotUnique InputError JobFailed "
     "JobCancelled WorkflowError MiddlewareError EventError LockError NotAcquired LockUnavailable RateLimited LockLost "
     "StaleFence",

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         UnknownKind,
         WorkflowError,
     )
+    from furrow.events.classes import EventData
     from furrow.events.occurred import Occurred
     from furrow.events.publish import publish
     from furrow.events.subscribers import subscribe
@@ -82,6 +83,7 @@ __all__ = [
     "ArgumentError",
     "Attempt",
     "Cancelled",
+    "EventData",
     "EventError",
     "FencedModel",
     "File",
@@ -156,6 +158,7 @@ _WHERE = {
     "ArgumentError": "furrow.errors",
     "Attempt": "furrow.models",
     "Cancelled": "furrow.errors",
+    "EventData": "furrow.events.classes",
     "EventError": "furrow.errors",
     "FencedModel": "furrow.locks.fenced",
     "File": "furrow.kinds.hints",

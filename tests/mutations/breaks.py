@@ -475,10 +475,10 @@ BREAKS = [
     Break(
         "an event before its commit",
         "events/publish.py",
-        "    return int(event.pk)\n",
+        "    return int(newest.pk)\n",
         "    import datetime\n    from furrow.rabbitmq.events import EventPublisher\n"
         "    from furrow.statements import Outgoing\n    now = datetime.datetime.now(datetime.UTC)\n"
-        "    EventPublisher({}).send([Outgoing(event.pk, name, None, None, '{}', depth, now)])\n    return int(event.pk)\n",
+        "    EventPublisher({}).send([Outgoing(newest.pk, newest.name, None, None, '{}', depth, now)])\n    return int(newest.pk)\n",
         f"{T_EVENTS}::test_nobody_hears_of_an_event_before_its_commit",
     ),
     Break(

@@ -9,6 +9,7 @@ from django.db import transaction
 
 from furrow.context import current_job
 from furrow.errors import EventError
+from furrow.events.classes import EventData, versions
 from furrow.locks.wakeup import wake
 from furrow.models import Event
 from furrow.models.database import alias
@@ -22,37 +23,48 @@ MOST_BYTES = 64 * 1024
 MOST_DEPTH = 8
 
 
-def publish(name: str, data: Mapping[str, Any] | pydantic.BaseModel | None = None) -> int:
+def publish(name: str | EventData, data: Mapping[str, Any] | pydantic.BaseModel | None = None) -> int:
     """Publish an event: one INSERT in the current transaction of the jobs' database. Rolled back, there is none; committed, it
     reaches every subscriber, at least once.
 
     Args:
-        name: words with dots between, such as ``order.paid``; the first is not ``job``.
+        name: words with dots between, such as ``order.paid``; the first is not ``job``. Or an event of a class that has name
+            and version (``EventData``), alone: its older versions are published with it.
         data: what there is to say: a dict that JSON knows, or a pydantic model. At most 64 KiB of JSON; publish the id of
             what is larger.
 
     Returns:
-        The event's id.
+        The event's id; of several versions that of the newest.
 
     Raises:
         EventError: names what is wrong, the reason and the remedy. Nothing was written.
     """
+    if isinstance(data, EventData) or (isinstance(name, EventData) and data is not None):
+        raise EventError({"data": "an event whose class has the name is passed alone: publish(OrderPaid(order=7))"})
+    of_class = versions(name) if isinstance(name, EventData) else ()
+    given = [_checked(one.event_type(), one) for one in of_class] or [_checked(name, data)]
+    depth = chain()
+    if depth > MOST_DEPTH:
+        raise EventError(
+            {
+                "name": f"{given[0].name!r} is the end of {depth} events in a row, of which each was published by a subscriber "
+                "of the one before: a subscriber hears of what it publishes; publish a name that none of them subscribes to"
+            }
+        )
+    for event in given:
+        event.depth = depth
+    newest, *_older = Event.objects.bulk_create(given)
+    transaction.on_commit(wake, using=alias(), robust=True)
+    return int(newest.pk)
+
+
+def _checked(name: Any, data: Mapping[str, Any] | pydantic.BaseModel | None) -> Event:
     if problem := name_problem(name):
         raise EventError({"name": problem})
     given = data.model_dump(mode="json") if isinstance(data, pydantic.BaseModel) else dict(data or {})
     if problem := data_problem(given):
         raise EventError({"data": problem})
-    depth = chain()
-    if depth > MOST_DEPTH:
-        raise EventError(
-            {
-                "name": f"{name!r} is the end of {depth} events in a row, of which each was published by a subscriber of the "
-                "one before: a subscriber hears of what it publishes; publish under a name that none of them subscribes to"
-            }
-        )
-    event = Event.objects.create(name=name, data=given, depth=depth)
-    transaction.on_commit(wake, using=alias(), robust=True)
-    return int(event.pk)
+    return Event(name=name, data=given)
 
 
 def chain() -> int:

@@ -11,6 +11,7 @@ from typing import Any
 from furrow.bridge import Bridge
 from furrow.conf import conf
 from furrow.errors import KindError
+from furrow.events.classes import EventData
 from furrow.kinds.kind import Handler, Kind
 from furrow.submission.job import job
 from furrow.topics import like, of_jobs, pattern_problem, wanted
@@ -54,35 +55,36 @@ class Subscriber:
         return wanted(self.patterns, name, depth)
 
 
-def subscribe(*patterns: str, **options: Any) -> Callable[[Handler | Kind], Kind]:
+def subscribe(*patterns: str | type[EventData], **options: Any) -> Callable[[Handler | Kind], Kind]:
     """Run a job of this kind for each event whose name matches a pattern. Stands over a function, or over ``@job``.
 
     The handler takes one argument, the event: a ``dict``, or :class:`furrow.Occurred`.
 
     Args:
         patterns: names in which ``*`` stands for one word and ``#`` for any number of words: ``"order.*"``,
-            ``"job.invoices.send.failed"``, ``"job.#.failed"``.
+            ``"job.invoices.send.failed"``, ``"job.#.failed"``. A class (``EventData``) stands for its name in its version.
         options: those of ``@job``, where there is no ``@job``; ``ordered="{event.subject}"`` runs the jobs one after the other
             that tell of the same job.
 
     Raises:
         KindError: at import, when a pattern or an option cannot work.
     """
-    if not patterns or callable(patterns[0]):
+    names = tuple(one.event_type() if isinstance(one, type) and issubclass(one, EventData) else one for one in patterns)
+    if not names or callable(names[0]):
         raise KindError("@subscribe needs a pattern, such as @subscribe('order.*').")
 
     def declare(handler: Handler | Kind) -> Kind:
         if isinstance(handler, Kind) and options:
             raise KindError(f"@subscribe over @job takes no option: give {', '.join(options)} to @job of {handler.name}.")
         kind = handler if isinstance(handler, Kind) else job(**options)(handler)
-        _refuse(kind, patterns)
-        _subscribers[kind.name] = Subscriber(kind, patterns)
+        _refuse(kind, names)
+        _subscribers[kind.name] = Subscriber(kind, names)
         return kind
 
     return declare
 
 
-def _refuse(kind: Kind, patterns: Collection[str]) -> None:
+def _refuse(kind: Kind, patterns: Collection[Any]) -> None:
     for pattern in patterns:
         if problem := pattern_problem(pattern):
             raise KindError(f"{kind.name}: @subscribe: {problem}.")
