@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.db.models import F
 from django.test import Client
 from django.utils import timezone
-from furrow import Abort, Attempt, Job, State, submit
+from furrow import Abort, Attempt, Job, State, statements, submit
 from furrow.actions import jobs as actions
 from furrow.actions.queues import pause, resume
 from furrow.conf import conf
@@ -173,6 +174,18 @@ def test_a_paused_queue_and_expired_and_cancelled_jobs_are_left(worker: uuid.UUI
     resume("external")
     Job.objects.update(expires_at=timezone.now() - dt.timedelta(seconds=1))
     assert take(worker) == []
+    Queue.objects.all().delete()
+
+
+def test_what_was_let_in_of_a_paused_queue_is_not_offered(worker: uuid.UUID) -> None:
+    """It would stand before the jobs of other queues, and is refused."""
+    let_in = make(kind="words.plain", queue="external", state=State.QUEUED, priority=0)
+    sql, wanted = statements.on(connection), (["external"], KINDS, 10)
+    assert sql.offered(connection, *wanted) == [str(let_in.pk)]
+    pause("external", drain=True)
+    assert sql.offered(connection, *wanted) == [str(let_in.pk)]  # it still runs
+    Queue.objects.update(draining=False)
+    assert sql.offered(connection, *wanted) == []
     Queue.objects.all().delete()
 
 

@@ -57,7 +57,7 @@ SELECT id::text FROM (
   WHERE q.name <> ALL (ARRAY(SELECT name FROM {QUEUE} WHERE paused_at IS NOT NULL))
   UNION ALL
   SELECT priority, run_at, id FROM {JOB} WHERE state = 'queued' AND queue = ANY(%(queues)s) AND kind = ANY(%(kinds)s)
-    AND {_MAY_BEGIN}
+    AND queue <> ALL (ARRAY(SELECT name FROM {QUEUE} WHERE NOT draining AND paused_at IS NOT NULL)) AND {_MAY_BEGIN}
 ) AS offered ORDER BY priority, run_at, id LIMIT %(limit)s"""
 
 

@@ -99,9 +99,11 @@ def offered(connection: Connection, queues: Sequence[str], kinds: Sequence[str],
     per priority, and those that the dispatcher let in."""
     now, found = _now(), []
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT name FROM {QUEUE} WHERE paused_at IS NOT NULL")
-        closed = {name for (name,) in cursor.fetchall()}
-        waiting: list[tuple[str, str, tuple[Any, ...], str]] = [("queued", "", (), queue) for queue in queues]
+        cursor.execute(f"SELECT name, draining FROM {QUEUE} WHERE paused_at IS NOT NULL")
+        closed = dict(cursor.fetchall())
+        waiting: list[tuple[str, str, tuple[Any, ...], str]] = [
+            ("queued", "", (), queue) for queue in queues if closed.get(queue, True)
+        ]
         for level in range(HIGHEST_PRIORITY, LOWEST_PRIORITY + 1):
             due = "AND limits IS NULL AND priority = %s AND run_at <= %s"
             waiting += [("pending", due, (level, now), queue) for queue in queues if queue not in closed]
