@@ -13,20 +13,24 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import StringIO
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.core.management import CommandError, call_command
 from django.test import Client
+from django.utils import timezone
 from furrow import Job, State, publish
 from furrow.dispatcher.leader import Leadership
 from furrow.dispatcher.outbox import Outbox
+from furrow.management.commands.furrow import load
 from furrow.middleware import Middleware, Submission
 from furrow.models import AuditEntry, Event, Leader, Webhook
 from furrow.testing import advance, drain
-from furrow.topics import matches, wanted
+from furrow.topics import TEST, matches, wanted
 from furrow.webhooks import deliveries, posting
 from furrow.webhooks.posting import may_reach, signature, url_problem
 from pytest_django import Settings
@@ -414,3 +418,43 @@ def test_who_may_only_look_sees_no_secret(client: Client, hook: Webhook) -> None
     assert ("only who may change the webhook sees it" in page, hook.secret in page) == (True, False)
     client.post("/admin/furrow/webhook/", {"action": "renew", "_selected_action": [hook.pk]})
     assert Webhook.objects.get(pk=hook.pk).secret == hook.secret
+
+
+# --- Replay -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_webhook_is_given_what_is_kept_and_no_event_twice(hook: Webhook, receiver: Receiver) -> None:
+    now = timezone.now()
+    paid, _other, old = (Event.objects.create(name=name, published_at=now) for name in ("order.paid", "other", "order.old"))
+    Event.objects.filter(pk=old.pk).update(created_at=now - dt.timedelta(days=3))
+    waits = Event.objects.create(name="order.waits")
+    every = Webhook.objects.create(name="all", url=receiver.url, patterns=["#"])
+    Event.objects.create(name=TEST, published_at=now, data={"webhook": "shop"})
+
+    def told(*words: str) -> str:
+        out = StringIO()
+        call_command(load("replay"), *words, "--since", "2d", stdout=out)
+        return out.getvalue().strip()
+
+    assert told("--webhook", "shop") == "1 event sent to webhook shop."
+    assert told("--webhook", "shop") == "0 events sent to webhook shop."
+    assert [job.arguments for job in Job.objects.all()] == [{"webhook": hook.pk, "event": paid.pk}]
+    assert told("--webhook", "all") == "2 events sent to webhook all."  # and not the other's test
+    assert waits.pk not in {job.arguments["event"] for job in Job.objects.all()}
+    every.delete()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--webhook", "shpo"], "there is no webhook 'shpo'; did you mean 'shop'?"),
+        (["--webhook", "off"], "'off' is switched off: switch it on first"),
+        (["kinds.add", "--webhook", "shop"], "not allowed with argument"),
+        ([], "one of the arguments kind --webhook is required"),
+    ],
+)
+def test_a_replay_to_a_webhook_that_cannot_be_says_why(hook: Webhook, words: list[str], said: str) -> None:
+    Webhook.objects.create(name="off", url=hook.url, patterns=["#"], active=False)
+    with pytest.raises(CommandError, match=re.escape(said)):
+        call_command(load("replay"), *words, "--since", "2d")
+    assert not Job.objects.exists()

@@ -1,4 +1,4 @@
-"""``manage.py furrow replay``: give a subscriber events again."""
+"""``manage.py furrow replay``: give a subscriber or a webhook events again."""
 
 from typing import Any
 
@@ -10,24 +10,27 @@ from furrow.errors import FurrowError
 from furrow.events.replay import replay
 from furrow.plural import counted
 from furrow.statements import clock
+from furrow.webhooks import deliveries
 
 
 class Command(BaseCommand):
     """Exits with 1 and says why, if it cannot."""
 
-    help = "Send a subscriber the events since a time again, in their order. Those that it has made a job of make none."
+    help = "Send a subscriber, or a webhook, events since a time again, in order. Those of which there is a job make none."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Which one, and since when."""
-        parser.add_argument("kind", help="the name of the subscriber's kind")
+        to = parser.add_mutually_exclusive_group(required=True)
+        to.add_argument("kind", nargs="?", help="the name of the subscriber's kind")
+        to.add_argument("--webhook", metavar="NAME", help="the name of a webhook")
         parser.add_argument("--since", metavar="WHEN", required=True, help="a time, or in the last 90s, 15m, 2h, 7d")
 
-    def handle(self, *args: Any, kind: str, since: str, **options: Any) -> None:
+    def handle(self, *args: Any, kind: str | None, webhook: str | None, since: str, **options: Any) -> None:
         """Send them."""
         moment = read_moment("--since", moment_or_span(since, clock.now))
         assert moment is not None
         try:
-            sent = replay(kind, moment)
+            sent = deliveries.replay(str(webhook), moment) if kind is None else replay(kind, moment)
         except FurrowError as error:
             raise CommandError(str(error)) from None
-        self.stdout.write(f"{counted(sent, 'event')} sent to {kind}.")
+        self.stdout.write(f"{counted(sent, 'event')} sent to {f'webhook {webhook}' if kind is None else kind}.")

@@ -11,6 +11,7 @@ from furrow.events.subscribers import Subscriber, all_subscribers
 from furrow.models import Event
 from furrow.rabbitmq.events import EventPublisher
 from furrow.statements import Outgoing
+from furrow.topics import TEST
 
 #: Events in one round of reading, sending and confirming.
 BATCH = 500
@@ -30,9 +31,7 @@ def replay(kind: str, since: dt.datetime) -> int:
         EventError: no kind of this name subscribes, or the time has no zone.
         BrokerError: RabbitMQ is away, or its queue is full. Some may have been sent.
     """
-    if since.utcoffset() is None:
-        raise EventError({"since": f"{since.isoformat()} has no time zone: pass an aware datetime"})
-    return _send(_subscriber(kind), kept().filter(created_at__gte=since))
+    return _send(_subscriber(kind), kept_since(since))
 
 
 def replay_chosen(kind: str, ids: Collection[int]) -> int:
@@ -46,8 +45,27 @@ def replay_chosen(kind: str, ids: Collection[int]) -> int:
 
 
 def kept() -> QuerySet[Event]:
-    """Events that may be sent again: what was not published yet comes anyway."""
-    return Event.objects.filter(published_at__isnull=False)
+    """Events that may be sent again: what was not published yet comes anyway. Those that are for one webhook alone are none."""
+    return Event.objects.filter(published_at__isnull=False).exclude(name=TEST, job__isnull=True)
+
+
+def kept_since(since: dt.datetime) -> QuerySet[Event]:
+    """Those that happened since this time.
+
+    Raises:
+        EventError: the time has no zone.
+    """
+    if since.utcoffset() is None:
+        raise EventError({"since": f"{since.isoformat()} has no time zone: pass an aware datetime"})
+    return kept().filter(created_at__gte=since)
+
+
+def pages(rows: QuerySet[Event]) -> Iterator[list[Outgoing]]:
+    """These events in the order of their ids, ``BATCH`` at a time."""
+    reached = 0
+    while page := whole(rows.order_by("pk").filter(pk__gt=reached)[:BATCH]):
+        reached = page[-1].id
+        yield page
 
 
 def _subscriber(kind: str) -> Subscriber:
@@ -61,16 +79,9 @@ def _subscriber(kind: str) -> Subscriber:
 def _send(subscriber: Subscriber, rows: QuerySet[Event]) -> int:
     sent, publisher = 0, EventPublisher({subscriber.queue: subscriber.patterns})
     try:
-        for events in _wanted(subscriber, rows.order_by("pk")):
-            sent += len(publisher.send(events, only=subscriber.queue))
+        for page in pages(rows):
+            if wanted := [event for event in page if subscriber.wants(event.name, event.depth)]:
+                sent += len(publisher.send(wanted, only=subscriber.queue))
     finally:
         publisher.close()
     return sent
-
-
-def _wanted(subscriber: Subscriber, rows: QuerySet[Event]) -> Iterator[list[Outgoing]]:
-    reached = 0
-    while page := whole(rows.filter(pk__gt=reached)[:BATCH]):
-        reached = page[-1].id
-        if wanted := [event for event in page if subscriber.wants(event.name, event.depth)]:
-            yield wanted

@@ -1,5 +1,6 @@
 """Which events go to which webhooks, and the kind of job that sends one."""
 
+import datetime as dt
 import hashlib
 import logging
 import time
@@ -13,11 +14,13 @@ from django.db.models.functions import Coalesce, Now
 from furrow.conf import conf
 from furrow.context import current_job
 from furrow.diagnosis import troubles
-from furrow.errors import Abort
+from furrow.errors import Abort, EventError, did_you_mean
 from furrow.events.published import whole
+from furrow.events.replay import kept_since, pages
 from furrow.kinds.retry import RetryPolicy
 from furrow.kinds.tags import as_tags
 from furrow.models import Event, Job, Webhook
+from furrow.models.database import atomic
 from furrow.rabbitmq.events import CONTENT_TYPE, cloud_event
 from furrow.statements import Outgoing
 from furrow.statements.moves import DEPTH_KEY
@@ -96,6 +99,29 @@ def of(events: Sequence[Outgoing], only: Webhook | None = None) -> list[Job]:
     there = set(Job.objects.filter(pk__in=wants).values_list("pk", flat=True)) if wants else set()
     made = [_submit(id, event, hook) for id, (event, hook) in wants.items() if id not in there]
     return [job for job in made if job]
+
+
+def replay(name: str, since: dt.datetime) -> int:
+    """Deliver to a webhook, and to nobody else, the events that it wants, that happened since this (aware) time, are kept and
+    were published. Those of which there is a delivery make none: retry that.
+
+    Returns:
+        How many deliveries were submitted.
+
+    Raises:
+        EventError: there is no webhook of this name, or it is switched off; or the time has no zone.
+    """
+    hook, known = Webhook.objects.filter(name=name).first(), Webhook.objects.values_list("name", flat=True)
+    if hook is None:
+        hint = did_you_mean(name, known) if known else "there is none"
+        raise EventError({"webhook": f"there is no webhook {name!r}; {hint}"})
+    if not hook.active:
+        raise EventError({"webhook": f"{name!r} is switched off: switch it on first"})
+    made = 0
+    for page in pages(kept_since(since)):
+        with atomic():
+            made += len(of(page, only=hook))
+    return made
 
 
 def _submit(id: uuid.UUID, event: Outgoing, hook: Webhook) -> Job | None:
