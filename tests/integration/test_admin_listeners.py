@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
-from furrow import Job, subscribe
+from furrow import Job, submit, subscribe
 from furrow.models import AuditEntry, Event, Webhook
 from pytest_django import Settings
 
@@ -14,6 +14,7 @@ from tests import kinds
 from tests.integration.test_events import heard, known, outside, taken
 from tests.pages import page
 from tests.people import login
+from tests.rows import make
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No directory at")]
 assert known, outside  # fixtures
@@ -50,6 +51,46 @@ def test_a_kinds_page_says_who_listens_to_its_jobs(site: Client, hook: Webhook, 
     hook.delete()
     settings.FURROW = {**settings.FURROW, "EVENTS": []}
     assert "Nobody: no subscriber" in page(site, "furrow/job/submit/kinds.fails/")
+
+
+@pytest.mark.usefixtures("hears")
+def test_a_jobs_page_says_who_listens_to_its_kind(client: Client, site: Client, hook: Webhook) -> None:
+    job = submit(kinds.add, {"a": 1})
+    text = page(site, f"furrow/job/{job.pk}/change/").partition('id="listeners"')[2]
+    assert "Who listens to jobs of this kind" in text
+    assert "?kind=kinds.hears" in text
+    assert f"/admin/furrow/webhook/{hook.pk}/change/" in text
+    assert "?name=job.kinds.add." in text
+    login(client, "view_job")
+    assert 'id="listeners"' not in page(client, f"furrow/job/{job.pk}/change/")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"webhook": 10**9, "event": 10**9}, ["deleted", "not kept any more"]),
+        ({"webhook": "x"}, []),
+        ({"webhook": 10**30, "event": -1}, []),
+        ({}, []),
+    ],
+)
+def test_a_deliverys_page_leads_to_the_webhook_and_the_event(
+    client: Client, site: Client, hook: Webhook, arguments: Any, said: list[str]
+) -> None:
+    event = Event.objects.create(name="order.paid", published_at=timezone.now())
+    job = make(kind="furrow.webhook", arguments={"webhook": hook.pk, "event": event.pk})
+    address = f"furrow/job/{job.pk}/change/"
+    text = page(site, address)
+    assert f'<a href="/admin/furrow/webhook/{hook.pk}/change/">the shop</a>' in text
+    assert f'<a href="/admin/furrow/event/{event.pk}/change/">order.paid</a>' in text
+    login(client, "view_job")
+    text = page(client, address)
+    assert "<dd>the shop</dd>" in text
+    assert "<dd>order.paid</dd>" in text
+    Job.objects.update(arguments=arguments)
+    text = page(site, address)
+    assert ("<dt>Webhook</dt>" in text) == bool(said)
+    assert all(one in text for one in said)
 
 
 @pytest.mark.usefixtures("hears", "hook")

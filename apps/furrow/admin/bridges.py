@@ -1,17 +1,18 @@
 """Bridges: who reads each queue, what waits there, what became no job; replay of that."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, path, reverse
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from furrow.admin import live
 from furrow.admin.dead_messages import may_replay, send_again
-from furrow.admin.readonly import ReadOnlyAdmin
+from furrow.admin.readonly import PageAdmin
 from furrow.admin.site import shows
 from furrow.errors import BrokerError
 from furrow.events.subscribers import all_bridges
@@ -25,27 +26,12 @@ _ROWS = "admin/furrow/bridge/rows.html"
 
 
 @shows(BridgeReader)
-class BridgeReaderAdmin(ReadOnlyAdmin):
+class BridgeReaderAdmin(PageAdmin):
     """The bridges of the settings and those of subscribers, each with the processes that read its queue."""
 
-    search_fields = ()
-
-    def has_view_permission(self, request: HttpRequest, obj: BridgeReader | None = None) -> bool:
-        """The page; there is no page of one."""
-        return obj is None and super().has_view_permission(request, obj)
-
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """All of them."""
-        return show(request)
-
-    def get_urls(self) -> list[URLPattern]:
-        """The pages; Django's own for single rows make no sense here."""
-        wrap = self.admin_site.admin_view
-        return [
-            path("", wrap(self.changelist_view), name="furrow_bridgereader_changelist"),
-            path("live/", wrap(rows), name="furrow_bridgereader_live"),
-            path("replay/", wrap(replay), name="furrow_bridgereader_replay"),
-        ]
+    def views(self) -> dict[str, Callable[..., HttpResponse]]:
+        """All of them, the part that changes, and what can be done."""
+        return {"changelist": show, "live": rows, "replay": replay}
 
 
 @require_GET

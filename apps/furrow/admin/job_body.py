@@ -18,9 +18,10 @@ from furrow.diagnosis.explain import situation, why
 from furrow.errors import UnknownKind
 from furrow.kinds.kind import BUILT_IN, get_kind
 from furrow.kinds.secret import KEY, mask_text
-from furrow.models import Attempt, Job
+from furrow.models import Attempt, Event, Job, Webhook
 from furrow.statements import clock
 from furrow.states import FINAL, State
+from furrow.webhooks.deliveries import deliver
 
 #: Columns that hold JSON, read as text.
 JSON_COLUMNS = ("arguments", "meta", "result")
@@ -43,6 +44,7 @@ def body(request: HttpRequest, job: Any, *, may_act: bool) -> dict[str, Any]:
         "reason": reason,
         "events": timeline(job, now),
         "failure": _failure(job),
+        "delivery": _delivery(job) if job.kind == deliver.name else None,
         "again": Job.objects.filter(again_of=job.pk).only("pk").order_by("-pk")[:5],
         "wait_seconds": job.wait.total_seconds() if job.wait is not None else None,
         "run_seconds": run_seconds(job, now),
@@ -88,6 +90,18 @@ def _failure(job: Job) -> dict[str, Any] | None:
     attempt = Attempt.objects.filter(job=job.pk, number=job.attempt).first()
     alike = Job.objects.filter(fingerprint=job.fingerprint, state=State.FAILED).exclude(pk=job.pk).order_by()
     return {"attempt": attempt, "alike": alike[:ALIKE].count() if job.fingerprint else 0, "limit": ALIKE}
+
+
+def _delivery(job: Any) -> dict[str, Any] | None:
+    """Of a delivery: to which webhook, of which event. Either is ``None`` when it is gone."""
+    try:
+        given = json.loads(job.arguments_text)
+        ids = [int(given[name]) for name in ("webhook", "event")]
+    except (ValueError, TypeError, KeyError):  # another program's row
+        return None
+    if not all(0 < id < 2**63 for id in ids):
+        return None
+    return {"webhook": Webhook.objects.filter(pk=ids[0]).first(), "event": Event.objects.filter(pk=ids[1]).first()}
 
 
 def whole_text(job: Job, column: str) -> str:

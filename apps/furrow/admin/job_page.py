@@ -22,6 +22,7 @@ from furrow.actions.permissions import may_act, may_view
 from furrow.admin import site
 from furrow.admin.filters import LEVELS
 from furrow.admin.job_body import JSON_COLUMNS, body, whole_text
+from furrow.admin.listening import listening
 from furrow.diagnosis import wording
 from furrow.errors import InputError
 from furrow.kinds.secret import mask_text
@@ -47,6 +48,7 @@ def show(request: HttpRequest, object_id: str) -> HttpResponse:
     context = {
         **site.context(request, Job),
         **body(request, job, may_act=may_act(request.user, job.kind)),
+        **listening(request, job.kind),
         "title": f"Job {wording.plain(job.kind)}",
         "output": _output_address(job),
         "lines": lines,

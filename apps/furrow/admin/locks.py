@@ -1,18 +1,19 @@
 """Locks: holders and waiters, and an action that breaks a lock."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, path, reverse
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from furrow.actions import locks
 from furrow.actions.audit import audit
 from furrow.actions.permissions import may_view
 from furrow.admin import live
-from furrow.admin.readonly import ReadOnlyAdmin
+from furrow.admin.readonly import PageAdmin
 from furrow.admin.site import shows
 from furrow.locks import listing, owner
 from furrow.locks.conf import times
@@ -27,27 +28,12 @@ _ROWS = "admin/furrow/locks/rows.html"
 
 
 @shows(Lock)
-class LockAdmin(ReadOnlyAdmin):
+class LockAdmin(PageAdmin):
     """There is no table of locks: the page asks Redis."""
 
-    search_fields = ()
-
-    def has_view_permission(self, request: HttpRequest, obj: Lock | None = None) -> bool:
-        """The page; there is no page of one."""
-        return obj is None and super().has_view_permission(request, obj)
-
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """All of them."""
-        return show(request)
-
-    def get_urls(self) -> list[URLPattern]:
-        """The pages; Django's own for single rows make no sense here."""
-        wrap = self.admin_site.admin_view
-        return [
-            path("", wrap(self.changelist_view), name="furrow_lock_changelist"),
-            path("live/", wrap(rows), name="furrow_lock_live"),
-            path("break/", wrap(break_lock), name="furrow_lock_break"),
-        ]
+    def views(self) -> dict[str, Callable[..., HttpResponse]]:
+        """All of them, the part that changes, and what can be done."""
+        return {"changelist": show, "live": rows, "break": break_lock}
 
 
 @require_GET

@@ -1,7 +1,7 @@
 """Base of the engine's lists: read-only, and cheap on millions of rows."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 from urllib.parse import urlencode
@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.utils.html import escape
 from django.utils.safestring import SafeString
 
@@ -174,6 +175,32 @@ class ReadOnlyAdmin(ModelAdmin):
     def prepare_search(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Annotate what the search looks through."""
         return queryset
+
+
+class PageAdmin(ReadOnlyAdmin):
+    """One page of all there is, in place of a list: there is no table of it, or its rows alone say little."""
+
+    search_fields = ()
+
+    def views(self) -> dict[str, Callable[..., HttpResponse]]:
+        """By the last word of their addresses' names: ``changelist`` is the page, any other is at its word, as ``live/``."""
+        raise NotImplementedError
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """The page; there is no page of one."""
+        return obj is None and super().has_view_permission(request, obj)
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """The page."""
+        return self.views()["changelist"](request)
+
+    def get_urls(self) -> list[URLPattern]:
+        """The pages; Django's own for single rows make no sense here."""
+        wrap, first = self.admin_site.admin_view, f"furrow_{self.opts.model_name}_"
+        return [
+            path("" if word == "changelist" else f"{word}/", wrap(view), name=first + word)
+            for word, view in self.views().items()
+        ]
 
 
 @cache

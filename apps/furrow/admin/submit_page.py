@@ -13,7 +13,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
-from furrow.actions.permissions import may_see, may_submit, may_view
+from furrow.actions.permissions import may_submit, may_view
 from furrow.admin import site
 from furrow.admin.forms import row_field
 from furrow.admin.forms.arguments import argument_fields
@@ -21,22 +21,20 @@ from furrow.admin.forms.file_field import FileField
 from furrow.admin.forms.forms import FORM_ID, SubmitForm
 from furrow.admin.forms.options import OPTION
 from furrow.admin.forms.table import MAX_BYTES
+from furrow.admin.listening import listening
 from furrow.admin.table_page import TableForm, table_columns, takes_tables
 from furrow.conf import conf
 from furrow.diagnosis import wording
 from furrow.diagnosis.kind_figures import KindFigures, by_kind
 from furrow.errors import UnknownKind
-from furrow.events.subscribers import all_subscribers
 from furrow.kinds import docstrings
 from furrow.kinds.kind import BUILT_IN, Kind, all_kinds, get_kind
 from furrow.kinds.secret import KEY
 from furrow.models import Job
 from furrow.plural import counted
 from furrow.statements import clock
-from furrow.statements.moves import WORDS
 from furrow.web.bodies import takes_files
 from furrow.web.parameters import SAID, WrongParameter
-from furrow.webhooks.listeners import of_jobs
 
 #: Recent runs that the list of kinds shows for each.
 RUNS = 12
@@ -118,7 +116,7 @@ def form(request: HttpRequest, kind: Kind) -> HttpResponse:
     doc, _arguments = docstrings.split(kind.doc)
     again = request.GET.get("again", "")
     context = {"title": f"Submit {kind.name}", "kind": _facts(kind), "doc": doc, "form": filled, "again": again}
-    context |= _listening(request, kind)
+    context |= listening(request, kind.name)
     return _page(request, "admin/furrow/submit/form.html", context, 200 if not filled.errors else 422)
 
 
@@ -166,14 +164,6 @@ def _facts(kind: Kind) -> dict[str, Any]:
         "limit": kind.timeout or kind.soft_timeout,
         "expires": kind.expires.total_seconds() if kind.expires else None,
     }
-
-
-def _listening(request: HttpRequest, kind: Kind) -> dict[str, Any]:
-    """Who listens to jobs of this kind, and to what it listens itself; for who may see events."""
-    if not may_see(request.user, "event"):
-        return {}
-    own = next((one.patterns for one in all_subscribers() if one.kind is kind), ())
-    return {"listening": True, "listeners": of_jobs(kind.name), "own_patterns": own, "all_words": len(WORDS)}
 
 
 def _begin(request: HttpRequest, again: Job | None) -> dict[str, Any]:
