@@ -4,13 +4,12 @@ import hashlib
 import secrets
 from enum import StrEnum
 
-from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
 from furrow.models.json_field import JSONField
-from furrow.models.users import forget_user
+from furrow.models.users import user_field
 
 #: What every secret begins with, so that scanners of repositories and logs recognise one; characters of it that are shown.
 PREFIX, SHOWN = "fw_", 9
@@ -29,15 +28,7 @@ class ApiToken(models.Model):
     """A token acts for its user, who must be active: never more than that user may, within its scopes and kinds."""
 
     name = models.CharField(max_length=100)
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        null=True,
-        blank=True,
-        on_delete=forget_user,
-        related_name="+",
-        db_index=False,
-        db_constraint=False,
-    )
+    user = user_field()
     #: SHA-256 of the secret, in hexadecimal digits; and the secret's beginning, to tell tokens apart.
     hash = models.CharField(max_length=64, unique=True, editable=False)
     beginning = models.CharField(max_length=SHOWN, editable=False)
@@ -46,15 +37,7 @@ class ApiToken(models.Model):
     #: Names of the kinds that it is for; empty: all.
     kinds = JSONField(shape=list, default=list, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
-    created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        null=True,
-        blank=True,
-        on_delete=forget_user,
-        related_name="+",
-        db_index=False,
-        db_constraint=False,
-    )
+    created_by = user_field()
     expires_at = models.DateTimeField(null=True, blank=True)
     #: To the minute.
     last_used_at = models.DateTimeField(null=True, blank=True)

@@ -2,12 +2,11 @@
 
 from enum import StrEnum
 
-from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
 from furrow.models.json_field import JSONField
-from furrow.models.users import forget_user
+from furrow.models.users import user_field
 
 
 class Origin(StrEnum):
@@ -26,15 +25,7 @@ class AuditEntry(models.Model):
     at = models.DateTimeField(db_default=Now(), editable=False)
     #: Kept as text as well: users are renamed and deleted, and a command line knows none of ours.
     who = models.CharField(max_length=200, blank=True, default="")
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        null=True,
-        blank=True,
-        on_delete=forget_user,
-        related_name="+",
-        db_index=False,
-        db_constraint=False,
-    )
+    user = user_field()
     #: The token of the HTTP API that the user acted with: its name and beginning.
     token = models.CharField(max_length=120, blank=True, default="", db_default="")
     origin = models.CharField(max_length=12, choices=[(o.value, o.value) for o in Origin])

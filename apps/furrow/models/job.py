@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 
-from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -13,7 +12,7 @@ from uuid_utils.compat import uuid7
 
 from furrow.limits.limit import FAIR_GATE
 from furrow.models.json_field import JSONField
-from furrow.models.users import forget_user
+from furrow.models.users import user_field
 from furrow.states import FINAL, State
 
 #: Priorities run from the first to the last of these; the smaller number goes first.
@@ -68,15 +67,7 @@ class Job(models.Model):
     #: The latest ``current_job.progress(…)``: from 0 to 1, with a note.
     progress = models.FloatField(null=True, blank=True)
     progress_note = models.CharField(max_length=200, blank=True, db_default="", default="")
-    submitted_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        null=True,
-        blank=True,
-        on_delete=forget_user,
-        related_name="+",
-        db_index=False,
-        db_constraint=False,
-    )
+    submitted_by = user_field()
     #: When a running job was cancelled; it has yet to stop.
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import models, router
 
@@ -18,6 +19,19 @@ def forget_user(collector: Any, field: Any, rows: Any, using: str) -> None:
 
 #: Read by Django: the rows are asked for by :func:`forget_user` alone.
 forget_user.lazy_sub_objs = True  # type: ignore[attr-defined]
+
+
+def user_field() -> Any:
+    """A column with a user; null for nobody, and for one who was deleted."""
+    return models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=forget_user,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
 
 
 def find_user(pk: Any) -> Any:
