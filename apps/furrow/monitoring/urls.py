@@ -12,6 +12,7 @@ urlpatterns = [
     path("health/ready", views.ready, name="ready"),
     path("metrics", metrics.metrics, name="metrics"),
     path("admin/search/", _inside(views.search)),  # the theme's, with its parameter looked at
+    path("admin/home/", _inside(home.home), name="home"),
     path("admin/home/live/", _inside(home.home_live), name="home_live"),
     path("admin/errors/", _inside(errors.errors), name="errors"),
     path("admin/errors/live/", _inside(errors.errors_live), name="errors_live"),
