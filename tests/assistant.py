@@ -1,4 +1,4 @@
-"""An assistant: a session of ``manage.py furrow mcp`` with the official client, over standard input and output."""
+"""An assistant: a session of the official client, with ``manage.py furrow mcp`` by standard input and output, or over HTTP."""
 
 import json
 import os
@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx2
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from mcp import Client, StdioServerParameters, stdio_client
+from mcp.client.streamable_http import streamable_http_client
 
 from tests.services import RUN
 from tests.stack import database_url
@@ -59,5 +61,17 @@ def session(*options: str, command: list[str] | None = None, **environ: str) -> 
         log.open("w") as said,
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(Client(stdio_client(server, errlog=said))) as client,
+    ):
+        yield Session(portal, client)
+
+
+@contextmanager
+def over_http(url: str, secret: str, mode: str = "auto") -> Iterator[Session]:
+    """A session with the site at this address, by a token. ``mode``: the age of the protocol that the client speaks."""
+    http = httpx2.AsyncClient(headers={"Authorization": f"Bearer {secret}"})
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(http),
+        portal.wrap_async_context_manager(Client(streamable_http_client(url, http_client=http), mode=mode)) as client,
     ):
         yield Session(portal, client)

@@ -19,6 +19,7 @@ urlpatterns = [
     path("", include("furrow.streaming.urls")),
     path("admin/", admin.site.urls),
     path("api/", include("furrow.api.urls")),
+    path("mcp", include("furrow.assistant.urls")),
     path("flower", RedirectView.as_view(pattern_name="flower")),
     path("flower/", flower, name="flower"),
     path("flower/<path:path>", flower, name="flower"),

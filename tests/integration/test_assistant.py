@@ -16,6 +16,7 @@ from furrow import Attempt, Job, LogLine, State, submit
 from furrow.assistant import tools
 from furrow.assistant.answers import BYTES
 from furrow.assistant.command import Command
+from furrow.command.actor import Actor
 from furrow.models import AuditEntry, ErrorCount, ErrorGroup, Queue
 
 from tests import kinds, services
@@ -267,7 +268,7 @@ def test_what_takes_too_long_fails_or_is_too_large_is_said(monkeypatch: pytest.M
     monkeypatch.setattr(tools, "PATIENCE", 0.05)
     for run in (slow, broken, large):
         monkeypatch.setitem(tools.TOOLS, run.__name__, tools.Tool(run.__name__, "", tools.Asked, run, "read", False))
-    door = tools.Door(None, frozenset({"read"}))
+    door = tools.Door(Actor, ["read"], "")
     assert door.call("slow", {}) == ("It took longer than 0.05 s and was given up. " + NARROW, True)
     assert "The tool failed (RuntimeError)" in door.call("broken", {})[0]
     assert "The answer is larger than 49,152 bytes" in door.call("large", {})[0]

@@ -2,13 +2,16 @@
 
 import logging
 from argparse import ArgumentParser
+from functools import partial
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
+from furrow.assistant.package import MISSING, protocol
 from furrow.assistant.tools import Door
 from furrow.command.actor import find_actor
+from furrow.models.audit_entry import Origin
 
 logger = logging.getLogger(__name__)
 
@@ -37,14 +40,12 @@ class Command(BaseCommand):
                 f"--allow {allow[0]} needs --user: whoever acts is named in the audit log. Make a user for the assistant, with "
                 "just the permissions that it shall have."
             )
+        server = protocol()
+        if server is None:
+            raise CommandError(MISSING)
+        actor = partial(find_actor, user, Origin.ASSISTANT)
         try:
-            from furrow.assistant.server import serve
-        except ImportError as error:
-            if (error.name or "").partition(".")[0] not in ("mcp", "mcp_types"):
-                raise
-            raise CommandError("The package mcp is not installed: pip install 'furrow-jobs[mcp]'.") from None
-        try:
-            find_actor(user)
+            actor()
         except DatabaseError as error:  # each call looks again
             logger.warning("The database is away (%s); whether there is this user is seen later.", str(error).strip())
-        serve(Door(user, frozenset(["read", *allow])))
+        server.serve(Door(actor, ["read", *allow], "`furrow mcp --allow {scope} --user NAME`"))

@@ -115,5 +115,5 @@ def submit_job(actor: Actor, asked: Submission) -> Answer:
     options |= {"at": asked.at and asked.at.isoformat(), "tag": asked.tags}
     with atomic():
         job = told(submitting.run, actor, kind=kind.name, json_args=json.dumps(asked.arguments), **options)
-        audit("submit", by=actor.by, origin=actor.origin, target=f"job {kind.name}", job=job["id"])
+        audit("submit", by=actor.by, origin=actor.origin, token=actor.token, target=f"job {kind.name}", job=job["id"])
     return Answer(job)

@@ -2,7 +2,7 @@
 
 import inspect
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
@@ -11,9 +11,8 @@ from django.core.management.base import CommandError
 from django.db import DatabaseError, InterfaceError, OperationalError
 
 from furrow.assistant.answers import TooLarge, document, visible
-from furrow.command.actor import Actor, find_actor
+from furrow.command.actor import Actor
 from furrow.errors import FurrowError, did_you_mean
-from furrow.models.audit_entry import Origin
 from furrow.models.database import connection
 from furrow.statements.bounded import TookTooLong, at_most
 
@@ -67,12 +66,14 @@ def tool(
 
 
 class Door:
-    """The tools that one assistant may use, as one user (``None``: the shell's account, which may read everything)."""
+    """The tools that one assistant may use, as one actor."""
 
-    def __init__(self, user: str | None, scopes: frozenset[str]) -> None:
+    def __init__(self, actor: Callable[[], Actor], scopes: Collection[str], needed: str) -> None:
+        """``actor``: as whom; asked at each call, since permissions may have been withdrawn. ``needed``: what an assistant
+        needs that lacks a ``{scope}``."""
         from furrow.assistant import doing, reading  # noqa: F401 - they register their tools
 
-        self._user = user
+        self._actor, self._needed = actor, needed
         self.tools = {name: tool for name, tool in TOOLS.items() if tool.scope in scopes}
 
     def call(self, name: str, arguments: Mapping[str, Any]) -> tuple[str, bool]:
@@ -90,7 +91,7 @@ class Door:
             text = f"The database refuses: {str(error).strip()}. Has `manage.py migrate` run?"
         except Exception as error:
             logger.exception("The tool %s failed.", name)
-            text = f"The tool failed ({type(error).__name__}); the log of `furrow mcp`, its standard error, has the traceback."
+            text = f"The tool failed ({type(error).__name__}); the server's log has the traceback."
         return visible(text)[:4_000], True
 
     def _call(self, name: str, arguments: Mapping[str, Any]) -> str:
@@ -102,18 +103,17 @@ class Door:
         except pydantic.ValidationError as error:
             raise CommandError(f"{name}: {_explained(error, tool.arguments)}. Nothing was done.") from None
         if tool.scope != "read":
-            answer = tool.run(find_actor(self._user, Origin.ASSISTANT), asked)
+            answer = tool.run(self._actor(), asked)
         else:
             with at_most(connection, PATIENCE):
-                # Its user is looked up at each call: permissions may have been withdrawn.
-                answer = tool.run(find_actor(self._user, Origin.ASSISTANT), asked)
+                answer = tool.run(self._actor(), asked)
         return document(answer.value, answer.left_out)
 
     def _missing(self, name: str) -> str:
         if name not in TOOLS:
             return f"There is no tool {name[:80]!r}: {did_you_mean(name, self.tools)}."
         scope = TOOLS[name].scope
-        return f"{name} is not allowed here: that needs `furrow mcp --allow {scope} --user NAME`. Nothing was done."
+        return f"{name} is not allowed here: that needs {self._needed.format(scope=scope)}. Nothing was done."
 
     def _is_reading(self, name: str) -> bool:
         return name in TOOLS and TOOLS[name].scope == "read"

@@ -19,6 +19,8 @@ class Actor:
     user: Any = None
     account: str = ""
     origin: Origin = Origin.COMMAND_LINE
+    #: The token of the HTTP API that was used, as the audit log has it.
+    token: str = ""
 
     @property
     def by(self) -> Any:

@@ -130,7 +130,14 @@ class Here(Source):
             raise WrongTable([str(problem) for problem in table.problems])
         with atomic():
             ids = submit_many(found, table.given, batch=batch, submitted_by=actor.user, **options)
-            audit("submit", by=actor.by, origin=actor.origin, target=f"{found.name}, batch {batch}", count=len(ids))
+            audit(
+                "submit",
+                by=actor.by,
+                origin=actor.origin,
+                target=f"{found.name}, batch {batch}",
+                count=len(ids),
+                token=actor.token,
+            )
         return batch, len(ids)
 
     # --- Acting -------------------------------------------------------------------------------------------------------
@@ -148,7 +155,8 @@ class Here(Source):
             if changed:
                 detail = ", ".join(f"{name} {text}" for name, text in value.items())
                 one = ids[0] if len(ids) == 1 else None
-                audit(action, by=actor.by, origin=actor.origin, job=one, ids=ids, count=changed, detail=detail)
+                written: Any = {"job": one, "ids": ids, "count": changed, "detail": detail}
+                audit(action, by=actor.by, origin=actor.origin, token=actor.token, **written)
         return changed, locked
 
     def count(self, action: str, criteria: dict[str, str]) -> int:
@@ -175,7 +183,8 @@ class Here(Source):
 
     def _write_down(self, action: str, queue: str, changed: bool) -> None:
         if changed:
-            audit(action, by=self._actor.by, origin=self._actor.origin, target=f"queue {queue}")
+            actor = self._actor
+            audit(action, by=actor.by, origin=actor.origin, token=actor.token, target=f"queue {queue}")
 
 
 def _find(job_id: uuid.UUID) -> Job:
