@@ -56,7 +56,9 @@ ROWS: dict[str, Row] = {
     "admin/^(?P<app_label>APPS)/$": Row(see="VMAER", where={"": "admin/furrow/"}),
     "admin/(?P<url>.*)$": Row(where={"": "admin/nothing/here/"}),
     "admin/auth/user/<id>/password/": Row(see="R", where={"id": "{auth.user}"}),
+    "admin/home/": Row(see=STAFF),
     "admin/home/live/": Row(see=STAFF),
+    "mcp": Row(),  # for tokens alone: no session may
     "admin/errors/": Row(see=VIEWERS),
     "admin/errors/live/": Row(see=VIEWERS),
     "metrics": Row(see=VIEWERS),
@@ -144,8 +146,8 @@ ROWS |= {T + "add/": Row(see="ER", change="ER", post=_TOKEN)}
 ROWS |= {T + "<int:token_id>/revoke/": Row(change="AR", where={"token_id": "{furrow.apitoken}"})}
 
 
-#: What takes no forms, and so needs no token: nothing there changes anything.
-NO_FORMS = ("", "health/live", "health/ready", A, *(A + name for name in READS))
+#: What takes no forms, and so needs no token of a form: nothing there changes anything for a session.
+NO_FORMS = ("", "health/live", "health/ready", "mcp", A, *(A + name for name in READS))
 
 
 def standard_rows() -> Iterator[tuple[str, Row]]:

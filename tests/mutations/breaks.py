@@ -478,7 +478,8 @@ BREAKS = [
         "    return int(newest.pk)\n",
         "    import datetime\n    from furrow.rabbitmq.events import EventPublisher\n"
         "    from furrow.statements import Outgoing\n    now = datetime.datetime.now(datetime.UTC)\n"
-        "    EventPublisher({}).send([Outgoing(newest.pk, newest.name, None, None, '{}', depth, now)])\n    return int(newest.pk)\n",
+        "    EventPublisher({}).send([Outgoing(newest.pk, newest.name, None, None, '{}', depth, now)])\n"
+        "    return int(newest.pk)\n",
         f"{T_EVENTS}::test_nobody_hears_of_an_event_before_its_commit",
     ),
     Break(
