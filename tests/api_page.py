@@ -25,17 +25,17 @@ GROUPS = {
     "Declare a kind": "job external_kind Kind RetryPolicy Unique Schedule Secret ForeignKey File UploadedPath get_kind "
     "all_kinds",
     "Submit": "submit submit_many",
-    "Inside a handler": "current_job Retry Snooze Abort SoftTimeout Cancelled",
+    "Inside a handler": "current_job send_signal Retry Snooze Abort SoftTimeout Cancelled",
     "Records": "Job Attempt LogLine State Outcome FINAL",
-    "Act on jobs": "cancel retry run_now snooze change_priority change_queue delete",
+    "Act on jobs": "cancel retry retry_from run_now snooze change_priority change_queue delete",
     "Why a job waits": "situation Situation",
     "Locks": "lock semaphore leader rate_limit Held FencedModel",
     "Middleware": "Middleware Submission RunningJob",
     "Workflows": "workflow Results",
     "Events and output": "publish subscribe Occurred EventData output_url output_token",
     "Errors": "FurrowError KindError UnknownKind SubmitError ArgumentError OptionError NotUnique InputError JobFailed "
-    "JobCancelled WorkflowError MiddlewareError EventError LockError NotAcquired LockUnavailable RateLimited LockLost "
-    "StaleFence",
+    "JobCancelled WorkflowError MiddlewareError EventError StepError SignalTimeout LockError NotAcquired LockUnavailable "
+    "RateLimited LockLost StaleFence",
 }
 #: Classes whose instances the platform makes.
 _NOT_MADE = ("Held", "Kind")

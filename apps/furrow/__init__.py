@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from furrow.actions.jobs import cancel, change_priority, change_queue, delete, retry, run_now, snooze
+    from furrow.actions.steps import retry_from
     from furrow.context import current_job
     from furrow.diagnosis.explain import Situation, situation
     from furrow.errors import (
@@ -46,8 +47,10 @@ if TYPE_CHECKING:
         NotUnique,
         OptionError,
         Retry,
+        SignalTimeout,
         Snooze,
         SoftTimeout,
+        StepError,
         SubmitError,
         UnknownKind,
         WorkflowError,
@@ -70,6 +73,7 @@ if TYPE_CHECKING:
     from furrow.models import Attempt, Job, LogLine
     from furrow.schedule import Schedule
     from furrow.states import FINAL, Outcome, State
+    from furrow.steps.sending import send_signal
     from furrow.streaming.tokens import output_token, output_url
     from furrow.submission.external import external_kind
     from furrow.submission.job import job
@@ -114,11 +118,13 @@ __all__ = [
     "RunningJob",
     "Schedule",
     "Secret",
+    "SignalTimeout",
     "Situation",
     "Snooze",
     "SoftTimeout",
     "StaleFence",
     "State",
+    "StepError",
     "Submission",
     "SubmitError",
     "Unique",
@@ -141,8 +147,10 @@ __all__ = [
     "publish",
     "rate_limit",
     "retry",
+    "retry_from",
     "run_now",
     "semaphore",
+    "send_signal",
     "situation",
     "snooze",
     "submit",
@@ -189,11 +197,13 @@ _WHERE = {
     "RunningJob": "furrow.middleware",
     "Schedule": "furrow.schedule",
     "Secret": "furrow.kinds.secret",
+    "SignalTimeout": "furrow.errors",
     "Situation": "furrow.diagnosis.explain",
     "Snooze": "furrow.errors",
     "SoftTimeout": "furrow.errors",
     "StaleFence": "furrow.locks.errors",
     "State": "furrow.states",
+    "StepError": "furrow.errors",
     "Submission": "furrow.middleware",
     "SubmitError": "furrow.errors",
     "Unique": "furrow.limits.limit",
@@ -216,8 +226,10 @@ _WHERE = {
     "publish": "furrow.events.publish",
     "rate_limit": "furrow.locks.rate",
     "retry": "furrow.actions.jobs",
+    "retry_from": "furrow.actions.steps",
     "run_now": "furrow.actions.jobs",
     "semaphore": "furrow.locks.guards",
+    "send_signal": "furrow.steps.sending",
     "situation": "furrow.diagnosis.explain",
     "snooze": "furrow.actions.jobs",
     "submit": "furrow.submission.submit",

@@ -22,6 +22,8 @@ from furrow.topics import pattern_problem
 CELERY_QUEUE = "celery"
 #: Where workers in other languages ask over AMQP.
 WORK_QUEUE = "furrow.work"
+#: Characters of the version of a project's code.
+LONGEST_VERSION = 100
 _QUEUE_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _MAY_BE_ZERO = ("shutdown_grace", "keep_succeeded", "keep_failed")
 
@@ -101,6 +103,10 @@ class Conf:
     #: switch a webhook off.
     webhook_networks: list[str] = field(default_factory=list)
     webhook_failures: int = 100
+    #: Steps that one job may have.
+    max_steps: int = 1_000
+    #: The version of the project's code, as the deployment calls it; jobs remember by which one they were begun.
+    version: str = ""
     #: Characters kept of one attempt's output stream.
     max_output: int = 1_000_000
 
@@ -158,6 +164,8 @@ def conf() -> Conf:
     _refuse_bridges(chosen)
     _refuse_networks(chosen)
     _refuse_schedules(chosen)
+    if len(chosen.version) > LONGEST_VERSION:
+        raise ImproperlyConfigured(f"FURROW['VERSION'] has more than {LONGEST_VERSION} characters: give a shorter one.")
     for pattern in chosen.events:
         if problem := pattern_problem(pattern):
             raise ImproperlyConfigured(f"FURROW['EVENTS']: {problem}.")

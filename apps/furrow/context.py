@@ -1,10 +1,24 @@
 """``current_job``: a handler's view of the job it runs in."""
 
 import datetime as dt
+import functools
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, Protocol
+
+from furrow.errors import StepError
+
+#: In the place of a default that is not given.
+REQUIRED: Any = object()
+
+
+class Steps(Protocol):
+    """The steps of a run."""
+
+    def step(self, named: dict[str, Any], function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any: ...
+    def sleep(self, until: dt.timedelta | float | dt.datetime, name: str | None) -> Any: ...
+    def wait_signal(self, signal: str, timeout: dt.timedelta | float | None, default: Any, name: str | None) -> Any: ...
 
 
 class Run(Protocol):
@@ -22,6 +36,9 @@ class Run(Protocol):
     @property
     def scheduled_for(self) -> dt.datetime | None: ...
 
+    @property
+    def steps(self) -> Steps: ...
+
     def progress(self, fraction: float, note: str) -> None: ...
     def log(self, level: int, logger: str, message: str) -> None: ...
     def emit(self, value: Any) -> None: ...
@@ -32,8 +49,8 @@ _run: ContextVar[Run | None] = ContextVar("furrow_run", default=None)
 
 
 class CurrentJob:
-    """The job that the calling code runs in. Outside of a job ``id`` is ``None``, and ``progress``, ``log``, ``emit`` and
-    ``check`` do nothing, so a handler can be called like any function."""
+    """The job that the calling code runs in. Outside of a job ``id`` is ``None``, ``progress``, ``log``, ``emit`` and
+    ``check`` do nothing, and a step is a call, so a handler can be called like any function."""
 
     @property
     def id(self) -> uuid.UUID | None:
@@ -96,6 +113,83 @@ class CurrentJob:
         """
         if run := _run.get():
             run.check()
+
+    # --- Steps: docs/steps.md -----------------------------------------------------------------------------------------
+
+    def step(self, step: str | Callable[..., Any] | None = None, /, *args: Any, **kwargs: Any) -> Any:
+        """Call a function once in the life of the job, and give back its result on every later run::
+
+            receipt = current_job.step("charge", charge_card, order)
+
+        The result is kept as JSON, and what is returned is made of that. In an async handler each step is awaited.
+
+        Args:
+            step: the step's name, unique among those of the job; or the function, whose name is then the step's.
+            args, kwargs: the function, and its arguments. Without a function this returns a decorator, which takes ``was="…"``
+                (the name that the step had in earlier versions of the code), ``new=True`` (it was put before steps that jobs
+                under way have behind them) and ``transactional=True`` (what the function writes to the database and the record
+                of the step are one transaction).
+
+        Raises:
+            ResultError: the result has no JSON form, or is too large; another attempt cannot mend that.
+            StepError: the job has met a step of this name in this run, is within another step, or in a transaction.
+        """
+        if callable(step):
+            return self._step({}, step, *args, **kwargs)
+        named = {} if step is None else {"name": step}
+        if args:
+            function, *rest = args
+            return self._step(named, function, *rest, **kwargs)
+        if unknown := kwargs.keys() - {"was", "new", "transactional"}:
+            raise TypeError(f"step() has no option {min(unknown)!r}: it has was, new and transactional; or pass a function")
+
+        def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+            @functools.wraps(function)
+            def call(*its: Any, **own: Any) -> Any:
+                return self._step({**named, **kwargs}, function, *its, **own)
+
+            return call
+
+        return decorate
+
+    def _step(self, named: dict[str, Any], function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        run = _run.get()
+        return run.steps.step(named, function, *args, **kwargs) if run else function(*args, **kwargs)
+
+    def sleep(self, seconds: dt.timedelta | float, *, name: str | None = None) -> Any:
+        """End this run, and go on here in a later one when the time is over. No process is held meanwhile, and the attempt does
+        not count. The end is recorded: a job that crashes or is retried does not sleep anew. Outside of a job it returns.
+
+        Args:
+            name: the step's. Default: ``sleep``, ``sleep 2``, … in the order of the calls.
+        """
+        run = _run.get()
+        return run.steps.sleep(seconds, name) if run else None
+
+    def sleep_until(self, moment: dt.datetime, *, name: str | None = None) -> Any:
+        """:meth:`sleep` until an (aware) time."""
+        run = _run.get()
+        return run.steps.sleep(moment, name) if run else None
+
+    def wait_signal(
+        self, signal: str, *, timeout: dt.timedelta | float | None = None, default: Any = REQUIRED, name: str | None = None
+    ) -> Any:
+        """End this run, and go on here when somebody has sent the job this signal (:func:`furrow.send_signal`): its payload.
+        One that came before is taken at once; each is taken once.
+
+        Args:
+            timeout: wait no longer; ``None``: for as long as it takes.
+            default: what to return then.
+            name: the step's. Default: the signal's name, then with a number.
+
+        Raises:
+            SignalTimeout: the signal did not come in time, and there is no default.
+            StepError: outside of a job.
+        """
+        run = _run.get()
+        if run is None and default is REQUIRED:
+            raise StepError(f"wait_signal({signal!r}) is called outside of a job, to which nobody can send a signal.")
+        return run.steps.wait_signal(signal, timeout, default, name) if run else default
 
 
 current_job = CurrentJob()

@@ -117,6 +117,14 @@ class MiddlewareError(FurrowError):
     """A middleware of ``FURROW["MIDDLEWARE"]`` does not call the next one exactly once."""
 
 
+class StepError(FurrowError):
+    """A step of a job cannot be taken as the handler asks for it; another attempt cannot mend that."""
+
+
+class SignalTimeout(FurrowError):
+    """The signal did not come in time. Raised by ``current_job.wait_signal``, in each run of the job again."""
+
+
 class DeadMessageError(FurrowError):
     """A dead message cannot be replayed."""
 
@@ -176,3 +184,19 @@ class SoftTimeout(Interruption):
 
 class Cancelled(Interruption):
     """Raised inside a handler when its job was cancelled."""
+
+
+class Suspended(Interruption):
+    """Raised inside a handler to end its run at a step that waits; the job goes on there in a later run."""
+
+    def __init__(self, seconds: float, reason: str) -> None:
+        self.seconds = min(max(seconds, 0.0), LONGEST_SNOOZE)
+        super().__init__(reason)
+
+
+class StepChanged(Interruption):
+    """Raised inside a handler whose steps are not those that earlier runs of the job recorded; the job is held."""
+
+
+class Superseded(Interruption):
+    """Raised inside a handler whose run is not the job's current one any more; nothing that it does is recorded."""

@@ -44,6 +44,7 @@ from tests.kinds.results import (
     tagged,
     writes,
 )
+from tests.kinds.stepped import charges_in_one_transaction, orders, scripted, scripted_async, scripted_in_a_transaction
 from tests.kinds.tested import breaks_its_transaction, calls_on_commit, counts_groups, drains, submits, tells
 from tests.kinds.times import (
     chatters,
@@ -68,6 +69,7 @@ __all__ = [
     "breaks_its_transaction",
     "calls_on_commit",
     "cancels_itself_and_fails",
+    "charges_in_one_transaction",
     "chatters",
     "counts_groups",
     "counts_under_a_lock",
@@ -101,12 +103,16 @@ __all__ = [
     "note",
     "noted",
     "once",
+    "orders",
     "ordinary",
     "rated",
     "reads_its_session",
     "reads_its_session_async",
     "returns",
     "says_to_its_worker",
+    "scripted",
+    "scripted_async",
+    "scripted_in_a_transaction",
     "sets_in_its_session",
     "sets_in_its_session_async",
     "shared",

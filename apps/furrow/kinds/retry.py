@@ -4,12 +4,12 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from furrow.errors import Abort, ArgumentError, KindError, ResultError, Retry
+from furrow.errors import Abort, ArgumentError, KindError, ResultError, Retry, StepError
 
 #: The longest wait that a policy may ask for, in seconds (a week).
 MAX_DELAY = 7 * 24 * 3600.0
 #: Another attempt cannot mend these.
-FINAL_ERRORS = (Abort, ArgumentError, ResultError)
+FINAL_ERRORS = (Abort, ArgumentError, ResultError, StepError)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,24 +18,29 @@ def result_json(kind: Kind, value: Any) -> str | None:
     Raises:
         ResultError: it has no JSON form, or is larger than the limit.
     """
-    if value is None:
-        return None
+    return None if value is None else json_text(kind.name, value)
+
+
+def json_text(name: str, value: Any) -> str:
+    """What the kind, or the step, of this name returned, as JSON text.
+
+    Raises:
+        ResultError: it has no JSON form, or is larger than the limit.
+    """
     try:
         text = pydantic_core.to_json(value, inf_nan_mode="constants").decode()
         if "NaN" in text or "Infinity" in text:  # perhaps only within a string
             json.loads(text, parse_constant=_no_constant)
     except (ValueError, pydantic_core.PydanticSerializationError) as error:
-        raise ResultError(f"{kind.name} returned a {type(value).__name__} that has no JSON form: {error}") from None
+        raise ResultError(f"{name} returned a {type(value).__name__} that has no JSON form: {error}") from None
     if has_nul(text):
-        raise ResultError(f"{kind.name} returned text with the character U+0000, which cannot be stored.")
+        raise ResultError(f"{name} returned text with the character U+0000, which cannot be stored.")
     if has_long_integer(text):
-        raise ResultError(
-            f"{kind.name} returned an integer of more than 4,300 digits, which cannot be read: return it as text."
-        )
+        raise ResultError(f"{name} returned an integer of more than 4,300 digits, which cannot be read: return it as text.")
     size, limit = len(text.encode()), conf().max_result_bytes
     if size > limit:
         raise ResultError(
-            f"{kind.name} returned {size:,} bytes of JSON, the limit is {limit:,} "
+            f"{name} returned {size:,} bytes of JSON, the limit is {limit:,} "
             "(FURROW['MAX_RESULT_BYTES']): store large results in a file or a table and return their name."
         )
     return text

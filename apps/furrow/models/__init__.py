@@ -20,6 +20,8 @@ from furrow.models.queue import Queue
 from furrow.models.reply import Reply
 from furrow.models.rollup import ErrorCount, ErrorGroup, Rollup
 from furrow.models.schedule import Schedule, Tick
+from furrow.models.signal import Signal
+from furrow.models.step import Step
 from furrow.models.stream_place import StreamPlace
 from furrow.models.trouble import Trouble
 from furrow.models.webhook import Webhook
@@ -54,6 +56,8 @@ __all__ = [
     "Reply",
     "Rollup",
     "Schedule",
+    "Signal",
+    "Step",
     "StreamPlace",
     "Tick",
     "Trouble",

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from django.db import Error
-from django.db.models import F, Min, Q, QuerySet
+from django.db.models import Exists, F, Min, OuterRef, Q, QuerySet
 
 from furrow import signals, statements
 from furrow.conf import conf
@@ -27,9 +27,10 @@ from furrow.dispatcher.pauses import Pauses
 from furrow.dispatcher.turns import Turns
 from furrow.errors import FurrowError
 from furrow.limits.limit import FAIR_GATE
-from furrow.models import Hold, Job, Leader
+from furrow.models import Hold, Job, Leader, Step
 from furrow.models.database import atomic, connection
 from furrow.models.job import new_id
+from furrow.models.step import Sort
 from furrow.statements import Candidate, Claimed, Group, Sendable, Settlement
 from furrow.statements.refused import refuses_value
 from furrow.states import State
@@ -101,7 +102,8 @@ class Engine:
 
     def next_time(self, scope: Q, after: dt.datetime) -> dt.datetime | None:
         """When the next of these jobs may be due; ``None`` when none waits for a time after this one."""
-        pending = Job.objects.filter(scope, state=State.PENDING)
+        patient = Step.objects.filter(job=OuterRef("pk"), sort=Sort.SIGNAL, until__isnull=True, finished_at__isnull=True)
+        pending = Job.objects.filter(~Exists(patient), scope, state=State.PENDING)
         held = pending.exclude(held="").values("held")
         times = [
             pending.filter(run_at__gt=after).aggregate(first=Min("run_at"))["first"],

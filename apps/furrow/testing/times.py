@@ -5,7 +5,7 @@ import datetime as dt
 from django.db.models import DateTimeField, F
 
 from furrow import statements
-from furrow.models import Attempt, Hold, Job, LogLine
+from furrow.models import Attempt, Hold, Job, LogLine, Signal, Step
 from furrow.models.database import atomic, connection
 
 
@@ -25,7 +25,7 @@ def advance(by: dt.timedelta | float) -> None:
     if span < dt.timedelta():
         raise ValueError(f"advance({by!r}): time does not go back")
     with atomic():
-        for model in (Job, Attempt, LogLine, Hold):
+        for model in (Job, Attempt, LogLine, Hold, Step, Signal):
             times = [field.name for field in model._meta.concrete_fields if isinstance(field, DateTimeField)]
             model._base_manager.update(**{name: F(name) - span for name in times})
 

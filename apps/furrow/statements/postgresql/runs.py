@@ -15,7 +15,8 @@ from furrow.statements.postgresql.lines import LEFT_IN_LINE, handing_over, passi
 from furrow.statements.postgresql.link import Statement, columns, entries, in_one_go, plain, raw, texts
 from furrow.statements.postgresql.rollups import COUNTED, ERRORS_COUNTED, NAMED
 from furrow.statements.words import ENDS_CANCELLED, EXCUSED, KEEPS_SLOTS
-from furrow.tables import ATTEMPT, DEAD_MESSAGE, HOLD, JOB, LOG_LINE, OUTPUT_CHUNK, QUEUE
+from furrow.states import Outcome
+from furrow.tables import ATTEMPT, DEAD_MESSAGE, HOLD, JOB, LOG_LINE, OUTPUT_CHUNK, QUEUE, SIGNAL, STEP
 
 _CLAIM = f"""
 UPDATE {JOB} SET state = 'running', attempt = attempt + 1, worker = %s, started_at = clock_timestamp(),
@@ -157,6 +158,14 @@ def _settling(settlements: Sequence[Settlement], *, limited: bool) -> Statement:
     return _SETTLE[signed, limited], [*map(plain, columns[:8]), *map(texts, columns[8 : 12 + signed])]
 
 
+#: Behind the statement that settles, whose locks who sends a signal waits for: what came while a run ended to wait for it.
+_SNOOZED = str(Outcome.SNOOZED)
+_AWAKEN = f"""
+UPDATE {JOB} j SET run_at = clock_timestamp()
+WHERE id = ANY(%s::uuid[]) AND state || '' = 'pending' AND run_at > clock_timestamp() AND EXISTS (
+  SELECT FROM {STEP} s JOIN {SIGNAL} g ON g.target = s.job_id AND g.name = s.awaits AND g.consumed_at IS NULL
+  WHERE s.job_id = j.id AND s.finished_at IS NULL)"""
+
 _UNQUEUE = f"UPDATE {JOB} SET state = 'pending', queued_at = NULL WHERE id = ANY(%s::uuid[]) AND state || '' = 'queued'"
 
 _LOG = f"""
@@ -239,6 +248,8 @@ def write(connection: Connection, worker: uuid.UUID, group: Group) -> Written:
             given["hand over"] = handing_over(freeing, worker, group.hand_over)
         if freeing:
             given["let go"] = releasing(freeing)
+        if snoozed := [run.id for run in group.settlements if run.outcome == _SNOOZED]:
+            given["awaken"] = _AWAKEN, (plain(snoozed),)
     if group.released:  # after what ended was settled: the answer that named it may be older than its end
         given["release"], given["pass on"] = _releasing(worker, group.released)
     if group.unqueued:

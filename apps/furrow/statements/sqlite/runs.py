@@ -31,8 +31,8 @@ from furrow.statements.sqlite.times import bare as _hex
 from furrow.statements.sqlite.times import now as _now
 from furrow.statements.sqlite.times import seconds as _seconds
 from furrow.statements.sqlite.times import text as _text
-from furrow.states import ENDS_CANCELLED, EXCUSED, KEEPS_SLOTS, State
-from furrow.tables import ATTEMPT, DEAD_MESSAGE, HOLD, JOB, LOG_LINE, MOVE, OUTPUT_CHUNK, QUEUE
+from furrow.states import ENDS_CANCELLED, EXCUSED, KEEPS_SLOTS, Outcome, State
+from furrow.tables import ATTEMPT, DEAD_MESSAGE, HOLD, JOB, LOG_LINE, MOVE, OUTPUT_CHUNK, QUEUE, SIGNAL, STEP
 
 #: A time before this one is none.
 _LONG_AGO = "0001-01-03"
@@ -51,6 +51,7 @@ def write(connection: Connection, worker: uuid.UUID, group: Group) -> Written:
         begin_rates(cursor, group.begun)
         _progress(cursor, group.progress)  # before the runs are settled: afterwards they are not running any more
         settle(connection, group.settlements, handing)
+        _awaken(cursor, [run.id for run in group.settlements if run.outcome == Outcome.SNOOZED])
         release_jobs(connection, worker, group.released)  # only now: the answer that named it may be older than its end
         cursor.executemany(
             f"UPDATE {JOB} SET state = 'pending', queued_at = NULL WHERE id = %s AND state = 'queued'",
@@ -198,6 +199,16 @@ def _settle_one(cursor: Any, given: Settlement, handing: HandingOver | None) -> 
     wait = began - _seconds(run_at) if waited else None
     measure = state if state != State.PENDING else "excused" if given.outcome in EXCUSED else "retried"
     return Settled(kind, queue, worker, measure, run, wait, given.fingerprint, given.error_type, given.error)
+
+
+def _awaken(cursor: Any, ids: Sequence[str]) -> None:
+    """What came while a run ended to wait for it: who sends a signal found the job running."""
+    cursor.executemany(
+        f"""UPDATE {JOB} SET run_at = %s WHERE id = %s AND state = 'pending' AND run_at > %s AND EXISTS (
+              SELECT 1 FROM {STEP} s JOIN {SIGNAL} g ON g.target = s.job_id AND g.name = s.awaits AND g.consumed_at IS NULL
+              WHERE s.job_id = {JOB}.id AND s.finished_at IS NULL)""",
+        [(_now(), _hex(id), _now()) for id in ids],
+    )
 
 
 def _log(cursor: Any, records: Sequence[LogRecord], again: dt.datetime | None) -> None:

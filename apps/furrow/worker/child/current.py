@@ -16,9 +16,10 @@ from furrow.conf import conf
 from furrow.errors import Cancelled
 from furrow.kinds.masks import NOTHING
 from furrow.kinds.meta import from_json
-from furrow.models import Tick
+from furrow.models import Step, Tick
 from furrow.models.database import connection
 from furrow.sanitize import clean, cut
+from furrow.steps.acts import Acts
 from furrow.worker import channel
 
 #: Progress reports closer together than this (seconds) are merged into the later one.
@@ -36,6 +37,7 @@ class Run:
         self.told = False  # that it shall stop
         self.masks = NOTHING  #: hide the secrets among its arguments in whatever it tells
         self.excused, self.called = excused, False  # its handler was called
+        self.transactional = False  # in the transaction that settles the job
 
     @cached_property
     def id(self) -> uuid.UUID:
@@ -56,6 +58,23 @@ class Run:
             return _due_at(self.id)
         with ThreadPoolExecutor(1) as aside:  # Django's connections are not for the thread of an event loop
             return aside.submit(_due_at, self.id, close=True).result()
+
+    @cached_property
+    def steps(self) -> Acts:
+        """What it records for later runs."""
+        return Acts(self, transactional=self.transactional)
+
+    def end_steps(self) -> None:
+        """The handler has returned. Where it took no step an earlier run may have; one that has no connection is not given one
+        to ask.
+
+        Raises:
+            Suspended: it was to end before, and went on.
+        """
+        if "steps" in self.__dict__ or (
+            self.attempt > 1 and connection.connection is not None and Step.objects.filter(job=self.id).exists()
+        ):
+            self.steps.end()
 
     def progress(self, fraction: float, note: str) -> None:
         """Report progress, at most ten times a second."""

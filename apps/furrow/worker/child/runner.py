@@ -21,7 +21,7 @@ from billiard.pool import EX_RECYCLE
 from furrow import middleware, statements
 from furrow.context import _run
 from furrow.diagnosis import troubles
-from furrow.errors import Cancelled, StaleRun
+from furrow.errors import Cancelled, StaleRun, Suspended
 from furrow.fingerprint import fingerprint
 from furrow.kinds.kind import Kind, get_kind
 from furrow.kinds.masks import masks_of
@@ -230,7 +230,9 @@ def _leave_as_found(current: Run, *, failed: bool) -> None:
 
 def _handle(current: Run, kind: Kind, given: dict[str, Any], started: float) -> str | None:
     def to_its_end() -> str | None:
-        return current.masks.json(result_json(kind, _call_within(current, kind, given)))
+        value = _call_within(current, kind, given)
+        current.end_steps()
+        return current.masks.json(result_json(kind, value))
 
     result: str | None = _interruptions.call(current, kind.soft_timeout, lambda: in_this_process(to_its_end))
     return result
@@ -243,15 +245,28 @@ def _handle_and_settle(current: Run, kind: Kind, given: dict[str, Any], started:
     Raises:
         StaleRun: the job is not this run's any more; nothing was written.
         TransactionEnded: the handler ended it.
+        Suspended: it waits in a step; what it wrote so far is committed.
     """
+    current.transactional = True
+    result, suspended = None, None
     with atomic(durable=True):
         with one_transaction.held(connection):
-            result = _handle(current, kind, given, started)
-        ended = State.SUCCEEDED, Outcome.SUCCEEDED, os.getpid(), started, time.time()
-        settlement = Settlement(str(current.id), current.attempt, *ended, result=result)
-        if not statements.on(connection).settle(connection, [settlement]):
+            try:
+                result = _handle(current, kind, given, started)
+            except Suspended as waits:
+                suspended = waits
+        if suspended is not None:  # its worker settles it, as any run
+            current.steps.recorder.guard()
+        elif not statements.on(connection).settle(connection, [_success(current, started, result)]):
             raise StaleRun("its worker lost the job while it ran: what it wrote is rolled back")
+    if suspended is not None:
+        raise suspended
     return result
+
+
+def _success(current: Run, started: float, result: str | None) -> Settlement:
+    ended = State.SUCCEEDED, Outcome.SUCCEEDED, os.getpid(), started, time.time()
+    return Settlement(str(current.id), current.attempt, *ended, result=result)
 
 
 def _call_within(current: Run, kind: Kind, arguments: dict[str, Any]) -> Any:

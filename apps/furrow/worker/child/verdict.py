@@ -6,7 +6,7 @@ import traceback
 from typing import Any
 
 from furrow.conf import conf
-from furrow.errors import Cancelled, Snooze, SoftTimeout, UnknownKind
+from furrow.errors import Cancelled, Snooze, SoftTimeout, StepChanged, Suspended, UnknownKind
 from furrow.fingerprint import fingerprint
 from furrow.kinds.kind import get_kind
 from furrow.kinds.masks import Masks
@@ -28,11 +28,12 @@ def verdict(current: Run, error: BaseException) -> tuple[Any, ...]:
     name = name_of(error)
     who = name.rpartition(".")[2] + (f" in middleware {path}" if (path := raised_by(error)) else "")
     text = cut(clean(" ".join(f"{who}: {_said(error, current.masks)}".split())), 2_000)
-    if isinstance(error, Snooze):
+    if isinstance(error, StepChanged):
+        return (State.PENDING, Outcome.SNOOZED, _held(current), None, text, name, "", "")
+    if isinstance(error, (Snooze, Suspended)):
         return (State.PENDING, Outcome.SNOOZED, error.seconds, None, clean(current.masks.text(str(error)))[:2_000], "", "", "")
     if isinstance(error, UnknownKind):
-        later = min(UNKNOWN_KIND_DELAY * current.attempt, UNKNOWN_KIND_LONGEST)
-        return (State.PENDING, Outcome.INTERRUPTED, later, None, text, "UnknownKind", "", "")
+        return (State.PENDING, Outcome.INTERRUPTED, _held(current), None, text, "UnknownKind", "", "")
     if isinstance(error, Cancelled):
         return (State.CANCELLED, Outcome.CANCELLED, None, None, text, name, "", "")
     outcome = Outcome.TIMED_OUT if isinstance(error, SoftTimeout) else Outcome.FAILED
@@ -40,6 +41,11 @@ def verdict(current: Run, error: BaseException) -> tuple[Any, ...]:
     delay = _next_delay(current, error)
     state = State.FAILED if delay is None else State.PENDING
     return (state, outcome, delay, None, text, name, story, fingerprint(name, text, story))
+
+
+def _held(current: Run) -> float:
+    """Seconds until a job that this code does not know is tried again: a deployment may bring the code that does."""
+    return min(UNKNOWN_KIND_DELAY * current.attempt, UNKNOWN_KIND_LONGEST)
 
 
 def untellable(current: Run, error: BaseException, second: BaseException) -> tuple[Any, ...]:

@@ -1,0 +1,66 @@
+"""``send_signal``: tell a job something from outside."""
+
+import uuid
+from typing import Any
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from furrow.errors import InputError, ResultError, StepError
+from furrow.kinds.returned import json_text
+from furrow.locks.wakeup import wake
+from furrow.models import Job, Signal, Step
+from furrow.models.database import alias, atomic
+from furrow.sanitize import clean
+from furrow.states import State
+from furrow.steps.named import check_name
+
+
+def send_signal(target: Job | uuid.UUID | str, name: str, payload: Any = None, *, by: str = "") -> bool:
+    """Send a signal to a job: one INSERT in the current transaction of the jobs' database. Rolled back, it was never sent;
+    committed, it is kept until the job asks for it (``current_job.wait_signal``), and taken once.
+
+    The job's row stays locked until the transaction ends: so a wait that begins meanwhile finds the signal.
+
+    Args:
+        target: the job, or its id.
+        name: which signal, such as ``"paid"``.
+        payload: what the wait returns; anything that has a JSON form.
+        by: who sends it, for people.
+
+    Returns:
+        Whether the job waits for it right now: it goes on at once. ``False``: it is kept.
+
+    Raises:
+        InputError: names what is wrong, the reason and the remedy. Nothing was written.
+    """
+    id = _id(target)
+    try:
+        check_name("signal", name)
+    except StepError as error:
+        raise InputError({"name": str(error)}) from None
+    try:
+        text = json_text(f"the signal {name!r}", payload)
+    except ResultError as error:
+        raise InputError({"payload": str(error).replace(" returned ", " carries ", 1)}) from None
+    with atomic():
+        Signal.objects.create(target=id, name=name, payload=text, sent_by=clean(by)[:200])
+        return _deliver(id, name)
+
+
+def _deliver(id: uuid.UUID, name: str) -> bool:
+    """First the lock, then the look: who settles the run that begins to wait has the same lock, and looks behind it."""
+    locked = Job.objects.filter(pk=id).order_by().select_for_update(no_key=True).values_list("state", flat=True).first()
+    if locked != State.PENDING or not Step.objects.filter(job=id, awaits=name, finished_at__isnull=True).exists():
+        return False
+    Job.objects.filter(pk=id, run_at__gt=Now()).update(run_at=Now())
+    transaction.on_commit(wake, using=alias(), robust=True)
+    return True
+
+
+def _id(target: Job | uuid.UUID | str) -> uuid.UUID:
+    try:
+        found: Any = target.pk if isinstance(target, Job) else target
+        return found if isinstance(found, uuid.UUID) else uuid.UUID(str(found))
+    except ValueError:
+        raise InputError({"target": f"{str(target)[:80]!r} is no id: pass the job, or its UUID"}) from None
