@@ -96,6 +96,7 @@ ROWS: dict[str, Row] = {
     J + "<uuid:job_id>/change-priority/": Row(change="AR", post={"priority": "1"}),
     J + "<uuid:job_id>/change-queue/": Row(change="AR", post={"queue": "other"}),
     J + "<uuid:job_id>/delete/": Row(change="AR", where=ENDED),
+    J + "<uuid:job_id>/run-from/": Row(change="AR", post={"step": "charge"}),
     J + "<uuid:job_id>/live/": Row(see=VIEWERS),
     J + "<uuid:job_id>/log/": Row(see=VIEWERS),
     J + "<uuid:job_id>/output/": Row(see=VIEWERS, where=ENDED),

@@ -5,10 +5,11 @@ import functools
 import uuid
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any, ParamSpec, Protocol, overload
 
 from furrow.errors import StepError
 
+_Given = ParamSpec("_Given")
 #: In the place of a default that is not given.
 REQUIRED: Any = object()
 
@@ -115,6 +116,15 @@ class CurrentJob:
             run.check()
 
     # --- Steps: docs/steps.md -----------------------------------------------------------------------------------------
+
+    @overload
+    def step(
+        self, step: str | None = ..., /, *, was: str = ..., new: bool = ..., transactional: bool = ...
+    ) -> Callable[[Callable[_Given, Any]], Callable[_Given, Any]]: ...
+    @overload
+    def step(self, step: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any: ...
+    @overload
+    def step(self, step: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any: ...
 
     def step(self, step: str | Callable[..., Any] | None = None, /, *args: Any, **kwargs: Any) -> Any:
         """Call a function once in the life of the job, and give back its result on every later run::

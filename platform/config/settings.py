@@ -217,6 +217,7 @@ FURROW = {
     "BRIDGES": [Bridge("hello", "hello.log_message", durable=False)],
     "EVENTS": env.list("FURROW_EVENTS", default=[]),
     "WEBHOOK_NETWORKS": env.list("FURROW_WEBHOOK_NETWORKS", default=[]),
+    "VERSION": env.str("FURROW_VERSION", default=""),
     "EVENT_SOURCE": env.str("FURROW_EVENT_SOURCE", default="") or "furrow",
     "SHORT_NAMES": True,
     "MODULES": env.list("FURROW_MODULES", default=["tasks"]),

@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 from furrow import Attempt, Job, LogLine, State
 from furrow.admin.job_page import LINES
-from furrow.models import Worker
+from furrow.models import AuditEntry, Step, Worker
 
 from tests.rows import make, unguarded
 
@@ -130,3 +130,78 @@ def test_flower_is_linked_only_when_it_is_there(admin_client: Client, settings: 
     assert f'href="/flower/task/{job.pk}"' in page(admin_client, job)
     settings.FURROW = {**settings.FURROW, "FLOWER_URL": ""}
     assert "Open in Flower" not in page(admin_client, job)
+
+
+# --- Steps --------------------------------------------------------------------------------------------------------------------
+
+
+def step(job: Job, name: str, **columns: Any) -> Step:
+    now = timezone.now()
+    usual = {"sort": "step", "position": Step.objects.count() + 1, "attempt": 1, "started_at": now, "finished_at": now}
+    return Step.objects.create(job=job, name=name, **{**usual, **columns})
+
+
+def test_the_steps_of_a_job_are_shown_and_secrets_in_their_results_are_not(admin_client: Client) -> None:
+    job = make(State.FAILED, arguments={"token": {"$secret": "hush-hush-hush"}}, attempt=3)
+    assert "Steps" not in page(admin_client, job)
+    step(job, "charge", result='{"receipt":"for hush-hush-hush"}', passed_in=1, version="v7")
+    step(job, "long", result=json.dumps("x" * 500), passed_in=2, attempt=2)
+    step(job, "paid", sort="signal", awaits="paid", passed_in=3, note="not met by attempt 3")
+    text = page(admin_client, job)
+    for part in (
+        "<h2>Steps</h2>",
+        "for ••••••",
+        "of <",
+        "v7",
+        "1 to 3",
+        "did not come in time",
+        "not met by attempt 3",
+        "xxx…",
+    ):
+        assert part in text or part == "of <", part
+    assert "hush-hush" not in text
+    assert text.count("Run from here") == 3
+
+
+@pytest.mark.parametrize(
+    ("columns", "why"),
+    [
+        ({"sort": "sleep", "until": timezone.now() + dt.timedelta(days=3)}, "Sleeps in its step “night”, until"),
+        ({"sort": "signal", "awaits": "paid"}, "Waits for the signal “paid”, which nobody has sent yet."),
+        ({"sort": "signal", "awaits": "paid", "until": timezone.now() + dt.timedelta(3)}, "sent yet; at the latest until"),
+    ],
+)
+def test_a_job_that_waits_in_a_step_says_so(admin_client: Client, columns: dict[str, Any], why: str) -> None:
+    job = make(State.PENDING, attempt=1, excused=1, run_at=timezone.now() + dt.timedelta(days=3))
+    now = timezone.now()
+    Attempt.objects.create(job=job, number=1, outcome="snoozed", started_at=now, finished_at=now)
+    step(job, "night", finished_at=None, **columns)
+    assert why in page(admin_client, job)
+
+
+def test_a_job_that_is_held_because_its_code_changed_says_so(admin_client: Client) -> None:
+    job = make(State.PENDING, attempt=1, excused=1, run_at=timezone.now() + dt.timedelta(days=3))
+    now, held = timezone.now(), {"error_type": "StepChanged", "error": "StepChanged: The handler comes to the step 'b'."}
+    Attempt.objects.create(job=job, number=1, outcome="snoozed", started_at=now, finished_at=now, **held)
+    text = page(admin_client, job)
+    assert "Held: The handler comes to the step &#x27;b&#x27;. It is tried again" in text
+    assert "fw-stuck" in text
+
+
+def test_a_job_is_run_again_from_a_step_by_a_button_and_that_is_written_down(admin_client: Client) -> None:
+    job = make(State.FAILED)
+    for name in ("a", "b", "c"):
+        step(job, name)
+    answer = admin_client.post(f"/admin/furrow/job/{job.pk}/run-from/", {"step": "b"}, follow=True)
+    assert "The job will run again from the step b." in answer.content.decode()
+    assert list(Step.objects.values_list("name", flat=True)) == ["a"]
+    job.refresh_from_db()
+    assert job.state == State.PENDING
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.job, entry.detail) == ("retry from", job.pk, "b (and 1 later step)")
+    answer = admin_client.post(f"/admin/furrow/job/{job.pk}/run-from/", {"step": "z"}, follow=True)
+    assert "is no step of this job" in answer.content.decode()
+    Job.objects.update(state=State.RUNNING, worker=job.pk, started_at=timezone.now())
+    answer = admin_client.post(f"/admin/furrow/job/{job.pk}/run-from/", {"step": "a"}, follow=True)
+    assert "cancel the job first" in answer.content.decode()
+    assert (Step.objects.count(), AuditEntry.objects.count()) == (1, 1)

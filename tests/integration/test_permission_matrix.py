@@ -22,7 +22,7 @@ from django.test import Client
 from django.urls import URLPattern, get_resolver
 from django.utils import timezone
 from furrow import Job, State, submit
-from furrow.models import WorkerRequest
+from furrow.models import Step, WorkerRequest
 from furrow.models.job import new_id
 
 from tests import kinds
@@ -82,6 +82,7 @@ def samples(settings: Any, tmp_path: Any) -> dict[str, Any]:
     now = timezone.now()
     made: dict[str, Any] = {}
     waiting = submit(kinds.add, {"a": 1}, countdown=3600)
+    _with_step(waiting)
     ended = submit(kinds.add, {"a": 2})
     Job.objects.filter(pk=ended.pk).update(state=State.FAILED, finished_at=now)
     made |= {"furrow.job": waiting.pk, "ended": ended.pk}
@@ -97,6 +98,11 @@ def samples(settings: Any, tmp_path: Any) -> dict[str, Any]:
         state=State.RUNNING, worker=made["furrow.worker"], attempt=1, started_at=now, queued_at=now
     )
     return made
+
+
+def _with_step(job: Job) -> None:
+    now = timezone.now()
+    Step.objects.create(job=job, name="charge", sort="step", position=1, attempt=1, started_at=now, finished_at=now)
 
 
 def _make(label: str, **values: Any) -> Any:
@@ -229,6 +235,7 @@ def _read(answer: Any) -> None:
 @pytest.mark.parametrize("role", ["A", "M", "R"])
 def test_a_kinds_own_permission_is_needed_too(role: str, samples: dict[str, Any]) -> None:
     guarded = submit(kinds.guarded, {"n": 1}, countdown=3600)
+    _with_step(guarded)
     ended = submit(kinds.guarded, {"n": 2})
     Job.objects.filter(pk=ended.pk).update(state=State.FAILED, finished_at=timezone.now())
     theirs = {**samples, "furrow.job": guarded.pk, "ended": ended.pk}

@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 from django.db import connection, connections, transaction
+from django.utils import timezone
 from furrow import Job, State, send_signal, statements
 from furrow.models import Signal, Step
 from furrow.statements import Group, Settlement
@@ -30,9 +31,8 @@ def begins_to_wait(job: Job) -> bool:
 def register(job: Job) -> None:
     with transaction.atomic():
         Job.objects.select_for_update(no_key=True).get(pk=job.pk)
-        Step.objects.create(
-            job=job, name="paid", sort="signal", position=1, attempt=1, awaits="paid", started_at=job.started_at
-        )
+        now = timezone.now()
+        Step.objects.create(job=job, name="paid", sort="signal", position=1, attempt=1, awaits="paid", started_at=now)
 
 
 def settle(job: Job) -> None:

@@ -204,8 +204,8 @@ BREAKS = [
     Break(
         "Abort tried again",
         "kinds/retry.py",
-        "FINAL_ERRORS = (Abort, ArgumentError, ResultError)",
-        "FINAL_ERRORS = (ArgumentError, ResultError)",
+        "FINAL_ERRORS = (Abort, ArgumentError, ",
+        "FINAL_ERRORS = (ArgumentError, ",
         T_RETRY,
     ),
     Break("a backoff that does not grow", "kinds/retry.py", "** (failures - 1))", "** 0)", T_RETRY),
@@ -255,8 +255,8 @@ BREAKS = [
     Break(
         "a transaction settled by nobody",
         "worker/child/runner.py",
-        "if not statements.on(connection).settle(connection, [settlement]):",
-        "if False:",
+        "elif not statements.on(connection).settle(connection, [_success(current, started, result)]):",
+        "elif False:",
         "integration/test_transactional.py",
     ),
     Break(

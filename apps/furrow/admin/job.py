@@ -89,6 +89,7 @@ class JobAdmin(ReadOnlyAdmin):
             ("submit/<str:name>/rows/<str:argument>/", submit_page.choices, "submit_rows"),
             ("bulk/", bulk_page.show, "bulk"),
             ("<uuid:job_id>/live/", job_page.live, "live"),
+            ("<uuid:job_id>/run-from/", job_page.run_from, "run_from"),
             ("<uuid:job_id>/log/", job_page.log, "log"),
             ("<uuid:job_id>/output/", output, "output"),
             ("<uuid:job_id>/json/<str:column>/", job_page.json_text, "json"),

@@ -15,6 +15,7 @@ from furrow.admin.timeline import timeline
 from furrow.conf import conf
 from furrow.diagnosis import wording
 from furrow.diagnosis.explain import situation, why
+from furrow.diagnosis.steps import SHOWN, Shown, steps_of
 from furrow.errors import UnknownKind
 from furrow.kinds.kind import BUILT_IN, get_kind
 from furrow.kinds.secret import KEY, mask_text
@@ -36,10 +37,13 @@ def body(request: HttpRequest, job: Any, *, may_act: bool) -> dict[str, Any]:
     now = clock.now()
     final = job.state in FINAL
     reason = None if final else why(job, situation(job, now), now)
-    known = _is_registered(job.kind)
+    known, steps = _is_registered(job.kind), steps_of(job)
     return {
         "job": job,
-        "version": _version(job, reason),
+        "version": _version(job, reason, steps),
+        "steps": steps,
+        "more_steps": len(steps) == SHOWN,
+        "may_run_from": may_act and job.state != State.RUNNING,
         "final": final,
         "reason": reason,
         "events": timeline(job, now),
@@ -124,7 +128,7 @@ def _is_registered(name: str) -> bool:
     return True
 
 
-def _version(job: Job, reason: Any) -> str:
+def _version(job: Job, reason: Any, steps: list[Shown]) -> str:
     """Changes when the body would look different."""
     columns = (
         "state",
@@ -140,4 +144,5 @@ def _version(job: Job, reason: Any) -> str:
         "tags",
     )
     seen = [str(getattr(job, name)) for name in (*columns, "finished_at", "cancel_requested_at")]
+    seen += [f"{shown.step.pk} {shown.step.finished_at} {shown.step.note}" for shown in steps]
     return hashlib.sha256(json.dumps([seen, str(reason)]).encode()).hexdigest()[:16]

@@ -19,6 +19,7 @@ from django.views.decorators.http import require_GET, require_POST
 from furrow.actions import bulk
 from furrow.actions.audit import audit
 from furrow.actions.permissions import may_act, may_view
+from furrow.actions.steps import retry_from
 from furrow.admin import site
 from furrow.admin.filters import LEVELS
 from furrow.admin.job_body import JSON_COLUMNS, body, whole_text
@@ -28,6 +29,8 @@ from furrow.errors import InputError
 from furrow.kinds.secret import mask_text
 from furrow.models import Job, LogLine, OutputChunk
 from furrow.models.audit_entry import Origin
+from furrow.models.database import atomic
+from furrow.plural import counted
 from furrow.statements import clock
 from furrow.states import FINAL, State
 from furrow.web.parameters import one_of, whole
@@ -120,6 +123,25 @@ def act(request: HttpRequest, job_id: uuid.UUID, action: str) -> HttpResponse:
         messages.warning(request, f"{_NOT_DONE.get(action, 'Nothing was changed')} ({_state_now(job)}).")
     gone = changed and action == "delete"
     return HttpResponseRedirect(reverse("admin:furrow_job_changelist")) if gone else _back(job)
+
+
+@require_POST
+def run_from(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
+    """Run it again from one of its steps."""
+    job, step = find(request, job_id, act=True), request.POST.get("step", "")
+    try:
+        with atomic():
+            if forgotten := retry_from(job.pk, step):
+                target, detail = f"job {job.kind}", f"{step} (and {counted(forgotten - 1, 'later step')})"
+                audit("retry from", by=request.user, origin=Origin.ADMIN, target=target, job=job.pk, detail=detail)
+    except InputError as error:
+        messages.error(request, f"Nothing was changed: {error}.")
+        return _back(job)
+    if forgotten:
+        messages.success(request, f"The job will run again from the step {step}.")
+    else:
+        messages.warning(request, f"Nothing was changed: cancel the job first ({_state_now(job)}).")
+    return _back(job)
 
 
 def _with_span(request: HttpRequest, options: dict[str, Any]) -> dict[str, Any]:

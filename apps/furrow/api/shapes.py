@@ -153,12 +153,32 @@ class Why(BaseModel):
     stuck: bool
 
 
+class StepShape(BaseModel):
+    """A step of a job: ``sort`` is ``step``, ``sleep`` or ``signal``; ``attempt`` recorded it, ``passed_in`` went on behind it;
+    ``until``: the end of a sleep, or of the patience of a wait."""
+
+    name: str
+    sort: str
+    position: int
+    attempt: int
+    passed_in: int | None
+    version: str
+    awaits: str
+    timed_out: bool
+    note: str
+    started_at: Time | None
+    until: Time | None
+    finished_at: Time | None
+    result: Any
+
+
 class WholeJob(JobShape):
     """A job with all that there is to know."""
 
     result: Any
     why: Why | None
     attempts: list[AttemptShape]
+    steps: list[StepShape]
 
 
 class JobResult(JobShape):

@@ -2,6 +2,7 @@
 stable (docs/command_line.md)."""
 
 import datetime as dt
+import json
 from collections.abc import Collection
 from typing import Any
 
@@ -9,6 +10,7 @@ from furrow.diagnosis.explain import living_workers, situation, why
 from furrow.diagnosis.figures import QueueFigures, queue_figures
 from furrow.diagnosis.kind_figures import KindFigures, by_kind
 from furrow.diagnosis.reason import Reason
+from furrow.diagnosis.steps import Shown, steps_of
 from furrow.kinds.kind import Kind
 from furrow.kinds.secret import masked
 from furrow.models import Attempt, Job, LogLine, Worker
@@ -47,7 +49,8 @@ def whole_job_json(job: Job, now: dt.datetime) -> dict[str, Any]:
     """A job with its result, its attempts, and why it has not begun or ended."""
     attempts = Attempt.objects.filter(job=job.pk).order_by("number")
     reason = None if job.state in FINAL else why(job, situation(job, now), now)
-    return {**job_json(job, result=True), "why": reason_json(reason), "attempts": [attempt_json(one) for one in attempts]}
+    more = {"attempts": [attempt_json(one) for one in attempts], "steps": [step_json(one) for one in steps_of(job)]}
+    return {**job_json(job, result=True), "why": reason_json(reason), **more}
 
 
 def reason_json(reason: Reason | None) -> dict[str, Any] | None:
@@ -62,6 +65,15 @@ def attempt_json(attempt: Attempt) -> dict[str, Any]:
     names = ("number", "outcome", "seconds", "worker", "pid", "error_type", "error", "traceback")
     times = {name: utc(getattr(attempt, name)) for name in ("started_at", "finished_at")}
     return {**{name: getattr(attempt, name) for name in names}, **times}
+
+
+def step_json(shown: Shown) -> dict[str, Any]:
+    """A step."""
+    step = shown.step
+    names = ("name", "sort", "position", "attempt", "passed_in", "version", "awaits", "timed_out", "note")
+    times = {name: utc(getattr(step, name)) for name in ("started_at", "until", "finished_at")}
+    result = None if shown.result is None else json.loads(shown.result)
+    return {**{name: getattr(step, name) for name in names}, **times, "result": result}
 
 
 def line_json(line: LogLine) -> dict[str, Any]:

@@ -16,10 +16,11 @@ from furrow.diagnosis.blockers import Blocker, blocker
 from furrow.diagnosis.commands import worker_command
 from furrow.diagnosis.external import last_asked, untaken
 from furrow.diagnosis.reason import Reason
+from furrow.diagnosis.steps import halt, why_halted
 from furrow.diagnosis.unserved import unserved
 from furrow.diagnosis.wording import span
 from furrow.limits.limit import FAIR_GATE, QUEUE
-from furrow.models import Attempt, Job, Leader, Queue, Worker
+from furrow.models import Job, Leader, Queue, Step, Worker
 from furrow.models.leader import BROKER_AWAY
 from furrow.statements import Locker
 from furrow.statements.bounded import TookTooLong, at_most
@@ -44,6 +45,9 @@ class Situation:
     #: Of a running job: its worker's lease holds.
     worker_lives: bool = True
     last_outcome: str = ""
+    #: Of a job that its last run put off: why it is held, or the step that it waits in.
+    held: str = ""
+    step: Step | None = None
     #: The job's queue, if it is paused.
     paused: Queue | None = None
     #: How many jobs go first: due ones of the queue for a pending job, ones in RabbitMQ for a queued job. Counted to
@@ -71,7 +75,6 @@ def situation(job: Job, now: dt.datetime) -> Situation:
     workers = list(living_workers(now))
     of_queue = [worker for worker in workers if job.queue in worker.queues]
     consumers = [worker for worker in of_queue if job.queue not in worker.paused]
-    last = Attempt.objects.filter(job=job.pk).order_by("-number").values_list("outcome", flat=True).first()
     return Situation(
         dispatcher_leads=leader is not None,
         dispatcher_trouble=leader.trouble if leader else "",
@@ -80,7 +83,7 @@ def situation(job: Job, now: dt.datetime) -> Situation:
         knowing=sum(not worker.kinds or job.kind in worker.kinds for worker in consumers),
         asked_not=len(of_queue) - len(consumers),
         worker_lives=any(worker.pk == job.worker for worker in workers),
-        last_outcome=last or "",
+        **halt(job),
         ahead=_ahead(job, now),
         paused=Queue.objects.filter(name=job.queue, paused_at__isnull=False).first(),
         blocker=blocker(job),
@@ -186,6 +189,8 @@ def _after(around: Situation, words: str) -> str:
 def _not_due(job: Job, around: Situation) -> Reason:
     if not around.last_outcome:
         return Reason("Scheduled: due", job.run_at)
+    if reason := why_halted(job, around.held, around.step):
+        return reason
     if (meaning := MEANINGS.get(around.last_outcome)) and meaning.next_run:
         return Reason(meaning.next_run, job.run_at)
     return Reason(f"Attempt {job.attempt} {around.last_outcome}; tries again", job.run_at)

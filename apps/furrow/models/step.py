@@ -54,3 +54,8 @@ class Step(models.Model):
     def timed_out(self) -> bool:
         """It waited for a signal, which did not come in time."""
         return self.sort == Sort.SIGNAL and self.finished_at is not None and self.result is None
+
+    @property
+    def seconds(self) -> float | None:
+        """From when it began to when it was over."""
+        return None if self.finished_at is None else (self.finished_at - self.started_at).total_seconds()

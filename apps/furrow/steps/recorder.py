@@ -144,7 +144,8 @@ class Recorder:
             return there or row
 
         again: list[bool] = []  # the answer to an earlier try was lost, perhaps that of its commit
-        return self.surely(write, again)
+        recorded: Step = self.surely(write, again)
+        return recorded
 
     def surely(self, write: Callable[[], Any], again: list[bool] | None = None) -> Any:
         """In one transaction; while the database is away it is tried again, for as long as the worker's lease may last."""
@@ -168,8 +169,7 @@ class Recorder:
             Superseded: this run is not the job's current one any more.
         """
         mine = Job.objects.filter(pk=self._run.id, attempt=self._run.attempt, state=State.RUNNING).order_by()
-        mine = mine.values_list("pk", flat=True)
-        if not (mine if self._transactional else mine.select_for_update(no_key=True)):
+        if not (mine if self._transactional else mine.select_for_update(no_key=True)).values_list("pk", flat=True):
             raise Superseded("the job is not this run's any more")
 
     def guard(self) -> None:

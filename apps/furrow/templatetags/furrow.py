@@ -72,6 +72,18 @@ def criteria_query(changelist: ChangeList) -> str:
 
 
 @register.filter
+def short(text: str) -> str:
+    """The beginning of a text."""
+    return wording.shorten(text, 80)
+
+
+@register.filter
+def json_text(text: str) -> str:
+    """A JSON text with indentation, the beginning of a long one."""
+    return wording.plain(wording.pretty_json(text))[: wording.SHOWN]
+
+
+@register.filter
 def clock(when: dt.datetime) -> str:
     """The time of day to the millisecond, in the current time zone."""
     local = timezone.localtime(when)

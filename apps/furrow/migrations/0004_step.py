@@ -19,7 +19,7 @@ def unguard(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('furrow', '0011_event_published'),
+        ('furrow', '0003_schedule'),
     ]
 
     operations = [

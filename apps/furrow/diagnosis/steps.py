@@ -1,0 +1,62 @@
+"""The steps of a job: as pages and programs show them, and why it waits in one."""
+
+from typing import Any, NamedTuple
+
+from django.db.models import TextField
+from django.db.models.functions import Cast
+
+from furrow.diagnosis.reason import Reason
+from furrow.errors import StepChanged
+from furrow.kinds.masks import masks_of
+from furrow.kinds.secret import mask_text
+from furrow.models import Attempt, Job, Step
+from furrow.models.step import Sort
+from furrow.states import Outcome, State
+
+#: Steps that a page shows.
+SHOWN = 200
+
+
+class Shown(NamedTuple):
+    """A step as it may be shown."""
+
+    step: Step
+    #: Its result as JSON text, without the secrets among the job's arguments; ``None`` when it has none.
+    result: str | None
+
+
+def steps_of(job: Job) -> list[Shown]:
+    """A job's steps in their order, at most ``SHOWN``."""
+    steps = list(Step.objects.filter(job=job.pk)[:SHOWN])
+    if not steps:
+        return []
+    texts = {f"{name}_whole": Cast(name, TextField()) for name in ("arguments", "meta")}
+    given = Job.objects.filter(pk=job.pk).annotate(**texts).values_list(*texts).first() or ("{}", None)
+    masks = masks_of(*given)
+    return [Shown(step, None if step.result is None else mask_text(masks.json(step.result) or "null")) for step in steps]
+
+
+def halt(job: Job) -> dict[str, Any]:
+    """How a job's last run ended, and where it left a job that it put off: fields of a ``Situation``."""
+    last = Attempt.objects.filter(job=job.pk).order_by("-number").values_list("outcome", "error_type", "error").first()
+    if last is None:
+        return {}
+    outcome, error_type, error = last
+    found: dict[str, Any] = {"last_outcome": outcome}
+    if outcome == Outcome.SNOOZED and job.state == State.PENDING:
+        if error_type == StepChanged.__name__:
+            return {**found, "held": error.removeprefix(f"{error_type}: ")}
+        found["step"] = Step.objects.filter(job=job.pk, finished_at__isnull=True).first()
+    return found
+
+
+def why_halted(job: Job, held: str, step: Step | None) -> Reason | None:
+    """Why it is not due, if its steps say so."""
+    if held:
+        return Reason(f"Held: {held} It is tried again", job.run_at, stuck=True)
+    if step is None:
+        return None
+    if step.sort == Sort.SLEEP:
+        return Reason(f"Sleeps in its step “{step.name}”, until", step.until)
+    text = f"Waits for the signal “{step.awaits}”, which nobody has sent yet"
+    return Reason(f"{text}; at the latest until", step.until) if step.until else Reason(text)
