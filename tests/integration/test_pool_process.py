@@ -80,7 +80,7 @@ def test_a_cancelled_async_job_is_cancelled(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("way", ["", "_async"])
-@pytest.mark.parametrize("leave", ["settings", "an open transaction"])
+@pytest.mark.parametrize("leave", ["settings", "an open transaction", "a wrapper", "another database"])
 def test_no_job_meets_the_database_session_of_another(stack: Stack, leave: str, way: str) -> None:
     sets, reads = getattr(kinds, f"sets_in_its_session{way}"), getattr(kinds, f"reads_its_session{way}")
     untouched = ended(reads).result

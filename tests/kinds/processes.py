@@ -106,14 +106,17 @@ def meddles_with_its_transaction(name: str, how: str) -> None:
     Group.objects.create(name=f"{name} after")
 
 
+Leaves = Literal["settings", "an open transaction", "a wrapper", "another database"]
+
+
 @job(retry=ONCE)
-def sets_in_its_session(leave: Literal["settings", "an open transaction"]) -> None:
+def sets_in_its_session(leave: Leaves) -> None:
     """Change what outlasts a transaction in its database session."""
     _change_session(leave)
 
 
 @job(retry=ONCE)
-async def sets_in_its_session_async(leave: Literal["settings", "an open transaction"]) -> None:
+async def sets_in_its_session_async(leave: Leaves) -> None:
     """The same from async code."""
     await sync_to_async(_change_session)(leave)
 
@@ -123,9 +126,20 @@ def _change_session(leave: str) -> None:
         if leave == "an open transaction":
             cursor.execute("BEGIN")
             Group.objects.create(name="never committed")
+        elif leave == "a wrapper":
+            connection.execute_wrappers.append(_refuses)
+        elif leave == "another database":
+            connection.settings_dict["NAME"] = "/nowhere/at/all"
         else:
             on_sqlite = connection.vendor == "sqlite"
             cursor.execute("PRAGMA cache_size = 77" if on_sqlite else "SET statement_timeout = '77s'")
+
+    if leave == "another database":
+        connection.close()
+
+
+def _refuses(*given: Any) -> None:
+    raise LookupError("no statement is executed any more")
 
 
 @job(retry=ONCE)

@@ -1,7 +1,9 @@
 """Whatever a handler changed in its process is put back, or the process is replaced."""
 
+import asyncio
 import contextlib
 import decimal
+import faulthandler
 import gc
 import locale
 import logging
@@ -12,6 +14,7 @@ import resource
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 import warnings
@@ -111,6 +114,10 @@ def _alarm_left() -> float:
         pytest.param(socket.getdefaulttimeout, lambda: socket.setdefaulttimeout(3), id="socket timeout"),
         pytest.param(lambda: sys.stderr, lambda: setattr(sys, "stderr", None), id="stderr"),
         pytest.param(gc.isenabled, gc.disable, id="garbage collector"),
+        pytest.param(lambda: threading.stack_size(0), lambda: threading.stack_size(1 << 20), id="stack of new threads"),
+        pytest.param(
+            asyncio._get_running_loop, lambda: asyncio._set_running_loop(asyncio.new_event_loop()), id="running event loop"
+        ),
         pytest.param(
             lambda: os.sched_getaffinity(0), lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}), id="processors"
         ),
@@ -137,6 +144,29 @@ def test_language_zone_and_decimal_context_are_of_one_run() -> None:
         lambda: (translation.get_language(), timezone.get_current_timezone_name(), decimal.getcontext().prec)
     )
     assert now == before
+
+
+def test_a_standard_descriptor_that_is_another_is_a_reason_to_replace_it() -> None:
+    process, kept = Afresh(), os.dup(0)
+    try:
+        os.close(0)
+        assert "standard descriptors" in process.restore()
+        with socket.socket() as taken:
+            assert taken.fileno() == 0
+            assert "standard descriptors" in process.restore()
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+    assert process.restore() == ""
+
+
+def test_no_watchdog_outlasts_its_run() -> None:
+    with tempfile.TemporaryFile() as said:
+        process = Afresh()
+        faulthandler.dump_traceback_later(0.05, file=said)
+        assert process.restore() == ""
+        threading.Event().wait(0.2)
+        assert said.seek(0, os.SEEK_END) == 0
 
 
 def test_too_many_threads_and_descriptors_are_a_reason_to_replace_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,9 @@ context): each run has a copy.
 
 import _locale
 import _signal  # type: ignore[import-not-found]  # without the enums: a tenth of the time
+import asyncio
 import decimal
+import faulthandler
 import functools
 import gc
 import locale
@@ -56,6 +58,8 @@ class Afresh:
         self._left_children, self._uncalled = 0, len(_uncalled)
         self._umask = os.umask(0o077)
         os.umask(self._umask)
+        self._stack_size = threading.stack_size()
+        threading.stack_size(self._stack_size)  # asking is setting, too
         self._context = _without_decimals()
         self._looked_closely, self._seen_closely = 0.0, _second_glance()
         self._seen = tuple(list(one) if isinstance(one, list) else one for one in _glance())
@@ -72,7 +76,9 @@ class Afresh:
     def restore(self) -> str:
         """Put back what differs; why this process must be replaced, or ``""``."""
         _signal.alarm(0)  # ITIMER_REAL, whoever set it
+        faulthandler.cancel_dump_traceback_later()  # which may end this process
         os.umask(self._umask)
+        threading.stack_size(self._stack_size)
         closely = (now := time.monotonic()) - self._looked_closely >= CLOSELY
         differs = len(_uncalled) != self._uncalled or _glance() != self._seen
         if (differs or (closely and _second_glance() != self._seen_closely)) and (reason := self._put_back()):
@@ -222,6 +228,18 @@ def _put_back_root(first: list[logging.Handler]) -> None:
     logging.root.handlers[:] = first
 
 
+def _standard_descriptors() -> list[tuple[int, int] | None]:
+    """What 0, 1 and 2 lead to. Where a handler has closed one, the next connection gets its number, and what is printed."""
+    found: list[tuple[int, int] | None] = []
+    for number in range(3):
+        try:
+            status = os.fstat(number)
+            found.append((status.st_dev, status.st_ino))
+        except OSError:
+            found.append(None)
+    return found
+
+
 def _folder() -> str:
     try:
         return os.getcwd()
@@ -249,11 +267,13 @@ _PARTS: list[tuple[str, Callable[[], Any], Callable[[Any], object]]] = [
     ("start method", lambda: multiprocessing.get_start_method(allow_none=True), _put_back_start_method),
     ("trace function", sys.gettrace, sys.settrace),
     ("profile function", sys.getprofile, sys.setprofile),
+    ("running event loop", asyncio._get_running_loop, asyncio._set_running_loop),
+    ("standard descriptors", _standard_descriptors, lambda _: None),
     ("user and group", lambda: (os.geteuid(), os.getegid()), lambda _: None),
     ("nice value", lambda: os.getpriority(os.PRIO_PROCESS, 0), lambda nice: os.setpriority(os.PRIO_PROCESS, 0, nice)),
 ]
 _cpus: Callable[[], Any] = int
-_ONE_WAY = frozenset({"user and group", "nice value", "limits"})
+_ONE_WAY = frozenset({"standard descriptors", "user and group", "nice value", "limits"})
 if hasattr(os, "sched_getaffinity"):
     _cpus = functools.partial(os.sched_getaffinity, 0)
     _PARTS.append(("CPUs", _cpus, lambda cpus: os.sched_setaffinity(0, cpus)))
@@ -281,6 +301,7 @@ def _glance() -> tuple[Any, ...]:
         sys.gettrace(),
         sys.getprofile(),
         id(os.environ),
+        asyncio._get_running_loop(),
     )
 
 
@@ -294,4 +315,5 @@ def _second_glance() -> tuple[Any, ...]:
         signal.getitimer(signal.ITIMER_VIRTUAL),
         signal.getitimer(signal.ITIMER_PROF),
         multiprocessing.get_start_method(allow_none=True),
+        _standard_descriptors(),
     )

@@ -2,9 +2,11 @@
 
 Every statement that goes through Django is looked at: one that may set something which outlives its transaction (``SET``, an
 advisory lock, a temporary table, ``PRAGMA``) marks its connection, which is closed when the run has ended. That costs a run
-that sets nothing less than a microsecond a statement, and one that does a new connection.
+that sets nothing less than a microsecond a statement, and one that does a new connection. What a run leaves on Django's side,
+wrappers of ``execute_wrapper`` and other settings in ``DATABASES`` (another tenant's database), goes with the connection too.
 """
 
+import copy
 import functools
 import logging
 import re
@@ -21,6 +23,8 @@ logger = logging.getLogger(__name__)
 _of_async_code: Any = SyncToAsync.single_thread_executor
 #: ``links``: connections that were made in this thread. Asking Django for them takes ten times as long.
 _of_thread = threading.local()
+#: The settings of each database, as they were when this process began.
+_settings: dict[str, dict[str, Any]] = {}
 #: Seconds.
 PATIENCE = 5.0
 #: The first word of statements that leave nothing behind.
@@ -41,6 +45,7 @@ _LASTING = re.compile(
 def watch() -> None:
     """In a new pool process: look at all statements from now on."""
     connection_created.connect(_on_connected, dispatch_uid="furrow-sessions")
+    _settings.update(copy.deepcopy(dict(connections.settings)))
     for link in connections.all(initialized_only=True):
         _on_connected(None, link)
 
@@ -52,22 +57,32 @@ def end_of_run(*, failed: bool) -> list[str]:
     Raises:
         TimeoutError: the thread of async handlers' queries is busy still.
     """
-    left_open = _end_here(failed)
+    changed = _put_back_settings()
+    left_open = _end_here(failed, changed)
     if _of_async_code._threads:
-        left_open += _of_async_code.submit(_end_here, failed).result(PATIENCE)
+        left_open += _of_async_code.submit(_end_here, failed, changed).result(PATIENCE)
     return left_open
 
 
-def _end_here(failed: bool) -> list[str]:
-    """In the thread whose connections they are."""
+def _put_back_settings() -> bool:
+    """Whether they were others."""
+    changed = [alias for alias, first in _settings.items() if connections.settings[alias] != first]
+    for alias in changed:
+        connections.settings[alias].clear()
+        connections.settings[alias].update(copy.deepcopy(_settings[alias]))
+    return bool(changed)
+
+
+def _end_here(failed: bool, changed: bool) -> list[str]:
+    """In the thread whose connections they are. ``changed``: they may be to other databases."""
     left_open = []
     links: list[Any] = getattr(_of_thread, "links", [])
     for link in links[:]:
         open_transaction = not failed and _in_transaction(link)
         if open_transaction:
             left_open.append(link.alias)
-        marked = link.__dict__.pop("furrow_marked", False)
-        if failed or open_transaction or marked or link.in_atomic_block or _is_lost(link):
+        marked = link.__dict__.pop("furrow_marked", False) or link.execute_wrappers != link.furrow_wrappers
+        if failed or changed or open_transaction or marked or link.in_atomic_block or _is_lost(link):
             links.remove(link)
             link.close()
             alias = link.alias
@@ -100,6 +115,7 @@ def _on_connected(sender: Any, connection: Any, **kwargs: Any) -> None:
         links.append(connection)
     if _look not in connection.execute_wrappers:
         connection.execute_wrappers.insert(0, _look)  # Django takes the last one for the one that it put there last
+        connection.furrow_wrappers = list(connection.execute_wrappers)
 
 
 def _look(execute: Any, sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
