@@ -31,11 +31,11 @@ GROUPS = {
     "Why a job waits": "situation Situation",
     "Locks": "lock semaphore leader rate_limit Held FencedModel",
     "Middleware": "Middleware Submission RunningJob",
-    "Workflows": "workflow Results",
+    "Workflows": "workflow current_workflow batch Batch wait Results",
     "Events and output": "publish subscribe Occurred EventData output_url output_token",
     "Errors": "FurrowError KindError UnknownKind SubmitError ArgumentError OptionError NotUnique InputError JobFailed "
-    "JobCancelled WorkflowError MiddlewareError EventError StepError SignalTimeout LockError NotAcquired LockUnavailable "
-    "RateLimited LockLost StaleFence",
+    "JobCancelled WorkflowError WorkflowFailed MiddlewareError EventError StepError SignalTimeout LockError "
+    "NotAcquired LockUnavailable RateLimited LockLost StaleFence",
 }
 #: Classes whose instances the platform makes.
 _NOT_MADE = ("Held", "Kind")

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         SubmitError,
         UnknownKind,
         WorkflowError,
+        WorkflowFailed,
     )
     from furrow.events.classes import EventData
     from furrow.events.occurred import Occurred
@@ -78,14 +79,18 @@ if TYPE_CHECKING:
     from furrow.submission.external import external_kind
     from furrow.submission.job import job
     from furrow.submission.submit import submit, submit_many
+    from furrow.workflows.batches import Batch, batch
     from furrow.workflows.builder import workflow
+    from furrow.workflows.current import current_workflow
     from furrow.workflows.results import Results
+    from furrow.workflows.waiting import wait
 
 __all__ = [
     "FINAL",
     "Abort",
     "ArgumentError",
     "Attempt",
+    "Batch",
     "Cancelled",
     "EventData",
     "EventError",
@@ -131,11 +136,14 @@ __all__ = [
     "UnknownKind",
     "UploadedPath",
     "WorkflowError",
+    "WorkflowFailed",
     "all_kinds",
+    "batch",
     "cancel",
     "change_priority",
     "change_queue",
     "current_job",
+    "current_workflow",
     "delete",
     "external_kind",
     "get_kind",
@@ -156,6 +164,7 @@ __all__ = [
     "submit",
     "submit_many",
     "subscribe",
+    "wait",
     "workflow",
 ]
 
@@ -165,6 +174,7 @@ _WHERE = {
     "Abort": "furrow.errors",
     "ArgumentError": "furrow.errors",
     "Attempt": "furrow.models",
+    "Batch": "furrow.workflows.batches",
     "Cancelled": "furrow.errors",
     "EventData": "furrow.events.classes",
     "EventError": "furrow.errors",
@@ -210,11 +220,14 @@ _WHERE = {
     "UnknownKind": "furrow.errors",
     "UploadedPath": "furrow.kinds.hints",
     "WorkflowError": "furrow.errors",
+    "WorkflowFailed": "furrow.errors",
     "all_kinds": "furrow.kinds.kind",
+    "batch": "furrow.workflows.batches",
     "cancel": "furrow.actions.jobs",
     "change_priority": "furrow.actions.jobs",
     "change_queue": "furrow.actions.jobs",
     "current_job": "furrow.context",
+    "current_workflow": "furrow.workflows.current",
     "delete": "furrow.actions.jobs",
     "external_kind": "furrow.submission.external",
     "get_kind": "furrow.kinds.kind",
@@ -235,6 +248,7 @@ _WHERE = {
     "submit": "furrow.submission.submit",
     "submit_many": "furrow.submission.submit",
     "subscribe": "furrow.events.subscribers",
+    "wait": "furrow.workflows.waiting",
     "workflow": "furrow.workflows.builder",
 }
 

@@ -109,6 +109,10 @@ class JobCancelled(FurrowError):
     """The job was cancelled; the text is the reason. Raised by ``AsyncResult.get()``."""
 
 
+class WorkflowFailed(FurrowError):
+    """The workflow failed, or was cancelled; the text names the nodes and the reasons. Raised by :func:`furrow.wait`."""
+
+
 class ResultError(FurrowError):
     """The handler's return value is not storable as JSON, or too large."""
 

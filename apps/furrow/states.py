@@ -117,6 +117,8 @@ class NodeState(StrEnum):
 
     #: On other nodes.
     WAITING = "waiting"
+    #: For the failure of its workflow.
+    DORMANT = "dormant"
     #: Let go: its jobs are pending, or go through their states.
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -128,8 +130,10 @@ class NodeState(StrEnum):
     SKIPPED = "skipped"
 
 
+#: The states of a node for whose end its workflow waits.
+UNENDED = frozenset({NodeState.WAITING, NodeState.RUNNING})
 #: The states of a node that has ended.
-ENDED = frozenset(set(NodeState) - {NodeState.WAITING, NodeState.RUNNING})
+ENDED = frozenset(set(NodeState) - UNENDED - {NodeState.DORMANT})
 
 
 class Condition(StrEnum):

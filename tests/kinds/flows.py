@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from furrow import Results, job
+from furrow import Results, current_job, current_workflow, job
 
 
 @job(name="kinds.sums")
@@ -21,3 +21,27 @@ def adds_up(totals: list[int], more: int = 0) -> int:
 def order(number: int) -> dict[str, Any]:
     """A result with parts."""
     return {"id": number, "lines": [{"price": number}, {"price": 2 * number}]}
+
+
+@job(name="kinds.grows")
+def grows(depth: int, fails_first: bool = False) -> int:
+    """Add to its own workflow, to this depth."""
+    if depth:
+        current_workflow.add(grows, {"depth": depth - 1}, name=f"at {depth - 1}")
+        many = current_workflow.map("kinds.note", [{"text": f"{depth}.{n}"} for n in range(2)])
+        current_workflow.add("kinds.note", {"text": f"after {depth}"}, after=[many, current_workflow.node])
+    if fails_first and current_job.attempt == 1:
+        raise ValueError("after it has added")
+    return depth
+
+
+@job(name="kinds.note")
+def note(text: str) -> str:
+    """A text."""
+    return text
+
+
+@job(name="kinds.reads")
+def reads(name: str) -> list[Any]:
+    """The results of a node of its workflow."""
+    return list(current_workflow.results(name))

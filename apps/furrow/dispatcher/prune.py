@@ -4,14 +4,15 @@ import datetime as dt
 import time
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from furrow import statements
 from furrow.conf import conf
 from furrow.dispatcher.clock import Clock
-from furrow.models import ApiAnswer, DeadMessage, Trouble, Worker, WorkerRequest
+from furrow.models import ApiAnswer, DeadMessage, Trouble, Worker, WorkerRequest, Workflow
 from furrow.models.database import atomic, connection
-from furrow.states import State
+from furrow.states import State, WorkflowState
+from furrow.workflows.deleting import delete_workflow
 
 #: Jobs in a batch, at most and at first. The attempts and log lines of a few may be millions.
 BATCH, FIRST = 1_000, 50
@@ -65,6 +66,8 @@ class Prune:
         _delete(WorkerRequest.objects.filter(asked_at__lt=long_ago))
         _delete(ApiAnswer.objects.filter(at__lt=now - ANSWERS_KEPT))
         _delete(Trouble.objects.filter(last_at__lt=now - TROUBLES_KEPT))
+        for state, seconds in keep.items():
+            pruned += self._prune_workflows(state, now - dt.timedelta(seconds=seconds), end)
         self._event = 0 if long else self._event
         self._prune_events(end)
         if time.monotonic() >= end:
@@ -73,6 +76,18 @@ class Prune:
             self.interval = IDLE
             if long:
                 self._long_look_at = began + LONG_LOOK
+        return pruned
+
+    def _prune_workflows(self, state: State, long_ago: dt.datetime, end: float) -> int:
+        """Of each all or nothing, but for its jobs, which are deleted first; returns how many of these."""
+        goes_on = Workflow.objects.filter(fork_of=OuterRef("pk"), state=WorkflowState.RUNNING)  # and has results of it
+        ended = Workflow.objects.filter(~Exists(goes_on), state=state, finished_at__lt=long_ago, parent=None)
+        pruned = 0
+        while time.monotonic() < end and (workflow := ended.order_by("finished_at").first()) is not None:
+            deleted, whole = delete_workflow(workflow.pk, BATCH)
+            pruned += deleted
+            if not (deleted or whole):
+                break
         return pruned
 
     def _prune_events(self, end: float) -> None:

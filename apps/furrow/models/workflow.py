@@ -73,8 +73,18 @@ class Node(models.Model):
         JOB = "job"
         #: Many jobs of one kind, which may be none.
         MAP = "map"
+        #: Many jobs of any kinds, which are added one after the other until it is closed.
+        BATCH = "batch"
         #: Another workflow, whose ``parent`` this node is.
         WORKFLOW = "workflow"
+
+    class Role(models.TextChoices):
+        """What it is there for, if not for the workflow's result."""
+
+        #: Runs when the workflow has failed, and that which it compensates had succeeded.
+        COMPENSATION = "compensation"
+        #: Runs when the workflow has failed.
+        ON_FAILURE = "on failure"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="nodes", db_constraint=False, db_index=False)
@@ -91,13 +101,21 @@ class Node(models.Model):
     )
     #: Edges to it of which nothing is known yet.
     unmet = models.IntegerField(db_default=0, default=0)
-    #: How many jobs it has, and how many of these have not ended, failed, were cancelled.
+    #: How many jobs it has, and how many of these have not ended, failed, were cancelled. A batch that is not closed counts as
+    #: one more that has not ended.
     jobs = models.IntegerField(db_default=0, default=0)
     open = models.IntegerField(db_default=0, default=0)
     failed = models.IntegerField(db_default=0, default=0)
     cancelled = models.IntegerField(db_default=0, default=0)
     #: Arguments that are known when it is let go, by name (:mod:`furrow.workflows.references`).
     deferred = JSONField(shape=dict, null=True, blank=True)
+    role = models.CharField(max_length=12, choices=Role.choices, blank=True, db_default="", default="")
+    #: The node whose effects it takes back.
+    compensates = models.UUIDField(null=True, blank=True)
+    #: Nothing more may be added to this batch.
+    closed_at = models.DateTimeField(null=True, blank=True)
+    #: The node whose running job added it.
+    added_by = models.UUIDField(null=True, blank=True)
     #: Why it was skipped.
     reason = models.TextField(blank=True, db_default="", default="")
     #: The node of another workflow whose results are this one's: it was not run again.

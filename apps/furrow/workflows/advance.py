@@ -12,6 +12,7 @@ import datetime as dt
 import json
 import uuid
 from collections.abc import Collection, Iterable
+from itertools import pairwise
 from typing import Any
 
 from django.db.models import Exists, OuterRef
@@ -22,7 +23,7 @@ from furrow.actions.jobs import end_unstarted
 from furrow.models import Edge, Job, Move, Node, Workflow
 from furrow.models.database import atomic, connection
 from furrow.statements import clock
-from furrow.states import ENDED, Condition, NodeState, State, WorkflowState
+from furrow.states import ENDED, UNENDED, Condition, NodeState, State, WorkflowState
 from furrow.workflows.moves import look_at
 from furrow.workflows.references import Unresolved, resolve
 
@@ -98,7 +99,7 @@ class _Round:
             self._go_on(node)
         elif node.state == NodeState.WAITING and not node.unmet:
             self._let_go(node)
-        elif node.state == NodeState.WAITING and not node.open and node.jobs:
+        elif node.state in (NodeState.WAITING, NodeState.DORMANT) and not node.open and node.jobs:
             self._end(node)  # somebody cancelled its jobs
         elif node.state in ENDED:
             if node.state == NodeState.SKIPPED and node.open:
@@ -226,9 +227,8 @@ class _Round:
         for id in skipped - kept:
             node = self._nodes[id]
             node.state, node.finished_at, node.reason = NodeState.WAITING, None, ""
-            back = Job.objects.filter(node=id, state=State.CANCELLED)
-            back.update(state=State.WAITING, finished_at=None, error="", cancel_requested_at=None)
             self._reopened.append(node)
+        _wait_again(skipped - kept)
 
     # --- the rest ---------------------------------------------------------------------------------------------------------
 
@@ -242,13 +242,44 @@ class _Round:
 
     def _end_workflows(self) -> None:
         """Those none of whose nodes is left; and those of which one is again."""
-        unfinished = Exists(Node.objects.filter(workflow=OuterRef("pk"), state__in=[NodeState.WAITING, NodeState.RUNNING]))
+        unfinished = Exists(Node.objects.filter(workflow=OuterRef("pk"), state__in=UNENDED))
         seen = {node.workflow_id: node.workflow for node in self._nodes.values()}
         busy = {node.workflow_id for node in self._nodes.values() if node.state not in ENDED}
         for part in _parts([id for id, workflow in seen.items() if id not in busy or workflow.finished_at]):
             for workflow in Workflow.objects.filter(pk__in=part).annotate(unfinished=unfinished):
-                if workflow.unfinished != (workflow.state == WorkflowState.RUNNING):
-                    self._turn(workflow, _outcome(workflow) if not workflow.unfinished else WorkflowState.RUNNING)
+                if workflow.unfinished == (workflow.state == WorkflowState.RUNNING):
+                    continue
+                state = WorkflowState.RUNNING if workflow.unfinished else _outcome(workflow)
+                if not self._rouse(workflow, state):
+                    self._turn(workflow, state)
+
+    def _rouse(self, workflow: Workflow, state: WorkflowState) -> bool:
+        """What is there for the failure of a workflow: whether something of it runs now."""
+        of_it = Node.objects.filter(workflow=workflow).exclude(role="")
+        if state == WorkflowState.RUNNING:  # it may fail yet
+            back = list(of_it.filter(state=NodeState.SKIPPED, let_go_at=None).values_list("pk", flat=True))
+            Node.objects.filter(pk__in=back).update(state=NodeState.DORMANT, finished_at=None, reason="")
+            _wait_again(back)
+            return False
+        dormant = list(of_it.filter(state=NodeState.DORMANT).order_by("position"))
+        subjects = Node.objects.filter(state=NodeState.SUCCEEDED).in_bulk(
+            [node.compensates for node in dormant if node.compensates is not None]
+        )
+        line = [node for node in dormant if node.compensates in subjects]
+        line.sort(key=lambda node: _when(subjects[node.compensates]), reverse=True)
+        line += [node for node in dormant if node.role == Node.Role.ON_FAILURE]
+        if state == WorkflowState.SUCCEEDED:
+            line = []
+        reason = "the workflow succeeded" if state == WorkflowState.SUCCEEDED else "what it compensates had not succeeded"
+        skipped = [node.pk for node in dormant if node not in line]
+        Node.objects.filter(pk__in=skipped).update(state=NodeState.SKIPPED, finished_at=self._now, reason=reason)
+        for before, node in pairwise([None, *line]):
+            if before is not None and node is not None:
+                Edge.objects.create(workflow=workflow, parent=before.pk, child=node.pk, condition=Condition.END)
+        Node.objects.filter(pk__in=[node.pk for node in line[:1]]).update(state=NodeState.WAITING)
+        Node.objects.filter(pk__in=[node.pk for node in line[1:]]).update(state=NodeState.WAITING, unmet=1)
+        look_at([*skipped, *(node.pk for node in line[:1])])
+        return bool(line)
 
     def _turn(self, workflow: Workflow, state: WorkflowState) -> None:
         before = workflow.state
@@ -262,6 +293,16 @@ class _Round:
                 "cancelled": (state == WorkflowState.CANCELLED) - (before == WorkflowState.CANCELLED),
             }
             Move.objects.create(node=workflow.parent, **change)
+
+
+def _wait_again(nodes: Collection[uuid.UUID]) -> None:
+    """Jobs that were cancelled since their nodes were skipped."""
+    back = Job.objects.filter(node__in=nodes, state=State.CANCELLED)
+    back.update(state=State.WAITING, finished_at=None, error="", cancel_requested_at=None)
+
+
+def _when(node: Node) -> tuple[dt.datetime | None, int]:
+    return node.finished_at, node.position
 
 
 def _counts(node: Node) -> tuple[object, ...]:

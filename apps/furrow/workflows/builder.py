@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from furrow.errors import ArgumentError, WorkflowError, did_you_mean
+from furrow.kinds.arguments import Arguments
 from furrow.kinds.kind import Kind, get_kind
 from furrow.kinds.returned import json_type
 from furrow.models import Edge, Job, Node, Workflow
@@ -42,8 +43,9 @@ class Graph:
         self.row = row
         self.planned: dict[uuid.UUID, Planned] = {}
         self._names: set[str] = set()
-        #: The names of nodes that are there already; they may be waited for.
-        self._there: dict[uuid.UUID, str] = {}
+        #: Nodes that are there already, and may be waited for.
+        self._there: set[uuid.UUID] = set()
+        self._inner: dict[uuid.UUID, Builder] = {}
 
     @property
     def id(self) -> uuid.UUID:
@@ -74,7 +76,7 @@ class Graph:
                 of a node that it does not wait for.
         """
         kind = kind if isinstance(kind, Kind) else get_kind(kind)
-        return self._plan(kind, [{} if arguments is None else arguments], after, name, Node.Sort.JOB, given)
+        return self._plan(kind, [{} if arguments is None else arguments], self._waits(after), name, Node.Sort.JOB, given)
 
     def map(
         self,
@@ -100,34 +102,38 @@ class Graph:
         kind = kind if isinstance(kind, Kind) else get_kind(kind)
         shared = dict(shared or {})
         rows = [{**row, **shared} if shared else row for row in rows]
-        return self._plan(kind, rows, after, name, Node.Sort.MAP, given)
+        return self._plan(kind, rows, self._waits(after), name, Node.Sort.MAP, given)
+
+    def workflow(self, name: str, *, after: Iterable[Handle | After] = ()) -> "Builder":
+        """Add another workflow as one node: it begins when that may, and the node ends with it, and has its result. Write it
+        down before the ``with`` block of this one ends; ``node`` of what is returned is the node."""
+        waits = self._waits(after)
+        node = self._node(name, Node.Sort.WORKFLOW, named=True)
+        node.jobs = node.open = 1
+        self.planned[node.pk] = Planned(node, waits)
+        inner = Builder(Workflow(name=name, parent=node.pk, submitted_by_id=self.row.submitted_by_id))
+        self._inner[node.pk] = inner
+        inner.node = Handle(node.pk, node.name)
+        return inner
 
     def _plan(
         self,
         kind: Kind,
         rows: Sequence[Mapping[str, Any]],
-        after: Iterable[Handle | After],
+        waits: list[After],
         name: str,
         sort: Node.Sort,
         given: dict[str, Any],
     ) -> Handle:
-        waits = self._waits(after)
         first = rows[0] if rows else {}
         late = {key: value for key, value in first.items() if inside(value)} if isinstance(first, Mapping) else {}
         self._refuse_references(kind, late, waits)
         prepared = Prepared.of(kind, self.row, given, late)
         arguments = kind.arguments.without(late) if late else kind.arguments
-        texts = []
-        for number, row in enumerate(rows):
-            try:
-                if late and any(row.get(key) is not value for key, value in late.items()):
-                    raise ArgumentError(kind.name, dict.fromkeys(late, "has references: pass it once, as shared={…}"))
-                texts.append(arguments.to_json({key: value for key, value in row.items() if key not in late} if late else row))
-            except ArgumentError as error:
-                if sort != Node.Sort.MAP:
-                    raise
-                fields = {f"row {number}: {key}": text for key, text in error.fields.items()}
-                raise ArgumentError(error.kind, fields) from None
+        if late and any(row.get(key) is not value for row in rows for key, value in late.items()):
+            raise ArgumentError(kind.name, dict.fromkeys(late, "has references: pass it once, as shared={…}"))
+        rows = [{key: value for key, value in row.items() if key not in late} for row in rows] if late else rows
+        texts = texts_of(arguments, rows, many=sort == Node.Sort.MAP)
         node = self._node(name or kind.name.rpartition(".")[2], sort, named=bool(name))
         node.kind, node.jobs, node.open = kind.name, len(texts), len(texts)
         if late:
@@ -192,8 +198,10 @@ class Graph:
         """INSERT all that was planned, in the caller's transaction. ``gate``: what the first nodes wait for besides."""
         for one in self.planned.values():
             one.node.unmet = len(one.after) or gate
-            if not one.node.unmet and one.node.sort != Node.Sort.WORKFLOW and one.node.jobs:
-                one.node.state, one.node.let_go_at = NodeState.RUNNING, self.row.created_at
+            if one.node.role:
+                one.after, one.node.unmet, one.node.state = [], 0, NodeState.DORMANT
+            elif not one.node.unmet and one.node.sort != Node.Sort.WORKFLOW and one.node.open:
+                one.node.state, one.node.let_go_at = NodeState.RUNNING, clock.now()
         planned = list(self.planned.values())
         Node.objects.bulk_create([one.node for one in planned], batch_size=1_000)
         edges = [
@@ -207,6 +215,8 @@ class Graph:
             if one.prepared is not None and one.texts:
                 one.prepared.write(one.node, one.texts, rows)
         rows.flush()
+        for inner in self._inner.values():
+            inner._submit(1)
 
     @property
     def unlinked(self) -> list[uuid.UUID]:
@@ -219,8 +229,27 @@ class Builder(Graph):
 
     def __init__(self, row: Workflow) -> None:
         super().__init__(row)
-        self._inner: dict[uuid.UUID, Builder] = {}
         self._result: Handle | None = None
+
+    @classmethod
+    def of(cls, name: str, submitted_by: Any, id: uuid.UUID | None) -> "Builder":
+        """An empty one.
+
+        Raises:
+            WorkflowError: it cannot have this name or submitter.
+        """
+        if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
+            raise WorkflowError(f"The workflow's name {name!r} must be a text of 1 to {LONGEST_NAME} characters.")
+        if submitted_by is not None and not hasattr(submitted_by, "pk"):
+            raise WorkflowError(f"submitted_by={submitted_by!r} must be a user.")
+        return cls(Workflow(pk=id or new_id(), name=name, submitted_by_id=getattr(submitted_by, "pk", None)))
+
+    def open_node(self, name: str) -> Handle:
+        """Add a node without jobs, which ends when it was closed and all that was added to it meanwhile has ended."""
+        node = self._node(name, Node.Sort.BATCH, named=True)
+        node.open = 1
+        self.planned[node.pk] = Planned(node, [])
+        return Handle(node.pk, name, many=True)
 
     @property
     def result(self) -> Handle | None:
@@ -233,17 +262,36 @@ class Builder(Graph):
             raise WorkflowError(f"result: {node!r} is no node of this workflow.")
         self._result = node
 
-    def workflow(self, name: str, *, after: Iterable[Handle | After] = ()) -> "Builder":
-        """Add another workflow as one node: it begins when that may, and the node ends with it, and has its result. Write it
-        down before the ``with`` block of this one ends; ``node`` of what is returned is the node."""
-        waits = self._waits(after)
-        node = self._node(name, Node.Sort.WORKFLOW, named=True)
-        node.jobs = node.open = 1
-        self.planned[node.pk] = Planned(node, waits)
-        inner = Builder(Workflow(name=name, parent=node.pk, submitted_by_id=self.row.submitted_by_id))
-        self._inner[node.pk] = inner
-        inner.node = Handle(node.pk, node.name)
-        return inner
+    def compensate(
+        self, node: Handle, kind: Kind | str, arguments: Mapping[str, Any] | None = None, *, name: str = "", **given: Any
+    ) -> Handle:
+        """Add a job that takes back what ``node`` did. It runs when the workflow has failed or was cancelled, if that node had
+        succeeded: after all else has ended, one after the other, the last to have succeeded first. Its arguments may have
+        ``node.result``.
+
+        Raises:
+            UnknownKind, ArgumentError, OptionError, WorkflowError: as for :meth:`add`.
+        """
+        kind = kind if isinstance(kind, Kind) else get_kind(kind)
+        waits = self._waits([node])
+        name = name or f"{node.name[: LONGEST_NAME - 14]}: compensation"
+        handle = self._plan(kind, [{} if arguments is None else arguments], waits, name, Node.Sort.JOB, given)
+        planned = self.planned[handle.id].node
+        planned.role, planned.compensates = Node.Role.COMPENSATION, node.id
+        return handle
+
+    def on_failure(
+        self, kind: Kind | str, arguments: Mapping[str, Any] | None = None, *, name: str = "on failure", **given: Any
+    ) -> Handle:
+        """Add a job that runs when the workflow has failed or was cancelled, after its compensations.
+
+        Raises:
+            UnknownKind, ArgumentError, OptionError, WorkflowError: as for :meth:`add`.
+        """
+        kind = kind if isinstance(kind, Kind) else get_kind(kind)
+        handle = self._plan(kind, [{} if arguments is None else arguments], [], name, Node.Sort.JOB, given)
+        self.planned[handle.id].node.role = Node.Role.ON_FAILURE
+        return handle
 
     #: The node of another workflow that this one is.
     node: Handle | None = None
@@ -257,16 +305,15 @@ class Builder(Graph):
     def _submit(self, gate: int) -> None:
         if not self.planned:
             raise WorkflowError(f"The workflow {self.row.name!r} has no node: add one.")
-        waited_for = {wait.node for one in self.planned.values() for wait in one.after}
-        last = [id for id in self.planned if id not in waited_for]
-        self.row.result_node = self._result.id if self._result else last[-1]
+        plain = {id: one for id, one in self.planned.items() if not one.node.role}
+        if not plain:
+            raise WorkflowError(f"The workflow {self.row.name!r} has nothing but what runs when it fails: add a node.")
+        waited_for = {wait.node for one in plain.values() for wait in one.after}
+        self.row.result_node = self._result.id if self._result else [id for id in plain if id not in waited_for][-1]
         self.row.created_at = clock.now()
         self.row.save(force_insert=True, using=alias())
         self.write(gate)
-        for inner in self._inner.values():
-            inner._submit(1)
-        if unlinked := self.unlinked if not gate else []:
-            look_at(unlinked)
+        look_at(self.unlinked)
 
 
 @contextlib.contextmanager
@@ -287,13 +334,27 @@ def workflow(name: str, *, submitted_by: Any = None, id: uuid.UUID | None = None
     Raises:
         WorkflowError, UnknownKind, ArgumentError, OptionError: something cannot be; nothing was written.
     """
-    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
-        raise WorkflowError(f"The workflow's name {name!r} must be a text of 1 to {LONGEST_NAME} characters.")
-    if submitted_by is not None and not hasattr(submitted_by, "pk"):
-        raise WorkflowError(f"submitted_by={submitted_by!r} must be a user.")
-    builder = Builder(Workflow(pk=id or new_id(), name=name, submitted_by_id=getattr(submitted_by, "pk", None)))
+    builder = Builder.of(name, submitted_by, id)
     yield builder
     builder.submit()
+
+
+def texts_of(arguments: Arguments, rows: Sequence[Mapping[str, Any]], *, many: bool) -> list[str]:
+    """These rows as JSON, checked.
+
+    Raises:
+        ArgumentError: one cannot be; of ``many`` it names the first, counted from 0.
+    """
+    texts = []
+    for number, row in enumerate(rows):
+        try:
+            texts.append(arguments.to_json(row))
+        except ArgumentError as error:
+            if not many:
+                raise
+            fields = {f"row {number}: {key}": text for key, text in error.fields.items()}
+            raise ArgumentError(error.kind, fields) from None
+    return texts
 
 
 def _is_lazy(kind: Kind, name: str) -> bool:

@@ -53,14 +53,14 @@ class Prepared(NamedTuple):
                 raise OptionError(kind.name, {name: text})
         return cls(kind, columns, ruled, options.given_meta(kind, meta))
 
-    def write(self, node: Node, texts: Sequence[str], rows: "Rows") -> None:
-        """The jobs of a node, with these arguments, within the middleware."""
+    def write(self, node: Node, texts: Sequence[str], rows: "Rows") -> list[uuid.UUID]:
+        """The jobs of a node, with these arguments, within the middleware; their ids."""
         ids = [new_id() for _ in texts]
 
         def insert(meta: dict[str, Any]) -> None:
             columns = self.columns | options.meta_column(self.kind, meta)
             columns["node"] = node.pk
-            if node.state == NodeState.WAITING:
+            if node.state != NodeState.RUNNING:
                 columns["state"] = str(State.WAITING)
             own = None if self.ruled is None else [self.ruled.own(text) for text in texts]
             rows.add(ids, texts, columns, own)
@@ -69,6 +69,7 @@ class Prepared(NamedTuple):
             signals.submitted(self.kind.name, ids)
 
         around_submit(Submission(self.kind.name, self.columns["queue"], len(ids), self.meta), insert, using=alias())
+        return ids
 
 
 class Rows:

@@ -104,7 +104,7 @@ def _filled(part: Mapping[str, Any], name: str) -> Any:
 
 
 def result_of(node: uuid.UUID) -> Any:
-    """The result of a node: that of its one job, or of the workflow that it is.
+    """The result of a node: that of its one job, those of its many, or that of the workflow that it is.
 
     Raises:
         Unresolved: it has none.
@@ -112,6 +112,9 @@ def result_of(node: uuid.UUID) -> Any:
     node = source(node)
     if (inner := Workflow.objects.filter(parent=node).first()) is not None:
         return None if inner.result_node is None else result_of(inner.result_node)
+    many = Node.objects.filter(pk=node, sort__in=[Node.Sort.MAP, Node.Sort.BATCH])
+    if many.exists():
+        return list(Job.objects.filter(node=node).order_by("pk").values_list("result", flat=True))
     row = Job.objects.filter(node=node).values_list("state", "result").first()
     if row is None or row[0] != State.SUCCEEDED:
         name = Node.objects.filter(pk=node).values_list("name", flat=True).first()
