@@ -1,9 +1,10 @@
 """Workflows: jobs that wait for each other.
 
-``builder``     a graph of nodes, checked and submitted whole; ``handles`` are its nodes in hand, ``jobs`` their jobs' columns.
+``builder``     a graph of nodes, checked (``checks``) and submitted whole; ``handles`` are its nodes in hand, ``jobs`` the
+                columns of their jobs.
 ``current``     the workflow that a running job belongs to, to which it may add; ``batches`` are added to from anywhere.
 ``references``  arguments that are results of other nodes; ``results`` are those of many jobs, read as they are asked for.
-``advance``     what follows from the ends of jobs: nodes are let go, skipped, taken up again; workflows end. ``moves`` ask for
-                another look.
-``waiting``     for the end of a workflow.
+``advance``     what follows from the ends of jobs: nodes are let go, skipped, taken up again; ``ends`` of workflows. ``moves``
+                ask for another look.
+``waiting``     for the end of a workflow; ``deleting`` one.
 """

@@ -12,7 +12,6 @@ import datetime as dt
 import json
 import uuid
 from collections.abc import Collection, Iterable
-from itertools import pairwise
 from typing import Any
 
 from django.db.models import Exists, OuterRef
@@ -23,8 +22,9 @@ from furrow.actions.jobs import end_unstarted
 from furrow.models import Edge, Job, Move, Node, Workflow
 from furrow.models.database import atomic, connection
 from furrow.statements import clock
-from furrow.states import ENDED, UNENDED, Condition, NodeState, State, WorkflowState
-from furrow.workflows.moves import look_at
+from furrow.states import ENDED, Condition, NodeState, State
+from furrow.workflows.ends import end_workflows, wait_again
+from furrow.workflows.moves import batched, look_at
 from furrow.workflows.references import Unresolved, resolve
 
 #: Moves that one transaction takes; jobs that it lets go or cancels; how far it follows nodes that end at once.
@@ -74,14 +74,14 @@ class _Round:
             self._follow(ended, reopened)
         self._again |= {node.pk for node in [*self._ended, *self._reopened]}
         self._write()
-        self._end_workflows()
+        self._done += end_workflows(self._nodes.values(), self._now)
         look_at(self._again)
         return self._done
 
     # --- nodes ------------------------------------------------------------------------------------------------------------
 
     def _read(self, ids: Iterable[uuid.UUID]) -> None:
-        for part in _parts(set(ids) - self._nodes.keys()):
+        for part in batched(set(ids) - self._nodes.keys()):
             for node in Node.objects.filter(pk__in=part).select_related("workflow"):
                 self._nodes[node.pk], self._before[node.pk] = node, _counts(node)
 
@@ -195,7 +195,7 @@ class _Round:
     def _follow(self, ended: list[Node], reopened: list[Node]) -> None:
         """What their children learn from this."""
         fates, open_again = {node.pk: node for node in ended}, {node.pk for node in reopened}
-        for part in _parts({*fates, *open_again}):
+        for part in batched({*fates, *open_again}):
             edges = list(Edge.objects.filter(parent__in=part).order_by("child", "pk"))
             self._read({edge.child for edge in edges})
             self._forget([edge for edge in edges if edge.parent in open_again and edge.met is not None])
@@ -228,7 +228,7 @@ class _Round:
             node = self._nodes[id]
             node.state, node.finished_at, node.reason = NodeState.WAITING, None, ""
             self._reopened.append(node)
-        _wait_again(skipped - kept)
+        wait_again(skipped - kept)
 
     # --- the rest ---------------------------------------------------------------------------------------------------------
 
@@ -239,70 +239,6 @@ class _Round:
         rows = [[field.get_db_prep_save(getattr(node, field.attname), connection) for field in fields] for node in changed]
         with connection.cursor() as cursor:
             cursor.executemany(f"UPDATE {table} SET {names} WHERE id = %s", [[*row[1:], row[0]] for row in rows])
-
-    def _end_workflows(self) -> None:
-        """Those none of whose nodes is left; and those of which one is again."""
-        unfinished = Exists(Node.objects.filter(workflow=OuterRef("pk"), state__in=UNENDED))
-        seen = {node.workflow_id: node.workflow for node in self._nodes.values()}
-        busy = {node.workflow_id for node in self._nodes.values() if node.state not in ENDED}
-        for part in _parts([id for id, workflow in seen.items() if id not in busy or workflow.finished_at]):
-            for workflow in Workflow.objects.filter(pk__in=part).annotate(unfinished=unfinished):
-                if workflow.unfinished == (workflow.state == WorkflowState.RUNNING):
-                    continue
-                state = WorkflowState.RUNNING if workflow.unfinished else _outcome(workflow)
-                if not self._rouse(workflow, state):
-                    self._turn(workflow, state)
-
-    def _rouse(self, workflow: Workflow, state: WorkflowState) -> bool:
-        """What is there for the failure of a workflow: whether something of it runs now."""
-        of_it = Node.objects.filter(workflow=workflow).exclude(role="")
-        if state == WorkflowState.RUNNING:  # it may fail yet
-            back = list(of_it.filter(state=NodeState.SKIPPED, let_go_at=None).values_list("pk", flat=True))
-            Node.objects.filter(pk__in=back).update(state=NodeState.DORMANT, finished_at=None, reason="")
-            _wait_again(back)
-            return False
-        dormant = list(of_it.filter(state=NodeState.DORMANT).order_by("position"))
-        subjects = Node.objects.filter(state=NodeState.SUCCEEDED).in_bulk(
-            [node.compensates for node in dormant if node.compensates is not None]
-        )
-        line = [node for node in dormant if node.compensates in subjects]
-        line.sort(key=lambda node: _when(subjects[node.compensates]), reverse=True)
-        line += [node for node in dormant if node.role == Node.Role.ON_FAILURE]
-        if state == WorkflowState.SUCCEEDED:
-            line = []
-        reason = "the workflow succeeded" if state == WorkflowState.SUCCEEDED else "what it compensates had not succeeded"
-        skipped = [node.pk for node in dormant if node not in line]
-        Node.objects.filter(pk__in=skipped).update(state=NodeState.SKIPPED, finished_at=self._now, reason=reason)
-        for before, node in pairwise([None, *line]):
-            if before is not None and node is not None:
-                Edge.objects.create(workflow=workflow, parent=before.pk, child=node.pk, condition=Condition.END)
-        Node.objects.filter(pk__in=[node.pk for node in line[:1]]).update(state=NodeState.WAITING)
-        Node.objects.filter(pk__in=[node.pk for node in line[1:]]).update(state=NodeState.WAITING, unmet=1)
-        look_at([*skipped, *(node.pk for node in line[:1])])
-        return bool(line)
-
-    def _turn(self, workflow: Workflow, state: WorkflowState) -> None:
-        before = workflow.state
-        finished = None if state == WorkflowState.RUNNING else self._now
-        Workflow.objects.filter(pk=workflow.pk).update(state=state, finished_at=finished)
-        self._done += 1
-        if workflow.parent is not None:
-            change = {
-                "open": (state == WorkflowState.RUNNING) - (before == WorkflowState.RUNNING),
-                "failed": (state == WorkflowState.FAILED) - (before == WorkflowState.FAILED),
-                "cancelled": (state == WorkflowState.CANCELLED) - (before == WorkflowState.CANCELLED),
-            }
-            Move.objects.create(node=workflow.parent, **change)
-
-
-def _wait_again(nodes: Collection[uuid.UUID]) -> None:
-    """Jobs that were cancelled since their nodes were skipped."""
-    back = Job.objects.filter(node__in=nodes, state=State.CANCELLED)
-    back.update(state=State.WAITING, finished_at=None, error="", cancel_requested_at=None)
-
-
-def _when(node: Node) -> tuple[dt.datetime | None, int]:
-    return node.finished_at, node.position
 
 
 def _counts(node: Node) -> tuple[object, ...]:
@@ -324,20 +260,3 @@ def _why(edge: Edge, parent: Node) -> str:
 
 def _became(node: Node) -> str:
     return {NodeState.CANCELLED: "was cancelled", NodeState.SKIPPED: "was skipped"}.get(NodeState(node.state), node.state)
-
-
-def _outcome(workflow: Workflow) -> WorkflowState:
-    """Failed, if a node did and no other waited for its failure; cancelled, if none did and one was."""
-    handled = Exists(
-        Edge.objects.filter(parent=OuterRef("pk"), condition__in=[Condition.FAILURE, Condition.FIRST_FAILURE], met=True)
-    )
-    nodes = Node.objects.filter(workflow=workflow)
-    if nodes.filter(~handled, state=NodeState.FAILED).exists():
-        return WorkflowState.FAILED
-    return WorkflowState.CANCELLED if nodes.filter(state=NodeState.CANCELLED).exists() else WorkflowState.SUCCEEDED
-
-
-def _parts(ids: Collection[uuid.UUID]) -> Iterable[list[uuid.UUID]]:
-    ordered = sorted(ids)
-    for at in range(0, len(ordered), AT_ONCE):
-        yield ordered[at : at + AT_ONCE]

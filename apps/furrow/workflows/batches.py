@@ -15,7 +15,8 @@ from furrow.models import Job, Move, Node, Workflow
 from furrow.models.database import atomic
 from furrow.states import UNENDED, NodeState
 from furrow.submission.submit import written
-from furrow.workflows.builder import Builder, texts_of
+from furrow.workflows.builder import Builder
+from furrow.workflows.checks import texts_of
 from furrow.workflows.handles import After, Handle
 from furrow.workflows.jobs import Prepared, Rows
 from furrow.workflows.results import Results

@@ -7,20 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from furrow.errors import ArgumentError, WorkflowError, did_you_mean
-from furrow.kinds.arguments import Arguments
 from furrow.kinds.kind import Kind, get_kind
-from furrow.kinds.returned import json_type
 from furrow.models import Edge, Job, Node, Workflow
 from furrow.models.database import alias, atomic
 from furrow.models.job import new_id
 from furrow.statements import clock
 from furrow.states import Condition, NodeState, State
 from furrow.submission.submit import written
+from furrow.workflows.checks import is_lazy, refuse_references, texts_of
 from furrow.workflows.handles import After, Handle
 from furrow.workflows.jobs import Prepared, Rows
 from furrow.workflows.moves import look_at
-from furrow.workflows.references import Reference, inside, template
-from furrow.workflows.results import Results
+from furrow.workflows.references import inside, template
 
 #: The longest name of a workflow or a node.
 LONGEST_NAME = 200
@@ -127,7 +125,8 @@ class Graph:
     ) -> Handle:
         first = rows[0] if rows else {}
         late = {key: value for key, value in first.items() if inside(value)} if isinstance(first, Mapping) else {}
-        self._refuse_references(kind, late, waits)
+        planned = {id: one.prepared.kind for id, one in self.planned.items() if one.prepared is not None}
+        refuse_references(kind, late, self._before(waits), planned)
         prepared = Prepared.of(kind, self.row, given, late)
         arguments = kind.arguments.without(late) if late else kind.arguments
         if late and any(row.get(key) is not value for row in rows for key, value in late.items()):
@@ -137,7 +136,7 @@ class Graph:
         node = self._node(name or kind.name.rpartition(".")[2], sort, named=bool(name))
         node.kind, node.jobs, node.open = kind.name, len(texts), len(texts)
         if late:
-            node.deferred = {key: template(value, lazy=_is_lazy(kind, key)) for key, value in late.items()}
+            node.deferred = {key: template(value, lazy=is_lazy(kind, key)) for key, value in late.items()}
         self.planned[node.pk] = Planned(node, waits, prepared, texts)
         return Handle(node.pk, node.name, sort == Node.Sort.MAP)
 
@@ -170,18 +169,6 @@ class Graph:
                 raise WorkflowError(f"after: {one.name!r} is there twice.")
             found[one.node] = one
         return list(found.values())
-
-    def _refuse_references(self, kind: Kind, late: Mapping[str, Any], waits: list[After]) -> None:
-        before = self._before(waits)
-        for name, value in late.items():
-            if name not in kind.arguments.names:
-                raise ArgumentError(kind.name, {name: "is not an argument of this kind"})
-            for reference in inside(value):
-                if reference.node not in before:
-                    text = f"{reference!r} is the result of a node that this one does not wait for: add it to after=[…]"
-                    raise WorkflowError(f"{kind.name}: {name}: {text}.")
-                if (planned := self.planned.get(reference.node)) and isinstance(value, Reference):
-                    _refuse_type(kind, name, planned, reference)
 
     def _before(self, waits: Iterable[After]) -> set[uuid.UUID]:
         """All that has ended when these have."""
@@ -337,40 +324,3 @@ def workflow(name: str, *, submitted_by: Any = None, id: uuid.UUID | None = None
     builder = Builder.of(name, submitted_by, id)
     yield builder
     builder.submit()
-
-
-def texts_of(arguments: Arguments, rows: Sequence[Mapping[str, Any]], *, many: bool) -> list[str]:
-    """These rows as JSON, checked.
-
-    Raises:
-        ArgumentError: one cannot be; of ``many`` it names the first, counted from 0.
-    """
-    texts = []
-    for number, row in enumerate(rows):
-        try:
-            texts.append(arguments.to_json(row))
-        except ArgumentError as error:
-            if not many:
-                raise
-            fields = {f"row {number}: {key}": text for key, text in error.fields.items()}
-            raise ArgumentError(error.kind, fields) from None
-    return texts
-
-
-def _is_lazy(kind: Kind, name: str) -> bool:
-    return bool(kind.arguments.schema.get("properties", {}).get(name, {}).get("title") == Results.__name__)
-
-
-#: JSON types by those that they may become.
-_FITS = {"integer": {"integer", "number"}, "number": {"number", "integer"}}
-
-
-def _refuse_type(kind: Kind, name: str, planned: Planned, reference: Reference) -> None:
-    """A result that cannot be what the argument is, by both type hints where they say enough."""
-    if planned.prepared is None or reference.path or reference.many:
-        return
-    gives = json_type(planned.prepared.kind)
-    takes = kind.arguments.schema.get("properties", {}).get(name, {}).get("type")
-    if gives and takes and takes not in _FITS.get(gives, {gives}):
-        text = f"takes a JSON {takes}, but {reference!r} is a JSON {gives}, by the return hint of {planned.prepared.kind.name}"
-        raise ArgumentError(kind.name, {name: text})

@@ -9,8 +9,8 @@ from furrow.states import FINAL, WorkflowState
 
 
 def delete_workflow(id: uuid.UUID, limit: int) -> tuple[int, bool]:
-    """Delete up to so many jobs of an ended workflow, and all else of it when none is left. Returns how many jobs, and whether it
-    is gone; what runs again meanwhile stays."""
+    """Delete up to so many jobs of an ended workflow, and all else of it when none is left. Returns how many jobs, and whether
+    it is gone; what runs again meanwhile stays."""
     with atomic():
         workflow = Workflow.objects.select_for_update(skip_locked=True).filter(pk=id).first()
         if workflow is None or workflow.state == WorkflowState.RUNNING:
