@@ -37,7 +37,7 @@ from furrow.statements.moves import DEPTH_KEY
 from furrow.topics import like, matches
 from pika.exceptions import ChannelClosedByBroker
 
-from tests import kinds, node, services
+from tests import go, kinds, node, services
 from tests.pages import page
 from tests.rows import make
 from tests.stack import Stack, all_ended, wait_until
@@ -45,7 +45,7 @@ from tests.stack import Stack, all_ended, wait_until
 pytestmark = pytest.mark.engine
 
 URL = services.broker.url.removesuffix("/") + "%2F"
-QUEUES = ("told", "full", "listener", "listener.node")
+QUEUES = ("told", "full", "listener", "listener.node", "listener.go")
 
 
 @pytest.fixture
@@ -353,6 +353,24 @@ def test_the_documented_program_for_node_hears_of_events(outside: Any) -> None:
     assert outbox().run_once() == 3
     assert node.run(program, URL, "2") == f"{ids[0]} order.paid \n{ids[2]} order.sent \n"
     assert outside.queue_declare("listener.node", passive=True).method.message_count == 0
+
+
+@pytest.mark.usefixtures("nobody_runs")
+def test_the_documented_program_for_go_hears_of_events(outside: Any) -> None:
+    (program,) = re.findall(r"^```go\n(// listen\.go\n.*?)^```$", (services.ROOT / "docs/events.md").read_text(), re.M | re.S)
+    job = make()
+    listener = subprocess.Popen([str(go.built(program, "listen")), URL], stdout=subprocess.PIPE, text=True)
+    try:
+        wait_until(lambda: consumed(outside, "listener.go"), what="the program listens")
+        id = Event.objects.create(name="job.kinds.add.failed", job=job.pk, number=1).pk
+        publish("order.paid")
+        assert outbox().run_once() == 2
+        assert listener.stdout is not None
+        assert listener.stdout.readline() == f"{id} job.kinds.add.failed {job.pk}\n"
+        wait_until(lambda: not outside.queue_declare("listener.go", passive=True).method.message_count, what="all is taken")
+    finally:
+        listener.kill()
+        listener.wait()
 
 
 @pytest.mark.usefixtures("no_triggers")
