@@ -1,6 +1,8 @@
 """Bridges: messages of queues that other programs own become jobs. The other programs use pika, and nothing of ours."""
 
 import base64
+import os
+import threading
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +21,8 @@ from tests.bridges import read
 from tests.stack import PYTHON, Process, Stack, wait_until
 
 pytestmark = pytest.mark.engine
+#: That flow while bridges are killed; by hand: FURROW_TEST_MESSAGES=50000.
+MESSAGES = int(os.environ.get("FURROW_TEST_MESSAGES", "3000"))
 
 
 @pytest.fixture
@@ -49,20 +53,29 @@ def test_the_classic_example(bare: Stack, stranger: Any) -> None:
 
 def test_kill_9_while_messages_flow_loses_and_doubles_none(bare: Stack, stranger: Any) -> None:
     stranger.queue_declare(queue="hello")
-    count = 3000
-    for number in range(count):
-        stranger.basic_publish(
-            exchange="", routing_key="hello", body=str(number), properties=pika.BasicProperties(message_id=str(uuid.uuid4()))
-        )
-    for number in range(3):
+    publisher = threading.Thread(target=_publish, args=(MESSAGES,))
+    publisher.start()
+    if MESSAGES > 10_000:  # a bridge lets no more wait
+        bare.dispatcher()
+        bare.worker()
+    for number in range(max(3, MESSAGES // 5_000)):
         bridges, before = started(bare, f"bridges-{number}"), Job.objects.count()
         wait_until(lambda before=before: Job.objects.count() > before)  # type: ignore[misc]
         bridges.kill()
     last = started(bare)
-    wait_until(lambda: Job.objects.count() >= count, what="each message is a job")
+    wait_until(lambda: Job.objects.count() >= MESSAGES, seconds=60 + MESSAGES / 200, what="each message is a job")
+    publisher.join()
     assert last.stop() == 0
     assert stranger.queue_declare(queue="hello", passive=True).method.message_count == 0
-    assert sorted(int(job.arguments["text"]) for job in Job.objects.only("arguments")) == list(range(count))
+    assert sorted(int(job.arguments["text"]) for job in Job.objects.only("arguments")) == list(range(MESSAGES))
+
+
+def _publish(count: int) -> None:
+    """As another program does while they are read."""
+    with bridges.stranger() as channel:
+        for number in range(count):
+            known_by = pika.BasicProperties(message_id=str(uuid.uuid4()))
+            channel.basic_publish(exchange="", routing_key="hello", body=str(number), properties=known_by)
 
 
 @pytest.mark.django_db
