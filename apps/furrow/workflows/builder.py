@@ -1,4 +1,7 @@
-"""A workflow while it is written down: nodes, what they wait for, and the INSERTs that submit it whole."""
+"""A workflow while it is written down: nodes, what they wait for, and the INSERTs that submit it whole.
+
+One file because a workflow that runs (:mod:`furrow.workflows.current`) and one that is written down add nodes in one way.
+"""
 
 import contextlib
 import uuid
