@@ -128,6 +128,7 @@ ROWS |= {A + "events": Row(see=VIEWERS, where={"": "api/events?wait=0"})}
 ROWS |= {A + f"jobs/<job_id>{name}": Row(see=VIEWERS) for name in ("", "/result", "/logs")}
 ROWS |= {A + f"jobs/<job_id>/{name}": Row(change="AR") for name in ("cancel", "run-now")}
 ROWS |= {A + "jobs/<job_id>/retry": Row(change="AR", where=ENDED), A + "jobs/<job_id>/snooze": Row()}
+ROWS |= {A + f"jobs/<job_id>/{name}": Row() for name in ("signals", "retry-from")}
 ROWS |= {A + "queues/<name>/pause": Row(where={"name": "other"})}
 ROWS |= {A + "queues/<name>/resume": Row(change="AR", where={"name": "default"})}
 ROWS |= {A + "batches/<batch>": Row(where={"batch": "01a205c0-f458-76a1-9ac2-f6a18457f66a"}), A + "stats": Row(see=VIEWERS)}

@@ -44,7 +44,14 @@ from tests.kinds.results import (
     tagged,
     writes,
 )
-from tests.kinds.stepped import charges_in_one_transaction, orders, scripted, scripted_async, scripted_in_a_transaction
+from tests.kinds.stepped import (
+    charges_in_one_transaction,
+    orders,
+    outlives_its_run,
+    scripted,
+    scripted_async,
+    scripted_in_a_transaction,
+)
 from tests.kinds.tested import breaks_its_transaction, calls_on_commit, counts_groups, drains, submits, tells
 from tests.kinds.times import (
     chatters,
@@ -105,6 +112,7 @@ __all__ = [
     "once",
     "orders",
     "ordinary",
+    "outlives_its_run",
     "rated",
     "reads_its_session",
     "reads_its_session_async",

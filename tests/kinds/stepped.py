@@ -2,14 +2,15 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from django.contrib.auth.models import Group
-from furrow import current_job
+from furrow import Job, State, current_job
 
-from tests.kinds.declared import ONCE, QUICK, append, job
+from tests.kinds.declared import QUICK, append, job
 
 #: What ``scripted`` and its like do, in the process of a test; a test puts another in its place, as a deployment does.
 script: Callable[[], Any] = int
@@ -52,7 +53,7 @@ def orders(path: str, die: str = "", wait: bool = False) -> dict[str, Any]:
     return {"charged": charged, "paid": paid, "shipped": shipped}
 
 
-@job(retry=ONCE)
+@job(retry=QUICK)
 def charges_in_one_transaction(name: str, path: str) -> None:
     """A step whose writes and whose record are one; its process is killed behind the commit, once."""
 
@@ -64,3 +65,21 @@ def charges_in_one_transaction(name: str, path: str) -> None:
     append(path, "run")
     if current_job.attempt == 1:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+@job(retry=QUICK)
+def outlives_its_run(path: str) -> str:
+    """The first run's step returns when the job has succeeded by another."""
+
+    def step() -> str:
+        append(path, "in the step")
+        attempt = current_job.attempt
+        while attempt == 1 and Job.objects.get(pk=str(current_job.id)).state != State.SUCCEEDED:
+            time.sleep(0.02)
+        return f"step of attempt {attempt}"
+
+    try:
+        return str(current_job.step("step", step))
+    except BaseException:
+        append(path, "refused")
+        raise

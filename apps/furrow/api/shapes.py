@@ -87,6 +87,19 @@ class Postponed(_Given):
     seconds: float | None = Field(None, gt=0, le=366 * 86_400, allow_inf_nan=False)
 
 
+class Sent(_Given):
+    """A signal to a job."""
+
+    name: str = Field(min_length=1, max_length=200)
+    payload: Any = Field(None, description="What the job gets with it.")
+
+
+class FromStep(_Given):
+    """The first step that is done again."""
+
+    step: str
+
+
 class Pause(_Given):
     """Why a queue is paused."""
 
@@ -170,6 +183,12 @@ class StepShape(BaseModel):
     until: Time | None
     finished_at: Time | None
     result: Any
+
+
+class SentSignal(BaseModel):
+    """What came of a signal: the job waited for it and goes on, or it is kept."""
+
+    delivered: bool
 
 
 class WholeJob(JobShape):

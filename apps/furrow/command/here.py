@@ -17,6 +17,7 @@ from django.db.models import Count, QuerySet
 from furrow.actions import bulk, queues
 from furrow.actions.audit import audit
 from furrow.actions.selection import select
+from furrow.actions.steps import retry_from
 from furrow.admin.forms.fields import OMIT
 from furrow.admin.forms.file_field import FileField
 from furrow.admin.forms.row_field import missing_rows
@@ -35,6 +36,7 @@ from furrow.models.database import atomic
 from furrow.models.job import new_id
 from furrow.models.users import add_submitters
 from furrow.statements import clock
+from furrow.steps.sending import send_signal
 from furrow.submission import uploads
 from furrow.submission.submit import submit, submit_many
 
@@ -168,6 +170,31 @@ class Here(Source):
 
     def forbids_kinds(self) -> bool:
         return self._actor.user is not None
+
+    def signal(self, job_id: uuid.UUID, name: str, payload: Any) -> bool:
+        job = self._may_act_on(job_id)
+        with atomic():
+            delivered = send_signal(job_id, name, payload, by=str(self._actor.by))
+            self._done_to(job, "signal", name)
+        return delivered
+
+    def retry_from(self, job_id: uuid.UUID, step: str) -> bool:
+        job = self._may_act_on(job_id)
+        with atomic():
+            if changed := bool(retry_from(job_id, step)):
+                self._done_to(job, "retry from", step)
+        return changed
+
+    def _may_act_on(self, job_id: uuid.UUID) -> Job:
+        self._actor.must_act()
+        job = _find(job_id)
+        if job.kind in self._actor.forbidden_kinds():
+            raise CommandError(f"{self._actor.user} may not act on {job.kind}. Nothing was done.")
+        return job
+
+    def _done_to(self, job: Job, action: str, detail: str) -> None:
+        by, origin = self._actor.by, self._actor.origin
+        audit(action, by=by, origin=origin, target=f"job {job.kind}", job=job.pk, detail=detail, token=self._actor.token)
 
     def pause(self, queue: str, *, reason: str, drain: bool) -> bool:
         self._actor.must_act()

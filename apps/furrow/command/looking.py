@@ -2,6 +2,7 @@
 
 import argparse
 import datetime as dt
+import json
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -98,9 +99,25 @@ def show(output: Output, source: Source, options: dict[str, Any]) -> int:
             for one in attempts
         ]
         output.table((">attempt", "outcome", ">took", "ended", "error"), cells)
+    if job.get("steps"):  # an older server has none
+        output.say("")
+        output.table((">step", "name", "run", ">began", "result"), [_step_cells(step, now) for step in job["steps"]])
     if attempts and attempts[-1]["traceback"] and job["state"] == State.FAILED:
         output.say(f"\n{attempts[-1]['traceback']}")
     return 0
+
+
+def _step_cells(step: Facts, now: dt.datetime) -> tuple[Any, ...]:
+    if step["finished_at"]:
+        result = "did not come in time" if step["timed_out"] else wording.shorten(json.dumps(step["result"]), 80)
+        result = "slept" if step["sort"] == "sleep" else result
+    else:
+        waits = f"waits for {step['awaits']}" if step["awaits"] else "sleeps"
+        result = f"{waits} until {rows.local(step['until'], now)}" if step["until"] else waits
+    passed = step["passed_in"]
+    run = f"{step['attempt']} to {passed}" if passed and passed != step["attempt"] else step["attempt"]
+    told = f"{result} ({step['note']})" if step["note"] else result
+    return step["position"], step["name"], run, rows.ago(step["started_at"], now), told
 
 
 def _facts(job: Facts, now: dt.datetime) -> list[tuple[str, Any]]:

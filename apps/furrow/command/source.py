@@ -105,6 +105,12 @@ class Source(Protocol):
     def forbids_kinds(self) -> bool:
         """There may be kinds on which the actor may not act."""
 
+    def signal(self, job_id: uuid.UUID, name: str, payload: Any) -> bool:
+        """Send a job a signal; whether it waited for it."""
+
+    def retry_from(self, job_id: uuid.UUID, step: str) -> bool:
+        """Run a job again from a step; ``False``: it is running."""
+
     def pause(self, queue: str, *, reason: str, drain: bool) -> bool:
         """Pause a queue; ``False``: it was paused."""
 

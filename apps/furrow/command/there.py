@@ -4,6 +4,7 @@ import datetime as dt
 import re
 import uuid
 from collections import Counter
+from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from django.core.management.base import CommandError
@@ -150,6 +151,19 @@ class There(Source):
         raise AssertionError("count refuses")
 
     def forbids_kinds(self) -> bool:
+        return True
+
+    def signal(self, job_id: uuid.UUID, name: str, payload: Any) -> bool:
+        body = {"name": name, "payload": payload}
+        return bool(self._server.post(f"jobs/{job_id}/signals", body, key=str(uuid.uuid4()))["delivered"])
+
+    def retry_from(self, job_id: uuid.UUID, step: str) -> bool:
+        try:
+            self._server.post(f"jobs/{job_id}/retry-from", {"step": step})
+        except Problem as problem:
+            if problem.status != 409:
+                raise
+            return False
         return True
 
     def pause(self, queue: str, *, reason: str, drain: bool) -> bool:
