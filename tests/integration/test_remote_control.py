@@ -74,4 +74,9 @@ def test_the_pool_grows_and_shrinks_as_it_says(stack: Stack) -> None:
     all_ended(30)
     assert {Job.objects.get(pk=job.pk).state for job in jobs} == {State.SUCCEEDED}
     assert "error" in answer("autoscale", max=3, min=1)
+    for command in ("pool_shrink", "pool_grow"):
+        assert {"n must be 1 or more." in answer(command, n=n)["error"] for n in (0, -1)} == {True}
+    for wrong in ({"max": 0}, {"max": 0, "min": 0}, {"max": 2, "min": -1}):
+        assert "max must be 1 or more" in answer("autoscale", **wrong)["error"]
+    assert processes() == 2
     assert "error" in answer("pool_restart")

@@ -18,11 +18,14 @@ from furrow.states import FINAL
 from furrow.worker.remote import cancel_from_celery
 
 _celerys = dict(control.Panel.data)
+_AT_LEAST_ONE = "n must be 1 or more."
 
 
 def install() -> None:
     """From now on this worker has them; how they are written on the command line stays as it was."""
-    control.Panel.data.update({one.__name__: one for one in (rate_limit, time_limit, revoke, terminate, pool_shrink)})
+    control.Panel.data.update(
+        {one.__name__: one for one in (rate_limit, time_limit, revoke, terminate, pool_grow, pool_shrink, autoscale)}
+    )
 
 
 def rate_limit(state: Any, task_name: str, rate_limit: Any, **options: Any) -> Any:
@@ -59,11 +62,25 @@ def terminate(state: Any, signal: Any, task_id: Any, **options: Any) -> Any:
     return revoke(state, task_id, terminate=True, signal=signal)
 
 
+def pool_grow(state: Any, n: int = 1, **options: Any) -> Any:
+    """Grow pool by n processes/threads."""
+    return _celerys["pool_grow"](state, n, **options) if n >= 1 else control.nok(_AT_LEAST_ONE)
+
+
 def pool_shrink(state: Any, n: int = 1, **options: Any) -> Any:
     """Shrink pool by n processes/threads."""
+    if n < 1:  # Celery would end one, also the last
+        return control.nok(_AT_LEAST_ONE)
     if n >= state.consumer.pool.num_processes:
         return control.nok(f"One process must be left of {state.consumer.pool.num_processes}: end the worker instead.")
     return _celerys["pool_shrink"](state, n, **options)
+
+
+def autoscale(state: Any, max: int | None = None, min: int | None = None, **options: Any) -> Any:
+    """Modify autoscale settings."""
+    if (max is not None and max < 1) or (min is not None and min < 0):
+        return control.nok("max must be 1 or more, and min not less than 0: end the worker if it shall have no process.")
+    return _celerys["autoscale"](state, max=max, min=min, **options)
 
 
 def _is_kind(name: str) -> bool:
