@@ -5,6 +5,7 @@ from furrow import Job, workflow
 from furrow.models import Edge, Move, Node, Workflow
 from furrow.states import Condition, NodeState, WorkflowState
 from furrow.testing import drain
+from furrow.workflows.handles import After, Handle
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -47,23 +48,25 @@ def expected(nodes: list[Drawn]) -> list[NodeState]:
     return states
 
 
+def waited(handle: Handle, condition: Condition) -> Handle | After:
+    """What is waited for."""
+    return {
+        Condition.SUCCESS: handle,
+        Condition.END: handle.ended,
+        Condition.FAILURE: handle.failed,
+        Condition.FIRST_FAILURE: handle.first_failed,
+    }[condition]
+
+
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(graphs())
 def test_each_node_ends_as_its_parents_say(nodes: list[Drawn]) -> None:
     for model in (Workflow, Node, Edge, Job):
         model._default_manager.all().delete()
     with workflow("random") as w:
-        handles = []
+        handles: list[Handle] = []
         for jobs, failing, parents in nodes:
-            after = [
-                {
-                    Condition.SUCCESS: handles[parent],
-                    Condition.END: handles[parent].ended,
-                    Condition.FAILURE: handles[parent].failed,
-                    Condition.FIRST_FAILURE: handles[parent].first_failed,
-                }[condition]
-                for parent, condition in parents.items()
-            ]
+            after = [waited(handles[parent], condition) for parent, condition in parents.items()]
             rows = [{"attempt": 9 if number in failing else 1} for number in range(1 if jobs is None else jobs)]
             if jobs is None:
                 handles.append(w.add(kinds.succeeds_on, rows[0], after=after, max_attempts=1))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from furrow.plural import counted
-from furrow.prove import relations, tidings, verdicts
+from furrow.prove import flows, relations, tidings, verdicts
 from furrow.prove.blame import BLUR, EMPTIED, Found
 from furrow.prove.evidence import Evidence, JobRow
 from furrow.prove.faults.base import Happened
@@ -45,7 +45,7 @@ def rolled_back(e: Evidence) -> Found:
 
 def whole(e: Evidence) -> Found:
     """A submit whose outcome nobody was told happened as a whole or not at all; and no job comes from nowhere."""
-    known = {job for message in e.published.values() for job in message.jobs} | e.followed
+    known = {job for message in e.published.values() for job in message.jobs} | e.followed | e.graphs.added
     for submit in e.submits:
         known.update(submit.ids)
         there = [id for id in submit.ids if id in e.jobs]
@@ -207,6 +207,7 @@ CHECKS: dict[str, Callable[[Evidence], Found]] = {
     "events_after_commit": tidings.committed,
     "subscribed": tidings.subscribed,
     "webhooks": tidings.delivered,
+    "workflows": flows.judged,
     "legal_moves": legal,
     "settled_twice": settled_twice,
     "truthful": truthful,

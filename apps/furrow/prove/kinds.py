@@ -14,12 +14,14 @@ from django.core.files.storage import default_storage
 from furrow import (
     Abort,
     Occurred,
+    Results,
     RetryPolicy,
     Secret,
     Snooze,
     Unique,
     UploadedPath,
     current_job,
+    current_workflow,
     external_kind,
     job,
     subscribe,
@@ -128,6 +130,36 @@ def logs(count: int) -> None:
             witness.log(f"{witness.id}: line {n} of attempt {witness.attempt}")
         if random.random() < 0.2:  # noqa: S311 - no secret
             raise ValueError("as asked")
+
+
+@job(name="prove.joins", retry=_retry("prove.joins"))
+def joins(answers: Results[dict[str, Any]]) -> dict[str, Any]:
+    """Join many jobs of its workflow: how many results there are, and what they come to."""
+    with witnessed("prove.joins", answers=answers.node.hex) as witness:
+        numbers = [answer["n"] for answer in answers if answer is not None]
+        witness.returns = answer = {"jobs": len(numbers), "sum": sum(numbers)}
+    return answer
+
+
+@job(name="prove.links", retry=_retry("prove.links"))
+def links(before: dict[str, Any]) -> dict[str, Any]:
+    """Be a link of a chain: get the result of the one before."""
+    with witnessed("prove.links", before=before) as witness:
+        witness.returns = answer = {"job": witness.id, "n": before.get("n", 0) + 1}
+    return answer
+
+
+@job(name="prove.grows", retry=_retry("prove.grows"))
+def grows(n: int) -> dict[str, Any]:
+    """Add to its own workflow, and raise after that in a third of the runs."""
+    with witnessed("prove.grows", n=n) as witness:
+        first = current_workflow.add(noop, {"n": n}, name="grown first")
+        current_workflow.add(noop, {"n": n + 1}, after=[first], name="grown second")
+        current_workflow.map(noop, [{"n": n + 2}, {"n": n + 3}], name="grown many")
+        if random.random() < 1 / 3:  # noqa: S311 - no secret
+            raise ValueError("as asked")
+        witness.returns = answer = {"job": witness.id, "n": n}
+    return answer
 
 
 @job(name="prove.writes", retry=_retry("prove.writes"))

@@ -37,12 +37,13 @@ def policy(e: Evidence, told: list[tuple[str, JobRow]]) -> Found:
 
 
 def unasked(e: Evidence, told: list[tuple[str, JobRow]]) -> Found:
-    """Cancelled is what somebody asked to cancel, or what had not begun when it expired; and whatever was asked is done."""
+    """Cancelled is what somebody asked to cancel, what had not begun when it expired, or what was skipped in its workflow; and
+    whatever was asked is done."""
     for id, job in told:
         asked, wanted = e.cancels.get(id, []), e.wanted.get(id)
         if not asked and any(row.outcome == "cancelled" for row in e.attempts.get(id, [])):
             yield id, "a run of it was cancelled, and nobody had asked"
-        if job.state == "cancelled" and not asked:
+        if job.state == "cancelled" and not asked and not e.graphs.skipped(id):
             if wanted is None or wanted.expires is None:
                 yield id, "it was cancelled, and nobody had asked"
             elif e.runs.get(id):
