@@ -50,12 +50,13 @@ def expected(nodes: list[Drawn]) -> list[NodeState]:
 
 def waited(handle: Handle, condition: Condition) -> Handle | After:
     """What is waited for."""
-    return {
+    offered: dict[Condition, Handle | After] = {
         Condition.SUCCESS: handle,
         Condition.END: handle.ended,
         Condition.FAILURE: handle.failed,
         Condition.FIRST_FAILURE: handle.first_failed,
-    }[condition]
+    }
+    return offered[condition]
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

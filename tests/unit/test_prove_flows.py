@@ -11,7 +11,7 @@ from furrow.prove.graphs import EdgeRow, Graphs, NodeRow
 def clean() -> Evidence:
     """Two jobs and their join, and a node that was skipped."""
     e = Evidence()
-    node = NodeRow("w", "many", "succeeded", 0, 2, 0, 0, 0, None)
+    node = NodeRow("w", "many", "map", "succeeded", 0, 2, 0, 0, 0, None)
     nodes = {
         "many": node,
         "join": node._replace(name="join", jobs=1),

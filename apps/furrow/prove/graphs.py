@@ -13,6 +13,7 @@ class NodeRow(NamedTuple):
 
     workflow: str
     name: str
+    sort: str
     state: str
     unmet: int
     jobs: int

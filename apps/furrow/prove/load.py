@@ -41,7 +41,7 @@ WAYS = {
     "scheduled": 2,
     "expiring": 2,
     "cancelled": 1,
-    "workflow": 2,
+    "workflow": 3,
 }
 
 journal = Record("submits")
