@@ -6,11 +6,12 @@ from urllib.parse import urlencode
 
 from django.db.models import Count
 from django.http import Http404, HttpRequest
-from ninja import Query, Router
+from ninja import Router
+from ninja.params import functions
 from ninja.responses import Status
 from pydantic import Field
 
-from furrow.actions.selection import select
+from furrow.actions.selection import AGES, EARLIEST, LATEST, select
 from furrow.admin import keyset
 from furrow.api import waiting
 from furrow.api.auth import Caller, caller, needs
@@ -20,7 +21,7 @@ from furrow.models import Job, LogLine
 from furrow.models.api_token import Scope
 from furrow.models.users import add_submitters
 from furrow.statements import clock
-from furrow.states import FINAL
+from furrow.states import FINAL, State
 
 router = Router(auth=needs(Scope.READ), tags=["jobs"])
 
@@ -28,6 +29,9 @@ Seconds = Annotated[float, Field(ge=0, le=waiting.LONGEST, allow_inf_nan=False)]
 Limit = Annotated[int, Field(ge=1, le=200)]
 #: Log lines of one answer.
 LINES = 1_000
+#: How the document describes times, and ids that may be left empty.
+_TIME = f"a time in ISO 8601, of the years {EARLIEST} to {LATEST}"
+_ID = "^([0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})?$"
 
 
 def find(who: Caller, job_id: uuid.UUID) -> Job:
@@ -44,22 +48,30 @@ def find(who: Caller, job_id: uuid.UUID) -> Job:
     return job
 
 
+def _criterion(description: str, **schema: Any) -> Any:
+    """A criterion of the list; an empty text is none. ``schema`` is for the document alone: the selection checks each, and says
+    more."""
+    found = functions.Query(description=description)
+    found.json_schema_extra.update({"pattern": "^[^\\u0000]*$", **schema})
+    return found
+
+
 @router.get("/jobs", response=JobPage, operation_id="list_jobs")
 def list_jobs(
     request: HttpRequest,
-    state: str = "",
-    kind: str = "",
-    queue: str = "",
-    tag: str = "",
-    created: str = "",
-    since: str = "",
-    until: str = "",
-    by: str = "",
-    worker: str = "",
-    batch: str = "",
-    again_of: str = "",
-    fingerprint: str = "",
-    q: str = "",
+    state: Annotated[str, _criterion("In this state", enum=["", *State])] = "",
+    kind: Annotated[str, _criterion("Of this kind")] = "",
+    queue: Annotated[str, _criterion("In this queue")] = "",
+    tag: Annotated[str, _criterion("With each of these tags, between commas")] = "",
+    created: Annotated[str, _criterion("Created in the last hours or days", enum=["", *AGES])] = "",
+    since: Annotated[str, _criterion(f"Created then or later: {_TIME}")] = "",
+    until: Annotated[str, _criterion(f"Created earlier: {_TIME}")] = "",
+    by: Annotated[str, _criterion("Submitted by the user of this name, who must be there")] = "",
+    worker: Annotated[str, _criterion("That ran last on the worker of this id, or of this node name")] = "",
+    batch: Annotated[str, _criterion("Of this batch", pattern=_ID)] = "",
+    again_of: Annotated[str, _criterion("That repeat this job", pattern=_ID)] = "",
+    fingerprint: Annotated[str, _criterion("Whose last run failed with an error of this group")] = "",
+    q: Annotated[str, _criterion("A search, as in the admin: account_id=7, or text")] = "",
     limit: Limit = 30,
     after: uuid.UUID | None = None,
     before: uuid.UUID | None = None,

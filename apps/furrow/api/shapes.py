@@ -80,8 +80,16 @@ class BatchOfJobs(_Given):
     jobs: list[OneJob] = Field(min_length=1, max_length=MOST_JOBS)
 
 
+def _alone(name: str, of: str) -> dict[str, Any]:
+    """What the document says of two values of which one is given."""
+    other = {"until": "seconds", "seconds": "until"}[name]
+    return {"required": [name], "properties": {name: {"type": of}, other: {"type": "null"}}}
+
+
 class Postponed(_Given):
     """Until when a job is postponed: a time, or seconds from now."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [_alone("until", "string"), _alone("seconds", "number")]})
 
     until: Annotated[Any, _said("A time.", "string", format="date-time")] = None
     seconds: float | None = Field(None, gt=0, le=366 * 86_400, allow_inf_nan=False)
