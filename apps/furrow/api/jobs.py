@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from django.db.models import Count
 from django.http import Http404, HttpRequest
-from ninja import Router
+from ninja import Query, Router
 from ninja.params import functions
 from ninja.responses import Status
 from pydantic import Field
