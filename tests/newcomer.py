@@ -9,7 +9,7 @@ from typing import Any
 
 from deploy import processes
 
-from tests import services
+from tests import forks, services
 from tests.stack import Process
 
 
@@ -36,9 +36,7 @@ class Project:
     def run(self, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
         """Run a Python command to its end."""
         environ = self.environ | environ
-        return subprocess.run(
-            [sys.executable, *words], env=environ, cwd=self.folder, capture_output=True, text=True, timeout=90
-        )
+        return forks.run([sys.executable, *words], env=environ, cwd=self.folder)
 
     def start(self, name: str, *words: str) -> Process:
         """Start a Python command."""

@@ -8,16 +8,17 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 ROOT = Path(__file__).resolve().parents[2]
 #: What an interpreter or a library reads as it is loaded: a process with other values of these is started in the ordinary way.
-LOADED_WITH = ("LD_", "PYTHON", "FAKETIME", "CELERY_", "KOMBU_", "OPENSSL_", "LANG", "LC_", "PATH")
-#: These alone the fork sets itself.
-SET_LATER = ("PYTHONUNBUFFERED", "PYTHONFAULTHANDLER")
+LOADED_WITH = ("LD_", "PYTHON", "FAKETIME", "CELERY_", "KOMBU_", "OPENSSL_", "LANG", "LC_")
+#: The first three the fork sets itself; the last is read as a worker starts.
+SET_LATER = ("PYTHONUNBUFFERED", "PYTHONFAULTHANDLER", "PYTHONPATH", "CELERY_SKIP_CHECKS")
 
 
 class Fork:
@@ -66,14 +67,45 @@ class Fork:
         raise RuntimeError(f"the server of forks has died: {' '.join(self.args)}")
 
 
-def fork(command: Sequence[str], *, env: Mapping[str, str], cwd: Path | None, log: BinaryIO) -> Fork | None:
-    """Start a Python program; ``None`` if it is none, or has to be loaded anew for its environment's sake."""
+def run(
+    command: Sequence[str], *, env: Mapping[str, str], cwd: Path, timeout: float = 90
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command to its end, with what it wrote; a Python program as a fork where it can be one.
+
+    Raises:
+        subprocess.TimeoutExpired: it did not end in time, and was killed.
+    """
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = fork(command, env=env, cwd=cwd, log=out, errors=err)
+        if process is None:
+            return subprocess.run(
+                list(command), env=env, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout
+            )
+        try:
+            code = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        wrote = []
+        for file in (out, err):
+            file.seek(0)
+            wrote.append(file.read().decode())
+        return subprocess.CompletedProcess(list(command), code, *wrote)
+
+
+def fork(
+    command: Sequence[str], *, env: Mapping[str, str], cwd: Path | None, log: IO[bytes], errors: IO[bytes] | None = None
+) -> Fork | None:
+    """Start a Python program; ``None`` if it is none, or has to be loaded anew for its environment's sake.
+
+    ``errors``: where standard error goes; to the log as well if there is no other file.
+    """
     if command[0] != sys.executable or not (command[1] == "-m" or command[1].endswith(".py")) or not _as_loaded(env):
         return None
     mine, its = os.pipe()
     order = {"args": command[1:], "env": dict(env), "cwd": str(cwd or Path.cwd())}
     try:
-        socket.send_fds(_server()[0], [json.dumps(order).encode()], [log.fileno(), its])
+        socket.send_fds(_server()[0], [json.dumps(order).encode()], [log.fileno(), (errors or log).fileno(), its])
     finally:
         os.close(its)
     return Fork(command, mine)

@@ -1,7 +1,8 @@
 """``python -m tests.forks.server FD``: loads the libraries, then forks a process for each order that comes through the socket.
 
-An order is a message of JSON (``args``, ``env``, ``cwd``) with two descriptors: the log, and a pipe to which go the process's
-number at once and its exit code when it has ended. The server has one thread, and ends when nobody can order any more.
+An order is a message of JSON (``args``, ``env``, ``cwd``) with three descriptors: standard output, standard error, and a pipe
+to which go the process's number at once and its exit code when it has ended. The server has one thread, and ends when nobody
+can order any more.
 """
 
 import atexit
@@ -83,20 +84,21 @@ def main() -> None:
             os.read(ended, 1024)
             _report(pipes)
         if orders.fileno() in ready:
-            message, (log, pipe, *_), _, _ = _receive(orders)
+            message, (out, err, pipe, *_), _, _ = _receive(orders)
             pid = os.fork()
             if not pid:
                 selector.close()
                 for other in (orders.detach(), ended, wake, pipe, *pipes.values()):
                     os.close(other)
-                _become(json.loads(message), log)
+                _become(json.loads(message), out, err)
             os.write(pipe, b"%d\n" % pid)
-            os.close(log)
+            os.close(out)
+            os.close(err)
             pipes[pid] = pipe
 
 
 def _receive(orders: socket.socket) -> tuple[bytes, list[int], int, Any]:
-    received = socket.recv_fds(orders, _LONGEST_ORDER, 2)
+    received = socket.recv_fds(orders, _LONGEST_ORDER, 3)
     if not received[0]:
         os._exit(0)
     return received
@@ -112,16 +114,17 @@ def _report(pipes: dict[int, int]) -> None:
             os.close(pipe)
 
 
-def _become(order: dict[str, Any], log: int) -> NoReturn:
+def _become(order: dict[str, Any], out: int, err: int) -> NoReturn:
     """In the fork: be what was ordered, to the end."""
     code = 1
     try:
         os.setsid()
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        for output in (1, 2):
-            os.dup2(log, output)
-        os.close(log)
+        for ordered, descriptor in ((out, 1), (err, 2)):
+            os.dup2(ordered, descriptor)
+            os.close(ordered)
+        _look_in(order["env"].get("PYTHONPATH", ""), order["cwd"])
         os.chdir(order["cwd"])
         os.environ.clear()
         os.environ.update(order["env"])
@@ -142,6 +145,15 @@ def _become(order: dict[str, Any], log: int) -> NoReturn:
         traceback.print_exc()
     finally:
         _leave(code)
+
+
+def _look_in(path: str, cwd: str) -> None:
+    """Search for modules in these folders instead of the server's, and know nothing of the tests' own package."""
+    before = {os.path.abspath(one) for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if one}
+    after = [os.path.abspath(os.path.join(cwd, one)) for one in (path.split(os.pathsep) if path else [])]
+    sys.path[1:] = after + [one for one in sys.path[1:] if one not in before]
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tests"]:
+        del sys.modules[name]
 
 
 def _run(args: list[str]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from deploy import ROOT, packages, ports
 
+from tests import forks
 from tests.stack import Stack, wait_until
 
 SECRETS = ("SECRET_KEY", "POSTGRES_PASSWORD", "RABBITMQ_PASSWORD", "REDIS_PASSWORD", "FLOWER_PASSWORD")
@@ -77,7 +78,7 @@ class Processes:
     def run(self, name: str, command: list[str]) -> "subprocess.CompletedProcess[str]":
         """Run a command in a service's environment."""
         environ = self.stack.environ(**self._environ(name))
-        return subprocess.run(self._here(command), env=environ, cwd=ROOT, capture_output=True, text=True, timeout=60)
+        return forks.run(self._here(command), env=environ, cwd=ROOT)
 
     def is_healthy(self, name: str) -> bool:
         """Run a service's health check."""
@@ -239,13 +240,8 @@ def test_the_health_command_says_what_is_wrong(process: Processes) -> None:
         assert said.returncode == 1
         assert words in said.stderr
     nowhere = {"BROKER_URL": "amqp://nobody:secret@127.0.0.1:9//", "REDIS_URL": "redis://127.0.0.1:9/0"}
-    said = subprocess.run(
-        [sys.executable, "manage.py", "furrow", "health", "stores"],
-        env=process.stack.environ(**nowhere),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    command = [sys.executable, "manage.py", "furrow", "health", "stores"]
+    said = forks.run(command, env=process.stack.environ(**nowhere), cwd=ROOT)
     assert said.returncode == 1
     assert "RabbitMQ does not answer" in said.stderr
     assert "Redis does not answer" in said.stderr

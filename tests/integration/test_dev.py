@@ -6,7 +6,6 @@ import urllib.request
 from pathlib import Path
 
 import psutil
-import pytest
 
 from tests.newcomer import Project
 from tests.stack import Process, wait_until
@@ -20,6 +19,16 @@ from furrow import Occurred, publish, subscribe
 def hear(event: Occurred) -> None:
     current_job.log("heard %s", event.type)
 """
+
+#: What is typed after ``startproject``, and why there will be none.
+REFUSED = {
+    "two-words": "valid identifier",
+    "json": "conflicts with the name of an existing Python module",
+    "furrow": "conflicts with the name of an existing Python module",
+    "examples": "its first application is called so",
+    "other bakery": "bakery is there, and it is not an empty folder",
+    "other bakery/manage.py": "is there, and it is not an empty folder",
+}
 
 
 def said(process: Process, text: str, times: int = 1) -> None:
@@ -109,22 +118,12 @@ def test_a_server_that_is_away_is_named_with_the_remedy(tmp_path: Path) -> None:
     assert project.run("manage.py", "furrow", "dev", "--workers", "0").returncode == 1
 
 
-@pytest.mark.parametrize(
-    ("words", "reason"),
-    [
-        (["two-words"], "valid identifier"),
-        (["json"], "conflicts with the name of an existing Python module"),
-        (["furrow"], "conflicts with the name of an existing Python module"),
-        (["examples"], "its first application is called so"),
-        (["other", "bakery"], "bakery is there, and it is not an empty folder"),
-        (["other", "bakery/manage.py"], "is there, and it is not an empty folder"),
-    ],
-)
-def test_a_project_that_cannot_be_is_refused(tmp_path: Path, words: list[str], reason: str) -> None:
+def test_a_project_that_cannot_be_is_refused(tmp_path: Path) -> None:
     project = Project(tmp_path)
     before = sorted(tmp_path.rglob("*"))
     project.folder = tmp_path
-    refused = project.run("-m", "furrow", "startproject", *words)
-    assert refused.returncode == 1
-    assert reason in refused.stderr
+    for words, reason in REFUSED.items():
+        refused = project.run("-m", "furrow", "startproject", *words.split())
+        assert refused.returncode == 1, words
+        assert reason in refused.stderr
     assert [path for path in sorted(tmp_path.rglob("*")) if "__pycache__" not in path.parts] == before

@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import secrets
-import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -15,7 +14,7 @@ from typing import Any
 import pytest
 from furrow import FINAL, Job, State, cancel, submit
 
-from tests import kinds, services
+from tests import forks, kinds, services
 from tests.stack import CELERY, PYTHON, Process, Stack, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,9 +31,7 @@ def _services_come_back() -> Iterator[None]:
 def run(*command: str, code: int | None = 0, **extra: str) -> str:
     """Run a command to its end; everything it said."""
     env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    done = subprocess.run(
-        list(command), cwd=ROOT, env={**env, **extra}, capture_output=True, text=True, timeout=90, stdin=subprocess.DEVNULL
-    )
+    done = forks.run(command, cwd=ROOT, env={**env, **extra})
     said = done.stdout + done.stderr
     assert code is None or done.returncode == code, f"exit code {done.returncode}:\n{said}"
     return said

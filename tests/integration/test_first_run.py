@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from deploy import processes
 
-from tests import services
+from tests import forks, services
 from tests.stack import Process, wait_until
 
 SETTINGS = """
@@ -67,9 +67,7 @@ class Newcomer:
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        return subprocess.run(
-            [sys.executable, *words], env=self.environ, cwd=self.folder, capture_output=True, text=True, timeout=60
-        )
+        return forks.run([sys.executable, *words], env=self.environ, cwd=self.folder)
 
 
 @pytest.fixture

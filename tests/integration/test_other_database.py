@@ -12,7 +12,7 @@ from furrow import Job, State, checks, submit, submit_many
 from furrow.actions.jobs import cancel
 from pytest_django import Settings
 
-from tests import kinds, services
+from tests import forks, kinds, services
 from tests.stack import Stack, all_ended, wait_until
 
 pytestmark = pytest.mark.engine
@@ -95,13 +95,8 @@ def test_dispatcher_and_worker_look_for_jobs_where_the_router_says(bare: Stack, 
     assert {*states.values()} == {State.SUCCEEDED}
     assert late.pk in states
     for part in (["dispatcher"], ["worker", "--node", "worker@test"], ["stores"]):
-        done = subprocess.run(
-            [sys.executable, "manage.py", "furrow", "health", *part],
-            env=bare.environ(**environment(tmp_path)),
-            capture_output=True,
-            text=True,
-            cwd=services.ROOT,
-        )
+        command = [sys.executable, "manage.py", "furrow", "health", *part]
+        done = forks.run(command, env=bare.environ(**environment(tmp_path)), cwd=services.ROOT)
         assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in worker.text
 

@@ -1,8 +1,10 @@
 """What tests of an outside project share: the wheel of this checkout, environments to install it into, a virtual host."""
 
+import compileall
 import contextlib
 import hashlib
 import os
+import py_compile
 import shutil
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pip
 import psycopg
 import pytest
 
@@ -42,12 +45,15 @@ def wheelhouse() -> Path:
     FOLDER.mkdir(parents=True)
     run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(FOLDER / "dist"), str(ROOT)])
     wheel = next((FOLDER / "dist").glob("*.whl"))
+    _compile(wheel)
     texts = [(ROOT / name).read_text() for name in ("requirements.txt", "requirements-dev.txt")]
     pins = [line for text in texts for line in text.splitlines() if "==" in line]
     (FOLDER / "pins.txt").write_text("\n".join(pins))
     wanted = [f"{wheel}[{EXTRAS}]", *OWN, *TESTS]
     # Kept between runs, beside the folders of all lanes: the same pins are fetched once.
-    known = hashlib.sha256("\n".join([*pins, EXTRAS, *OWN, *TESTS, _requires(wheel), sys.version]).encode()).hexdigest()[:16]
+    known = hashlib.sha256(
+        "\n".join(["compiled", *pins, EXTRAS, *OWN, *TESTS, _requires(wheel), sys.version]).encode()
+    ).hexdigest()[:16]
     fetched = ROOT / ".run" / "wheelhouse" / known
     if not fetched.exists():
         half = fetched.with_name(f"{known}.{os.getpid()}")
@@ -55,6 +61,8 @@ def wheelhouse() -> Path:
         run([*fetch, *wanted])
         for own in half.glob("furrow_jobs-*"):
             own.unlink()
+        for other in half.glob("*.whl"):
+            _compile(other)
         with contextlib.suppress(OSError):  # another lane was faster
             half.rename(fetched)
     return fetched
@@ -92,7 +100,29 @@ def offline(wheelhouse: Path) -> dict[str, str]:
         "PIP_FIND_LINKS": f"{wheelhouse} {FOLDER / 'dist'}",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_QUIET": "1",
+        "PIP_NO_COMPILE": "0",  # pip reads it so: it does not compile
     }
+
+
+def environment(folder: Path) -> None:
+    """Make a virtual environment with a copy of the tests' own pip: ``venv`` would take seconds to install it."""
+    run([sys.executable, "-m", "venv", "--without-pip", str(folder)])
+    (site,) = folder.glob("lib/python*/site-packages")
+    shutil.copytree(Path(pip.__file__).parent, site / "pip")
+    script = folder / "bin" / "pip"
+    script.write_text(f"#!{folder}/bin/python\nfrom pip import main\nraise SystemExit(main())\n")
+    script.chmod(0o755)
+
+
+def _compile(wheel: Path) -> None:
+    """Put into the wheel what Python makes of its modules: else pip would take seconds for it in each environment."""
+    folder = wheel.with_suffix(".files")
+    with zipfile.ZipFile(wheel, "a") as content:
+        content.extractall(folder)
+        compileall.compile_dir(folder, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+        for path in sorted(folder.rglob("*.pyc")):
+            content.write(path, path.relative_to(folder))
+    shutil.rmtree(folder)
 
 
 def _requires(wheel: Path) -> str:

@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import sqlite3
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 from deploy import processes
 
 from tests import services
-from tests.shop.conftest import FOLDER, offline, run
+from tests.shop.conftest import FOLDER, environment, offline, run
 from tests.stack import Process, wait_until
 
 
@@ -32,7 +31,7 @@ def test_a_new_project_is_made_checked_and_runs_its_demo(wheelhouse: Path, broke
         **offline(wheelhouse),
     }
     if not venv.exists():
-        run([sys.executable, "-m", "venv", str(venv)])
+        environment(venv)
         run([str(venv / "bin" / "pip"), "install", "furrow-jobs"], env=environ, cwd=folder)
     run(["furrow", "startproject", "bakery"], env=environ, cwd=folder)
     project = folder / "bakery"

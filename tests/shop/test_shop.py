@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ import pytest
 from deploy import processes
 
 from tests import services
-from tests.shop.conftest import FOLDER, OWN, offline, run
+from tests.shop.conftest import FOLDER, OWN, environment, offline, run
 from tests.stack import Process
 
 README = (services.ROOT / "README.md").read_text()
@@ -89,7 +88,7 @@ class Shop:
             "SHOP_RESULTS": "django-db" if theme == "unfold" else services.redis.url.rpartition("/")[0] + "/5",
         }
         if not venv.exists():
-            run([sys.executable, "-m", "venv", str(venv)])
+            environment(venv)
             self.run(f"pip install {' '.join(map(repr, OWN))} {'django-unfold' if theme == 'unfold' else ''}")
 
     def run(self, line: str) -> str:

@@ -3,13 +3,12 @@
 import os
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests import services
-from tests.shop.conftest import FOLDER, ROOT, offline, run
+from tests.shop.conftest import FOLDER, ROOT, environment, offline, run
 
 BLOCK = re.compile(r"^```python\n# (\S+\.py)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
@@ -35,7 +34,7 @@ def test_a_projects_tests_run_as_the_documentation_shows_them(
         "TEST_BROKER_URL": broker,
     }
     if not venv.exists():
-        run([sys.executable, "-m", "venv", str(venv)])
+        environment(venv)
         install = "pip install --no-compile furrow-jobs 'psycopg[binary]' pytest-django pytest-xdist time-machine"
         run(["bash", "-ec", install], env=environ | offline(wheelhouse))
     written = sum(len(re.findall(r"^ *def test_", text, re.MULTILINE)) for _, text in blocks)

@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from tests.forks import Fork, fork
+from tests.forks import Fork, fork, run
+from tests.forks.client import ROOT
 from tests.stack import wait_until
 
 TELLS = """
 import atexit, json, os, signal, sys
-print(json.dumps({"argv": sys.argv, "path": sys.path[0], "env": dict(os.environ), "cwd": os.getcwd(), "name": __name__,
+print(json.dumps({"argv": sys.argv, "path": sys.path, "env": dict(os.environ), "cwd": os.getcwd(), "name": __name__,
     "session": os.getsid(0) == os.getpid(), "stdin": sys.stdin.read(), "child": signal.getsignal(signal.SIGCHLD) == 0,
-    "loaded": [name for name in sys.modules if name.split(".")[0] in ("furrow", "config", "tasks")]}))
+    "loaded": [name for name in sys.modules if name.split(".")[0] in ("furrow", "config", "tasks", "tests")]}))
 atexit.register(print, "the end")
 if sys.argv[1:] == ["waits"]:
     signal.pause()
@@ -28,11 +29,14 @@ sys.exit(sys.argv[1] if sys.argv[1:] == ["complains"] else 3)
 class Started:
     """The program above, forked or started."""
 
-    def __init__(self, folder: Path, *args: str, forks: bool = True) -> None:
+    def __init__(self, folder: Path, *args: str, forks: bool = True, **extra: str) -> None:
         (folder / "tells.py").write_text(TELLS)
         self.log = folder / "log"
         self.popen: Fork | subprocess.Popen[bytes] | None
-        command, env = [sys.executable, "tells.py", *args], {**os.environ, "FURROW_X": "of its own", "PYTHONUNBUFFERED": "1"}
+        command, env = (
+            [sys.executable, "tells.py", *args],
+            {**os.environ, "FURROW_X": "of its own", "PYTHONUNBUFFERED": "1", **extra},
+        )
         with self.log.open("wb") as log:
             if forks:
                 self.popen = fork(command, env=env, cwd=folder, log=log)
@@ -45,11 +49,12 @@ class Started:
         return dict(json.loads(self.log.read_text().splitlines()[0]))
 
 
+@pytest.mark.parametrize("path", ["", "elsewhere:", str(ROOT / "apps")])
 @pytest.mark.parametrize("args", [[], ["complains"]])
-def test_it_is_what_a_started_one_is(tmp_path: Path, args: list[str]) -> None:
+def test_it_is_what_a_started_one_is(tmp_path: Path, args: list[str], path: str) -> None:
     told, codes, ends = [], [], []
     for forks in (True, False):
-        one = Started(tmp_path, *args, forks=forks)
+        one = Started(tmp_path, *args, forks=forks, PYTHONPATH=path)
         assert one.popen
         codes.append(one.popen.wait(60))
         told.append(one.told())
@@ -85,3 +90,13 @@ def test_what_has_to_be_loaded_anew_is_not_forked(tmp_path: Path) -> None:
             (["sh", "tells.py"], {**os.environ}),
         ):
             assert fork(command, env=env, cwd=tmp_path, log=log) is None
+
+
+@pytest.mark.parametrize("options", [[], ["-W", "error"]], ids=["forked", "started"])
+def test_a_command_is_run_to_its_end(tmp_path: Path, options: list[str]) -> None:
+    (tmp_path / "says.py").write_text("import sys; print('out'); print('err', file=sys.stderr); sys.exit(4)")
+    done = run([sys.executable, *options, "says.py"], env=dict(os.environ), cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (4, "out\n", "err\n")
+    (tmp_path / "stays.py").write_text("import signal; signal.pause()")
+    with pytest.raises(subprocess.TimeoutExpired):
+        run([sys.executable, *options, "stays.py"], env=dict(os.environ), cwd=tmp_path, timeout=0.2)
