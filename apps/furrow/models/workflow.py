@@ -24,6 +24,11 @@ class Workflow(models.Model):
     )
     #: Nothing more is let go until it goes on.
     paused_at = models.DateTimeField(null=True, blank=True)
+    #: When it was cancelled, and why; the leading dispatcher then ends what has not begun, and asks what runs to stop.
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    reason = models.CharField(max_length=500, blank=True, db_default="", default="")
+    #: It is cancelled when it has not ended by then.
+    expires_at = models.DateTimeField(null=True, blank=True)
     #: The node whose result is the workflow's; null: it has none.
     result_node = models.UUIDField(null=True, blank=True)
     #: The node of another workflow that this one is.
@@ -44,7 +49,7 @@ class Workflow(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        permissions = [("act_on_workflow", "Can cancel, pause and restart workflows")]
+        permissions = [("act_on_workflow", "Can cancel, pause, restart and fork workflows")]
         constraints = [
             models.CheckConstraint(condition=Q(state__in=[s.value for s in WorkflowState]), name="furrow_workflow_state_known"),
             models.CheckConstraint(
@@ -57,6 +62,11 @@ class Workflow(models.Model):
             models.Index(fields=["state", "-id"], name="furrow_workflow_state"),
             models.Index(fields=["finished_at"], name="furrow_workflow_finished", condition=Q(finished_at__isnull=False)),
             models.Index(fields=["parent"], name="furrow_workflow_parent", condition=Q(parent__isnull=False)),
+            models.Index(
+                fields=["expires_at"],
+                name="furrow_workflow_expiring",
+                condition=Q(state=WorkflowState.RUNNING.value, cancel_requested_at__isnull=True, expires_at__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -139,6 +139,23 @@ def _due(run_at: dt.datetime | None, countdown: float | None, wrong: dict[str, s
     return now
 
 
+#: When something expires: seconds from now, a span from now, a time.
+Expires = float | dt.datetime | dt.timedelta | None
+
+
+def expiry(expires: Expires) -> dt.datetime | None:
+    """When something that is submitted now expires.
+
+    Raises:
+        ValueError: never, or it has.
+    """
+    wrong: dict[str, str] = {}
+    found = _expiry(expires, _now(None, expires), wrong)
+    if wrong:
+        raise ValueError(wrong["expires"])
+    return found
+
+
 def _expiry(expires: float | dt.datetime | dt.timedelta | None, due: dt.datetime, wrong: dict[str, str]) -> dt.datetime | None:
     if expires is None:
         return None

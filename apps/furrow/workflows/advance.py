@@ -23,9 +23,11 @@ from furrow.models import Edge, Job, Move, Node, Workflow
 from furrow.models.database import atomic, connection
 from furrow.statements import clock
 from furrow.states import ENDED, Condition, NodeState, State
+from furrow.workflows.acts import restart
 from furrow.workflows.ends import end_workflows, wait_again
 from furrow.workflows.moves import batched, look_at
 from furrow.workflows.references import Unresolved, resolve
+from furrow.workflows.stopping import is_stopping, stop, stop_inner
 
 #: Moves that one transaction takes; jobs that it lets go or cancels; how far it follows nodes that end at once.
 MOVES, JOBS, DEPTH = 10_000, 10_000, 100
@@ -93,14 +95,17 @@ class _Round:
 
     def _look(self, node: Node, move: statements.Moved) -> None:
         """What this node is by now."""
-        if node.state in ENDED and move.open > 0:
+        if is_stopping(node) and (node.open or node.state not in ENDED):
+            self._stop(node)
+        elif node.state in ENDED and move.open > 0:
             self._take_up(node)
         elif node.state == NodeState.RUNNING:
             self._go_on(node)
         elif node.state == NodeState.WAITING and not node.unmet:
             self._let_go(node)
         elif node.state in (NodeState.WAITING, NodeState.DORMANT) and not node.open and node.jobs:
-            self._end(node)  # somebody cancelled its jobs
+            if not Job.objects.filter(node=node.pk, state=State.WAITING).exists():  # else moves are on the way
+                self._end(node)  # somebody cancelled its jobs
         elif node.state in ENDED:
             if node.state == NodeState.SKIPPED and node.open:
                 self._skip_jobs(node)
@@ -112,6 +117,9 @@ class _Round:
         self._reopened.append(node)
 
     def _let_go(self, node: Node) -> None:
+        if is_stopping(node):
+            self._stop(node)
+            return
         if node.workflow.paused_at is not None:
             return
         node.state, node.let_go_at = NodeState.RUNNING, self._now
@@ -122,8 +130,6 @@ class _Round:
         except Unresolved as error:
             self._end_jobs(node, str(error), State.FAILED)
             return
-        if node.sort == Node.Sort.WORKFLOW:
-            self._open_the_gate(node)
         self._go_on(node)
 
     def _fill_in(self, node: Node) -> None:
@@ -137,9 +143,12 @@ class _Round:
 
     def _open_the_gate(self, node: Node) -> None:
         """The first nodes of a workflow wait for the node that it is."""
-        inner = Workflow.objects.select_for_update().filter(parent=node.pk).first()
+        inner = Workflow.objects.filter(parent=node.pk).first()
         if inner is None:
             node.open = 0
+            return
+        if not Workflow.objects.select_for_update(skip_locked=True).filter(pk=inner.pk).exists():
+            self._again.add(node.pk)
             return
         parents = Edge.objects.filter(child=OuterRef("pk"))
         first = list(Node.objects.filter(~Exists(parents), workflow=inner, unmet=1, state=NodeState.WAITING))
@@ -148,6 +157,8 @@ class _Round:
 
     def _go_on(self, node: Node) -> None:
         """It is running: whatever of it waits may run."""
+        if node.open and node.sort == Node.Sort.WORKFLOW:
+            self._open_the_gate(node)
         waiting = Job.objects.filter(node=node.pk, state=State.WAITING)
         if node.open and node.sort != Node.Sort.WORKFLOW:
             ids = list(waiting.select_for_update(skip_locked=True).values_list("pk", flat=True)[: max(0, self._room)])
@@ -179,7 +190,25 @@ class _Round:
         self._done += 1
 
     def _skip_jobs(self, node: Node) -> None:
-        self._end_jobs(node, f"skipped: {node.reason}", State.CANCELLED)
+        reason = f"skipped: {node.reason}"
+        if node.sort != Node.Sort.WORKFLOW:
+            self._end_jobs(node, reason, State.CANCELLED)
+        elif not stop_inner(node, reason):
+            self._again.add(node.pk)
+
+    def _stop(self, node: Node) -> None:
+        """Its workflow was cancelled: what of it has not begun ends, what runs is asked to stop."""
+        used, done = stop(node, self._room)
+        self._room -= used
+        self._done += used
+        if not done:
+            self._again.add(node.pk)
+        if node.state == NodeState.WAITING:
+            node.state, node.finished_at, node.reason = NodeState.CANCELLED, self._now, node.workflow.reason
+            self._ended.append(node)
+            self._done += 1
+        elif node.state == NodeState.RUNNING and not node.open:
+            self._end(node)
 
     def _end_jobs(self, node: Node, reason: str, state: State) -> None:
         """Its jobs will not run; their ends are moves of their own."""
@@ -229,6 +258,7 @@ class _Round:
             node.state, node.finished_at, node.reason = NodeState.WAITING, None, ""
             self._reopened.append(node)
         wait_again(skipped - kept)
+        restart(Workflow.objects.filter(parent__in=skipped - kept))
 
     # --- the rest ---------------------------------------------------------------------------------------------------------
 

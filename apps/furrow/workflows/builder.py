@@ -16,6 +16,7 @@ from furrow.models.database import alias, atomic
 from furrow.models.job import new_id
 from furrow.statements import clock
 from furrow.states import Condition, NodeState, State
+from furrow.submission.options import Expires, expiry
 from furrow.submission.submit import written
 from furrow.workflows.checks import is_lazy, refuse_references, texts_of
 from furrow.workflows.handles import After, Handle
@@ -112,7 +113,8 @@ class Graph:
         node = self._node(name, Node.Sort.WORKFLOW, named=True)
         node.jobs = node.open = 1
         self.planned[node.pk] = Planned(node, waits)
-        inner = Builder(Workflow(name=name, parent=node.pk, submitted_by_id=self.row.submitted_by_id))
+        by, paused_at = self.row.submitted_by_id, self.row.paused_at
+        inner = Builder(Workflow(name=name, parent=node.pk, submitted_by_id=by, paused_at=paused_at))
         self._inner[node.pk] = inner
         inner.node = Handle(node.pk, node.name)
         return inner
@@ -186,11 +188,12 @@ class Graph:
 
     def write(self, gate: int = 0) -> None:
         """INSERT all that was planned, in the caller's transaction. ``gate``: what the first nodes wait for besides."""
+        held = self.row.paused_at is not None or self.row.cancel_requested_at is not None
         for one in self.planned.values():
             one.node.unmet = len(one.after) or gate
             if one.node.role:
                 one.after, one.node.unmet, one.node.state = [], 0, NodeState.DORMANT
-            elif not one.node.unmet and one.node.sort != Node.Sort.WORKFLOW and one.node.open:
+            elif not one.node.unmet and one.node.sort != Node.Sort.WORKFLOW and one.node.open and not held:
                 one.node.state, one.node.let_go_at = NodeState.RUNNING, clock.now()
         planned = list(self.planned.values())
         Node.objects.bulk_create([one.node for one in planned], batch_size=1_000)
@@ -222,17 +225,22 @@ class Builder(Graph):
         self._result: Handle | None = None
 
     @classmethod
-    def of(cls, name: str, submitted_by: Any, id: uuid.UUID | None) -> "Builder":
+    def of(cls, name: str, submitted_by: Any, id: uuid.UUID | None, expires: Expires = None) -> "Builder":
         """An empty one.
 
         Raises:
-            WorkflowError: it cannot have this name or submitter.
+            WorkflowError: it cannot have this name, submitter or time.
         """
         if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
             raise WorkflowError(f"The workflow's name {name!r} must be a text of 1 to {LONGEST_NAME} characters.")
         if submitted_by is not None and not hasattr(submitted_by, "pk"):
             raise WorkflowError(f"submitted_by={submitted_by!r} must be a user.")
-        return cls(Workflow(pk=id or new_id(), name=name, submitted_by_id=getattr(submitted_by, "pk", None)))
+        try:
+            expires_at = expiry(expires)
+        except ValueError as error:
+            raise WorkflowError(f"expires={error}.") from None
+        user = getattr(submitted_by, "pk", None)
+        return cls(Workflow(pk=id or new_id(), name=name, submitted_by_id=user, expires_at=expires_at))
 
     def open_node(self, name: str) -> Handle:
         """Add a node without jobs, which ends when it was closed and all that was added to it meanwhile has ended."""
@@ -307,7 +315,7 @@ class Builder(Graph):
 
 
 @contextlib.contextmanager
-def workflow(name: str, *, submitted_by: Any = None, id: uuid.UUID | None = None) -> Iterator[Builder]:
+def workflow(name: str, *, submitted_by: Any = None, id: uuid.UUID | None = None, expires: Expires = None) -> Iterator[Builder]:
     """Write down a workflow, and submit it whole when the block ends, in the current transaction::
 
         with workflow("order 7") as w:
@@ -320,10 +328,11 @@ def workflow(name: str, *, submitted_by: Any = None, id: uuid.UUID | None = None
         name: shown to people; need not be unique.
         submitted_by: the user who submits.
         id: the workflow's id. Default: a fresh UUIDv7.
+        expires: seconds, a timedelta, or an aware time: a workflow that has not ended by then is cancelled.
 
     Raises:
         WorkflowError, UnknownKind, ArgumentError, OptionError: something cannot be; nothing was written.
     """
-    builder = Builder.of(name, submitted_by, id)
+    builder = Builder.of(name, submitted_by, id, expires)
     yield builder
     builder.submit()

@@ -115,7 +115,7 @@ class _Adding(Graph):
     def __enter__(self) -> "_Adding":
         self._atomic.__enter__()
         try:
-            Workflow.objects.select_for_update().get(pk=self.row.pk)
+            self.row = Workflow.objects.select_for_update().get(pk=self.row.pk)
             self._refuse_a_stale_run()
         except BaseException as error:
             self._atomic.__exit__(type(error), error, error.__traceback__)

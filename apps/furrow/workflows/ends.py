@@ -4,6 +4,7 @@ import datetime as dt
 import uuid
 from collections.abc import Collection
 from itertools import pairwise
+from typing import Any
 
 from django.db.models import Exists, OuterRef
 
@@ -27,6 +28,12 @@ def end_workflows(nodes: Collection[Node], now: dt.datetime) -> int:
                 _turn(workflow, state, now)
             turned += 1
     return turned
+
+
+def take_up(workflow: Workflow, now: dt.datetime) -> None:
+    """A node of this locked workflow, which has ended, runs again."""
+    _rouse(workflow, WorkflowState.RUNNING, now)
+    _turn(workflow, WorkflowState.RUNNING, now)
 
 
 def _rouse(workflow: Workflow, state: WorkflowState, now: dt.datetime) -> bool:
@@ -61,7 +68,8 @@ def _rouse(workflow: Workflow, state: WorkflowState, now: dt.datetime) -> bool:
 def _turn(workflow: Workflow, state: WorkflowState, now: dt.datetime) -> None:
     before = workflow.state
     finished = None if state == WorkflowState.RUNNING else now
-    Workflow.objects.filter(pk=workflow.pk).update(state=state, finished_at=finished)
+    again: dict[str, Any] = {} if finished else {"cancel_requested_at": None, "reason": "", "expires_at": None}
+    Workflow.objects.filter(pk=workflow.pk).update(state=state, finished_at=finished, **again)
     if workflow.parent is not None:
         change = {
             "open": (state == WorkflowState.RUNNING) - (before == WorkflowState.RUNNING),
@@ -72,11 +80,14 @@ def _turn(workflow: Workflow, state: WorkflowState, now: dt.datetime) -> None:
 
 
 def _outcome(workflow: Workflow) -> WorkflowState:
-    """Failed, if a node did and no other waited for its failure; cancelled, if none did and one was."""
+    """Failed, if a node did and no other waited for its failure; cancelled, if none did and one was, or if somebody cancelled
+    the workflow before all had ended."""
     handled = Exists(
         Edge.objects.filter(parent=OuterRef("pk"), condition__in=[Condition.FAILURE, Condition.FIRST_FAILURE], met=True)
     )
     nodes = Node.objects.filter(workflow=workflow)
+    if workflow.cancel_requested_at is not None and nodes.filter(state=NodeState.CANCELLED).exists():
+        return WorkflowState.CANCELLED
     if nodes.filter(~handled, state=NodeState.FAILED).exists():
         return WorkflowState.FAILED
     return WorkflowState.CANCELLED if nodes.filter(state=NodeState.CANCELLED).exists() else WorkflowState.SUCCEEDED
