@@ -22,6 +22,7 @@ class FurrowConfig(AppConfig):
         """Import every module that declares kinds, also the engine's own, so that each process knows the same ones."""
         from furrow import celery, checks, statements  # noqa: F401
         from furrow.actions import bulk  # noqa: F401
+        from furrow.canvas.adoption import adopt
         from furrow.conf import conf
         from furrow.diagnosis import troubles
         from furrow.kinds.handlers import discover
@@ -34,6 +35,7 @@ class FurrowConfig(AppConfig):
         connection_created.connect(_look_for_pooler, dispatch_uid="furrow.pooler")
         strange.tell = troubles.tell
         eager.as_celery = _run_as_celery
+        adopt()
         request_finished.connect(troubles.flush_quietly)
         connection_created.connect(statements.read_any_time, dispatch_uid="furrow.times")
         post_migrate.connect(_guard_again, sender=self)

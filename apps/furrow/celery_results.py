@@ -6,7 +6,7 @@ from typing import Any
 
 from django_celery_results.backends import DatabaseBackend
 
-from furrow.kinds.results import find, meta
+from furrow.kinds.results import find, find_group, meta
 
 
 class JobResultBackend(DatabaseBackend):  # type: ignore[misc]
@@ -15,6 +15,10 @@ class JobResultBackend(DatabaseBackend):  # type: ignore[misc]
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
         job = find(task_id)
         return super()._get_task_meta_for(task_id) if job is None else meta(job)
+
+    def restore_group(self, group_id: str, cache: bool = True) -> Any:
+        """A group of jobs, or of tasks that was saved."""
+        return find_group(group_id) or super().restore_group(group_id, cache)
 
     def mark_as_revoked(self, task_id: str, *args: Any, **kwargs: Any) -> Any:
         """Celery's revoke: cancels a job; of a task it keeps the state."""

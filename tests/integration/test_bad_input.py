@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from celery import chain, group
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from furrow import ArgumentError, Job, OptionError, State, SubmitError, UnknownKind, submit, submit_many
@@ -167,8 +166,6 @@ def test_an_id_that_is_no_uuid(id: Any) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"link": kinds.ordinary.si(1)},
-        {"link_error": kinds.ordinary.si(1)},
         {"headers": {"a": 1}},
         {"routing_key": "x"},
         {"retry": True},
@@ -194,12 +191,6 @@ def test_an_option_of_celerys_that_jobs_do_not_have(options: dict[str, Any]) -> 
 )
 def test_celerys_names_of_the_options(options: dict[str, Any], field: str) -> None:
     assert list(refused(OptionError, lambda: kinds.add.apply_async((1,), **options))) == [field]
-
-
-def test_jobs_in_a_chain_or_chord_are_refused_with_the_option() -> None:
-    assert "chain" in refused(OptionError, lambda: chain(kinds.add.task.s(1), kinds.add.task.s(2)).apply_async())
-    with pytest.raises(SubmitError):
-        group(kinds.add.task.s("x"), kinds.add.task.s(2)).apply_async()
 
 
 # --- an id that exists ------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from typing import Any
 
 from furrow import Results, current_job, current_workflow, job
+from pydantic import SecretStr
 
 
 @job(name="kinds.sums")
@@ -45,3 +46,27 @@ def note(text: str) -> str:
 def reads(name: str) -> list[Any]:
     """The results of a node of its workflow."""
     return list(current_workflow.results(name))
+
+
+@job(name="kinds.total")
+def total(numbers: list[Any], more: int = 0) -> int:
+    """The sum of what may have lists inside."""
+    return more + sum(int(any_total(n)) for n in numbers)
+
+
+@job(name="kinds.any_total")
+def any_total(given: Any, more: int = 0) -> int:
+    """The sum of a number, or of lists of them."""
+    return more + int(total(given) if isinstance(given, list) else given)
+
+
+@job(name="kinds.tells_failure")
+def tells_failure(failed: str) -> str:
+    """An errback: is given the id of the job that failed."""
+    return failed
+
+
+@job(name="kinds.secretive")
+def secretive(word: SecretStr, n: int = 0) -> int:
+    """Has an argument that is never shown."""
+    return n

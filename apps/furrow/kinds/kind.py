@@ -47,6 +47,7 @@ class Submit(Protocol):
         expires: float | dt.datetime | None = ...,
         priority: int | None = ...,
         queue: str | None = ...,
+        meta: Mapping[str, Any] | None = ...,
     ) -> Job:
         """The job."""
 
@@ -148,37 +149,52 @@ class Kind:
         """Submit one job, as Celery spells it. Returns an ``AsyncResult`` with the job's id, which reads the job's row."""
         return self.apply_async(args, kwargs)
 
-    def apply_async(
-        self,
-        args: Iterable[Any] | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        *,
-        countdown: float | None = None,
-        eta: dt.datetime | None = None,
-        expires: float | dt.datetime | None = None,
-        priority: int | None = None,
-        queue: str | None = None,
-        task_id: str | None = None,
-        **unknown: Any,
-    ) -> Any:
-        """Submit one job with options, as Celery spells them: ``eta`` is ``run_at``, ``task_id`` is ``id``.
+    def apply_async(self, args: Iterable[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **given: Any) -> Any:
+        """Submit one job with options, as Celery spells them: ``countdown``, ``eta`` (``run_at``), ``expires``, ``priority``,
+        ``queue``, ``task_id`` (``id``). With ``link`` or ``link_error`` it is a workflow, with the kinds that these call.
 
         Raises:
             ArgumentError, OptionError: as for :func:`furrow.submit`; also for an option of Celery's that jobs do not have.
+            WorkflowError: what it links to cannot follow it.
         """
-        from celery import current_app
-        from celery.result import AsyncResult
+        from furrow.kinds import task
+        from furrow.kinds.celery_options import FOLLOWERS, submit_options
+        from furrow.kinds.results import job_result
 
-        from furrow.errors import OptionError
-        from furrow.kinds.results import JobBackend
-
-        if used := {key: "is an option of Celery's that jobs do not have" for key, v in unknown.items() if v is not None}:
-            raise OptionError(self.name, used)
+        if any(given.get(name) for name in FOLLOWERS):
+            return task.start_canvas(self.task.signature(args, kwargs, **given))
         arguments = self.arguments.bind(tuple(args or ()), kwargs or {})
-        job = self._submit(
-            self, arguments, id=task_id, countdown=countdown, run_at=eta, expires=expires, priority=priority, queue=queue
-        )
-        return AsyncResult(str(job.id), backend=JobBackend(current_app))
+        return job_result(self._submit(self, arguments, **submit_options(self.name, given)).id)
+
+    # --- As Celery's tasks have them: parts of a canvas ---------------------------------------------------------------------
+
+    def s(self, *args: Any, **kwargs: Any) -> Any:
+        """A part of a canvas, which is given the result of the part before it as its first argument."""
+        return self.task.s(*args, **kwargs)
+
+    def si(self, *args: Any, **kwargs: Any) -> Any:
+        """A part of a canvas, which is given nothing."""
+        return self.task.si(*args, **kwargs)
+
+    def signature(self, *args: Any, **kwargs: Any) -> Any:
+        """A part of a canvas, with options: ``charge.signature((7,), {"currency": "EUR"}, queue="payments")``."""
+        return self.task.signature(*args, **kwargs)
+
+    def map(self, rows: Iterable[Any]) -> Any:
+        """A part of a canvas: one job for each argument. Its result is the list of theirs."""
+        return self.task.map(rows)
+
+    def starmap(self, rows: Iterable[Iterable[Any]]) -> Any:
+        """A part of a canvas: one job for each list of arguments. Its result is the list of theirs."""
+        return self.task.starmap(rows)
+
+    def chunks(self, rows: Iterable[Iterable[Any]], size: int) -> Any:
+        """A part of a canvas: one job for each list of arguments. Its result is the list of theirs, in lists of ``size``."""
+        return self.task.chunks(rows, size)
+
+    def AsyncResult(self, task_id: str) -> Any:
+        """The job of this id as Celery's result, which reads the job's row."""
+        return self.task.AsyncResult(task_id)
 
     @property
     def task(self) -> Any:
@@ -202,7 +218,7 @@ def register(kind: Kind) -> Kind:
     from furrow.kinds.task import JobTask
 
     _kinds[kind.name] = kind
-    shared_task(name=kind.name, base=JobTask, kind=kind, bind=False)(_named(kind))
+    shared_task(name=kind.name, base=JobTask, kind=kind, bind=False, __header__=JobTask.__header__)(_named(kind))
     return kind
 
 

@@ -1,11 +1,23 @@
 """The Celery task behind a kind."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 from celery import current_app
 from celery.contrib.django.task import DjangoTask
 from django.core.signals import setting_changed
+
+
+def _takes_an_id(task_id: str) -> None: ...
+
+
+def _no_canvas(signature: Any) -> Any:
+    raise RuntimeError("Django's applications are not ready: a canvas of kinds can be called once django.setup() has run.")
+
+
+#: Submits a canvas (a signature of Celery's) whose parts are kinds, and returns Celery's result; the application puts it here.
+start_canvas: Callable[[Any], Any] = _no_canvas
 
 
 class JobTask(DjangoTask):
@@ -15,10 +27,18 @@ class JobTask(DjangoTask):
     abstract = True
     Strategy = "furrow.worker.celery.sent_tasks:strategy"
     kind: Any = None
+    #: Celery calls an errback of one argument with the failed task's id, through ``apply_async``, and others where it is.
+    __header__ = staticmethod(_takes_an_id)
 
     def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
         """Submit a job; see :meth:`furrow.kinds.kind.Kind.apply_async`."""
         return self.kind.apply_async(args, kwargs, **options)
+
+    def AsyncResult(self, task_id: str, **options: Any) -> Any:
+        """The job of this id, which is read from its row."""
+        from furrow.kinds.results import job_result
+
+        return job_result(task_id)
 
 
 def is_always_eager() -> bool:

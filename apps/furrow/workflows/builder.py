@@ -16,7 +16,7 @@ from furrow.models.database import alias, atomic
 from furrow.models.job import new_id
 from furrow.statements import clock
 from furrow.states import Condition, NodeState, State
-from furrow.submission.options import Expires, expiry
+from furrow.submission.options import Expires, as_uuid, expiry
 from furrow.submission.submit import written
 from furrow.workflows.checks import is_lazy, refuse_references, texts_of
 from furrow.workflows.handles import After, Handle
@@ -36,6 +36,8 @@ class Planned:
     after: list[After]
     prepared: Prepared | None = None
     texts: list[str] = field(default_factory=list)
+    #: Of its jobs.
+    ids: list[uuid.UUID] = field(default_factory=list)
 
 
 class Graph:
@@ -70,7 +72,7 @@ class Graph:
             arguments: by name; a value may be, or have inside, ``other.result`` of a node that this one waits for.
             after: what it waits for: nodes (for their success), ``node.ended``, ``node.failed``, ``node.first_failed``.
             name: unique in the workflow. Default: the kind's last name, with a number where that is taken.
-            given: options and rules as for :func:`furrow.submit`, but for ``unique`` and ``id``.
+            given: options and rules as for :func:`furrow.submit`, but for ``unique``.
 
         Raises:
             UnknownKind, ArgumentError, OptionError: as for :func:`furrow.submit`.
@@ -132,6 +134,7 @@ class Graph:
         late = {key: value for key, value in first.items() if inside(value)} if isinstance(first, Mapping) else {}
         planned = {id: one.prepared.kind for id, one in self.planned.items() if one.prepared is not None}
         refuse_references(kind, late, self._before(waits), planned)
+        id = given.pop("id", None) if sort == Node.Sort.JOB else None
         prepared = Prepared.of(kind, self.row, given, late)
         arguments = kind.arguments.without(late) if late else kind.arguments
         if late and any(row.get(key) is not value for row in rows for key, value in late.items()):
@@ -142,7 +145,8 @@ class Graph:
         node.kind, node.jobs, node.open = kind.name, len(texts), len(texts)
         if late:
             node.deferred = {key: template(value, lazy=is_lazy(kind, key)) for key, value in late.items()}
-        self.planned[node.pk] = Planned(node, waits, prepared, texts)
+        ids = [new_id() for _ in texts] if id is None else [as_uuid(kind, "id", id)]
+        self.planned[node.pk] = Planned(node, waits, prepared, texts, ids)
         return Handle(node.pk, node.name, sort == Node.Sort.MAP)
 
     def _node(self, name: str, sort: Node.Sort, *, named: bool) -> Node:
@@ -206,7 +210,7 @@ class Graph:
         rows = Rows()
         for one in planned:
             if one.prepared is not None and one.texts:
-                one.prepared.write(one.node, one.texts, rows)
+                one.prepared.write(one.node, one.texts, rows, one.ids)
         rows.flush()
         for inner in self._inner.values():
             inner._submit(1)

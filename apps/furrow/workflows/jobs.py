@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from furrow import signals, statements
-from furrow.errors import OptionError
+from furrow.errors import OptionError, WorkflowError
 from furrow.kinds.kind import Kind
 from furrow.middleware import Submission, around_submit, chains
 from furrow.models import Node, Workflow
@@ -32,9 +32,10 @@ class Prepared(NamedTuple):
         Raises:
             OptionError: one cannot be.
         """
-        if "id" in given or "unique" in given:
-            name = "id" if "id" in given else "unique"
-            raise OptionError(kind.name, {name: "is no option of a node: it has an id and a name of its own"})
+        if "id" in given:
+            raise OptionError(kind.name, {"id": "names one job, and this node has many: leave it out"})
+        if "unique" in given:
+            raise OptionError(kind.name, {"unique": "is no option of a node, which has a name of its own: leave it out"})
         names = ("queue", "priority", "run_at", "countdown", "expires", "max_attempts", "batch")
         given = dict(given)
         chosen: dict[str, Any] = {name: given.pop(name, None) for name in names}
@@ -53,9 +54,11 @@ class Prepared(NamedTuple):
                 raise OptionError(kind.name, {name: text})
         return cls(kind, columns, ruled, options.given_meta(kind, meta))
 
-    def write(self, node: Node, texts: Sequence[str], rows: "Rows") -> list[uuid.UUID]:
-        """The jobs of a node, with these arguments, within the middleware; their ids."""
-        ids = [new_id() for _ in texts]
+    def write(
+        self, node: Node, texts: Sequence[str], rows: "Rows", ids: Sequence[uuid.UUID] | None = None
+    ) -> Sequence[uuid.UUID]:
+        """The jobs of a node, with these arguments, within the middleware; their ids, which are fresh unless they are given."""
+        ids = [new_id() for _ in texts] if ids is None else ids
 
         def insert(meta: dict[str, Any]) -> None:
             columns = self.columns | options.meta_column(self.kind, meta)
@@ -94,7 +97,12 @@ class Rows:
             into[2].append(row)
 
     def flush(self) -> None:
-        """INSERT what is there."""
+        """INSERT what is there.
+
+        Raises:
+            WorkflowError: an id is another job's.
+        """
         for ids, texts, rows in self._rows.values():
-            statements.on(connection).insert_jobs(connection, ids, texts, {}, rows)
+            if statements.on(connection).insert_jobs(connection, ids, texts, {}, rows) < len(ids):
+                raise WorkflowError("An id=… that was given is the id of another job: leave it out, or use a fresh one.")
         self._rows.clear()

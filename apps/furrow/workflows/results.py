@@ -23,7 +23,7 @@ class Results(Generic[T]):
             return sum(totals)
 
     Iterated over, it is read in parts: of 100,000 results never more than some thousand are in memory. ``None`` stands for a
-    job that did not succeed, and for one that returned nothing.
+    job that did not succeed, and for one that returned nothing. A list may be given in its place, and is passed as it is.
     """
 
     def __init__(self, node: uuid.UUID) -> None:
@@ -52,11 +52,15 @@ class Results(Generic[T]):
         named = core.typed_dict_schema({"results_of": core.typed_dict_field(core.uuid_schema())}, extra_behavior="forbid")
         read = core.no_info_after_validator_function(lambda given: Results(given["results_of"]), named)
         return core.union_schema(
-            [core.is_instance_schema(Results), read],
-            serialization=core.plain_serializer_function_ser_schema(lambda results: {"results_of": str(results.node)}),
+            [core.is_instance_schema(Results), read, core.list_schema()],
+            serialization=core.plain_serializer_function_ser_schema(_written),
         )
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: pydantic_core.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         node = {"type": "string", "format": "uuid"}
         return {"type": "object", "title": "Results", "properties": {"results_of": node}, "required": ["results_of"]}
+
+
+def _written(results: Results[Any] | list[Any]) -> dict[str, Any] | list[Any]:
+    return {"results_of": str(results.node)} if isinstance(results, Results) else results
