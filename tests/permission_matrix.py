@@ -37,6 +37,7 @@ def chosen(name: str, label: str) -> Any:
 
 J, Q = "admin/furrow/job/", "admin/furrow/queue/"
 W = "admin/furrow/worker/"
+F, FLOW = "admin/furrow/workflow/", {"workflow_id": "{furrow.workflow}"}
 ENDED, WORKER = {"job_id": "{ended}"}, {"worker": "{furrow.worker}"}
 #: The addresses of our own, and those of Django's that are no table's.
 ROWS: dict[str, Row] = {
@@ -77,6 +78,8 @@ ROWS: dict[str, Row] = {
     # Locks: none is there to be broken.
     "admin/furrow/lock/live/": Row(see=VIEWERS),
     "admin/furrow/lock/break/": Row(act="AR", post={"name": "none", "token": "1"}),
+    # Workflows.
+    F + "<uuid:workflow_id>/live/": Row(see=VIEWERS, where=FLOW),
     # Bridges: none has a dead message.
     "admin/furrow/bridgereader/live/": Row(see=VIEWERS),
     "admin/furrow/bridgereader/replay/": Row(act="AR", post={"queue": "none"}),

@@ -109,6 +109,13 @@ def _make(label: str, **values: Any) -> Any:
     return apps.get_model(label)._default_manager.create(**values)
 
 
+def _workflow() -> Any:
+    """One node of it is to wait."""
+    row = _make("furrow.Workflow", name="sample")
+    _make("furrow.Node", workflow=row, name="sample", kind="kinds.add", unmet=1)
+    return row
+
+
 SAMPLES: dict[str, Any] = {
     "django_celery_results.taskresult": lambda now: _make("django_celery_results.TaskResult", task_id="sample"),
     "django_celery_results.groupresult": lambda now: _make("django_celery_results.GroupResult", group_id="sample"),
@@ -133,6 +140,7 @@ SAMPLES: dict[str, Any] = {
     "furrow.bridgereader": lambda now: _make("furrow.BridgeReader", queue="sample", node="sample", pid=1),
     "furrow.drift": lambda now: _make("furrow.Drift", name="sample", looked_at=now),
     "furrow.apitoken": lambda now: _make("furrow.ApiToken", name="sample", hash="x"),
+    "furrow.workflow": lambda now: _workflow(),
     "furrow.event": lambda now: _make("furrow.Event", name="order.paid", data={"order": 7}),
     "furrow.auditentry": lambda now: _make("furrow.AuditEntry", action="cancel", origin="admin", who="sample"),
 }

@@ -20,7 +20,7 @@ from django.utils.dateparse import parse_datetime
 
 from furrow.errors import InputError, did_you_mean
 from furrow.kinds.secret import KEY
-from furrow.models import Job, Worker
+from furrow.models import Job, Node, Worker
 from furrow.sanitize import unstorable
 from furrow.statements import clock
 from furrow.states import FINAL, State
@@ -96,6 +96,15 @@ def _by(rows: QuerySet[Job], text: str, _asked_at: dt.datetime) -> QuerySet[Job]
 
 def _batch(rows: QuerySet[Job], text: str, _asked_at: dt.datetime) -> QuerySet[Job]:
     return rows.filter(batch=_id(text))
+
+
+def _workflow(rows: QuerySet[Job], text: str, _asked_at: dt.datetime) -> QuerySet[Job]:
+    """The jobs of its nodes, but not those of workflows within it."""
+    return rows.filter(node__in=Node.objects.filter(workflow=_id(text)).values("pk"))
+
+
+def _node(rows: QuerySet[Job], text: str, _asked_at: dt.datetime) -> QuerySet[Job]:
+    return rows.filter(node=_id(text))
 
 
 def _again_of(rows: QuerySet[Job], text: str, _asked_at: dt.datetime) -> QuerySet[Job]:
@@ -251,6 +260,8 @@ CRITERIA: dict[str, Callable[[QuerySet[Job], str, dt.datetime], QuerySet[Job]]] 
     "until": _until,
     "tag": _tag,
     "batch": _batch,
+    "workflow": _workflow,
+    "node": _node,
     "again_of": _again_of,
     "fingerprint": _fingerprint,
     "q": _search,

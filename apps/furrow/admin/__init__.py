@@ -3,8 +3,8 @@
 Read in this order: ``site`` and ``theme`` (where, and in which look), ``job`` (the list), ``filters``, ``readonly``, ``keyset``
 (its pages), ``bulk_page``, ``job_page``, ``job_body`` and ``timeline`` (one job), ``submit_page``, ``forms``, ``arguments`` and
 ``fields`` (submitting), ``records`` (attempts, log lines), ``audit_log``, ``queues``, ``workers`` (and the leader) and
-``worker_page``, ``bridges``, ``dead_messages``, ``events``, ``drift``, ``locks``, ``tokens``, ``webhooks``, ``live``,
-``navigation``. How things are said is in :mod:`furrow.diagnosis.wording`.
+``worker_page``, ``workflows`` (a room of its own), ``bridges``, ``dead_messages``, ``events``, ``drift``, ``locks``,
+``tokens``, ``webhooks``, ``live``, ``navigation``. How things are said is in :mod:`furrow.diagnosis.wording`.
 
 Django loads it by itself, and the default site shows everything; another site does after::
 
@@ -28,6 +28,7 @@ from furrow.admin import (
     workers,
 )
 from furrow.admin.site import register
+from furrow.admin.workflows import listing as workflows
 
 if apps.is_installed("django.contrib.admin"):  # the command line uses parts of this package without it
     register()
@@ -46,4 +47,5 @@ __all__ = [
     "tokens",
     "webhooks",
     "workers",
+    "workflows",
 ]

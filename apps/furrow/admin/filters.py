@@ -17,7 +17,7 @@ from furrow.events.subscribers import all_bridges
 from furrow.kinds.kind import all_kinds, queues_in_use
 from furrow.models.audit_entry import Origin
 from furrow.statements import clock
-from furrow.states import Outcome, State
+from furrow.states import Outcome, State, WorkflowState
 from furrow.web.parameters import SAID, note
 
 #: Levels of logging, by the least that is shown.
@@ -107,6 +107,27 @@ class StateFilter(_Criterion):
         return [(state.value, state.value) for state in State]
 
 
+class WorkflowStateFilter(_Column):
+    title, parameter_name = "state", "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(state.value, state.value) for state in WorkflowState]
+
+
+class PausedFilter(_Filter):
+    """Workflows of which nothing more is let go until they are resumed, or the others."""
+
+    title, parameter_name = "paused", "paused"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "paused"), ("no", "not paused")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if not self.value():
+            return queryset
+        return queryset.filter(paused_at__isnull=self.value() == "no") if self.known(request) else queryset.none()
+
+
 class OutcomeFilter(_Column):
     title, parameter_name = "outcome", "outcome"
 
@@ -166,6 +187,14 @@ class AgainFilter(_Criterion):
 
     def has_output(self) -> bool:
         return bool(self.value())
+
+
+class WorkflowFilter(AgainFilter):
+    title, parameter_name, help_text = "workflow", "workflow", "The workflow's id."
+
+
+class NodeFilter(AgainFilter):
+    title, parameter_name, help_text = "node of a workflow", "node", "The node's id."
 
 
 class FingerprintFilter(AgainFilter):

@@ -51,6 +51,8 @@ class JobAdmin(ReadOnlyAdmin):
         filters.SubmitterFilter,
         filters.WorkerFilter,
         filters.BatchFilter,
+        filters.WorkflowFilter,
+        filters.NodeFilter,
         filters.AgainFilter,
         filters.FingerprintFilter,
     )

@@ -19,7 +19,7 @@ from furrow.diagnosis.steps import SHOWN, Shown, steps_of
 from furrow.errors import UnknownKind
 from furrow.kinds.kind import BUILT_IN, get_kind
 from furrow.kinds.secret import KEY, mask_text
-from furrow.models import Attempt, Event, Job, Webhook
+from furrow.models import Attempt, Event, Job, Node, Webhook
 from furrow.statements import clock
 from furrow.states import FINAL, State
 from furrow.webhooks.deliveries import deliver
@@ -48,11 +48,12 @@ def body(request: HttpRequest, job: Any, *, may_act: bool) -> dict[str, Any]:
         "reason": reason,
         "events": timeline(job, now),
         "failure": _failure(job),
+        "node": Node.objects.select_related("workflow").filter(pk=job.node).first() if job.node else None,
         "delivery": _delivery(job) if job.kind == deliver.name else None,
         "again": Job.objects.filter(again_of=job.pk).only("pk").order_by("-pk")[:5],
         "wait_seconds": job.wait.total_seconds() if job.wait is not None else None,
         "run_seconds": run_seconds(job, now),
-        "texts": [_json_part(job, name) for name in _shown(job)],
+        "texts": [json_part(job, name) for name in _shown(job)],
         "may_act": may_act,
         "has_stack": job.state == State.RUNNING and job.queue not in conf().external_queues,
         "may_run_now": job.state == State.PENDING and job.run_at > now,
@@ -77,7 +78,9 @@ def _shown(job: Any) -> list[str]:
     return [name for name in JSON_COLUMNS if shown[name]]
 
 
-def _json_part(job: Any, name: str) -> dict[str, Any]:
+def json_part(job: Any, name: str) -> dict[str, Any]:
+    """The beginning of a JSON column, as pages show it. The job has the column's text as ``…_text``, or the beginning of it, and
+    the length as ``…_length``."""
     length = getattr(job, f"{name}_length") or 0
     text = getattr(job, f"{name}_text") or "null"
     if KEY in text and length > len(text):  # a part cannot be read, and so not masked

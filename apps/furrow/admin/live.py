@@ -18,9 +18,10 @@ _PASSING = re.compile(r"(?<=\">)[^<]*(?=</time>)|name=\"csrfmiddlewaretoken\" va
 
 
 def part(request: HttpRequest, template: str, context: dict[str, Any]) -> tuple[SafeString, str]:
-    """The part's markup and its mark."""
+    """The part's markup and its mark: of the facts, where the context has a ``version`` of them, else of the markup."""
     markup = render_to_string(template, context, request)
-    return markup, hashlib.sha256(_PASSING.sub("", markup).encode()).hexdigest()[:16]
+    seen = context.get("version") or _PASSING.sub("", markup)
+    return markup, hashlib.sha256(str(seen).encode()).hexdigest()[:16]
 
 
 def page(

@@ -28,6 +28,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _item(request, "Jobs", "work", jobs, "furrow.view_job", active=request.path.startswith(jobs) and not in_submit),
                 _item(request, "Submit", "add_circle", submit, "furrow.submit_job"),
                 _item(request, "Errors", "error", reverse("furrow:errors"), "furrow.view_job"),
+                _model(request, "Workflows", "account_tree", "furrow", "workflow"),
                 _model(request, "Attempts", "replay", "furrow", "attempt"),
                 _model(request, "Log lines", "notes", "furrow", "logline"),
                 _model(request, "Events", "campaign", "furrow", "event"),

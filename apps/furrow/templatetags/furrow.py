@@ -17,7 +17,6 @@ from furrow.diagnosis import wording
 from furrow.diagnosis.commands import flower_command, worker_command
 from furrow.diagnosis.reason import Reason
 from furrow.models import Job
-from furrow.states import State
 from furrow.streaming.tokens import USUAL, output_url
 
 register = template.Library()
@@ -56,12 +55,13 @@ def dotted(name: str) -> SafeString:
 
 @register.filter
 def state_links(changelist: ChangeList) -> list[dict[str, Any]]:
-    """The list of jobs narrowed to each state, keeping its other filters."""
+    """The list of jobs (or workflows) narrowed to each state, keeping its other filters."""
     chosen = changelist.params.get("state") or changelist.filter_params.get("state", [""])[0]
     links = [{"text": "all", "link": changelist.get_query_string(remove=["state"]), "selected": not chosen}]
-    for state in State:
-        link = changelist.get_query_string({"state": state.value})
-        links.append({"text": state.value, "link": link, "selected": chosen == state})
+    of_model: Any = changelist.model._meta.get_field("state")
+    for state, _text in of_model.choices:
+        link = changelist.get_query_string({"state": state})
+        links.append({"text": state, "link": link, "selected": chosen == state})
     return links
 
 
