@@ -79,8 +79,8 @@ def _shown(job: Any) -> list[str]:
 
 
 def json_part(job: Any, name: str) -> dict[str, Any]:
-    """The beginning of a JSON column, as pages show it. The job has the column's text as ``…_text``, or the beginning of it, and
-    the length as ``…_length``."""
+    """The beginning of a JSON column, as pages show it. The job has the column's text as ``…_text``, or its beginning, and the
+    length as ``…_length``."""
     length = getattr(job, f"{name}_length") or 0
     text = getattr(job, f"{name}_text") or "null"
     if KEY in text and length > len(text):  # a part cannot be read, and so not masked
