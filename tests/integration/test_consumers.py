@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from typing import Any
 
+import amqp
 import pytest
+from celery.app.amqp import Queues
 from config.celery import app
 from furrow import submit
 from furrow.models import Trouble
-from kombu import Connection
+from furrow.worker.celery.consumed import Refused
+from kombu import Connection, Exchange, Queue
 
 from tests import kinds, services
 from tests.stack import Stack, all_ended, wait_until
@@ -43,6 +46,23 @@ def test_a_queue_that_is_declared_otherwise_is_refused_in_the_reply_and_others_a
     app.control.cancel_consumer("another", destination=WORKER, reply=True, timeout=10, connection=link)
     channel.queue_delete("another")
     channel.queue_delete("otherwise")
+    assert "Connection to broker lost" not in stack.worker_process.text[before:]
+
+
+def test_a_queue_that_another_consumes_alone_is_refused_in_the_reply_and_others_are_served(stack: Stack, link: Any) -> None:
+    before = len(stack.worker_process.text)
+    with link.channel() as channel:
+        Queue("alone", exchange=Exchange("alone"), routing_key="alone")(channel).declare()
+        channel.basic_consume("alone", exclusive=True)
+        for arguments, text in ({}, "exclusive use"), ({"consumer_arguments": {"x-priority": "high"}}, "invalid arg"):
+            (answer,) = app.control.add_consumer(
+                "alone", destination=WORKER, reply=True, timeout=10, connection=link, options=arguments
+            )
+            assert "queue alone is not consumed: RabbitMQ does not let it be consumed" in answer["worker@test"]["error"]
+            assert text in answer["worker@test"]["error"]
+        submit(kinds.add, {"a": 1})
+        all_ended(30)
+        channel.queue_delete("alone")
     assert "Connection to broker lost" not in stack.worker_process.text[before:]
 
 
@@ -102,3 +122,26 @@ def test_a_worker_serves_its_other_queues_and_names_the_one_that_is_declared_oth
     worker.stop()
     with link.channel() as channel:
         channel.queue_delete("otherwise")
+
+
+def test_after_a_queue_closed_the_channel_of_all_it_is_found_and_left_out_until_it_may_be_consumed(link: Any) -> None:
+    named = Queues([Queue(name, Exchange(name), routing_key=name) for name in ("alone", "free")])
+    refused = Refused("w@here", named)
+    with link.channel() as channel, Connection(services.broker.url) as other:
+        refused.leave_out(other)  # declares them
+        channel.basic_consume("alone", exclusive=True)
+        refused.leave_out(other)
+        assert named.consume_from.keys() == {"alone", "free"}
+        refused.doubt(amqp.AccessRefused("queue 'alone' in exclusive use"))
+        refused.leave_out(other)
+        assert named.consume_from.keys() == {"free"}
+        channel.basic_publish(amqp.Message("kept"), routing_key="alone")
+        channel.close()
+        refused._next = 0.0
+        refused.look_again(other)
+        assert named.consume_from.keys() == {"alone", "free"}
+        with link.channel() as another:
+            wait_until(lambda: another.basic_get("alone", no_ack=True), what="what was tried with is there")
+            for name in ("alone", "free"):
+                another.queue_delete(name)
+                another.exchange_delete(name)

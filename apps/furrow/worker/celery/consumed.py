@@ -52,7 +52,7 @@ def add_consumer(
     meant = known[queue] if queue in known else Queue.from_dict(queue, **given, **options)
     try:
         with consumer.connection.clone(**_SHORT) as link:
-            refusal = refused(link, meant)
+            refusal = refused(link, meant, consuming=True)
     except (amqp.AMQPError, OperationalError, OSError) as error:
         refusal = f"RabbitMQ does not declare it: {str(error) or type(error).__name__}"
     if refusal:
@@ -78,18 +78,25 @@ def _chosen(consumer: Any, answer: str) -> dict[str, str]:
 
 
 class Refused:
-    """The queues that this worker is to consume and RabbitMQ has otherwise: left out until it has them no more."""
+    """The queues that this worker is to consume, and RabbitMQ has otherwise or keeps for another: left out."""
 
     def __init__(self, node: str, queues: Any) -> None:
         self._node = node
         self._queues = queues  # Celery's ``Queues``
         self._waiting: dict[str, Any] = {}
         self._next = 0.0
+        self._doubted = False
+
+    def doubt(self, error: BaseException) -> None:
+        """The connection ended so. Celery consumes all queues on one channel, and the one that is refused closes it: which one
+        that is is found out at the next connection. Not at each: what is tried takes a message, and returns it."""
+        self._doubted = isinstance(error, amqp.ChannelError)
 
     def leave_out(self, connection: Any) -> None:
         """Of a new connection, before anything is consumed: try all."""
+        doubted, self._doubted = self._doubted, False
         for queue in list(self._queues.consume_from.values()):
-            if reason := refused(connection, queue):
+            if reason := refused(connection, queue, consuming=doubted):
                 logger.error("Queue %s is not consumed: %s", queue.name, reason)
                 self._queues.deselect(queue.name)
                 self._waiting[queue.name] = queue
@@ -101,9 +108,9 @@ class Refused:
         if not self._waiting or time.monotonic() < self._next:
             return
         self._next = time.monotonic() + AGAIN
-        reasons = {name: refused(connection, queue) for name, queue in self._waiting.items()}
+        reasons = {name: refused(connection, queue, consuming=True) for name, queue in self._waiting.items()}
         for name in [name for name, reason in reasons.items() if not reason]:
-            logger.info("RabbitMQ declares queue %s as it is meant; it is consumed.", name)
+            logger.info("RabbitMQ has queue %s as it is meant; it is consumed.", name)
             self._queues.select_add(self._waiting.pop(name))
         if self._waiting:
             names = ", ".join(sorted(self._waiting))
@@ -111,8 +118,8 @@ class Refused:
             troubles.note(
                 "queues of a worker",
                 f"Worker {self._node} does not consume {names}{alone}: {reasons[min(self._waiting)]}",
-                "Delete or rename what is there in RabbitMQ, or give the queue another name in FURROW['QUEUES'] or -Q; "
-                f"the worker looks for it every {AGAIN:g} s.",
+                "Delete or rename what is there in RabbitMQ, end who consumes it alone, or give the queue another name in "
+                f"FURROW['QUEUES'] or -Q; the worker looks for it every {AGAIN:g} s.",
             )
 
     def forget(self, name: str) -> None:
@@ -120,14 +127,20 @@ class Refused:
         self._waiting.pop(name, None)
 
 
-def refused(connection: Any, queue: Any) -> str:
-    """Why RabbitMQ does not declare this queue as it is meant; ``""`` when it does. Asked on a channel of its own, which a
+def refused(connection: Any, queue: Any, *, consuming: bool = False) -> str:
+    """Why RabbitMQ does not declare this queue as it is meant, or (``consuming``) does not let it be consumed: another program
+    consumes it alone, a right is missing, arguments are wrong. ``""`` when it does. Asked on a channel of its own, which a
     refusal closes."""
-    channel = connection.channel()
+    channel, why = connection.channel(), "has it, or its exchange, otherwise"
     try:
-        queue(channel).declare()
+        bound = queue(channel)
+        bound.declare()
+        if consuming:
+            why = "does not let it be consumed"
+            channel.basic_qos(0, 1, False)
+            bound.consume(no_ack=False, callback=lambda message: None)
     except amqp.ChannelError as error:
-        return f"RabbitMQ has it, or its exchange, otherwise ({str(error).strip()})"
+        return f"RabbitMQ {why} ({str(error).strip()})"
     finally:
         with suppress(amqp.AMQPError, OSError):
             channel.close()

@@ -107,6 +107,11 @@ class JobConsumer(Consumer):
         conn.ensure_connection = connect_and_serve
         return super().ensure_connected(conn)
 
+    def on_connection_error_after_connected(self, exc: BaseException) -> None:
+        """Or the end of a channel, perhaps by a queue that may not be consumed."""
+        self.refused.doubt(exc)
+        super().on_connection_error_after_connected(exc)
+
     def cancel_active_requests(self) -> None:
         """A cold shutdown: asked for by the signal's handler, which then waits for the pool. So all processes are killed here;
         what becomes of their jobs is settled when the worker's steps end: the handler may have interrupted anything."""
