@@ -3,7 +3,7 @@
 import datetime as dt
 import functools
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from typing import Any, ParamSpec, Protocol, overload
 
@@ -20,6 +20,7 @@ class Steps(Protocol):
     def step(self, named: dict[str, Any], function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any: ...
     def sleep(self, until: dt.timedelta | float | dt.datetime, name: str | None) -> Any: ...
     def wait_signal(self, signal: str, timeout: dt.timedelta | float | None, default: Any, name: str | None) -> Any: ...
+    def call(self, kind: Any, rows: list[Mapping[str, Any]], name: str | None, *, many: bool, **options: Any) -> Any: ...
 
 
 class Run(Protocol):
@@ -200,6 +201,35 @@ class CurrentJob:
         if run is None and default is REQUIRED:
             raise StepError(f"wait_signal({signal!r}) is called outside of a job, to which nobody can send a signal.")
         return run.steps.wait_signal(signal, timeout, default, name) if run else default
+
+    def call(self, kind: Any, arguments: Mapping[str, Any] | None = None, *, step: str | None = None, **options: Any) -> Any:
+        """Submit a job, end this run, and go on here when that job has ended: its result. No process is held meanwhile; the job
+        is submitted once.
+
+        Args:
+            kind, arguments, options: as of :func:`furrow.submit`, without ``id``, ``unique`` and ``submitted_by``.
+            step: the step's name. Default: the kind's, then with a number.
+
+        Raises:
+            JobFailed: the job failed or was cancelled; told to each later run again.
+            StepError: outside of a job.
+        """
+        return self._call(kind, [arguments or {}], step, many=False, **options)
+
+    def call_many(self, kind: Any, rows: Iterable[Mapping[str, Any]], *, step: str | None = None, **options: Any) -> Any:
+        """:meth:`call` with a job for each of these arguments: the list of their results, in the order of the rows.
+
+        Raises:
+            JobFailed: some failed or were cancelled.
+            ResultError: the results are too large to be recorded together: let the jobs keep them elsewhere.
+        """
+        return self._call(kind, list(rows), step, many=True, **options)
+
+    def _call(self, kind: Any, rows: list[Mapping[str, Any]], step: str | None, *, many: bool, **options: Any) -> Any:
+        run = _run.get()
+        if run is None:
+            raise StepError("call() is called outside of a job: use submit().")
+        return run.steps.call(kind, rows, step, many=many, **options)
 
 
 current_job = CurrentJob()

@@ -75,3 +75,12 @@ def test_a_zombies_step_is_refused_and_it_is_stopped(stack: Stack, tmp_path: Pat
     wait_until(lambda: "refused" in path.read_text(), what="the zombie went on")
     assert [line.split(maxsplit=2)[2] for line in path.read_text().splitlines()] == ["in the step", "in the step", "refused"]
     assert Step.objects.get(job=job.pk).attempt == 2
+
+
+def test_jobs_that_call_others_go_on_though_they_are_killed(stack: Stack) -> None:
+    callers = [submit(kinds.calls, {"numbers": [n, n]}) for n in range(12)]
+    all_ended()
+    for n, job in enumerate(callers):
+        job.refresh_from_db()
+        assert (job.state, job.result) == (State.SUCCEEDED, 2 * n + 2), job.error
+    assert Job.objects.filter(kind="kinds.add").count() == 12 * 3  # each was submitted once

@@ -14,8 +14,9 @@ from celery import current_app
 from django.contrib.auth.models import Group, User
 from django.db import transaction
 from django.utils import timezone
-from furrow import InputError, Job, SignalTimeout, State, current_job, retry, retry_from, send_signal, submit
+from furrow import InputError, Job, JobFailed, SignalTimeout, State, current_job, retry, retry_from, send_signal, submit
 from furrow.actions.jobs import cancel, delete
+from furrow.diagnosis.explain import situation, why
 from furrow.errors import Cancelled, Interruption, SoftTimeout
 from furrow.kinds.kind import _kinds
 from furrow.models import AuditEntry, LogLine, Signal, Step
@@ -396,6 +397,68 @@ def test_a_signal_that_cannot_be_is_refused(target: Any, name: str, payload: Any
         send_signal(target, name, payload)
     assert list(refused.value.fields) == [field]
     assert not Signal.objects.exists()
+
+
+# --- Calls --------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_job_calls_others_and_goes_on_with_their_results(deploy: Deploys) -> None:
+    def handler() -> Any:
+        sums = current_job.call_many(kinds.add, [{"a": n} for n in range(3)], priority=3)
+        one = current_job.call("kinds.add", {"a": sums[2], "b": 10})
+        if current_job.attempt == 3:
+            raise ValueError("once")
+        return [sums, one, current_job.call_many(kinds.add, [], step="none")]
+
+    deploy(handler)
+    job = submit(kinds.scripted)
+    run()
+    assert (again(job).result, again(job).counted_attempts) == ([[1, 2, 3], 13, []], 2)
+    assert outcomes(job)[:3] == ["snoozed", "snoozed", "failed"]
+    called = Job.objects.filter(kind="kinds.add")
+    assert sorted(called.values_list("priority", flat=True)) == [3, 3, 3, 5]
+    assert list(Step.objects.values_list("name", "sort")) == [("kinds.add", "call"), ("kinds.add 2", "call"), ("none", "call")]
+
+
+def test_the_failure_of_a_called_job_is_raised_in_every_later_run(deploy: Deploys) -> None:
+    seen: list[str] = []
+
+    def handler() -> Any:
+        try:
+            current_job.call(kinds.fails, {"message": "no"}, max_attempts=1)
+        except JobFailed as error:
+            seen.append(str(error))
+            if current_job.attempt == 2:
+                raise ValueError("once") from None
+
+    deploy(handler)
+    job = submit(kinds.scripted)
+    run()
+    assert again(job).state == State.SUCCEEDED
+    assert len(seen) == 2
+    assert len(set(seen)) == 1
+    assert "1 of 1 job did not succeed" in seen[0]
+    assert "ValueError: no" in seen[0]
+
+
+def test_a_call_that_cannot_be_submitted_submits_nothing(deploy: Deploys) -> None:
+    deploy(lambda: current_job.call_many(kinds.add, [{"a": 1}, {"a": "x"}]))
+    job = submit(kinds.scripted)
+    run()
+    assert again(job).state == State.FAILED
+    assert "row 1: a" in job.error
+    assert (Step.objects.count(), Job.objects.count()) == (0, 1)
+
+
+def test_a_job_that_waits_for_others_says_for_how_many(deploy: Deploys) -> None:
+    deploy(lambda: current_job.call_many(kinds.add, [{"a": n} for n in range(3)], countdown=HOUR))
+    job = submit(kinds.scripted)
+    drain()
+    reason = why(again(job), situation(job, timezone.now()), timezone.now())
+    assert reason is not None
+    assert reason.text == "Waits in its step “kinds.add” for 3 of 3 jobs to end"
+    run()
+    assert again(job).result == [1, 2, 3]
 
 
 # --- Code that changes --------------------------------------------------------------------------------------------------------

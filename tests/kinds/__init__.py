@@ -45,6 +45,7 @@ from tests.kinds.results import (
     writes,
 )
 from tests.kinds.stepped import (
+    calls,
     charges_in_one_transaction,
     orders,
     outlives_its_run,
@@ -74,6 +75,7 @@ __all__ = [
     "append",
     "asynchronous",
     "breaks_its_transaction",
+    "calls",
     "calls_on_commit",
     "cancels_itself_and_fails",
     "charges_in_one_transaction",

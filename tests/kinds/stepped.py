@@ -83,3 +83,12 @@ def outlives_its_run(path: str) -> str:
     except BaseException:
         append(path, "refused")
         raise
+
+
+@job(retry=QUICK)
+def calls(numbers: list[int]) -> int:
+    """Add numbers by jobs, in two calls; and die once in between."""
+    sums = current_job.call_many("kinds.add", [{"a": number} for number in numbers])
+    if sum(numbers) % 4 == 0 and current_job.attempt == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return int(current_job.call("kinds.add", {"a": sum(sums), "b": 0}))

@@ -175,8 +175,8 @@ class Why(BaseModel):
 
 
 class StepShape(BaseModel):
-    """A step of a job: ``sort`` is ``step``, ``sleep`` or ``signal``; ``attempt`` recorded it, ``passed_in`` went on behind it;
-    ``until``: the end of a sleep, or of the patience of a wait."""
+    """A step of a job: ``sort`` is ``step``, ``sleep``, ``signal`` or ``call``; ``attempt`` recorded it, ``passed_in`` went on
+    behind it; ``until``: the end of a sleep, or of the patience of a wait."""
 
     name: str
     sort: str

@@ -112,7 +112,7 @@ def _step_cells(step: Facts, now: dt.datetime) -> tuple[Any, ...]:
         result = "did not come in time" if step["timed_out"] else wording.shorten(json.dumps(step["result"]), 80)
         result = "slept" if step["sort"] == "sleep" else result
     else:
-        waits = f"waits for {step['awaits']}" if step["awaits"] else "sleeps"
+        waits = f"waits for {'jobs' if step['sort'] == 'call' else step['awaits']}" if step["awaits"] else "sleeps"
         result = f"{waits} until {rows.local(step['until'], now)}" if step["until"] else waits
     passed = step["passed_in"]
     run = f"{step['attempt']} to {passed}" if passed and passed != step["attempt"] else step["attempt"]

@@ -2,15 +2,16 @@
 
 from typing import Any, NamedTuple
 
-from django.db.models import TextField
+from django.db.models import Sum, TextField
 from django.db.models.functions import Cast
 
 from furrow.diagnosis.reason import Reason
 from furrow.errors import StepChanged
 from furrow.kinds.masks import masks_of
 from furrow.kinds.secret import mask_text
-from furrow.models import Attempt, Job, Step
+from furrow.models import Attempt, Job, Node, Step
 from furrow.models.step import Sort
+from furrow.plural import counted
 from furrow.states import Outcome, State
 
 #: Steps that a page shows.
@@ -58,5 +59,9 @@ def why_halted(job: Job, held: str, step: Step | None) -> Reason | None:
         return None
     if step.sort == Sort.SLEEP:
         return Reason(f"Sleeps in its step “{step.name}”, until", step.until)
+    if step.sort == Sort.CALL:
+        counts = Node.objects.filter(workflow=step.awaits).aggregate(open=Sum("open"), jobs=Sum("jobs"))
+        left, all_of_them = (counts[name] or 0 for name in ("open", "jobs"))
+        return Reason(f"Waits in its step “{step.name}” for {left:,} of {counted(all_of_them, 'job')} to end")
     text = f"Waits for the signal “{step.awaits}”, which nobody has sent yet"
     return Reason(f"{text}; at the latest until", step.until) if step.until else Reason(text)

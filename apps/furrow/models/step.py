@@ -16,6 +16,8 @@ class Sort(StrEnum):
     SLEEP = "sleep"
     #: A signal that the job waits for; the payload is the result.
     SIGNAL = "signal"
+    #: Jobs that it submitted, and for which it waits.
+    CALL = "call"
 
 
 class Step(models.Model):
@@ -32,11 +34,11 @@ class Step(models.Model):
     passed_in = models.IntegerField(null=True, blank=True)
     #: ``FURROW["VERSION"]`` of the run that recorded it.
     version = models.CharField(max_length=100, blank=True, default="", db_default="")
-    #: The name of the signal that it waits for.
+    #: The name of the signal that it waits for; of a call the id of its workflow, without dashes.
     awaits = models.CharField(max_length=200, blank=True, default="", db_default="")
-    #: JSON text; null while it waits, of a sleep, and of a wait for a signal that did not come in time.
+    #: JSON text; null while it waits, of a sleep, and of a wait for a signal that did not come in time or jobs that failed.
     result = models.TextField(null=True, blank=True)
-    #: What is strange about it: a later run met it elsewhere, or not at all.
+    #: What is strange about it: a later run met it elsewhere, or not at all; the jobs that it called failed.
     note = models.CharField(max_length=300, blank=True, default="", db_default="")
     started_at = models.DateTimeField()
     #: When a sleep, or the patience of a wait, ends.
@@ -46,6 +48,9 @@ class Step(models.Model):
     class Meta:
         ordering = ["job", "position", "id"]
         constraints = [models.UniqueConstraint(fields=["job", "name"], name="furrow_step_job_name")]
+        indexes = [
+            models.Index(fields=["awaits"], name="furrow_step_call", condition=models.Q(sort="call", finished_at__isnull=True))
+        ]
 
     def __str__(self) -> str:
         return f"step {self.name} of {self.job_id}"

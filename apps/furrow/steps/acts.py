@@ -6,34 +6,42 @@ import datetime as dt
 import inspect
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from asgiref.sync import sync_to_async
 
 from furrow import statements
 from furrow.calendar import in_calendar
 from furrow.context import REQUIRED, Run
-from furrow.errors import LONGEST_SNOOZE, SignalTimeout, StepError, Suspended
+from furrow.errors import LONGEST_SNOOZE, JobFailed, SignalTimeout, StepError, Suspended
 from furrow.kinds.returned import json_text
 from furrow.models import Step
 from furrow.models.database import atomic, connection
 from furrow.models.step import Sort
-from furrow.steps.named import Named, check_name, name_of, seconds_in
+from furrow.plural import counted
+from furrow.steps.named import LONGEST_NAME, Named, check_name, name_of, seconds_in
 from furrow.steps.recorder import Recorder
 
 #: The step that the calling code is in.
 _within: ContextVar[str] = ContextVar("furrow_step", default="")
 
 
+class Calls(Protocol):
+    """Jobs that a handler calls: :mod:`furrow.workflows.calls`, a room above."""
+
+    def start(self, kind: Any, rows: Iterable[Mapping[str, Any]], *, name: str, **options: Any) -> str: ...
+    def outcome(self, call: str) -> list[Any] | None: ...
+
+
 class Acts:
     """The steps of one run."""
 
-    def __init__(self, run: Run, *, transactional: bool) -> None:
-        self.recorder = Recorder(run, transactional=transactional)
+    def __init__(self, run: Run, *, transactional: bool, calls: Calls) -> None:
+        self.recorder, self._calls = Recorder(run, transactional=transactional), calls
         self._run, self._unnamed = run, Counter[str]()
         #: The run is over, whatever its handler does with what was raised in it.
         self.suspended: Suspended | None = None
@@ -56,6 +64,11 @@ class Acts:
         """End the run, and go on when the signal has come; its payload."""
         check_name("signal", signal)
         return self._here_or_there(partial(self._wait, self._named(signal, name), signal, timeout, default))
+
+    def call(self, kind: Any, rows: list[Mapping[str, Any]], name: str | None, *, many: bool, **options: Any) -> Any:
+        """Submit jobs, end the run, and go on when they have ended; their results."""
+        usual = kind if isinstance(kind, str) else kind.name
+        return self._here_or_there(partial(self._call, self._named(usual, name), kind, rows, many, options))
 
     def _named(self, usual: str, name: str | None) -> Named:
         """Waits without a name are counted."""
@@ -108,8 +121,8 @@ class Acts:
 
     def _record(self, named: Named, started: dt.datetime, value: Any) -> Any:
         text = json_text(f"the step {named.name!r} of {self._run.kind}", value)
-        times = {"started_at": started, "finished_at": _now()}
-        self.recorder.add(Sort.STEP, named.name, result=text, passed_in=self._run.attempt, **times)
+        columns: dict[str, Any] = {"started_at": started, "finished_at": _now(), "passed_in": self._run.attempt}
+        self.recorder.add(Sort.STEP, named.name, result=text, **columns)
         return _value(text)
 
     # --- A wait -------------------------------------------------------------------------------------------------------
@@ -150,6 +163,31 @@ class Acts:
         if payload is None and (row.until is None or _left(row) > 0):
             return False
         self.recorder.pass_by(row, payload)
+        return True
+
+    def _call(self, named: Named, kind: Any, rows: list[Mapping[str, Any]], many: bool, options: dict[str, Any]) -> Any:
+        row = self._meet(Sort.CALL, named)
+        self.recorder.refuse_open_transaction(named.name)
+        if row is None:
+            start = partial(self._calls.start, kind, rows, name=f"{self._run.kind}: {named.name}"[:LONGEST_NAME], **options)
+            row = self.recorder.add(Sort.CALL, named.name, lambda: {"awaits": start()}, started_at=_now())
+        if row.finished_at is None and not self.recorder.surely(partial(self._look_at_call, row, many)):
+            self._suspend(LONGEST_SNOOZE, f"waits for {counted(len(rows), 'job')} in the step {named.name!r}")
+        if row.result is None:
+            raise JobFailed(row.note)
+        return _value(row.result)
+
+    def _look_at_call(self, row: Step, many: bool) -> bool:
+        """Whether the jobs have ended."""
+        self.recorder.hold()
+        try:
+            results = self._calls.outcome(row.awaits)
+            if results is None:
+                return False
+            text = json_text(f"the step {row.name!r} of {self._run.kind}", results if many else results[0])
+        except JobFailed as failed:
+            row.note, text = str(failed)[:300], None
+        self.recorder.pass_by(row, text)
         return True
 
     def _pass_by(self, row: Step) -> None:

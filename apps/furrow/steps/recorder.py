@@ -127,8 +127,8 @@ class Recorder:
                 "declare the step with transactional=True."
             )
 
-    def add(self, sort: Sort, name: str, **columns: Any) -> Step:
-        """Record a step.
+    def add(self, sort: Sort, name: str, more: Callable[[], dict[str, Any]] = dict, **columns: Any) -> Step:
+        """Record a step. ``more``: columns that come of what is done in the same transaction.
 
         Raises:
             Superseded: this run is not the job's current one any more.
@@ -140,6 +140,8 @@ class Recorder:
             self.hold()
             there = Step.objects.filter(job=self._run.id, name=name, attempt=self._run.attempt).first() if again else None
             if there is None:
+                for column, value in more().items():
+                    setattr(row, column, value)
                 row.save(force_insert=True)
             return there or row
 
@@ -184,7 +186,7 @@ class Recorder:
     def pass_by(self, row: Step, result: str | None = None) -> None:
         """A wait is over."""
         row.result, row.finished_at, row.passed_in = result, statements.on(connection).clock(connection), self._run.attempt
-        row.save(update_fields=["result", "finished_at", "passed_in"])
+        row.save(update_fields=["result", "note", "finished_at", "passed_in"])
 
     def take_signal(self, row: Step) -> str | None:
         """The payload of the first signal that it waits for, which is then taken; ``None`` when there is none."""

@@ -102,7 +102,8 @@ class Engine:
 
     def next_time(self, scope: Q, after: dt.datetime) -> dt.datetime | None:
         """When the next of these jobs may be due; ``None`` when none waits for a time after this one."""
-        patient = Step.objects.filter(job=OuterRef("pk"), sort=Sort.SIGNAL, until__isnull=True, finished_at__isnull=True)
+        waits = Step.objects.filter(job=OuterRef("pk"), sort__in=[Sort.SIGNAL, Sort.CALL])
+        patient = waits.filter(until__isnull=True, finished_at__isnull=True)
         pending = Job.objects.filter(~Exists(patient), scope, state=State.PENDING)
         held = pending.exclude(held="").values("held")
         times = [

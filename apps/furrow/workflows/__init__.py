@@ -8,4 +8,5 @@
                 ask for another look.
 ``acts``        what people do: cancel, pause, resume, restart; ``forking`` repeats a workflow from a node on.
 ``waiting``     for the end of a workflow; ``deleting`` one.
+``calls``       jobs that a handler calls from a step, and waits for.
 """

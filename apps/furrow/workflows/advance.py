@@ -24,6 +24,7 @@ from furrow.models.database import atomic, connection
 from furrow.statements import clock
 from furrow.states import ENDED, Condition, NodeState, State
 from furrow.workflows.acts import restart
+from furrow.workflows.calls import rouse
 from furrow.workflows.ends import end_workflows, wait_again
 from furrow.workflows.moves import batched, look_at
 from furrow.workflows.references import Unresolved, resolve
@@ -77,6 +78,7 @@ class _Round:
         self._again |= {node.pk for node in [*self._ended, *self._reopened]}
         self._write()
         self._done += end_workflows(self._nodes.values(), self._now)
+        self._again.update(rouse(self._nodes.values()))
         look_at(self._again)
         return self._done
 

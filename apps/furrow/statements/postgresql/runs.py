@@ -16,7 +16,7 @@ from furrow.statements.postgresql.link import Statement, columns, entries, in_on
 from furrow.statements.postgresql.rollups import COUNTED, ERRORS_COUNTED, NAMED
 from furrow.statements.words import ENDS_CANCELLED, EXCUSED, KEEPS_SLOTS
 from furrow.states import Outcome
-from furrow.tables import ATTEMPT, DEAD_MESSAGE, HOLD, JOB, LOG_LINE, OUTPUT_CHUNK, QUEUE, SIGNAL, STEP
+from furrow.tables import ATTEMPT, DEAD_MESSAGE, HOLD, JOB, LOG_LINE, OUTPUT_CHUNK, QUEUE, SIGNAL, STEP, WORKFLOW
 
 _CLAIM = f"""
 UPDATE {JOB} SET state = 'running', attempt = attempt + 1, worker = %s, started_at = clock_timestamp(),
@@ -158,13 +158,16 @@ def _settling(settlements: Sequence[Settlement], *, limited: bool) -> Statement:
     return _SETTLE[signed, limited], [*map(plain, columns[:8]), *map(texts, columns[8 : 12 + signed])]
 
 
-#: Behind the statement that settles, whose locks who sends a signal waits for: what came while a run ended to wait for it.
+#: Behind the statement that settles, whose locks who sends a signal waits for: what came, or ended, while a run ended to wait
+#: for it.
 _SNOOZED = str(Outcome.SNOOZED)
 _AWAKEN = f"""
 UPDATE {JOB} j SET run_at = clock_timestamp()
 WHERE id = ANY(%s::uuid[]) AND state || '' = 'pending' AND run_at > clock_timestamp() AND EXISTS (
-  SELECT FROM {STEP} s JOIN {SIGNAL} g ON g.target = s.job_id AND g.name = s.awaits AND g.consumed_at IS NULL
-  WHERE s.job_id = j.id AND s.finished_at IS NULL)"""
+  SELECT FROM {STEP} s WHERE s.job_id = j.id AND s.finished_at IS NULL AND (
+    EXISTS (SELECT FROM {SIGNAL} g WHERE g.target = s.job_id AND g.name = s.awaits AND g.consumed_at IS NULL)
+    OR EXISTS (
+      SELECT FROM {WORKFLOW} w WHERE w.id = CASE s.sort WHEN 'call' THEN s.awaits::uuid END AND w.state <> 'running')))"""
 
 _UNQUEUE = f"UPDATE {JOB} SET state = 'pending', queued_at = NULL WHERE id = ANY(%s::uuid[]) AND state || '' = 'queued'"
 

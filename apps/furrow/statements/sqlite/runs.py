@@ -32,7 +32,7 @@ from furrow.statements.sqlite.times import now as _now
 from furrow.statements.sqlite.times import seconds as _seconds
 from furrow.statements.sqlite.times import text as _text
 from furrow.states import ENDS_CANCELLED, EXCUSED, KEEPS_SLOTS, Outcome, State
-from furrow.tables import ATTEMPT, DEAD_MESSAGE, HOLD, JOB, LOG_LINE, MOVE, OUTPUT_CHUNK, QUEUE, SIGNAL, STEP
+from furrow.tables import ATTEMPT, DEAD_MESSAGE, HOLD, JOB, LOG_LINE, MOVE, OUTPUT_CHUNK, QUEUE, SIGNAL, STEP, WORKFLOW
 
 #: A time before this one is none.
 _LONG_AGO = "0001-01-03"
@@ -202,11 +202,12 @@ def _settle_one(cursor: Any, given: Settlement, handing: HandingOver | None) -> 
 
 
 def _awaken(cursor: Any, ids: Sequence[str]) -> None:
-    """What came while a run ended to wait for it: who sends a signal found the job running."""
+    """What came or ended while a run ended to wait for it: who sends a signal found the job running."""
     cursor.executemany(
         f"""UPDATE {JOB} SET run_at = %s WHERE id = %s AND state = 'pending' AND run_at > %s AND EXISTS (
-              SELECT 1 FROM {STEP} s JOIN {SIGNAL} g ON g.target = s.job_id AND g.name = s.awaits AND g.consumed_at IS NULL
-              WHERE s.job_id = {JOB}.id AND s.finished_at IS NULL)""",
+              SELECT 1 FROM {STEP} s WHERE s.job_id = {JOB}.id AND s.finished_at IS NULL AND (
+                EXISTS (SELECT 1 FROM {SIGNAL} g WHERE g.target = s.job_id AND g.name = s.awaits AND g.consumed_at IS NULL)
+                OR s.sort = 'call' AND EXISTS (SELECT 1 FROM {WORKFLOW} w WHERE w.id = s.awaits AND w.state <> 'running')))""",
         [(_now(), _hex(id), _now()) for id in ids],
     )
 

@@ -21,6 +21,7 @@ from furrow.models.database import connection
 from furrow.sanitize import clean, cut
 from furrow.steps.acts import Acts
 from furrow.worker import channel
+from furrow.workflows import calls
 
 #: Progress reports closer together than this (seconds) are merged into the later one.
 PROGRESS_INTERVAL = 0.1
@@ -62,7 +63,7 @@ class Run:
     @cached_property
     def steps(self) -> Acts:
         """What it records for later runs."""
-        return Acts(self, transactional=self.transactional)
+        return Acts(self, transactional=self.transactional, calls=calls)
 
     def end_steps(self) -> None:
         """The handler has returned. Where it took no step an earlier run may have; one that has no connection is not given one
