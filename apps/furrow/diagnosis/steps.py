@@ -1,5 +1,6 @@
 """The steps of a job: as pages and programs show them, and why it waits in one."""
 
+import uuid
 from typing import Any, NamedTuple
 
 from django.db.models import Sum, TextField
@@ -60,7 +61,7 @@ def why_halted(job: Job, held: str, step: Step | None) -> Reason | None:
     if step.sort == Sort.SLEEP:
         return Reason(f"Sleeps in its step “{step.name}”, until", step.until)
     if step.sort == Sort.CALL:
-        counts = Node.objects.filter(workflow=step.awaits).aggregate(open=Sum("open"), jobs=Sum("jobs"))
+        counts = Node.objects.filter(workflow=uuid.UUID(step.awaits)).aggregate(open=Sum("open"), jobs=Sum("jobs"))
         left, all_of_them = (counts[name] or 0 for name in ("open", "jobs"))
         return Reason(f"Waits in its step “{step.name}” for {left:,} of {counted(all_of_them, 'job')} to end")
     text = f"Waits for the signal “{step.awaits}”, which nobody has sent yet"

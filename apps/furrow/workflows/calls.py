@@ -38,7 +38,7 @@ def outcome(call: str) -> list[Any] | None:
     row = Workflow.objects.filter(pk=call).first()
     if row is not None and row.state == WorkflowState.RUNNING:
         return None
-    jobs = Job.objects.filter(node__in=Node.objects.filter(workflow=call).values("pk")).order_by("pk")
+    jobs = Job.objects.filter(node__in=Node.objects.filter(workflow=uuid.UUID(call)).values("pk")).order_by("pk")
     unwell = jobs.exclude(state=State.SUCCEEDED)
     if (first := unwell.first()) is not None:
         raise JobFailed(f"{unwell.count():,} of {counted(jobs.count(), 'job')} did not succeed; {first.pk}: {first.error}")
