@@ -39,6 +39,9 @@ J, Q = "admin/furrow/job/", "admin/furrow/queue/"
 W = "admin/furrow/worker/"
 F, FLOW = "admin/furrow/workflow/", {"workflow_id": "{furrow.workflow}"}
 ENDED, WORKER = {"job_id": "{ended}"}, {"worker": "{furrow.worker}"}
+H = "admin/furrow/schedule/"
+_SCHEDULE = {"name": "made", "kind": "kinds.noop", "timing": "@daily", "timezone": "UTC", "catch_up": "one"}
+_SCHEDULE |= {"catch_up_window": "60", "overlap": "allow", "jitter": "0"}
 #: The addresses of our own, and those of Django's that are no table's.
 ROWS: dict[str, Row] = {
     "": Row(),  # leads to the admin
@@ -113,6 +116,14 @@ ROWS: dict[str, Row] = {
     "admin/furrow/webhook/": Row(see=VIEWERS, change="ER", post=chosen("renew", "furrow.webhook")),
     "admin/furrow/webhook/add/": Row(see="ER"),
     "admin/furrow/webhook/<path:object_id>/delete/": Row(see="ER", change="ER", post={"post": "yes"}),
+    # Schedules: to run one is to submit jobs.
+    H: Row(see=VIEWERS, change="AR", post=chosen("pause_selected", "furrow.schedule")),
+    H + "add/": Row(see="R", change="R", post=_SCHEDULE),
+    H + "preview/": Row(see="R"),
+    H + "calendar/": Row(see=VIEWERS),
+    H + "<int:id>/backfill/": Row(see="R", where={"id": "{furrow.schedule}"}),
+    H + "<int:id>/<str:verb>/do/": Row(change="AR", where={"id": "{furrow.schedule}", "verb": "pause"}),
+    H + "<path:object_id>/delete/": Row(see="ER", change="ER", post={"post": "yes"}, where={"object_id": "{furrow.schedule}"}),
     "admin/furrow/drift/<path:object_id>/change/": Row(),
     "admin/furrow/drift/<path:object_id>/history/": Row(),
     # Queues.

@@ -26,6 +26,9 @@ OFFERED = {
     ("furrow.deadmessage", "delete_chosen"): "ER",
     ("furrow.apitoken", "revoke_selected"): "AER",  # E: those that act as oneself
     **{("furrow.webhook", name): "ER" for name in ("test", "renew", "delete_selected")},
+    **{("furrow.schedule", f"{name}_selected"): "AR" for name in ("pause", "resume")},
+    ("furrow.schedule", "run_selected"): "R",
+    ("furrow.schedule", "delete_selected"): "ER",
     ("auth.user", "delete_selected"): "R",
     ("auth.group", "delete_selected"): "R",
 }

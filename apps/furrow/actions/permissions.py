@@ -41,6 +41,26 @@ def may_act_on_queues(user: Any) -> bool:
     return may_see(user, "queue") and may_act(user)
 
 
+def may_act_on_schedule(user: Any, kind: Kind | str) -> bool:
+    """May pause and resume schedules of this kind."""
+    return may_see(user, "schedule") and may_act(user, kind)
+
+
+def may_run_schedule(user: Any, kind: Kind | str) -> bool:
+    """May run schedules of this kind now, and backfill them: that submits jobs."""
+    return may_see(user, "schedule") and may_submit(user, kind)
+
+
+def may_change_schedules(user: Any, verb: str, kind: Kind | str | None = None) -> bool:
+    """May ``add`` or ``change`` schedules of this kind; without a kind: of those that ask for no permission of their own."""
+    return _has(user, f"furrow.{verb}_schedule") and may_submit(user, kind)
+
+
+def may_delete_schedules(user: Any, kind: Kind | str | None = None) -> bool:
+    """May delete schedules of this kind."""
+    return _has(user, "furrow.delete_schedule") and _has_own(user, kind)
+
+
 def may_make_tokens(user: Any) -> bool:
     """May make tokens of the HTTP API that act for this user; a superuser may for anybody."""
     return _has(user, "furrow.add_apitoken")

@@ -3,8 +3,9 @@
 Read in this order: ``site`` and ``theme`` (where, and in which look), ``job`` (the list), ``filters``, ``readonly``, ``keyset``
 (its pages), ``bulk_page``, ``job_page``, ``job_body`` and ``timeline`` (one job), ``submit_page``, ``forms``, ``arguments`` and
 ``fields`` (submitting), ``records`` (attempts, log lines), ``audit_log``, ``queues``, ``workers`` (and the leader) and
-``worker_page``, ``workflows`` (a room of its own), ``bridges``, ``dead_messages``, ``events``, ``drift``, ``locks``,
-``tokens``, ``webhooks``, ``live``, ``navigation``. How things are said is in :mod:`furrow.diagnosis.wording`.
+``worker_page``, ``workflows`` (a room of its own), ``schedules`` and ``schedule_pages``, ``bridges``, ``dead_messages``,
+``events``, ``drift``, ``locks``, ``tokens``, ``webhooks``, ``live``, ``navigation``. How things are said is in
+:mod:`furrow.diagnosis.wording`.
 
 Django loads it by itself, and the default site shows everything; another site does after::
 
@@ -23,6 +24,7 @@ from furrow.admin import (
     locks,
     queues,
     records,
+    schedules,
     tokens,
     webhooks,
     workers,
@@ -44,6 +46,7 @@ __all__ = [
     "queues",
     "records",
     "register",
+    "schedules",
     "tokens",
     "webhooks",
     "workers",

@@ -29,6 +29,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _item(request, "Submit", "add_circle", submit, "furrow.submit_job"),
                 _item(request, "Errors", "error", reverse("furrow:errors"), "furrow.view_job"),
                 _model(request, "Workflows", "account_tree", "furrow", "workflow"),
+                _model(request, "Schedules", "schedule", "furrow", "schedule"),
                 _model(request, "Attempts", "replay", "furrow", "attempt"),
                 _model(request, "Log lines", "notes", "furrow", "logline"),
                 _model(request, "Events", "campaign", "furrow", "event"),

@@ -31,6 +31,11 @@ COLOURS: dict[str, str] = {
     "paused": "warning",
     "draining": "info",
     "drained": "warning",
+    "on": "success",
+    "held": "danger",
+    "orphaned": "warning",
+    "skipped": "warning",
+    "missed": "danger",
 }
 #: Stands where nothing is known.
 NOTHING = "—"

@@ -54,7 +54,6 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['name'],
-                'permissions': [('run_schedule', 'Can run schedules now, and backfill, pause and resume them')],
                 'indexes': [models.Index(condition=models.Q(('fire_at__isnull', False)), fields=['fire_at', 'id'], name='furrow_schedule_due'), models.Index(fields=['kind'], name='furrow_schedule_kind')],
                 'constraints': [models.CheckConstraint(condition=models.Q(('catch_up_window__gte', 0), ('jitter__gte', 0)), name='furrow_schedule_spans'), models.CheckConstraint(condition=models.Q(('catch_up__in', ['one', 'all', 'none'])), name='furrow_schedule_catch_up'), models.CheckConstraint(condition=models.Q(('overlap__in', ['allow', 'skip', 'queue', 'cancel'])), name='furrow_schedule_overlap')],
             },

@@ -59,7 +59,6 @@ class Schedule(models.Model):
 
     class Meta:
         ordering = ["name"]
-        permissions = [("run_schedule", "Can run schedules now, and backfill, pause and resume them")]
         constraints = [
             models.CheckConstraint(condition=Q(catch_up_window__gte=0, jitter__gte=0), name="furrow_schedule_spans"),
             models.CheckConstraint(condition=Q(catch_up__in=[c.value for c in CatchUp]), name="furrow_schedule_catch_up"),
