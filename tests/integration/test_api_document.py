@@ -1,5 +1,6 @@
 """The document of the HTTP API, tried by schemathesis: whoever asks gets only what is documented, and nobody else's data."""
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -105,5 +106,7 @@ def _be_there(case: Any, job: str) -> None:
     for name in NOT_GUESSED:
         (case.query or {}).pop(name, None)
         (case.headers or {}).pop("Last-Event-ID", None)
-    if isinstance(case.body, dict) and case.body.get("until"):
-        case.body["until"] = "2031-01-31T12:00:00Z"
+    if isinstance(case.body, dict):
+        case.body = json.loads(json.dumps(case.body).replace("\\u0000", ""))
+        if case.body.get("until"):
+            case.body["until"] = "2031-01-31T12:00:00Z"

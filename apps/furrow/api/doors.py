@@ -55,6 +55,10 @@ _ANY[503] = "The database is away, a row is locked, or too many requests wait"
 _OF_CHANGES = {409: "It has moved on meanwhile", 411: "Length Required", 413: "Content Too Large", 415: "The body is no JSON"}
 
 
+#: No text in an address has this character, which no database keeps.
+_NO_NUL = "^[^\\u0000]*$"
+
+
 class _JSON(Parser):
     """Reads bodies: JSON alone, and none that nobody else could read."""
 
@@ -95,6 +99,9 @@ class _API(NinjaAPI):
                 content = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
                 for status, text in shared.items():
                     operation["responses"].setdefault(status, {"description": text, "content": content})
+                for parameter in operation.get("parameters", ()):
+                    if parameter["schema"].get("type") == "string" and "format" not in parameter["schema"]:
+                        parameter["schema"].setdefault("pattern", _NO_NUL)
                 if method == "get":
                     operation["responses"].setdefault(304, {"description": "It is as If-None-Match has it"})
         return document
@@ -115,7 +122,8 @@ def _strict(view: Callable[..., Any]) -> Callable[..., Any]:
 api = _API(
     title="Furrow",
     version="1",
-    description="Jobs: submit, find, follow and act on them. Errors are problems (RFC 9457). docs/http_api.md explains it.",
+    description="Jobs: submit, find, follow and act on them. Errors are problems (RFC 9457). No text has the character U+0000. "
+    "docs/http_api.md explains it.",
     urls_namespace=NAME,
     auth=needs(Scope.READ),
     docs_decorator=require_safe,

@@ -52,7 +52,7 @@ def _criterion(description: str, **schema: Any) -> Any:
     """A criterion of the list; an empty text is none. ``schema`` is for the document alone: the selection checks each, and says
     more."""
     found = functions.Query(description=description)
-    found.json_schema_extra.update({"pattern": "^[^\\u0000]*$", **schema})
+    found.json_schema_extra.update(schema)
     return found
 
 
