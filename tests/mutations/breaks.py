@@ -45,6 +45,7 @@ T_CHANGED = "integration/test_limits_change.py"
 T_AFRESH = "unit/test_afresh.py"
 T_MASKS = "unit/test_masks.py"
 T_EVENTS = "integration/test_events.py"
+T_FLOWS = "integration/test_workflows.py"
 
 BREAKS = [
     Break(
@@ -498,4 +499,35 @@ BREAKS = [
         "integration/test_webhooks.py::test_each_event_that_matches_is_delivered_once_and_signed",
     ),
     Break("log lines that a crash loses", RUNS, "durable=ends or bool(group.logs or group.output)", "durable=ends", T_RACES),
+    Break(
+        "a join that counts twice",
+        "workflows/advance.py",
+        "child.unmet -= fates[edge.pk]",
+        "child.unmet -= 2 * fates[edge.pk]",
+        T_FLOWS,
+    ),
+    Break(
+        "a node that runs though what it waits for cannot come",
+        "workflows/advance.py",
+        "            if not fates[edge.pk]:\n",
+        "            if False:\n",
+        T_FLOWS,
+    ),
+    Break(
+        "a move that is counted again", f"{PG}/graph.py", "DELETE FROM {MOVE} WHERE", "UPDATE {MOVE} SET id = id WHERE", T_FLOWS
+    ),
+    Break(
+        "a stale run that adds",
+        "workflows/current.py",
+        "if not Job.objects.filter(pk=run.id,",
+        "if False and Job(pk=run.id,",
+        T_FLOWS,
+    ),
+    Break(
+        "a retry that leaves what was skipped",
+        "workflows/advance.py",
+        "self._nodes[edge.child].unmet += edge.met is True",
+        "pass",
+        T_FLOWS,
+    ),
 ]

@@ -161,6 +161,7 @@ def submit_something(dice: random.Random, size: int, way: str = "") -> int:
     from furrow import Kind, submit, submit_many
     from furrow.models.job import new_id
     from furrow.prove import kinds, leftovers
+    from furrow.prove.flowing import submit_a_workflow
     from furrow.submission import uploads
 
     me = submitter()
@@ -231,7 +232,7 @@ def submit_something(dice: random.Random, size: int, way: str = "") -> int:
         return [tx.want(submit(kinds.reads, {"file": name}, id=id).pk.hex, {"file": name})]
 
     if way == "workflow":
-        tx.run(lambda tx: _submit_a_workflow(tx, dice))
+        tx.run(lambda tx: submit_a_workflow(dice))
     elif way in ("many", "rolled back"):
         tx.run(many if dice.random() < 0.7 or way == "many" else lambda tx: some(1))
     elif way == "mixed":
@@ -270,37 +271,6 @@ def submit_something(dice: random.Random, size: int, way: str = "") -> int:
             time.sleep(dice.choice([0.0, 0.0, 1.0]))
             cancel_and_tell(id)
     return size // 2 if way == "many" else 5
-
-
-def _submit_a_workflow(tx: Transaction, dice: random.Random) -> list[str]:
-    """Many jobs and their join, a chain, one that fails, one that adds to the workflow, a workflow inside; returns the ids."""
-    from furrow import workflow
-    from furrow.models import Job, Node
-    from furrow.prove import kinds
-
-    many = 1_000 if not dice.randrange(30) else dice.randrange(40)
-    with workflow(f"prove {tx.name}") as w:
-        first = w.add(kinds.noop, {"n": dice.randrange(1000)}, name="first")
-        mapped = w.map(kinds.noop, [{"n": n} for n in range(many)], after=[first], name="many")
-        join = w.add(kinds.joins, {"answers": mapped.results}, after=[mapped], name="join")
-        last = first
-        for number in range(dice.randrange(6)):
-            last = w.add(kinds.links, {"before": last.result}, after=[last], name=f"link {number}")
-        fails = w.add(kinds.fails, after=[join, last] if last is not first else [join], name="fails")
-        skipped = w.add(kinds.noop, after=[fails], name="skipped")
-        w.add(kinds.noop, after=[skipped.ended], name="cleans up")
-        w.add(kinds.noop, after=[fails.failed], name="mends")
-        w.add(kinds.noop, after=[mapped.first_failed], name="alarm")
-        if dice.random() < 0.5:
-            grows = w.add(kinds.grows, {"n": 1}, after=[first], name="grows")
-            w.add(kinds.noop, after=[grows], name="after it has grown")
-        inner = w.workflow("inside", after=[join])
-        one = inner.add(kinds.noop, name="one")
-        inner.add(kinds.links, {"before": one.result}, after=[one], name="two")
-        assert inner.node is not None
-        w.add(kinds.links, {"before": inner.node.result}, after=[inner.node], name="after the inside")
-    nodes = Node.objects.filter(workflow__in=[w.id, inner.id])
-    return [id.hex for id in Job.objects.filter(node__in=nodes.values("pk")).order_by("pk").values_list("pk", flat=True)]
 
 
 def through_the_web(port: int, dice: random.Random) -> int:
