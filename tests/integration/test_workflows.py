@@ -1,5 +1,6 @@
 """Workflows, on both databases: what is written, what follows from the ends of jobs."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -19,16 +20,19 @@ from furrow import (
     workflow,
 )
 from furrow.actions.jobs import cancel, delete, retry
+from furrow.context import _run
 from furrow.dispatcher.prune import Prune
+from furrow.errors import StaleRun
 from furrow.models import Edge, Move, Node, Workflow
 from furrow.states import NodeState, State, WorkflowState
 from furrow.testing import drain
+from furrow.worker.child.current import Run
 from furrow.workflows.builder import Builder
 from pytest_django import Settings
 
 from tests import kinds
 from tests.kinds import flows
-from tests.rows import HOUR
+from tests.rows import HOUR, WORKER
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("nobody_runs")]
 
@@ -392,3 +396,18 @@ def test_an_old_workflow_is_pruned_whole_and_its_jobs_not_before(settings: Setti
     Workflow.objects.update(finished_at=long_ago)
     Prune().run_once()
     assert not any(model._default_manager.exists() for model in (Workflow, Node, Edge, Move, Job))
+
+
+def test_a_run_whose_job_another_has_by_now_adds_nothing() -> None:
+    with workflow("w") as w:
+        w.add(kinds.noop)
+    job = Job.objects.get()
+    Job.objects.update(state=State.RUNNING, attempt=2, worker=WORKER, started_at=timezone.now())
+    for attempt, added in ((1, 0), (2, 1)):
+        token = _run.set(Run(str(job.pk), "kinds.noop", attempt, 0, 5))
+        try:
+            with nullcontext() if added else pytest.raises(StaleRun):
+                current_workflow.add(kinds.noop, name="more")
+        finally:
+            _run.reset(token)
+        assert Node.objects.filter(workflow=w.id, name="more").count() == added
