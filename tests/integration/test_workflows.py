@@ -411,3 +411,17 @@ def test_a_run_whose_job_another_has_by_now_adds_nothing() -> None:
         finally:
             _run.reset(token)
         assert Node.objects.filter(workflow=w.id, name="more").count() == added
+
+
+def test_what_waits_for_two_that_run_again_waits_for_both() -> None:
+    with workflow("w") as w:
+        a, b = (w.add(kinds.succeeds_on, {"attempt": n}, name=name, max_attempts=1) for n, name in ((1, "a"), (2, "b")))
+        w.add(kinds.noop, after=[a, b], name="c")
+    run()
+    assert nodes(w) == {"a": "succeeded", "b": "failed", "c": "skipped"}
+    retry(Job.objects.filter(node=a.id))
+    run()
+    assert nodes(w)["c"] == "skipped"
+    retry(Job.objects.filter(node=b.id))
+    run()
+    assert (nodes(w)["c"], Node.objects.get(workflow=w.id, name="c").unmet) == ("succeeded", 0)
