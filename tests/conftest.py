@@ -27,9 +27,9 @@ def pytest_sessionstart() -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark what is in ``tests/faults``."""
-    if "faults" in item.path.parts:
-        item.add_marker("faults")
+    """Mark what starts processes of its own."""
+    if "faults" in item.path.parts or "bare" in item.fixturenames:  # type: ignore[attr-defined]
+        item.add_marker("bare")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 from tests import kinds
 from tests.browser.conftest import PATIENCE
 from tests.stack import Stack, wait_until
+from tests.thorough import first_of
 
 pytestmark = pytest.mark.browser
 
@@ -150,7 +151,9 @@ def test_who_may_only_look_finds_no_button(viewer: Page, stack: Stack) -> None:
     assert job.state == State.FAILED
 
 
-@pytest.mark.parametrize("path", ["furrow/job/", "furrow/job/bulk/?state=failed&action=retry", "furrow/auditentry/", "{job}"])
+@pytest.mark.parametrize(
+    "path", first_of(["furrow/job/", "furrow/job/bulk/?state=failed&action=retry", "furrow/auditentry/", "{job}"])
+)
 def test_nothing_is_cut_off_on_a_phone(admin: Page, stack: Stack, path: str) -> None:
     failed(1)
     job = Job.objects.get()

@@ -7,6 +7,7 @@ from furrow import FINAL, Job, State, cancel, submit
 
 from tests import kinds
 from tests.stack import Stack, wait_until
+from tests.thorough import first_of
 
 pytestmark = pytest.mark.engine
 
@@ -50,7 +51,7 @@ def test_a_cancelled_job_is_not_tried_again(stack: Stack) -> None:
     assert (ended.state, ended.attempt) == (State.CANCELLED, 1)
 
 
-@pytest.mark.parametrize("end", ["killed", "stopped"])
+@pytest.mark.parametrize("end", first_of(["killed", "stopped"]))
 def test_a_cancellation_survives_its_worker(bare: Stack, tmp_path: Path, end: str) -> None:
     mark = tmp_path / "mark"
     bare.dispatcher()

@@ -124,6 +124,7 @@ def test_the_databases_clock_is_set_back_and_forward(bare: Stack, server: Server
     wait_until(lambda: server.states(runs) == {runs: ("succeeded", 2)}, what="the long job ends")
 
 
+@pytest.mark.thorough
 def test_the_clocks_of_dispatcher_and_worker_are_set(bare: Stack, clock: faketime.Clock, tmp_path: Path) -> None:
     if connection.vendor == "sqlite":
         pytest.skip("SQLite's clock is that of each process")

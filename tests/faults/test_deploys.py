@@ -14,6 +14,7 @@ from furrow.worker.pool.shutdown import LINGER
 
 from tests import kinds, services
 from tests.stack import Stack, all_ended, wait_until
+from tests.thorough import first_of
 
 pytestmark = pytest.mark.engine
 
@@ -59,7 +60,7 @@ def test_a_rolling_restart_under_load_fails_loses_and_counts_nothing(bare: Stack
     assert all(times <= 1 + handed_back[id] for id, times in began.items())
 
 
-@pytest.mark.parametrize("where", ["start", "end"])
+@pytest.mark.parametrize("where", first_of(["start", "end"]))
 def test_a_worker_whose_processes_are_stuck_ends(bare: Stack, where: str) -> None:
     bare.dispatcher()
     worker = bare.worker(FURROW_MODULES="tasks,tests.kinds,tests.stuck", FURROW_TEST_STUCK=where, FURROW_SHUTDOWN_GRACE="1")
@@ -74,7 +75,9 @@ def test_a_worker_whose_processes_are_stuck_ends(bare: Stack, where: str) -> Non
     assert all(job.counted_attempts == 1 for job in Job.objects.only("attempt", "excused"))
 
 
-@pytest.mark.parametrize("asked", [[signal.SIGQUIT], [signal.SIGTERM, signal.SIGQUIT], [signal.SIGINT, signal.SIGINT]])
+@pytest.mark.parametrize(
+    "asked", first_of([[signal.SIGQUIT], [signal.SIGTERM, signal.SIGQUIT], [signal.SIGINT, signal.SIGINT]])
+)
 def test_a_cold_shutdown_hands_back_at_once(bare: Stack, tmp_path: Path, asked: list[signal.Signals]) -> None:
     """Also what has begun: it does not wait for the grace."""
     mark, goes_on = tmp_path / "mark", tmp_path / "goes on"
@@ -99,6 +102,7 @@ def test_a_cold_shutdown_hands_back_at_once(bare: Stack, tmp_path: Path, asked: 
     assert all(job.counted_attempts == 1 for job in Job.objects.only("attempt", "excused"))
 
 
+@pytest.mark.thorough
 def test_a_cold_shutdown_whose_handler_fails_hands_back_all_the_same(bare: Stack, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     bare.dispatcher()
@@ -114,6 +118,7 @@ def test_a_cold_shutdown_whose_handler_fails_hands_back_all_the_same(bare: Stack
     assert job.state in (State.PENDING, State.QUEUED)
 
 
+@pytest.mark.thorough
 def test_a_worker_that_leaves_waits_for_celerys_own_tasks(bare: Stack, tmp_path: Path) -> None:
     """As Celery does, and longer than for processes that run nothing."""
     worker = bare.worker()
@@ -126,7 +131,9 @@ def test_a_worker_that_leaves_waits_for_celerys_own_tasks(bare: Stack, tmp_path:
 @pytest.mark.skipif(services.ON_SQLITE, reason="a database server is frozen")
 @pytest.mark.parametrize(
     ("asked", "why"),
-    [([signal.SIGTERM], "did not shut down within 10 s"), ([signal.SIGTERM, signal.SIGINT], "was told to stop again")],
+    first_of(
+        [([signal.SIGTERM], "did not shut down within 10 s"), ([signal.SIGTERM, signal.SIGINT], "was told to stop again")]
+    ),
 )
 def test_a_dispatcher_ends_while_the_database_hangs(bare: Stack, asked: list[signal.Signals], why: str) -> None:
     dispatcher = bare.dispatcher()

@@ -44,6 +44,7 @@ def test_a_flood_of_logs_and_progress_is_bounded_and_others_go_on(bare: Stack) -
     assert Job.objects.get(pk=flood.pk).progress == 1
 
 
+@pytest.mark.thorough
 def test_while_the_database_hangs_a_flood_does_not_fill_memory(bare: Stack) -> None:
     if services.ON_SQLITE:
         pytest.skip("a database server is frozen")
@@ -66,6 +67,7 @@ def test_while_the_database_hangs_a_flood_does_not_fill_memory(bare: Stack) -> N
     assert LogLine.objects.count() == 9_000 * len(ids)
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(services.ON_SQLITE, reason="PostgreSQL's triggers")
 def test_a_flood_into_a_slow_database_costs_no_lease(bare: Stack) -> None:
     """All that waits at one time would take it longer than a lease."""

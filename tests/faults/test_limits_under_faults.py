@@ -55,6 +55,7 @@ def test_kills_and_an_empty_redis_while_keys_are_held(bare: Stack, tmp_path: Pat
     assert not Job.objects.exclude(held="").exists()
 
 
+@pytest.mark.thorough
 def test_the_judge_finds_out_jobs_without_limits(bare: Stack, tmp_path: Path) -> None:
     """The same handlers, submitted without their kinds' rules."""
     path = str(tmp_path / "history")

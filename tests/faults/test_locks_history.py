@@ -178,6 +178,7 @@ def test_every_history_is_right(own_redis: Redis, tmp_path: Path) -> None:
     assert Written._default_manager.count() > 50
 
 
+@pytest.mark.thorough
 def test_a_write_without_a_token_is_found_out(own_redis: Redis, tmp_path: Path) -> None:
     clients = Clients(tmp_path, own_redis, "unfenced")
     clients.start(3)
@@ -192,6 +193,7 @@ def test_a_write_without_a_token_is_found_out(own_redis: Redis, tmp_path: Path) 
     assert any("a write was lost" in text or "a late write" in text for text in violations(clients))
 
 
+@pytest.mark.thorough
 def test_a_lease_that_nobody_renews_is_found_out(own_redis: Redis, tmp_path: Path) -> None:
     clients = Clients(tmp_path, own_redis, "unrenewed")
     clients.start(3)

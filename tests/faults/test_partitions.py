@@ -96,6 +96,7 @@ def test_the_checker_finds_what_is_out_of_order(broken: list[tuple[str, int]], f
         check({"k": broken})
 
 
+@pytest.mark.thorough
 @pytest.mark.engine
 def test_the_same_jobs_in_a_plain_queue_are_found_out_of_order(bare: Stack, tmp_path: Path) -> None:
     mark = tmp_path / "mark"

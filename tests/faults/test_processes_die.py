@@ -142,6 +142,7 @@ def test_a_killed_dispatcher_is_followed_by_the_one_that_stands_by(bare: Stack) 
     assert Job.objects.get(pk=later.pk).result == 2
 
 
+@pytest.mark.thorough
 def test_a_dispatcher_that_ends_in_order_lets_the_next_lead_at_once(bare: Stack) -> None:
     first = bare.dispatcher("one", FURROW_LEADER_LEASE="3600")
     wait_until(lambda: "This dispatcher leads" in first.text)
@@ -150,6 +151,7 @@ def test_a_dispatcher_that_ends_in_order_lets_the_next_lead_at_once(bare: Stack)
     wait_until(lambda: "This dispatcher leads" in second.text)
 
 
+@pytest.mark.thorough
 def test_a_process_dies_between_two_jobs_with_the_next_one_in_its_hand(bare: Stack, tmp_path: Path) -> None:
     """The one that had ended is blamed, since nobody was told; the one in its hand goes back, uncounted."""
     bare.dispatcher()
@@ -164,6 +166,7 @@ def test_a_process_dies_between_two_jobs_with_the_next_one_in_its_hand(bare: Sta
     assert not Attempt.objects.exclude(outcome__in=["succeeded", "crashed", "interrupted"]).exists()
 
 
+@pytest.mark.thorough
 def test_sigkill_of_a_process_that_holds_a_job_it_has_not_begun(bare: Stack) -> None:
     """All pool processes are killed again and again under load of short jobs: nothing is lost, and nothing hangs."""
     bare.dispatcher()
@@ -180,6 +183,7 @@ def test_sigkill_of_a_process_that_holds_a_job_it_has_not_begun(bare: Stack) -> 
     assert sum(counts.values()) - 4000 <= 3 * 2 + 3 * 2
 
 
+@pytest.mark.thorough
 def test_a_worker_that_may_start_no_process_goes_on_with_those_it_has(bare: Stack, tmp_path: Path) -> None:
     refuse = tmp_path / "refuse"
     bare.dispatcher()

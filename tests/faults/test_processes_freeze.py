@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 from django.db import connection
 from django.db.models import F
 from furrow import Job, State, submit, submit_many
@@ -107,6 +108,7 @@ def in_a_transaction(session: str, *statements: str) -> Iterator[None]:
             raise AssertionError("its session has not been ended")
 
 
+@pytest.mark.thorough
 def test_a_worker_frozen_in_its_own_transaction_holds_nobody_up(bare: Stack, tmp_path: Path) -> None:
     bare.dispatcher(**SHORT)
     frozen = bare.worker("frozen", processes=1, **SHORT)
@@ -127,6 +129,7 @@ def test_a_worker_frozen_in_its_own_transaction_holds_nobody_up(bare: Stack, tmp
     assert (job.state, job.attempt) == (State.SUCCEEDED, 2)
 
 
+@pytest.mark.thorough
 def test_a_leader_frozen_in_its_transaction_is_followed(bare: Stack) -> None:
     first = bare.dispatcher("one", **SHORT)
     wait_until(lambda: "This dispatcher leads" in first.text)
@@ -140,6 +143,7 @@ def test_a_leader_frozen_in_its_transaction_is_followed(bare: Stack) -> None:
     all_ended()
 
 
+@pytest.mark.thorough
 def test_a_worker_that_waits_for_a_lock_keeps_its_lease(bare: Stack, tmp_path: Path) -> None:
     """Another process holds its job's row for longer than a lease: an administrator, or a worker that is frozen."""
     bare.dispatcher(**SHORT)

@@ -57,7 +57,6 @@ def prove(*options: str) -> tuple[int, dict[str, Any], str]:
 
 
 @pytest.mark.engine
-@pytest.mark.dialect
 def test_a_short_campaign_finds_every_promise_kept() -> None:
     code, verdict, said = prove("--minutes", "0.5", "--faults", ",".join(FAULTS), "--seed", "1234")
     assert verdict["violations"] == [], said
@@ -71,6 +70,7 @@ def test_a_short_campaign_finds_every_promise_kept() -> None:
     assert "Traceback" not in said
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(ON_SQLITE, reason="the sabotage is of PostgreSQL's statements")
 def test_a_broken_engine_is_found_out() -> None:
     code, verdict, said = prove(

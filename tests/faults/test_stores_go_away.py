@@ -18,6 +18,7 @@ from furrow.rabbitmq.broker import Publisher
 
 from tests import kinds, services
 from tests.stack import Stack, all_ended, wait_until
+from tests.thorough import first_of
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +67,7 @@ def test_the_broker_is_killed_under_load(bare: Stack, tmp_path: Path) -> None:
     assert Attempt.objects.filter(outcome="succeeded").count() == 1600
 
 
+@pytest.mark.thorough
 def test_a_job_that_runs_while_the_broker_goes_away_is_recorded_at_once(bare: Stack, tmp_path: Path) -> None:
     bare.dispatcher()
     bare.worker()
@@ -90,6 +92,7 @@ def test_a_worker_leaves_in_order_while_the_broker_hangs(bare: Stack, tmp_path: 
     assert (job.state, job.excused, job.attempts.get().outcome) == (State.PENDING, 1, "interrupted")
 
 
+@pytest.mark.thorough
 def test_a_worker_leaves_when_its_last_job_has_ended_while_the_broker_is_away(bare: Stack, tmp_path: Path) -> None:
     """It hears of that end, and of its idle processes: it does not sit out its grace."""
     bare.dispatcher()
@@ -106,6 +109,7 @@ def test_a_worker_leaves_when_its_last_job_has_ended_while_the_broker_is_away(ba
     assert job.attempts.get().outcome == "succeeded"
 
 
+@pytest.mark.thorough
 @pytest.mark.engine
 def test_a_job_that_ends_while_the_broker_hangs_is_recorded(bare: Stack, tmp_path: Path) -> None:
     """Also when the worker is in the middle of asking RabbitMQ for something: to send no more of a queue."""
@@ -139,6 +143,7 @@ def test_the_dispatcher_rescues_leads_and_leaves_while_the_broker_hangs(bare: St
     assert dispatcher.stop() == 0
 
 
+@pytest.mark.thorough
 def test_connections_are_cut_while_a_job_runs(bare: Stack, tmp_path: Path) -> None:
     bare.dispatcher()
     worker = bare.worker()
@@ -171,6 +176,7 @@ def test_lost_messages_are_found_and_sent_again(bare: Stack) -> None:
     assert Drift.objects.get(name="queued_without_message").repaired >= 30
 
 
+@pytest.mark.thorough
 def test_a_job_with_three_messages_runs_once(bare: Stack, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     ids = submit_many(kinds.sleeps, [{"seconds": 0, "mark": str(mark)} for _ in range(40)])
@@ -183,6 +189,7 @@ def test_a_job_with_three_messages_runs_once(bare: Stack, tmp_path: Path) -> Non
     assert runs == {str(id): 1 for id in ids}
 
 
+@pytest.mark.thorough
 def test_a_deleted_queue_is_declared_again(bare: Stack) -> None:
     from kombu import Connection
 
@@ -211,6 +218,7 @@ def test_without_redis_jobs_go_on(bare: Stack) -> None:
     assert Job.objects.get(pk=job.pk).result == 2
 
 
+@pytest.mark.thorough
 def test_a_frozen_redis_does_not_hold_up_submits(bare: Stack) -> None:
     bare.dispatcher()
     bare.worker()
@@ -220,7 +228,7 @@ def test_a_frozen_redis_does_not_hold_up_submits(bare: Stack) -> None:
     assert Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == 30
 
 
-@pytest.mark.parametrize("way", ["kill", "restart"])
+@pytest.mark.parametrize("way", first_of(["kill", "restart"]))
 def test_the_database_goes_away_and_comes_back(bare: Stack, way: str) -> None:
     dispatcher = bare.dispatcher()
     worker = bare.worker()
@@ -241,6 +249,7 @@ def test_the_database_goes_away_and_comes_back(bare: Stack, way: str) -> None:
     assert set(counts) <= {"succeeded", "lost", "interrupted"}
 
 
+@pytest.mark.thorough
 def test_a_database_that_takes_no_writes_is_waited_for(bare: Stack) -> None:
     bare.dispatcher()
     worker = bare.worker()

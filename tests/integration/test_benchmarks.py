@@ -36,6 +36,7 @@ def measured(folder: Path, *command: str) -> tuple[Any, str]:
     return json.loads(out.read_text()), done.stdout
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(240)
 def test_ours_and_celery_are_measured_alike(folder: Path) -> None:
     """All metrics of both, in one file."""
@@ -48,6 +49,7 @@ def test_ours_and_celery_are_measured_alike(folder: Path) -> None:
     assert "celery-early" in said, "the table"
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(300)
 def test_cases_are_measured(folder: Path) -> None:
     """Two of the cases of the queue table, at a thousandth of the size."""

@@ -15,6 +15,7 @@ from furrow import submit
 from tests import kinds
 from tests.integration.test_permission_matrix import address, routes, samples
 from tests.permission_matrix import MATRIX
+from tests.thorough import first_of
 
 pytestmark = [
     pytest.mark.django_db,
@@ -75,7 +76,7 @@ def quoted(values: tuple[str, ...]) -> list[str]:
     return [urlencode([(name, value.encode("utf-8", "surrogatepass")) for name in names]) for value in values]
 
 
-@pytest.mark.parametrize("value", VALUES[::2], ids=lambda value: ascii(value[:12]))
+@pytest.mark.parametrize("value", first_of(VALUES[::2]), ids=lambda value: ascii(value[:12]))
 def test_each_parameter_of_a_list_with_values_that_cannot_be(site: Client, value: str) -> None:
     submit(kinds.add, {"a": 1})
     site.raise_request_exception = False
@@ -125,7 +126,7 @@ def parameters() -> dict[str, list[str]]:
         ("furrow/job/submit/kinds.add/", "again"), ("furrow/job/submit/kinds.greets/rows/user/", "page"),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("value", ["NaN", "9" * 5_000])
+@pytest.mark.parametrize("value", first_of(["NaN", "9" * 5_000]))
 def test_a_parameter_that_cannot_be_is_refused_by_its_name(site: Client, path: str, name: str, value: str) -> None:
     job = submit(kinds.add, {"a": 1})
     answer = site.get(f"/admin/{path.format(job=f'furrow/job/{job.pk}/')}?{urlencode({name: value})}")

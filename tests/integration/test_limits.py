@@ -12,6 +12,7 @@ from furrow.models import Hold
 from tests import kinds
 from tests.history import Event, at_most, in_order, never_together, read
 from tests.stack import Stack, all_ended, wait_until
+from tests.thorough import first_of
 
 pytestmark = pytest.mark.engine
 
@@ -20,6 +21,7 @@ def succeeded(ids: Collection[uuid.UUID]) -> bool:
     return Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == len(ids)
 
 
+@pytest.mark.dialect
 def test_locks_limits_rates_and_order_hold_over_three_workers(bare: Stack, tmp_path: Path) -> None:
     bare.dispatcher()
     for name in ("one", "two", "three"):
@@ -50,7 +52,7 @@ def test_locks_limits_rates_and_order_hold_over_three_workers(bare: Stack, tmp_p
     assert Counter(event.what for event in history if isinstance(event, Event))["begin"] == 129
 
 
-@pytest.mark.parametrize(("starts", "period"), [(4, 1.0), (20, 0.2)])
+@pytest.mark.parametrize(("starts", "period"), first_of([(4, 1.0), (20, 0.2)]))
 def test_a_rate_is_never_exceeded_and_its_slots_are_taken_early(bare: Stack, starts: int, period: float) -> None:
     bare.dispatcher()
     bare.worker(processes=2)
@@ -64,6 +66,7 @@ def test_a_rate_is_never_exceeded_and_its_slots_are_taken_early(bare: Stack, sta
     assert min(gaps) >= period, gaps
 
 
+@pytest.mark.dialect
 def test_a_tenants_jobs_do_not_wait_for_thousands_of_anothers(bare: Stack) -> None:
     """By count: since the one that came last was there, at most a few windows of the many went before it."""
     many = submit_many(kinds.shared, [{"tenant": "large", "n": n} for n in range(8_000)])
@@ -77,6 +80,7 @@ def test_a_tenants_jobs_do_not_wait_for_thousands_of_anothers(bare: Stack) -> No
     assert before < 5_000, before
 
 
+@pytest.mark.dialect
 def test_a_program_that_only_inserts_gets_its_kinds_limits(bare: Stack, tmp_path: Path) -> None:
     path = str(tmp_path / "history")
     for n in range(12):

@@ -286,6 +286,7 @@ def plugins(*arguments: str) -> None:
     subprocess.run(command, env=services.broker.environ(), cwd="/", check=True, capture_output=True, timeout=60)
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("orders")
 def test_without_the_plugin_other_queues_go_on_and_the_remedy_is_said(bare: Stack, tmp_path: Path) -> None:
     publisher = Publisher(services.broker.url)

@@ -23,15 +23,16 @@ NO_TESTS = 5
 def main() -> int:
     """The exit code: 0 when every test passed."""
     parser = argparse.ArgumentParser(prog="python -m tests.lanes", description=described, allow_abbrev=False)
-    parser.add_argument("--record", action="store_true", help="write the seconds of each file to durations.json")
-    parser.add_argument("--all", action="store_true", help="also what SQLite leaves out: FURROW_TEST_ALL=1 says the same")
+    parser.add_argument("--record", action="store_true", help="write the seconds of each file to durations.json; with --all")
+    parser.add_argument("--all", action="store_true", help="also what is left to CI: FURROW_TEST_ALL=1 says the same")
     given, rest = parser.parse_known_args()
     paths = [one for one in rest if not one.startswith("-") and Path(one.partition("::")[0]).exists()]
     options = [one for one in rest if one not in paths]
     lanes = plan(targets(paths), measured())
     if not lanes:
         parser.error(f"there are no tests in {' '.join(paths)}")
-    marks = EVERYTHING if given.all or os.environ.get("FURROW_TEST_ALL") else MARKS
+    # A file that somebody names runs as a whole.
+    marks = EVERYTHING if given.all or given.record or paths or os.environ.get("FURROW_TEST_ALL") else MARKS
     with _started(lanes, marks, options) as started:
         codes = _wait(started)
     if given.record:

@@ -82,11 +82,16 @@ def database(request: pytest.FixtureRequest) -> Iterator[str]:
         link.execute("DROP DATABASE shop WITH (FORCE)")
 
 
-@pytest.fixture
-def broker() -> Iterator[str]:
-    """A virtual host of the shop's own."""
+@pytest.fixture(scope="session")
+def _no_broker() -> None:
+    """What a run left behind that was killed."""
     with contextlib.suppress(subprocess.CalledProcessError):
         services.broker.ctl("delete_vhost", "shop")
+
+
+@pytest.fixture
+def broker(_no_broker: None) -> Iterator[str]:
+    """A virtual host of the shop's own."""
     services.broker.ctl("add_vhost", "shop")
     services.broker.ctl("set_permissions", "-p", "shop", "furrow", ".*", ".*", ".*")
     yield services.broker.url.removesuffix("//") + "/shop"

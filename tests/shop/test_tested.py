@@ -9,13 +9,14 @@ import pytest
 
 from tests import services
 from tests.shop.conftest import FOLDER, ROOT, environment, offline, run
+from tests.thorough import first_of
 
 BLOCK = re.compile(r"^```python\n# (\S+\.py)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    ("database", "options"), [("sqlite", ""), ("postgresql", "-n 2")], indirect=["database"], ids=["sqlite", "xdist"]
+    ("database", "options"), first_of([("postgresql", "-n 2"), ("sqlite", "")]), indirect=["database"], ids=["xdist", "sqlite"]
 )
 def test_a_projects_tests_run_as_the_documentation_shows_them(
     wheelhouse: Path, database: str, broker: str, options: str

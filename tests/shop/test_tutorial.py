@@ -137,6 +137,7 @@ def reader(wheelhouse: Path, broker: str) -> Iterator[Reader]:
             process.kill()
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(600)
 def test_the_tutorial_does_what_it_says(reader: Reader) -> None:
     """Block by block; then the pages that it sends its reader to."""

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.lanes.plan import LANES, measured, plan, suites, targets
+from tests.thorough import first_of
 
 
 def test_every_file_runs_once_on_postgresql_and_the_engines_on_sqlite() -> None:
@@ -49,6 +50,15 @@ def test_only_what_was_asked_for(path: str, file: str, target: str, tmp_path: Pa
     _files(tmp_path, test_new="", test_newer="") if path.endswith(".py") or "::" in path else _files(tmp_path, test_new="")
     monkeypatch.chdir(tmp_path)
     assert targets([path], tmp_path) == {file: [target]}
+
+
+def test_the_other_parameters_of_a_test_are_left_to_ci() -> None:
+    one, *others = first_of([("a", 1), ("b", 2), ("c", 3)])
+    assert one == ("a", 1)
+    assert [(other.values, [mark.name for mark in other.marks]) for other in others] == [
+        (("b", 2), ["thorough"]),
+        (("c", 3), ["thorough"]),
+    ]
 
 
 def _files(root: Path, **texts: str) -> list[str]:
