@@ -13,6 +13,7 @@ from furrow.errors import UnknownKind
 from furrow.kinds.kind import Kind, all_kinds, get_kind
 
 VIEW, SUBMIT, ACT = "furrow.view_job", "furrow.submit_job", "furrow.act_on_job"
+VIEW_WORKFLOW, ACT_ON_WORKFLOW = "furrow.view_workflow", "furrow.act_on_workflow"
 
 
 def may_view(user: Any) -> bool:
@@ -34,6 +35,11 @@ def may_act(user: Any, kind: Kind | str | None = None) -> bool:
 def may_see(user: Any, what: str) -> bool:
     """May see the queues (``"queue"``), the workers (``"worker"``), …: the engine's rows of this name."""
     return _has(user, f"furrow.view_{what}")
+
+
+def may_act_on_workflows(user: Any) -> bool:
+    """May act on workflows (cancel, pause, resume, restart, fork) whose jobs' kinds ask for nothing more."""
+    return _has(user, VIEW_WORKFLOW) and _has(user, ACT_ON_WORKFLOW)
 
 
 def may_act_on_queues(user: Any) -> bool:

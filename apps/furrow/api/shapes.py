@@ -199,11 +199,20 @@ class SentSignal(BaseModel):
     delivered: bool
 
 
+class InWorkflow(BaseModel):
+    """The workflow that a job belongs to, and the name of its node there."""
+
+    id: uuid.UUID
+    name: str
+    node: str
+
+
 class WholeJob(JobShape):
     """A job with all that there is to know."""
 
     result: Any
     why: Why | None
+    workflow: InWorkflow | None
     attempts: list[AttemptShape]
     steps: list[StepShape]
 

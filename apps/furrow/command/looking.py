@@ -124,6 +124,8 @@ def _facts(job: Facts, now: dt.datetime) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = [(name, job[name]) for name in ("id", "kind", "state")]
     if job["why"]:
         found.append(("why", rows.reason(job["why"], now)))
+    if job.get("workflow"):  # an older server has none
+        found.append(("workflow", "{name} {id}, node {node}".format(**job["workflow"])))
     if job["error"]:
         found.append(("error", job["error"]))
     if job["state"] == State.RUNNING and job["progress"] is not None:

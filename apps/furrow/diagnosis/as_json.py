@@ -11,6 +11,7 @@ from furrow.diagnosis.figures import QueueFigures, queue_figures
 from furrow.diagnosis.kind_figures import KindFigures, by_kind
 from furrow.diagnosis.reason import Reason
 from furrow.diagnosis.steps import Shown, steps_of
+from furrow.diagnosis.workflows import place
 from furrow.kinds.kind import Kind
 from furrow.kinds.secret import masked
 from furrow.models import Attempt, Job, LogLine, Worker
@@ -50,7 +51,9 @@ def whole_job_json(job: Job, now: dt.datetime) -> dict[str, Any]:
     attempts = Attempt.objects.filter(job=job.pk).order_by("number")
     reason = None if job.state in FINAL else why(job, situation(job, now), now)
     more = {"attempts": [attempt_json(one) for one in attempts], "steps": [step_json(one) for one in steps_of(job)]}
-    return {**job_json(job, result=True), "why": reason_json(reason), **more}
+    found = place(job)
+    workflow = {"id": found[1].pk, "name": found[1].name, "node": found[0].name} if found else None
+    return {**job_json(job, result=True), "why": reason_json(reason), "workflow": workflow, **more}
 
 
 def reason_json(reason: Reason | None) -> dict[str, Any] | None:

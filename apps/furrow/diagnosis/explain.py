@@ -19,6 +19,7 @@ from furrow.diagnosis.reason import Reason
 from furrow.diagnosis.steps import halt, why_halted
 from furrow.diagnosis.unserved import unserved
 from furrow.diagnosis.wording import span
+from furrow.diagnosis.workflows import why_waiting
 from furrow.limits.limit import FAIR_GATE, QUEUE
 from furrow.models import Job, Leader, Queue, Step, Worker
 from furrow.models.leader import BROKER_AWAY
@@ -60,6 +61,8 @@ class Situation:
     key: str = ""
     #: In an external queue that no worker asks for its kind: when the last one did.
     asked_at: dt.datetime | None = None
+    #: Why it waits in its workflow.
+    in_workflow: Reason | None = None
     #: The database session that has locked the job's row for some time.
     locker: Locker | None = None
 
@@ -89,6 +92,7 @@ def situation(job: Job, now: dt.datetime) -> Situation:
         blocker=blocker(job),
         locker=lockers.of_row(job.pk, now),
         asked_at=last_asked(job),
+        in_workflow=why_waiting(job) if job.state == State.WAITING else None,
         **_line(job),
     )
 
@@ -108,7 +112,7 @@ def why(job: Job, around: Situation, now: dt.datetime) -> Reason | None:
         return _locked(around.locker)
     match job.state:
         case State.WAITING:
-            return Reason("Waits for other jobs to end.")
+            return around.in_workflow or Reason("Waits for other jobs to end.")
         case State.PENDING if job.run_at > now:
             return _not_due(job, around)
         case State.PENDING if job.queue in conf().external_queues:

@@ -6,7 +6,8 @@
 ``references``  arguments that are results of other nodes; ``results`` are those of many jobs, read as they are asked for.
 ``advance``     what follows from the ends of jobs: nodes are let go, skipped, taken up again; ``ends`` of workflows. ``moves``
                 ask for another look.
-``acts``        what people do: cancel, pause, resume, restart; ``forking`` repeats a workflow from a node on.
+``acts``        what people do: cancel, pause, resume, restart; ``forking`` repeats a workflow from a node on. ``people`` may
+                do so by permission, and are written down; ``stopping`` is what a cancel comes to.
 ``waiting``     for the end of a workflow; ``deleting`` one.
 ``calls``       jobs that a handler calls from a step, and waits for.
 """

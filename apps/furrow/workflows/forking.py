@@ -166,7 +166,9 @@ class _Copy:
     def _copied(self, id: uuid.UUID, again: bool) -> Node:
         old = self.nodes[id]
         node = Node(pk=self._ids[id], workflow=self.new, name=old.name, sort=old.sort, kind=old.kind, position=old.position)
-        node.closed_at, node.added_by = old.closed_at, self._ids[old.added_by] if old.added_by in self._ids else None
+        node.closed_at = old.closed_at
+        if old.added_by is not None:
+            node.added_by = self._ids.get(old.added_by)
         if again:
             node.deferred = self._deferred(old)
             return node

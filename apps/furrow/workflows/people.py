@@ -1,0 +1,153 @@
+"""People act on workflows: by permission, and written down in the audit log. Every page and command calls this; code that calls
+:mod:`furrow.workflows.acts` itself is trusted."""
+
+import uuid
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from django.core.exceptions import PermissionDenied
+
+from furrow.actions import permissions
+from furrow.actions.audit import audit
+from furrow.errors import InputError, did_you_mean
+from furrow.models import Job, Node, Workflow
+from furrow.models.audit_entry import Origin
+from furrow.models.database import atomic
+from furrow.workflows import acts, forking
+
+#: Workflows of one transaction, and of one entry in the audit log.
+AT_ONCE = 100
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who acts, and from where."""
+
+    #: ``None``: the shell's own account, which may do everything.
+    user: Any
+    #: What the audit log has: the user, or the account's name.
+    by: Any
+    origin: Origin
+    token: str = ""
+    #: The kinds that a token is for; empty: all.
+    kinds: Collection[str] = ()
+
+    def may_act(self) -> bool:
+        """May act on workflows whose kinds ask for nothing more."""
+        return self.user is None or permissions.may_act_on_workflows(self.user)
+
+
+class Done(NamedTuple):
+    """What came of an action."""
+
+    changed: int
+    #: Workflows that have jobs of kinds on which the person may not act.
+    forbidden: list[uuid.UUID]
+
+
+class Action(NamedTuple):
+    """Something to do to workflows."""
+
+    do: Callable[..., int]
+    #: What it does, and why it changes nothing.
+    text: str
+    otherwise: str
+
+
+ACTIONS: Mapping[str, Action] = {
+    "cancel": Action(
+        acts.cancel, "cancel all that has not ended; running jobs are asked to stop", "had ended, or is being cancelled"
+    ),
+    "pause": Action(
+        acts.pause, "let nothing more go; jobs that were let go run on", "had ended, or is paused or being cancelled"
+    ),
+    "resume": Action(acts.resume, "go on after a pause", "was not paused"),
+    "restart": Action(
+        acts.restart,
+        "run again what failed or was cancelled, and what waited for it",
+        "has nothing that failed or was cancelled, is being cancelled, or has been taken back (fork it)",
+    ),
+}
+
+
+def perform(action: str, workflows: Collection[uuid.UUID], who: Person, *, reason: str = "") -> Done:
+    """Do it to these workflows; what has other kinds in it than the person may act on is left alone. ``reason``: of a cancel.
+
+    Raises:
+        InputError: there is no such action.
+        PermissionDenied: the person may not act on workflows.
+    """
+    if action not in ACTIONS:
+        raise InputError({"action": f"{action!r} is unknown; {did_you_mean(action, ACTIONS)}"})
+    _refuse(who)
+    ids = sorted(set(workflows))
+    barred = forbidden(ids, who)
+    more = {"reason": reason or f"cancelled by {who.by}"} if action == "cancel" else {}
+    changed, left = 0, [id for id in ids if id not in barred]
+    for at in range(0, len(left), AT_ONCE):
+        part = left[at : at + AT_ONCE]
+        with atomic():
+            count = ACTIONS[action].do(part, **more)
+            if count:
+                _write_down(action, part, who, count, reason)
+            changed += count
+    return Done(changed, sorted(barred))
+
+
+def fork(workflow: uuid.UUID, node: str | uuid.UUID, who: Person, *, arguments: Mapping[str, Any] | None = None) -> Workflow:
+    """Repeat a workflow from a node on, as :func:`furrow.workflows.forking.fork`.
+
+    Raises:
+        PermissionDenied: the person may not act on it, or submit jobs.
+        WorkflowError, UnknownKind, ArgumentError, OptionError: as there.
+    """
+    _refuse(who)
+    if who.user is not None and not permissions.may_submit(who.user):
+        raise PermissionDenied(f"{who.by} may not submit jobs: that needs {permissions.SUBMIT}.")
+    if forbidden([workflow], who):
+        raise PermissionDenied(f"{who.by} may not act on some kinds of this workflow's jobs.")
+    with atomic():
+        new = forking.fork(workflow, node, arguments=arguments, submitted_by=who.user)
+        audit(
+            "fork",
+            by=who.by,
+            origin=who.origin,
+            token=who.token,
+            target=f"workflow {new.name} {workflow}",
+            detail=f"from {node}, as workflow {new.pk}",
+        )
+    return new
+
+
+def forbidden(workflows: Collection[uuid.UUID], who: Person) -> set[uuid.UUID]:
+    """Those that have, or have inside, jobs of kinds on which this person may not act."""
+    lacking = [] if who.user is None else permissions.forbidden_kinds(who.user)
+    if not (lacking or who.kinds):
+        return set()
+    outermost = {id: id for id in workflows}
+    level = list(outermost)
+    while level:
+        nodes = dict(Node.objects.filter(workflow__in=level, sort=Node.Sort.WORKFLOW).values_list("pk", "workflow_id"))
+        inner = Workflow.objects.filter(parent__in=nodes).values_list("pk", "parent")
+        found = {id: outermost[nodes[parent]] for id, parent in inner if parent is not None}
+        outermost |= found
+        level = list(found)
+    own = Node.objects.filter(workflow__in=outermost)
+    batches = dict(own.filter(sort=Node.Sort.BATCH).values_list("pk", "workflow_id"))
+    rows = set(own.exclude(kind="").values_list("workflow_id", "kind").distinct())
+    jobs = Job.objects.filter(node__in=batches).order_by().values_list("node", "kind").distinct()
+    rows |= {(batches[node], kind) for node, kind in jobs if node is not None}
+    return {outermost[id] for id, kind in rows if kind in lacking or (who.kinds and kind not in who.kinds)}
+
+
+def _refuse(who: Person) -> None:
+    if not who.may_act():
+        needed = f"{permissions.VIEW_WORKFLOW} and {permissions.ACT_ON_WORKFLOW}"
+        raise PermissionDenied(f"{who.by} may not act on workflows: that needs {needed}.")
+
+
+def _write_down(action: str, ids: list[uuid.UUID], who: Person, count: int, reason: str) -> None:
+    name = Workflow.objects.filter(pk=ids[0]).values_list("name", flat=True).first()
+    target = f"workflow {name} {ids[0]}" if len(ids) == 1 else "workflows " + ", ".join(map(str, ids))
+    audit(action, by=who.by, origin=who.origin, token=who.token, target=target, count=count, detail=reason)
