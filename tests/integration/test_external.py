@@ -1,6 +1,7 @@
 """Jobs of external kinds: who may take them, and what becomes of their runs. By the engine's functions, on both databases."""
 
 import datetime as dt
+import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -303,6 +304,17 @@ def test_lines_and_progress_are_kept_without_secrets(worker: uuid.UUID, settings
     ]
     job.refresh_from_db()
     assert (job.progress, job.progress_note) == (0.4, "••••••")
+
+
+def test_lines_with_a_time_that_are_told_again_are_kept_once(worker: uuid.UUID, settings: Any) -> None:
+    settings.FURROW = {**settings.FURROW, "MAX_LOG_LINES": 5}
+    job = submit(resize, {"path": "a.png", "key": "hunter2"})
+    (taken,) = take(worker)
+    run, at = run_of(taken), time.time() - 60
+    lines = [Line(run, "tick", at=at), Line(run, "tick hunter2", at=at), Line(run, "tick", at=at + 0.1)]
+    for again in (lines[:2], lines, [*lines, Line(run, "whenever")]):  # no answer came
+        assert log(again, KINDS) == []
+    assert sorted(job.log_lines.values_list("message", flat=True)) == ["tick", "tick", "tick ••••••", "whenever"]
 
 
 # --- Lease, cancellation, timeout --------------------------------------------------------------------------------------------
