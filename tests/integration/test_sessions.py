@@ -4,7 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 from django.db import OperationalError, connection
+from django.db.models.functions import Now
 from furrow import statements
+from furrow.dispatcher.leader import Leadership
+from furrow.models import Event, Leader
 from furrow.statements import sessions
 from furrow.worker.child import db_sessions
 
@@ -47,6 +50,30 @@ def test_a_role_that_may_not_end_them_is_told_what_it_lacks(weak_role: str, capl
         assert "Ended 1 session of a dead process" in caplog.text
     finally:
         other.close()
+
+
+def test_a_leader_that_froze_while_it_marked_events_holds_up_no_successor(live_db: None) -> None:
+    Leader.objects.all().delete()
+    old, sql, frozen = Leadership(), statements.on(connection), connection.copy()
+    assert old.hold()
+    ids = [Event.objects.create(name="order.paid").pk for _ in range(2)]
+    try:
+        sql.name_session(frozen, old.session)
+        frozen.set_autocommit(False)
+        frozen.in_atomic_block = True  # as within atomic(), whose end never comes
+        assert sql.mark_published(frozen, ids[:1], old.term or 0) == 1
+        Leader.objects.update(lease_until=Now())
+        new = Leadership()
+        assert new.hold()
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '20s'")
+        assert sql.mark_published(connection, ids, new.term or 0) == 2
+    finally:
+        frozen.in_atomic_block = False
+        frozen.close()
+        connection.close()
+        Event.objects.all().delete()
+        Leader.objects.all().delete()
 
 
 def test_a_connection_that_was_lost_is_no_open_transaction(live_db: None) -> None:
