@@ -125,7 +125,13 @@ def options(parser: ArgumentParser) -> set[str]:
 
 @pytest.mark.parametrize(
     ("command", "page"),
-    [("jobs", "command_line.md"), ("mcp", "assistants.md"), ("prove", "prove.md"), ("dev", "new_project.md")],
+    [
+        ("jobs", "command_line.md"),
+        ("schedules", "schedules.md"),
+        ("mcp", "assistants.md"),
+        ("prove", "prove.md"),
+        ("dev", "new_project.md"),
+    ],
 )
 def test_every_option_of_a_command_is_explained(command: str, page: str) -> None:
     parser = load(command).create_parser("manage.py furrow", command)

@@ -17,6 +17,7 @@ COMMANDS = {
     "bridges": ("furrow.bridges.command", "turn messages of other programs' queues into jobs"),
     "replay": ("furrow.command.replay", "give a subscriber the events since a time again"),
     "jobs": ("furrow.command.jobs", "submit, list, follow and act on jobs"),
+    "schedules": ("furrow.command.schedules", "list, pause, run and backfill schedules; take over those of Celery's beat"),
     "mcp": ("furrow.assistant.command", "let an assistant look at jobs, and act if allowed (Model Context Protocol)"),
     "health": ("furrow.monitoring.health", "check a part: dispatcher, worker, stores"),
     "prove": ("furrow.prove.command", "prove the guarantees under faults; only in a clone of Furrow's repository"),
