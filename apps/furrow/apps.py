@@ -30,6 +30,7 @@ class FurrowConfig(AppConfig):
         from furrow.locks.conf import times
         from furrow.submission import eager
         from furrow.webhooks import deliveries  # noqa: F401
+        from furrow.workflows import pausing  # noqa: F401
 
         times()  # a lease that cannot be is refused at the start and not at the first lock
         connection_created.connect(_look_for_pooler, dispatch_uid="furrow.pooler")

@@ -6,24 +6,28 @@ from typing import Any
 from django.db import transaction
 from django.db.models.functions import Now
 
-from furrow.errors import InputError, ResultError, StepError
+from furrow.errors import InputError, ResultError, StepError, did_you_mean
 from furrow.kinds.returned import json_text
 from furrow.locks.wakeup import wake
-from furrow.models import Job, Signal, Step
+from furrow.models import Job, Node, Signal, Step, Workflow
 from furrow.models.database import alias, atomic
 from furrow.sanitize import clean
-from furrow.states import State
+from furrow.states import FINAL, State
 from furrow.steps.named import check_name
 
+#: The kind of nodes of a workflow that wait for a signal.
+WAITS = "furrow.wait"
 
-def send_signal(target: Job | uuid.UUID | str, name: str, payload: Any = None, *, by: str = "") -> bool:
-    """Send a signal to a job: one INSERT in the current transaction of the jobs' database. Rolled back, it was never sent;
-    committed, it is kept until the job asks for it (``current_job.wait_signal``), and taken once.
+
+def send_signal(target: Job | Workflow | uuid.UUID | str, name: str, payload: Any = None, *, by: str = "") -> bool:
+    """Send a signal to a job, or to a workflow whose nodes wait for it: one INSERT in the current transaction of the jobs'
+    database. Rolled back, it was never sent; committed, it is kept until the job asks for it (``current_job.wait_signal``),
+    and taken once.
 
     The job's row stays locked until the transaction ends: so a wait that begins meanwhile finds the signal.
 
     Args:
-        target: the job, or its id.
+        target: the job, or its id; or those of a workflow: each node that waits for this signal gets it.
         name: which signal, such as ``"paid"``.
         payload: what the wait returns; anything that has a JSON form.
         by: who sends it, for people.
@@ -44,8 +48,25 @@ def send_signal(target: Job | uuid.UUID | str, name: str, payload: Any = None, *
     except ResultError as error:
         raise InputError({"payload": str(error).replace(" returned ", " carries ", 1)}) from None
     with atomic():
-        Signal.objects.create(target=id, name=name, payload=text, sent_by=clean(by)[:200])
-        return _deliver(id, name)
+        delivered = False
+        for job in _receivers(id, name):
+            Signal.objects.create(target=job, name=name, payload=text, sent_by=clean(by)[:200])
+            delivered |= _deliver(job, name)
+        return delivered
+
+
+def _receivers(id: uuid.UUID, name: str) -> list[uuid.UUID]:
+    """The job of this id, or those of the workflow's nodes that wait for this signal and have not ended."""
+    if not Workflow.objects.filter(pk=id).exists():
+        return [id]
+    waits = Node.objects.filter(workflow=id, kind=WAITS)
+    jobs = Job.objects.filter(node__in=waits.values("pk"), kind=WAITS)
+    named = dict(jobs.order_by("pk").values_list("pk", "arguments__signal"))
+    if name not in named.values():
+        known = did_you_mean(name, {str(one) for one in named.values()}) if named else "none of its nodes waits for a signal"
+        raise InputError({"name": f"no node of this workflow waits for {name!r}; {known}"})
+    ended = set(jobs.filter(state__in=FINAL).values_list("pk", flat=True))
+    return [pk for pk, signal in named.items() if signal == name and pk not in ended]
 
 
 def _deliver(id: uuid.UUID, name: str) -> bool:
@@ -58,9 +79,9 @@ def _deliver(id: uuid.UUID, name: str) -> bool:
     return True
 
 
-def _id(target: Job | uuid.UUID | str) -> uuid.UUID:
+def _id(target: Job | Workflow | uuid.UUID | str) -> uuid.UUID:
     try:
-        found: Any = target.pk if isinstance(target, Job) else target
+        found: Any = target.pk if isinstance(target, Job | Workflow) else target
         return found if isinstance(found, uuid.UUID) else uuid.UUID(str(found))
     except ValueError:
         raise InputError({"target": f"{str(target)[:80]!r} is no id: pass the job, or its UUID"}) from None

@@ -8,6 +8,7 @@
                 ask for another look.
 ``acts``        what people do: cancel, pause, resume, restart; ``forking`` repeats a workflow from a node on. ``people`` may
                 do so by permission, and are written down; ``stopping`` is what a cancel comes to.
+``pausing``     nodes that wait for a signal, or for a time.
 ``waiting``     for the end of a workflow; ``deleting`` one.
 ``calls``       jobs that a handler calls from a step, and waits for.
 """

@@ -4,6 +4,7 @@ One file because a workflow that runs (:mod:`furrow.workflows.current`) and one 
 """
 
 import contextlib
+import datetime as dt
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from furrow.models.database import alias, atomic
 from furrow.models.job import new_id
 from furrow.statements import clock
 from furrow.states import Condition, NodeState, State
+from furrow.steps.sending import WAITS
 from furrow.submission.options import Expires, as_uuid, expiry
 from furrow.submission.submit import written
 from furrow.workflows.checks import is_lazy, refuse_references, texts_of
@@ -120,6 +122,43 @@ class Graph:
         self._inner[node.pk] = inner
         inner.node = Handle(node.pk, node.name)
         return inner
+
+    def wait_for(
+        self,
+        signal: str,
+        *,
+        timeout: dt.timedelta | float | None = None,
+        after: Iterable[Handle | After] = (),
+        name: str = "",
+    ) -> Handle:
+        """Add a node that waits for a signal to the workflow (``send_signal(workflow, "paid", {…})``), whose payload is its
+        result. It occupies no process. A signal that comes early is kept.
+
+        Args:
+            timeout: seconds, or a timedelta, from when the node may begin; then it fails. ``None``: however long it takes.
+
+        Raises:
+            WorkflowError: as for :meth:`add`.
+        """
+        seconds = timeout.total_seconds() if isinstance(timeout, dt.timedelta) else timeout
+        return self.add(WAITS, {"signal": signal, "seconds": seconds}, after=after, name=name or signal[:LONGEST_NAME])
+
+    def sleep(
+        self,
+        until: dt.timedelta | dt.datetime | float,
+        *,
+        after: Iterable[Handle | After] = (),
+        name: str = "",
+    ) -> Handle:
+        """Add a node that ends when this span (a timedelta, or seconds) from when it may begin is over, or at this (aware)
+        time. It occupies no process.
+
+        Raises:
+            ArgumentError, WorkflowError: as for :meth:`add`.
+        """
+        seconds = until.total_seconds() if isinstance(until, dt.timedelta) else until
+        given = {"until": until} if isinstance(until, dt.datetime) else {"seconds": seconds}
+        return self.add("furrow.sleep", given, after=after, name=name)
 
     def _plan(
         self,
