@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from django.db import connection, transaction
 from furrow import Job, submit
-from furrow.prove import load, records
+from furrow.prove import records, transactions
 
 from tests import kinds
 
@@ -15,21 +15,21 @@ from tests import kinds
 def test_what_django_rolled_back_in_silence_is_not_taken_for_committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An ``atomic()`` ends without an error, and rolled back, when a savepoint in it could not be rolled back."""
     monkeypatch.setenv(records.FOLDER, str(tmp_path))
-    monkeypatch.setattr(load, "journal", records.Record("submits"))
+    monkeypatch.setattr(transactions, "journal", records.Record("submits"))
     other = connection.copy()
 
-    def work(tx: load.Transaction) -> list[str]:
+    def work(tx: transactions.Transaction) -> list[str]:
         job = submit(kinds.add, {"a": 1})
         try:
             with transaction.atomic():
                 with other.cursor() as cursor:
                     cursor.execute("SELECT pg_terminate_backend(%s)", [connection.connection.info.backend_pid])
-                raise load.RollBack
-        except load.RollBack:
+                raise transactions.RollBack
+        except transactions.RollBack:
             return [job.pk.hex]
 
     try:
-        load.Transaction("savepoint").run(work)
+        transactions.Transaction("savepoint").run(work)
     finally:
         other.close()
         connection.close()
