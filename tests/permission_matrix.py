@@ -38,6 +38,7 @@ def chosen(name: str, label: str) -> Any:
 J, Q = "admin/furrow/job/", "admin/furrow/queue/"
 W = "admin/furrow/worker/"
 F, FLOW = "admin/furrow/workflow/", {"workflow_id": "{furrow.workflow}"}
+FLOW = {"workflow_id": "{furrow.workflow}"}
 ENDED, WORKER = {"job_id": "{ended}"}, {"worker": "{furrow.worker}"}
 H = "admin/furrow/schedule/"
 _SCHEDULE = {"name": "made", "kind": "kinds.noop", "timing": "@daily", "timezone": "UTC", "catch_up": "one"}
@@ -147,13 +148,17 @@ ROWS |= {A + "queues/<name>/pause": Row(where={"name": "other"})}
 ROWS |= {A + "queues/<name>/resume": Row(change="AR", where={"name": "default"})}
 ROWS |= {A + "batches/<batch>": Row(where={"batch": "01a205c0-f458-76a1-9ac2-f6a18457f66a"}), A + "stats": Row(see=VIEWERS)}
 ROWS |= {A + "batches": Row(), A + "kinds/<name>/jobs": Row(where={"name": "kinds.add"})}
+ROWS |= {A + "workflows": Row(see=VIEWERS), A + "workflows/<workflow_id>": Row(see=VIEWERS, where=FLOW)}
+ROWS |= {A + "workflows/<workflow_id>/pause": Row(change="AR", where=FLOW)}
+ROWS |= {A + f"workflows/<workflow_id>/{name}": Row(act="AR", where=FLOW) for name in ("resume", "restart")}
+ROWS |= {A + f"workflows/<workflow_id>/{name}": Row(where=FLOW) for name in ("cancel", "fork")}
 # For tokens with the scope "work" alone: no session may.
 ROWS |= {A + f"work/{name}": Row() for name in ("claim", "heartbeat", "log", "progress", "finish", "leave")}
 ROWS |= {A + "kinds": Row(see=STAFF), A + "kinds/<name>": Row(see="VAMER", where={"name": "kinds.add"})}
 ROWS |= {A + name: Row(see="*") for name in ("openapi.json", "docs")}
 ROWS |= {A: Row()}
 READS = ["jobs/<job_id>", "jobs/<job_id>/result", "jobs/<job_id>/logs", "kinds", "kinds/<name>", "health", "errors", "events"]
-READS += ["queues", "workers", "stats", "batches/<batch>", "openapi.json", "docs"]
+READS += ["workflows", "workflows/<workflow_id>", "queues", "workers", "stats", "batches/<batch>", "openapi.json", "docs"]
 
 
 T = "admin/furrow/apitoken/"

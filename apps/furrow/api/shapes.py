@@ -15,7 +15,7 @@ Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 MOST_ROWS, MOST_JOBS = 10_000, 1_000
 
 
-def _said(description: str, of: str, **schema: Any) -> WithJsonSchema:
+def said(description: str, of: str, **schema: Any) -> WithJsonSchema:
     """What the document says that a value must be."""
     return WithJsonSchema({"description": description, "type": [of, "null"], **schema})
 
@@ -23,24 +23,24 @@ def _said(description: str, of: str, **schema: Any) -> WithJsonSchema:
 # --- Requests ---------------------------------------------------------------------------------------------------------
 
 
-class _Given(BaseModel):
+class Given(BaseModel):
     """What a request brings."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class Options(_Given):
+class Options(Given):
     """Options of a submit; each overrides the kind's own."""
 
-    queue: Annotated[Any, _said("One of the queues.", "string")] = None
-    priority: Annotated[Any, _said("0 goes first, 9 last.", "integer", minimum=0, maximum=9)] = None
-    run_at: Annotated[Any, _said("Do not start before this time.", "string", format="date-time")] = None
-    countdown: Annotated[Any, _said("Do not start before this many seconds from now.", "number", minimum=0)] = None
-    expires: Annotated[Any, _said("Cancel a job that has not begun so many seconds after it is due.", "number")] = None
-    max_attempts: Annotated[Any, _said("At most so many attempts.", "integer", minimum=1, maximum=1000)] = None
-    batch: Annotated[Any, _said("An id that jobs share which belong together.", "string", format="uuid")] = None
-    tags: Annotated[Any, _said("Short texts to find the job by.", "array", items={"type": "string"}, maxItems=10)] = None
-    meta: Annotated[Any, _said("Metadata that travels with the job.", "object")] = None
+    queue: Annotated[Any, said("One of the queues.", "string")] = None
+    priority: Annotated[Any, said("0 goes first, 9 last.", "integer", minimum=0, maximum=9)] = None
+    run_at: Annotated[Any, said("Do not start before this time.", "string", format="date-time")] = None
+    countdown: Annotated[Any, said("Do not start before this many seconds from now.", "number", minimum=0)] = None
+    expires: Annotated[Any, said("Cancel a job that has not begun so many seconds after it is due.", "number")] = None
+    max_attempts: Annotated[Any, said("At most so many attempts.", "integer", minimum=1, maximum=1000)] = None
+    batch: Annotated[Any, said("An id that jobs share which belong together.", "string", format="uuid")] = None
+    tags: Annotated[Any, said("Short texts to find the job by.", "array", items={"type": "string"}, maxItems=10)] = None
+    meta: Annotated[Any, said("Metadata that travels with the job.", "object")] = None
 
     def chosen(self) -> dict[str, Any]:
         """Those that were given."""
@@ -52,7 +52,7 @@ class OneJob(Options):
     """A job to be submitted."""
 
     kind: str
-    arguments: Annotated[Any, _said("The handler's arguments by name.", "object")] = Field(default_factory=dict)
+    arguments: Annotated[Any, said("The handler's arguments by name.", "object")] = Field(default_factory=dict)
     words: list[str] = Field(
         default_factory=list,
         max_length=1_000,
@@ -74,7 +74,7 @@ class ManyJobs(Options):
     table_format: Literal["csv", "jsonl"] = Field("csv", description="What the table is: CSV, or a JSON object a line.")
 
 
-class BatchOfJobs(_Given):
+class BatchOfJobs(Given):
     """Jobs of several kinds, all or none; they share the batch."""
 
     jobs: list[OneJob] = Field(min_length=1, max_length=MOST_JOBS)
@@ -86,29 +86,29 @@ def _alone(name: str, of: str) -> dict[str, Any]:
     return {"required": [name], "properties": {name: {"type": of}, other: {"type": "null"}}}
 
 
-class Postponed(_Given):
+class Postponed(Given):
     """Until when a job is postponed: a time, or seconds from now."""
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [_alone("until", "string"), _alone("seconds", "number")]})
 
-    until: Annotated[Any, _said("A time.", "string", format="date-time")] = None
+    until: Annotated[Any, said("A time.", "string", format="date-time")] = None
     seconds: float | None = Field(None, gt=0, le=366 * 86_400, allow_inf_nan=False)
 
 
-class Sent(_Given):
+class Sent(Given):
     """A signal to a job."""
 
     name: str = Field(min_length=1, max_length=200)
     payload: Any = Field(None, description="What the job gets with it.")
 
 
-class FromStep(_Given):
+class FromStep(Given):
     """The first step that is done again."""
 
     step: str
 
 
-class Pause(_Given):
+class Pause(Given):
     """Why a queue is paused."""
 
     reason: str = Field("", max_length=500)

@@ -51,8 +51,8 @@ def submit_rows(request: HttpRequest, name: str, many: ManyJobs, idempotency_key
     who = caller(request)
 
     def do() -> tuple[int, Any]:
-        kind = _kind(who, name)
-        options = _options(kind, many)
+        kind = kind_for(who, name)
+        options = options_for(kind, many)
         batch = options.pop("batch", None) or new_id()
         rows = _rows(who, kind, many)
         for number, wrong in enumerate(missing_rows(kind, who.user, rows)):
@@ -92,10 +92,10 @@ def _submit(who: Caller, job: OneJob, where: str = "", **more: Any) -> Job:
         Refused, FurrowError: nothing was submitted.
     """
     try:
-        kind = _kind(who, job.kind)
-        arguments = read_words(kind, job.words, _arguments(kind, job.arguments, "arguments"), _no_file)
+        kind = kind_for(who, job.kind)
+        arguments = read_words(kind, job.words, arguments_for(kind, job.arguments, "arguments"), _no_file)
         _refuse(missing_rows(kind, who.user, [arguments])[0], "arguments.")
-        return submit(kind, arguments, submitted_by=who.user, **{**_options(kind, job), **more})
+        return submit(kind, arguments, submitted_by=who.user, **{**options_for(kind, job), **more})
     except ArgumentError as error:
         raise Refused(422, str(error), {f"{where}arguments.{name}": text for name, text in error.fields.items()}) from None
     except WrongWord as error:
@@ -111,13 +111,19 @@ def _submit(who: Caller, job: OneJob, where: str = "", **more: Any) -> Job:
         raise Refused(422, str(error), {where + name: text for name, text in fields.items()}) from None
 
 
-def _kind(who: Caller, name: str) -> Kind:
+def kind_for(who: Caller, name: str) -> Kind:
+    """The kind, for who may submit it."""
     kind = get_kind(name)
     who.must_submit(kind)
     return kind
 
 
-def _arguments(kind: Kind, given: Any, where: str) -> Mapping[str, Any]:
+def arguments_for(kind: Kind, given: Any, where: str) -> Mapping[str, Any]:
+    """Arguments as they were given.
+
+    Raises:
+        Refused: 422, when they are no object, or one is a file.
+    """
     if not isinstance(given, dict):
         raise Refused(422, fields={where: "must be an object of the arguments by name"})
     _refuse(
@@ -136,21 +142,26 @@ def _rows(who: Caller, kind: Kind, many: ManyJobs) -> list[Mapping[str, Any]]:
     if (many.rows is None) == (many.table is None):
         raise Refused(422, fields={"rows": "give either rows or a table"})
     if many.rows is not None:
-        return [_arguments(kind, row, f"rows.{number}") for number, row in enumerate(many.rows)]
+        return [arguments_for(kind, row, f"rows.{number}") for number, row in enumerate(many.rows)]
     content = (many.table or "").encode("utf-8", "surrogatepass")
     is_csv = many.table_format == "csv"
     table = read_csv(kind, content, who.user, secrets=True) if is_csv else read_json_lines(kind, content, who.user)
     wrong = {".".join(["table", str(one.line), one.column]).rstrip("."): one.text for one in table.problems}
     if wrong:
         raise Refused(422, f"Nothing was submitted: {counted(len(wrong), 'problem')} in the table.", wrong)
-    return [_arguments(kind, row, "table") for row in table.given]
+    return [arguments_for(kind, row, "table") for row in table.given]
 
 
 def _no_file(name: str, text: str, field: FileField) -> Any:
     raise WrongWord(name, f"{name}: {NO_FILE}. Nothing was submitted.")
 
 
-def _options(kind: Kind, given: Options) -> dict[str, Any]:
+def options_for(kind: Kind, given: Options) -> dict[str, Any]:
+    """Options of a submit.
+
+    Raises:
+        OptionError: one is of another type.
+    """
     options = given.chosen()
     if "run_at" in options:
         options["run_at"] = _moment(kind, options["run_at"])

@@ -1,0 +1,226 @@
+"""Workflows: look at them, submit one, act on one."""
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import Http404, HttpRequest
+from ninja import Router
+
+from furrow.actions.audit import audit
+from furrow.admin.forms.row_field import missing_rows
+from furrow.api.auth import Caller, caller, needs
+from furrow.api.idempotency import Key, once
+from furrow.api.jobs import Limit
+from furrow.api.submitting import arguments_for, kind_for, options_for
+from furrow.api.workflow_shapes import (
+    Cancelling,
+    Forking,
+    OneNode,
+    OneWorkflow,
+    WaitsFor,
+    WholeWorkflow,
+    WorkflowPage,
+    WorkflowShape,
+)
+from furrow.diagnosis.workflows import select_workflows
+from furrow.diagnosis.workflows_as_json import whole_workflow_json, workflow_json
+from furrow.errors import SubmitError, WorkflowError, did_you_mean
+from furrow.models import Workflow
+from furrow.models.api_token import Scope
+from furrow.models.audit_entry import Origin
+from furrow.plural import counted
+from furrow.states import Condition
+from furrow.web.problems import Refused
+from furrow.workflows import people
+from furrow.workflows.builder import Builder, workflow
+from furrow.workflows.handles import After, Handle
+from furrow.workflows.people import Person
+from furrow.workflows.references import Reference
+
+router = Router(auth=needs(Scope.READ), tags=["workflows"])
+_MAY_ACT, _MAY_SUBMIT = needs(Scope.ACT), needs(Scope.SUBMIT)
+
+
+# --- Looking ----------------------------------------------------------------------------------------------------------
+
+
+@router.get("/workflows", response=WorkflowPage, operation_id="list_workflows")
+def list_workflows(
+    request: HttpRequest, state: str = "", q: str = "", limit: Limit = 30, after: uuid.UUID | None = None
+) -> Any:
+    """The newest workflows, but for those inside others: of a state, which may be ``paused``, and with a name or an id."""
+    who = caller(request)
+    who.must_see("workflow")
+    rows = select_workflows(state=state, q=q)
+    found = list((rows.filter(pk__lt=after) if after else rows)[: limit + 1])
+    more = len(found) > limit
+    found = found[:limit]
+    barred = _not_of_token(who, [one.pk for one in found])
+    given = {name: value for name, value in request.GET.items() if name != "after"}
+    return {
+        "workflows": [workflow_json(one) for one in found if one.pk not in barred],
+        "next": f"{request.path}?{urlencode({**given, 'after': found[-1].pk})}" if more else None,
+    }
+
+
+@router.get("/workflows/{workflow_id}", response=WholeWorkflow, operation_id="get_workflow")
+def get_workflow(request: HttpRequest, workflow_id: uuid.UUID) -> Any:
+    """A workflow with its nodes and edges, and why each node waits."""
+    return whole_workflow_json(_find(caller(request), workflow_id))
+
+
+def _find(who: Caller, workflow_id: uuid.UUID) -> Workflow:
+    """The workflow, for who may see it.
+
+    Raises:
+        Refused: who may see none.
+        Http404: it is gone, or the token is not for its kinds.
+    """
+    who.must_see("workflow")
+    found = Workflow.objects.filter(pk=workflow_id).first()
+    if found is None or _not_of_token(who, [found.pk]):
+        raise Http404(f"There is no workflow {workflow_id}; those that ended long ago are deleted.")
+    return found
+
+
+def _not_of_token(who: Caller, ids: list[uuid.UUID]) -> set[uuid.UUID]:
+    """Those of other kinds than the token is for."""
+    return people.forbidden(ids, Person(None, "", Origin.API, kinds=who.kinds)) if who.kinds else set()
+
+
+# --- Acting -----------------------------------------------------------------------------------------------------------
+
+
+@router.post("/workflows/{workflow_id}/cancel", auth=_MAY_ACT, response=WorkflowShape, operation_id="cancel_workflow")
+def cancel_workflow(request: HttpRequest, workflow_id: uuid.UUID, given: Cancelling | None = None) -> Any:
+    """Cancel all of a workflow that has not ended; running jobs are asked to stop, and it ends when they have."""
+    return _act(request, workflow_id, "cancel", given.reason if given else "")
+
+
+@router.post("/workflows/{workflow_id}/pause", auth=_MAY_ACT, response=WorkflowShape, operation_id="pause_workflow")
+def pause_workflow(request: HttpRequest, workflow_id: uuid.UUID) -> Any:
+    """Let no more nodes of a workflow begin; what was let go runs on."""
+    return _act(request, workflow_id, "pause")
+
+
+@router.post("/workflows/{workflow_id}/resume", auth=_MAY_ACT, response=WorkflowShape, operation_id="resume_workflow")
+def resume_workflow(request: HttpRequest, workflow_id: uuid.UUID) -> Any:
+    """Let a paused workflow go on."""
+    return _act(request, workflow_id, "resume")
+
+
+@router.post("/workflows/{workflow_id}/restart", auth=_MAY_ACT, response=WorkflowShape, operation_id="restart_workflow")
+def restart_workflow(request: HttpRequest, workflow_id: uuid.UUID) -> Any:
+    """Run again what failed or was cancelled, and what waited for it."""
+    return _act(request, workflow_id, "restart")
+
+
+@router.post("/workflows/{workflow_id}/fork", auth=_MAY_ACT, response={201: WorkflowShape}, operation_id="fork_workflow")
+def fork_workflow(request: HttpRequest, workflow_id: uuid.UUID, given: Forking, idempotency_key: Key = None) -> Any:
+    """Repeat an ended workflow from a node on, as a new one; what succeeded before is reused."""
+    who = caller(request)
+    found = _find(who, workflow_id)
+
+    def do() -> tuple[int, Any]:
+        try:
+            new = people.fork(found.pk, given.node, _person(who), arguments=given.arguments or None)
+        except SubmitError as error:
+            raise Refused(422, str(error), {f"arguments.{name}": text for name, text in error.fields.items()}) from None
+        return 201, workflow_json(new)
+
+    return once(request, who.user, idempotency_key, do)
+
+
+def _person(who: Caller) -> Person:
+    return Person(who.user, who.user, Origin.API, who.named, who.kinds)
+
+
+def _act(request: HttpRequest, workflow_id: uuid.UUID, action: str, reason: str = "") -> Any:
+    """Raises Refused: 403 for kinds inside on which the user may not act; 409, when nothing was changed."""
+    who = caller(request)
+    found = _find(who, workflow_id)
+    done = people.perform(action, [found.pk], _person(who), reason=reason)
+    if done.forbidden:
+        raise Refused(403, f"{who.user.get_username()} may not act on some kinds of this workflow's jobs.")
+    if not done.changed:
+        raise Refused(409, f"Nothing was changed: it {people.ACTIONS[action].otherwise}.")
+    return workflow_json(_find(who, workflow_id))
+
+
+# --- Submitting -------------------------------------------------------------------------------------------------------
+
+
+@router.post("/workflows", auth=_MAY_SUBMIT, response={201: WholeWorkflow}, operation_id="submit_workflow")
+def submit_workflow(request: HttpRequest, given: OneWorkflow, idempotency_key: Key = None) -> Any:
+    """Submit a workflow, whole or not at all. Nodes come after those that they wait for."""
+    who = caller(request)
+
+    def do() -> tuple[int, Any]:
+        handles: dict[str, Handle] = {}
+        try:
+            with workflow(given.name, submitted_by=who.user, expires=given.expires) as w:
+                for number, node in enumerate(given.nodes):
+                    handle = _add(who, w, node, handles, f"nodes.{number}.")
+                    handles[handle.name] = handle
+                if given.result is not None:
+                    w.result = _named(given.result, handles, "result")
+        except WorkflowError as error:
+            raise Refused(422, str(error)) from None
+        jobs = sum(1 if node.rows is None else len(node.rows) for node in given.nodes)
+        target = f"workflow {given.name} {w.id}: {counted(jobs, 'job')}"
+        audit("submit", by=who.user, origin=Origin.API, target=target, count=jobs, token=who.named)
+        return 201, whole_workflow_json(Workflow.objects.get(pk=w.id))
+
+    return once(request, who.user, idempotency_key, do)
+
+
+def _add(who: Caller, w: Builder, node: OneNode, handles: Mapping[str, Handle], where: str) -> Handle:
+    """Raises Refused (422): the field at fault."""
+    try:
+        kind = kind_for(who, node.kind)
+        shared = arguments_for(kind, node.arguments, f"{where}arguments")
+        if wrong := missing_rows(kind, who.user, [shared])[0]:
+            raise Refused(422, fields={f"{where}arguments.{name}": text for name, text in wrong.items()})
+        results = {
+            name: _reference(_named(one.node, handles, f"{where}results.{name}"), one.path)
+            for name, one in node.results.items()
+        }
+        after = [_after(one, handles, f"{where}after.{number}") for number, one in enumerate(node.after)]
+        options = options_for(kind, node)
+        if node.rows is None:
+            return w.add(kind, {**shared, **results}, after=after, name=node.name, **options)
+        rows = [arguments_for(kind, row, f"{where}rows.{number}") for number, row in enumerate(node.rows)]
+        for number, wrong in enumerate(missing_rows(kind, who.user, rows)):
+            if wrong:
+                raise Refused(422, fields={f"{where}rows.{number}.{name}": text for name, text in wrong.items()})
+        return w.map(kind, rows, shared={**shared, **results}, after=after, name=node.name, **options)
+    except SubmitError as error:
+        raise Refused(422, str(error), {where + name: text for name, text in error.fields.items()}) from None
+    except WorkflowError as error:
+        raise Refused(422, str(error), {where.rstrip("."): str(error)}) from None
+
+
+def _named(name: str, handles: Mapping[str, Handle], field: str) -> Handle:
+    if name not in handles:
+        hint = did_you_mean(name, handles) if handles else "this is the first node"
+        raise Refused(422, fields={field: f"there is no node {name!r:.100} before this one; {hint}"})
+    return handles[name]
+
+
+def _after(one: str | WaitsFor, handles: Mapping[str, Handle], field: str) -> Handle | After:
+    if isinstance(one, str):
+        return _named(one, handles, field)
+    handle = _named(one.node, handles, field)
+    return After(handle.id, handle.name, Condition(one.condition))
+
+
+def _reference(handle: Handle, path: list[str | int]) -> Reference:
+    found = handle.result
+    for key in path:
+        try:
+            found = found[key]
+        except TypeError as error:
+            raise WorkflowError(f"{error}.") from None
+    return found

@@ -1,0 +1,148 @@
+"""Workflows over the HTTP API: look at them, submit one, act on one."""
+
+from typing import Any
+
+import pytest
+from furrow import workflow
+from furrow.models import AuditEntry, Workflow
+from furrow.testing import drain
+from furrow.workflows.builder import Builder
+
+from tests import kinds
+from tests.api import Api, fields
+from tests.kinds import flows
+from tests.people import somebody
+
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("nobody_runs")]
+ALL = ("view_job", "submit_job", "view_workflow", "act_on_workflow")
+
+
+@pytest.fixture
+def api(db: None) -> Api:
+    """Who may look at workflows, submit and act."""
+    return Api(somebody(*ALL))
+
+
+def two(name: str = "order 7") -> Builder:
+    with workflow(name) as w:
+        a = w.add(kinds.add, {"a": 1, "b": 2}, name="a")
+        w.map(kinds.add, [{"a": 1}] * 3, shared={"b": a.result}, after=[a], name="b")
+    return w
+
+
+def test_workflows_are_listed_and_one_is_shown_with_nodes_edges_and_why_they_wait(api: Api) -> None:
+    first, second = two(), two("import")
+    listed = api.get("workflows?limit=1").json()
+    assert [one["id"] for one in listed["workflows"]] == [str(second.id)]
+    assert [one["name"] for one in api.get(listed["next"].removeprefix("/api/")).json()["workflows"]] == ["order 7"]
+    assert [one["name"] for one in api.get("workflows?q=ORDER&state=running").json()["workflows"]] == ["order 7"]
+    assert "did you mean 'running'?" in fields(api.get("workflows?state=runing"))["state"]
+    shown = api.get(f"workflows/{first.id}").json()
+    assert [(node["name"], node["state"], node["jobs"]) for node in shown["nodes"]] == [
+        ("a", "running", 1),
+        ("b", "waiting", 3),
+    ]
+    assert shown["nodes"][1]["why"] == "waits for the success of 'a', which is running"
+    assert shown["edges"] == [{"parent": "a", "child": "b", "condition": "success", "met": None}]
+    assert api.get(f"workflows/{shown['nodes'][0]['id']}").status_code == 404
+    job = api.get(f"jobs/{shown['nodes'][0]['job']}").json()
+    assert job["workflow"] == {"id": str(first.id), "name": "order 7", "node": "a"}
+    waiting = api.get("jobs?state=waiting&limit=1").json()["jobs"][0]["id"]
+    why = api.get(f"jobs/{waiting}").json()["why"]["text"]
+    assert why == "In the workflow “import”: waits for the success of 'a', which is running"
+
+
+def test_a_workflow_is_submitted_whole_and_once(api: Api) -> None:
+    given = {
+        "name": "order 8",
+        "expires": 3600,
+        "nodes": [
+            {"name": "a", "kind": "kinds.order", "arguments": {"number": 7}},
+            {
+                "name": "b",
+                "kind": "kinds.add",
+                "arguments": {"b": 1},
+                "results": {"a": {"node": "a", "path": ["lines", 1, "price"]}},
+                "after": ["a"],
+                "priority": 1,
+            },
+            {"name": "many", "kind": "kinds.add", "rows": [{"a": 1}, {"a": 2}], "arguments": {"b": 5}, "after": ["b"]},
+            {"kind": "kinds.sums", "results": {"totals": {"node": "many"}}, "after": [{"node": "many", "condition": "end"}]},
+            {"kind": "kinds.noop", "after": [{"node": "a", "condition": "failure"}]},
+        ],
+        "result": "sums",
+    }
+    answer = api.post("workflows", given, Idempotency_Key="k")
+    assert (answer.status_code, answer.json()["result_node"]) == (201, "sums")
+    assert api.post("workflows", given, Idempotency_Key="k").json()["id"] == answer.json()["id"]
+    drain()
+    shown = api.get(f"workflows/{answer.json()['id']}").json()
+    assert {node["name"]: node["state"] for node in shown["nodes"]}.items() >= {"sums": "succeeded", "noop": "skipped"}.items()
+    job = next(node["job"] for node in shown["nodes"] if node["name"] == "sums")
+    assert (api.get(f"jobs/{job}/result").json()["result"], Workflow.objects.count()) == (13, 1)
+    assert AuditEntry.objects.get(action="submit").target == f"workflow order 8 {answer.json()['id']}: 6 jobs"
+
+
+@pytest.mark.parametrize(
+    ("node", "field", "text"),
+    [
+        ({"kind": "kinds.add", "arguments": {"a": "x", "b": 1}}, "nodes.1.a", "integer"),
+        (
+            {"kind": "kinds.add", "arguments": {"a": 1, "b": 1}, "after": ["c"]},
+            "nodes.1.after.0",
+            "no node 'c' before this one",
+        ),
+        ({"kind": "kinds.add", "arguments": {"b": 1}, "results": {"a": {"node": "a"}}}, "nodes.1", "does not wait for"),
+        ({"kind": "kinds.noop", "name": "a"}, "nodes.1", "has a node 'a' already"),
+        ({"kind": "kinds.noop", "queue": "nowhere"}, "nodes.1.queue", "'nowhere'"),
+        ({"kind": "kinds.map", "rows": [1]}, "kind", "kinds.map"),
+        ({"kind": "kinds.add", "rows": [1]}, "nodes.1.rows.0", "must be an object"),
+    ],
+)
+def test_a_node_that_cannot_be_is_refused_by_its_place_and_nothing_is_written(
+    api: Api, node: dict[str, Any], field: str, text: str
+) -> None:
+    answer = api.post(
+        "workflows", {"name": "w", "nodes": [{"kind": "kinds.order", "name": "a", "arguments": {"number": 1}}, node]}
+    )
+    assert (answer.status_code, Workflow.objects.exists()) == (422, False), answer.json()
+    assert text in fields(answer)[field]
+
+
+def test_acts_change_a_workflow_or_say_why_they_do_not(api: Api) -> None:
+    w = two()
+    path = f"workflows/{w.id}"
+    assert api.post(f"{path}/pause").json()["paused_at"]
+    assert [one["id"] for one in api.get("workflows?state=paused").json()["workflows"]] == [str(w.id)]
+    drain()
+    assert api.get(path).json()["nodes"][1]["why"] == "its workflow is paused: resume it"
+    assert api.post(f"{path}/resume").status_code == 200
+    assert api.post(f"{path}/resume").json()["detail"] == "Nothing was changed: it was not paused."
+    assert api.post(f"{path}/cancel", {"reason": "too late"}).json()["reason"] == "too late"
+    drain()
+    assert (api.get(path).json()["state"], api.post(f"{path}/cancel").status_code) == ("cancelled", 409)
+    assert api.post(f"{path}/restart").json()["state"] == "running"
+    refused = api.post(f"{path}/fork", {"node": "a"})
+    assert (refused.status_code, "goes on" in refused.json()["detail"]) == (409, True)
+    drain()
+    forked = api.post(f"{path}/fork", {"node": "a", "arguments": {"b": 9}})
+    assert (forked.status_code, forked.json()["fork_of"]) == (201, str(w.id))
+    assert "arguments.b" in fields(api.post(f"{path}/fork", {"node": "a", "arguments": {"b": "x"}}))
+    done = AuditEntry.objects.exclude(action="create token").order_by("pk").values_list("action", flat=True)
+    assert list(done) == ["pause", "resume", "cancel", "restart", "fork"]
+
+
+def test_a_token_sees_and_acts_on_workflows_of_its_kinds_alone_and_needs_the_permission() -> None:
+    w = two()
+    with workflow("other") as other:
+        other.add(flows.order, {"number": 1})
+    user = somebody(*ALL)
+    api = Api(user, kinds=[kinds.add.name])
+    assert [one["name"] for one in api.get("workflows").json()["workflows"]] == ["order 7"]
+    assert [api.get(f"workflows/{one.id}").status_code for one in (w, other)] == [200, 404]
+    assert api.post(f"workflows/{other.id}/cancel").status_code == 404
+    assert api.post("workflows", {"name": "w", "nodes": [{"kind": "kinds.order"}]}).status_code == 403
+    user.user_permissions.remove(user.user_permissions.get(codename="act_on_workflow"))
+    assert api.post(f"workflows/{w.id}/cancel").status_code == 403
+    user.user_permissions.clear()
+    assert api.get("workflows").status_code == 403
