@@ -16,6 +16,7 @@ from furrow.prove import listener, schedule
 from furrow.prove.bridged import BRIDGE
 from furrow.prove.faults.base import FAULTS, Fault, Happened, Scene
 from furrow.prove.stack import Stack
+from furrow.prove.ticked import END
 from furrow.statements.words import FINAL
 from furrow.tables import EVENT, JOB, WORKER
 
@@ -53,6 +54,7 @@ class Campaign:
             self._recover(self._happen(faults))
         for client in self.stack.of("client"):
             client.stop(seconds=20)
+        until(self._schedules_ended, PATIENCE)
         self._tell("The faults are over; waiting until every job has ended.")
         # Bridges make jobs, jobs make events, and events make jobs, of which nobody hears.
         self.drained = all(drained(left) for left in (self._unread, self._left, self._untold, self._left))
@@ -124,6 +126,13 @@ class Campaign:
                 return bool(answer.status == 200)
         except OSError:
             return False
+
+    def _schedules_ended(self) -> bool:
+        try:
+            self.stack.database.run(END)
+        except AWAY:
+            return False
+        return True
 
     def _unread(self) -> int | None:
         """How many messages the bridge has not made jobs of; ``None`` when RabbitMQ does not say."""

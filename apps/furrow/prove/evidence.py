@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from furrow.prove import graphs, overheard, records
+from furrow.prove import graphs, overheard, records, ticked
 from furrow.prove.bridged import BRIDGE
 from furrow.prove.faults.base import Happened
 from furrow.prove.graphs import Graphs
 from furrow.prove.overheard import Overheard
 from furrow.prove.program import Exit
 from furrow.prove.stack import Stack
+from furrow.prove.ticked import Ticked
 from furrow.tables import ATTEMPT, JOB, LOG_LINE, WORKER
 
 
@@ -139,6 +140,7 @@ class Evidence(Overheard):
     asked: dict[str, list[Asked]] = field(default_factory=lambda: defaultdict(list))  #: by ``kind:key``
     published: dict[str, Published] = field(default_factory=dict)  #: by the message's id
     graphs: Graphs = field(default_factory=Graphs)  #: workflows
+    ticked: Ticked = field(default_factory=Ticked)  #: schedules
     faults: list[Happened] = field(default_factory=list)
     exits: list[Exit] = field(default_factory=list)
     #: What is held or kept by nobody, in words; see :func:`furrow.prove.drift.look`.
@@ -151,6 +153,7 @@ def collect(stack: Stack, faults: Iterable[Happened], drift: Iterable[str]) -> E
     database, time = stack.database, stack.database.epoch
     events = overheard.read(database, stack.folder / "records")
     found = Evidence(**vars(events), faults=list(faults), drift=list(drift), exits=exits, graphs=graphs.read(database))
+    found.ticked = ticked.read(database)
     columns = "id, kind, state, attempt, error, excused, CAST(result AS text)"
     for id, *job in database.rows(f"SELECT {columns} FROM {JOB}"):
         found.jobs[id] = JobRow(*job)

@@ -16,6 +16,7 @@ from furrow import (
     Occurred,
     Results,
     RetryPolicy,
+    Schedule,
     Secret,
     Snooze,
     Unique,
@@ -28,6 +29,7 @@ from furrow import (
 )
 from furrow.prove import leftovers
 from furrow.prove.spec import EITHER, KEPT, SPECS, STARTS, STRETCH
+from furrow.prove.ticked import KIND, SPANS
 from furrow.prove.witness import witnessed
 
 
@@ -47,6 +49,17 @@ def noop(n: int = 0) -> dict[str, Any]:
 def bridged(message: str) -> None:
     """Get a message of the bridge's queue."""
     with witnessed("prove.bridged", message=message):
+        pass
+
+
+@job(
+    name=KIND,
+    retry=_retry(KIND),
+    schedule=[Schedule(f"@every {span}s", name=name, catch_up="all") for name, span in SPANS.items()],
+)
+def ticks() -> None:
+    """Be submitted by schedules."""
+    with witnessed(KIND):
         pass
 
 

@@ -38,6 +38,7 @@ class Spec:
 SPECS: dict[str, Spec] = {
     "prove.noop": Spec(),
     "prove.bridged": Spec(),
+    "prove.ticks": Spec(),
     "prove.hears": Spec(),
     "words.count": Spec(attempts=8, elsewhere=True),
     "prove.brief": Spec(),
