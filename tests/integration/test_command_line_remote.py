@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
-from furrow import Job, State, submit
+from furrow import Job, State, submit, workflow
 from furrow.actions import tokens
 from furrow.command.jobs import Command
 from furrow.models import ApiAnswer, AuditEntry, Queue
@@ -87,6 +87,8 @@ def test_here_and_there_print_the_same(remote: Remote, tmp_path: Path) -> None:
     ended = submit(KIND, {"text": "Hello"}, submitted_by=remote.user, tags=["one"])
     waiting = submit(KIND, {"text": "later"}, countdown=86_400, meta={"a": 1})
     wait_until(lambda: Job.objects.get(pk=ended.pk).state == State.SUCCEEDED, what="the job has ended")
+    with workflow("order 7") as w:
+        w.add(KIND, {"text": "last"}, name="b", after=[w.add(KIND, {"text": "later"}, name="a", countdown=86_400)])
     for words in (
         ["list"],
         ["list", "--tag", "one"],
@@ -99,9 +101,14 @@ def test_here_and_there_print_the_same(remote: Remote, tmp_path: Path) -> None:
         ["tail", ended.pk, "--level", "error", "--no-follow"],
         ["kinds", KIND],
         ["stats"],
+        ["workflow", "list"],
+        ["workflow", "show", w.id],
     ):
         for form in ([], ["--json"]):
             assert alike(remote.jobs(*words, *form)) == alike(jobs(*words, *form)), words
+    acts = [remote.jobs("workflow", act, w.id) for act in ("pause", "resume", "cancel")]
+    assert acts == ["pause: 1 changed.\n", "resume: 1 changed.\n", "cancel: 1 changed.\n"]
+    assert remote.ends("workflow", "pause", w.id)[0] == 1
     for words in (
         ["list", "--kind", "hello.log_mesage"],
         ["list", "--state", "faild"],
@@ -120,6 +127,7 @@ def test_here_and_there_print_the_same(remote: Remote, tmp_path: Path) -> None:
         ["submit", KIND, "--file", _file(tmp_path, '{"text": 1}\n\n{}\n{', "r.jsonl")],
         ["pause", "nowhere"],
         ["cancel"],
+        ["workflow", "show", "01a205c0-f458-76a1-9ac2-f6a18457f66a"],
     ):
         known = r"(?i)(did you mean|known: )[^\n]*"  # the kinds of the tests are known here alone
         assert re.sub(known, "", remote.refused(*words)) == re.sub(known, "", refused(*words)), words

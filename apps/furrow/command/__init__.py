@@ -4,5 +4,6 @@
 another project (``remote`` reads the options). ``output`` prints tables for people and JSON for programs; ``rows`` turns the
 JSON of jobs into cells. ``words``, ``choosing`` and ``intermixed`` read the command line. One file for each group of commands:
 ``submitting``, ``looking`` (kinds, list, show, stats), ``tailing`` (with ``following``), ``acting`` (cancel, retry, …, pause,
-resume). ``schedules`` is ``furrow schedules``. All but ``here``, ``actor`` and ``schedules`` work where there is no project.
+resume), ``workflows`` (with ``graph``, which draws one). ``schedules`` is ``furrow schedules``. All but ``here``, ``actor`` and
+``schedules`` work where there is no project.
 """

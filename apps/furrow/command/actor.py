@@ -31,6 +31,10 @@ class Actor:
         """Raises CommandError unless it may see jobs."""
         self._must(self.user is None or permissions.may_view(self.user), "see jobs", permissions.VIEW)
 
+    def must_see_workflows(self) -> None:
+        """Raises CommandError unless it may see workflows."""
+        self._must(self.user is None or permissions.may_see(self.user, "workflow"), "see workflows", permissions.VIEW_WORKFLOW)
+
     def must_submit(self, kind: Kind) -> None:
         """Raises CommandError unless it may submit jobs of this kind."""
         needed = permissions.SUBMIT + (f" and {kind.permission}" if kind.permission else "")

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.core.files.base import File
 from django.core.management.base import CommandError
 from django.db import Error, InterfaceError, OperationalError, close_old_connections, router, transaction
@@ -29,9 +30,11 @@ from furrow.command.source import Away, Facts, Source, WrongTable
 from furrow.diagnosis import commands
 from furrow.diagnosis.as_json import job_json, kind_json, line_json, stats_json, whole_job_json
 from furrow.diagnosis.figures import COUNTED
+from furrow.diagnosis.workflows import select_workflows
+from furrow.diagnosis.workflows_as_json import whole_workflow_json, workflow_json
 from furrow.errors import UnknownKind
 from furrow.kinds.kind import Kind, all_kinds, get_kind
-from furrow.models import Job, LogLine
+from furrow.models import Job, LogLine, Workflow
 from furrow.models.database import atomic
 from furrow.models.job import new_id
 from furrow.models.users import add_submitters
@@ -39,6 +42,7 @@ from furrow.statements import clock
 from furrow.steps.sending import send_signal
 from furrow.submission import uploads
 from furrow.submission.submit import submit, submit_many
+from furrow.workflows import people
 
 
 class Here(Source):
@@ -196,6 +200,33 @@ class Here(Source):
         by, origin = self._actor.by, self._actor.origin
         audit(action, by=by, origin=origin, target=f"job {job.kind}", job=job.pk, detail=detail, token=self._actor.token)
 
+    # --- Workflows ----------------------------------------------------------------------------------------------------
+
+    def workflows(self, state: str, search: str, limit: int) -> list[Facts]:
+        self._actor.must_see_workflows()
+        return [workflow_json(one) for one in select_workflows(state=state, q=search)[:limit]]
+
+    def workflow(self, workflow_id: uuid.UUID) -> Facts:
+        self._actor.must_see_workflows()
+        found = Workflow.objects.filter(pk=workflow_id).first()
+        if found is None:
+            raise CommandError(f"There is no workflow {workflow_id}; those that ended long ago are deleted.")
+        return whole_workflow_json(found)
+
+    def act_on_workflows(self, action: str, ids: list[uuid.UUID], reason: str) -> tuple[int, list[uuid.UUID]]:
+        with _permitted():
+            return people.perform(action, ids, self._person, reason=reason)
+
+    def fork_workflow(self, workflow_id: uuid.UUID, node: str, arguments: Facts) -> Facts:
+        with _permitted():
+            return workflow_json(people.fork(workflow_id, node, self._person, arguments=arguments or None))
+
+    @property
+    def _person(self) -> people.Person:
+        return people.Person(self._actor.user, self._actor.by, self._actor.origin, self._actor.token)
+
+    # --- Queues -------------------------------------------------------------------------------------------------------
+
     def pause(self, queue: str, *, reason: str, drain: bool) -> bool:
         self._actor.must_act()
         changed = queues.pause(queue, by=str(self._actor.by), reason=reason, drain=drain)
@@ -219,6 +250,15 @@ def _find(job_id: uuid.UUID) -> Job:
     if job is None:
         raise CommandError(f"There is no job {job_id}; jobs that ended long ago are deleted.")
     return job
+
+
+@contextmanager
+def _permitted() -> Iterator[None]:
+    """Raises CommandError when the actor may not do it."""
+    try:
+        yield
+    except PermissionDenied as error:
+        raise CommandError(f"{error} Nothing was done.") from None
 
 
 @contextmanager

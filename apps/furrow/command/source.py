@@ -111,6 +111,22 @@ class Source(Protocol):
     def retry_from(self, job_id: uuid.UUID, step: str) -> bool:
         """Run a job again from a step; ``False``: it is running."""
 
+    # --- Workflows ----------------------------------------------------------------------------------------------------
+
+    def workflows(self, state: str, search: str, limit: int) -> list[Facts]:
+        """The newest of this state, with this in their name."""
+
+    def workflow(self, workflow_id: uuid.UUID) -> Facts:
+        """One workflow, with ``nodes`` and ``edges``."""
+
+    def act_on_workflows(self, action: str, ids: list[uuid.UUID], reason: str) -> tuple[int, list[uuid.UUID]]:
+        """Act on these; returns how many were changed, and those with kinds on which the actor may not act."""
+
+    def fork_workflow(self, workflow_id: uuid.UUID, node: str, arguments: Facts) -> Facts:
+        """Repeat a workflow from a node on; returns the new one."""
+
+    # --- Queues -------------------------------------------------------------------------------------------------------
+
     def pause(self, queue: str, *, reason: str, drain: bool) -> bool:
         """Pause a queue; ``False``: it was paused."""
 

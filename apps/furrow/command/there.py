@@ -166,6 +166,37 @@ class There(Source):
             return False
         return True
 
+    # --- Workflows ----------------------------------------------------------------------------------------------------
+
+    def workflows(self, state: str, search: str, limit: int) -> list[Facts]:
+        given = {name: value for name, value in (("state", state), ("q", search)) if value}
+        found: list[Facts] = self._server.get("workflows", {**given, "limit": limit})["workflows"]
+        return found
+
+    def workflow(self, workflow_id: uuid.UUID) -> Facts:
+        found: Facts = self._server.get(f"workflows/{workflow_id}")
+        return found
+
+    def act_on_workflows(self, action: str, ids: list[uuid.UUID], reason: str) -> tuple[int, list[uuid.UUID]]:
+        changed, forbidden = 0, []
+        for done, workflow_id in enumerate(wanted := list(dict.fromkeys(ids))):
+            try:
+                self._server.post(f"workflows/{workflow_id}/{action}", {"reason": reason} if action == "cancel" else None)
+                changed += 1
+            except Problem as problem:
+                if problem.status == 403 and len(wanted) > 1:
+                    forbidden.append(workflow_id)
+                elif problem.status not in (404, 409):
+                    raise _after(problem, changed, done, len(wanted)) from None
+        return changed, forbidden
+
+    def fork_workflow(self, workflow_id: uuid.UUID, node: str, arguments: Facts) -> Facts:
+        body = {"node": node, "arguments": arguments}
+        found: Facts = self._server.post(f"workflows/{workflow_id}/fork", body, key=str(uuid.uuid4()))
+        return found
+
+    # --- Queues -------------------------------------------------------------------------------------------------------
+
     def pause(self, queue: str, *, reason: str, drain: bool) -> bool:
         body = {"reason": reason, "drain": drain}
         return bool(self._server.post(f"queues/{quote(queue, safe='')}/pause", body)["changed"])
