@@ -84,6 +84,9 @@ ROWS: dict[str, Row] = {
     "admin/furrow/lock/break/": Row(act="AR", post={"name": "none", "token": "1"}),
     # Workflows.
     F + "<uuid:workflow_id>/live/": Row(see=VIEWERS, where=FLOW),
+    **{F + f"<uuid:workflow_id>/{name}/": Row(change="AR", where=FLOW) for name in ("cancel", "pause")},
+    **{F + f"<uuid:workflow_id>/{name}/": Row(act="AR", where=FLOW) for name in ("resume", "restart")},
+    F + "<uuid:workflow_id>/fork/<uuid:node_id>/": Row(see="R", act="R", where={**FLOW, "node_id": "{node}"}),
     # Bridges: none has a dead message.
     "admin/furrow/bridgereader/live/": Row(see=VIEWERS),
     "admin/furrow/bridgereader/replay/": Row(act="AR", post={"queue": "none"}),

@@ -39,6 +39,8 @@ def pictures(jobs: Mapping[str, uuid.UUID]) -> list[Picture]:
         Picture("job", f"furrow/job/{jobs['job']}/change/"),
         Picture("job-log", f"furrow/job/{jobs['running']}/change/", _to_log),
         Picture("job-waiting", f"furrow/job/{jobs['waiting']}/change/"),
+        Picture("workflows", "furrow/workflow/"),
+        Picture("workflow", f"furrow/workflow/{jobs['workflow']}/change/", whole=True),
         Picture("bulk", f"furrow/job/bulk/?{matching}&action=change+priority"),
         Picture("bulk-progress", f"furrow/job/bulk/?{matching}&action=change+priority", _act),
         Picture("kinds", "furrow/job/submit/"),

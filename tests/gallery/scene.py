@@ -12,11 +12,11 @@ from deploy import ROOT
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.utils import timezone
-from furrow import Job, LogLine, State, submit, submit_many
+from furrow import Job, LogLine, State, submit, submit_many, workflow
 from furrow.actions import audit, queues
 from furrow.diagnosis.drift import MEANINGS, note
 from furrow.diagnosis.explain import living_workers
-from furrow.models import Attempt, DeadMessage, Drift, ErrorCount, ErrorGroup, Rollup
+from furrow.models import Attempt, DeadMessage, Drift, ErrorCount, ErrorGroup, Node, Rollup, Workflow
 from furrow.statements.rollups import BOUNDS, WAIT
 from furrow.states import FINAL
 from kombu import Connection
@@ -52,6 +52,7 @@ def fill(workers: int) -> dict[str, uuid.UUID]:
     _dead_messages()
     _drift()
     jobs |= _stands(ann)
+    jobs |= _workflows(ann)
     _acts(ann)
     _at_home()
     return jobs
@@ -175,6 +176,35 @@ def _stands(ann: User) -> dict[str, uuid.UUID]:
     submit(shop.import_feed, {"url": "https://feed.example/10.csv"}, countdown=7200)
     wait_until(lambda: Job.objects.filter(kind="shop.welcome_customer", state=State.SUCCEEDED).exists(), "the newest ran")
     return {"running": statement.pk, "waiting": waits[-1].pk}
+
+
+def _workflows(ann: User) -> dict[str, uuid.UUID]:
+    """Orders: one goes on, and waits for the mail; one has failed; one went well."""
+    ids = [_order(ann, number, account).id for number, account in ((4709, 120), (4710, 117), (4711, 121))]
+    with workflow("order 4708", submitted_by=ann) as w:
+        charged = w.add(shop.charge_card, {"account_id": 122, "amount": 12.5}, name="charge the card")
+        w.map(shop.ship_order, [{"customer_id": 5, "order": n} for n in range(6)], after=[charged], name="pack the items")
+    wait_until(lambda: Workflow.objects.get(pk=w.id).finished_at, "the small order is done")
+    wait_until(lambda: Workflow.objects.get(pk=ids[1]).finished_at, "the order whose card was refused is over")
+    going = Node.objects.filter(workflow=ids[2])
+    wait_until(lambda: going.filter(name="pack the items", state="succeeded").exists(), "all is packed")
+    return {"workflow": ids[2]}
+
+
+def _order(ann: User, number: int, account: int) -> Any:
+    with workflow(f"order {number}", submitted_by=ann) as w:
+        charged = w.add(shop.charge_card, {"account_id": account, "amount": 4.9}, name="charge the card")
+        w.compensate(charged, shop.charge_card, {"account_id": account, "amount": -4.9}, name="give it back")
+        packed = w.map(
+            shop.ship_order, [{"customer_id": n, "order": number} for n in range(24)], after=[charged], name="pack the items"
+        )
+        points = w.add(shop.charge_card, {"account_id": 237, "amount": 1.0}, after=[charged], name="redeem the voucher")
+        w.add(shop.rebuild_index, {"shards": 1}, after=[points.failed], name="look into the voucher")
+        invoice = w.add(
+            shop.send_invoice, {"invoice": number, "to": "ann@example.com"}, after=[charged], name="send the invoice"
+        )
+        w.add(shop.welcome_customer, {"customer": ann.pk}, after=[packed, invoice.ended], name="thank the customer")
+    return w
 
 
 def _acts(ann: User) -> None:

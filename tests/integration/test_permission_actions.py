@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.db import transaction
 from django.test import Client, RequestFactory
 from furrow.actions.bulk import ACTIONS
+from furrow.workflows import people
 
 from tests.integration.test_permission_matrix import fingerprint, samples, user_of
 from tests.permission_matrix import ROLES
@@ -23,6 +24,7 @@ samples = samples
 OFFERED = {
     **{("furrow.job", name): "AR" for name in ACTIONS},
     ("furrow.deadmessage", "replay_selected"): "AR",
+    **{("furrow.workflow", name): "AR" for name in people.ACTIONS},
     ("furrow.deadmessage", "delete_chosen"): "ER",
     ("furrow.apitoken", "revoke_selected"): "AER",  # E: those that act as oneself
     **{("furrow.webhook", name): "ER" for name in ("test", "renew", "delete_selected")},

@@ -22,7 +22,7 @@ from django.test import Client
 from django.urls import URLPattern, get_resolver
 from django.utils import timezone
 from furrow import Job, State, submit
-from furrow.models import Step, WorkerRequest
+from furrow.models import Node, Step, WorkerRequest
 from furrow.models.job import new_id
 
 from tests import kinds
@@ -93,6 +93,7 @@ def samples(settings: Any, tmp_path: Any) -> dict[str, Any]:
         label = model._meta.label_lower
         if label not in made and model._meta.managed:
             made[label] = SAMPLES[label](now).pk
+    made["node"] = Node.objects.get(workflow=made["furrow.workflow"]).pk
     made["running"] = submit(kinds.add, {"a": 3}).pk
     Job.objects.filter(pk=made["running"]).update(
         state=State.RUNNING, worker=made["furrow.worker"], attempt=1, started_at=now, queued_at=now

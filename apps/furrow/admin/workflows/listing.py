@@ -1,5 +1,6 @@
 """The list of workflows, and the addresses of their pages."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -11,14 +12,16 @@ from furrow.admin import filters
 from furrow.admin.readonly import KeysetChangeList, ReadOnlyAdmin
 from furrow.admin.site import shows
 from furrow.admin.theme import ChangeList, display
-from furrow.admin.workflows import page
+from furrow.admin.workflows import acting, fork_page, page
 from furrow.admin.workflows.nodes import Progress, progress
+from furrow.admin.workflows.permitted import person
 from furrow.diagnosis import wording
 from furrow.models import Workflow
 from furrow.models.users import add_submitters
 from furrow.plural import counted
 from furrow.statements import clock
 from furrow.states import WorkflowState
+from furrow.workflows import people
 
 
 class WorkflowChangeList(KeysetChangeList):
@@ -54,6 +57,16 @@ with workflow("order 7") as w:
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
         return WorkflowChangeList
 
+    def has_act_permission(self, request: HttpRequest) -> bool:
+        """May cancel, pause, resume and restart."""
+        return person(request).may_act()
+
+    def get_actions(self, request: HttpRequest, action_location: Any = None) -> dict[str, tuple[Callable[..., Any], str, str]]:
+        """What may be done to the chosen ones, or to all that match: each asks for a confirmation."""
+        if getattr(action_location, "name", "CHANGE_LIST") != "CHANGE_LIST" or not self.has_act_permission(request):
+            return {}
+        return {name: (acting.confirm, name, name.capitalize()) for name in people.ACTIONS}
+
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         """The page of one workflow."""
         return page.show(request, object_id)
@@ -61,7 +74,14 @@ with workflow("order 7") as w:
     def get_urls(self) -> list[URLPattern]:
         """The pages beside Django's own."""
         wrap = self.admin_site.admin_view
-        own = [path("<uuid:workflow_id>/live/", wrap(page.rows), name="furrow_workflow_live")]
+        own = [
+            path("<uuid:workflow_id>/live/", wrap(page.rows), name="furrow_workflow_live"),
+            path("<uuid:workflow_id>/fork/<uuid:node_id>/", wrap(fork_page.show), name="furrow_workflow_fork"),
+            *(
+                path(f"<uuid:workflow_id>/{action}/", wrap(acting.act), {"action": action}, f"furrow_workflow_{action}")
+                for action in people.ACTIONS
+            ),
+        ]
         urls: list[URLPattern] = super().get_urls()
         return own + urls
 
@@ -113,4 +133,8 @@ with workflow("order 7") as w:
     @display(description="by")
     def person(self, workflow: Workflow) -> str:
         user = workflow.submitted_by
-        return wording.shorten(user.get_username(), 40) if user else wording.NOTHING
+        return (
+            wording.shorten(user.get_username(), 40)
+            if user
+            else format_html('<span class="fw-none">{}</span>', wording.NOTHING)
+        )

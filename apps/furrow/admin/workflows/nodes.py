@@ -56,6 +56,8 @@ class Wait(NamedTuple):
     @property
     def short(self) -> str:
         """``charge ✓``; with the condition where it is not success."""
+        if self.condition in (COMPENSATES, ADDED):
+            return f"{'takes back' if self.condition == COMPENSATES else ADDED} {shorten(self.parent.name, 60)}"
         sign = "" if self.met is None else " ✓" if self.met else " ✕"
         condition = "" if self.condition == Condition.SUCCESS else f" ({FOR.get(self.condition, self.condition)})"
         return f"{shorten(self.parent.name, 60)}{condition}{sign}"
@@ -257,6 +259,8 @@ def _add_reasons(workflow: Workflow, seen: Sequence[Seen], now: dt.datetime, *, 
 
 
 def _waits_for(one: Seen, workflow: Workflow) -> Reason:
+    if workflow.cancel_requested_at is not None:
+        return Reason("The workflow is being cancelled")
     unmet = [wait for wait in one.waits if wait.met is None]
     more = max(0, one.node.unmet - min(len(unmet), NAMED))
     named = [wait.text for wait in unmet[:NAMED]]

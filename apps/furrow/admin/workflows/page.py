@@ -4,19 +4,19 @@ import datetime as dt
 import uuid
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
 from django.db.models import TextField
 from django.db.models.functions import Cast, Left, Length
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
-from furrow.actions.permissions import may_see, may_view
+from furrow.actions.permissions import may_submit, may_view
 from furrow.admin import live
 from furrow.admin.job_body import json_part
 from furrow.admin.workflows.bars import timeline
 from furrow.admin.workflows.drawing import SHAPES, draw
 from furrow.admin.workflows.nodes import AT_ONCE, FOR, Progress, Seen, Window, progress, window
+from furrow.admin.workflows.permitted import find, may_act, offered
 from furrow.diagnosis import wording
 from furrow.models import Job, Node, Workflow
 from furrow.models.users import find_user
@@ -60,23 +60,6 @@ def rows(request: HttpRequest, workflow_id: uuid.UUID) -> HttpResponse:
     return live.answer(request, _PART, body(request, workflow), last=workflow.finished_at is not None)
 
 
-def find(request: HttpRequest, id: uuid.UUID | str) -> Workflow:
-    """The workflow, if this user may see it.
-
-    Raises:
-        PermissionDenied, Http404: the latter also for what is no UUID.
-    """
-    if not may_see(request.user, "workflow"):
-        raise PermissionDenied
-    try:
-        workflow = Workflow.objects.filter(pk=uuid.UUID(str(id))).first()
-    except ValueError:
-        raise Http404(f"{id!r} is not the id of a workflow.") from None
-    if workflow is None:
-        raise Http404(f"There is no workflow {id}; those that ended long ago are deleted with their jobs.")
-    return workflow
-
-
 def body(request: HttpRequest, workflow: Workflow) -> dict[str, Any]:
     """The context of the part that changes."""
     now, sees_jobs = clock.now(), may_view(request.user)
@@ -84,6 +67,7 @@ def body(request: HttpRequest, workflow: Workflow) -> dict[str, Any]:
     nodes = window(workflow, start, now, sees_jobs=sees_jobs)
     for one in nodes.seen:
         one.link = _link(one, sees_jobs=sees_jobs)
+    acts = may_act(request, workflow)
     return {
         "version": _version(workflow, nodes, now),
         "workflow": workflow,
@@ -98,6 +82,9 @@ def body(request: HttpRequest, workflow: Workflow) -> dict[str, Any]:
         "parent": _parent(workflow),
         "forks": Workflow.objects.filter(fork_of=workflow.pk).order_by("-pk")[:FORKS],
         "sees_jobs": sees_jobs,
+        "may_act": acts,
+        "offered": offered(workflow) if acts else [],
+        "may_fork": acts and workflow.finished_at is not None and sees_jobs and may_submit(request.user),
         "result": _result(workflow) if sees_jobs and workflow.state == WorkflowState.SUCCEEDED else None,
         "shapes": SHAPES,
         "conditions": FOR,
@@ -117,7 +104,7 @@ def _link(one: Seen, *, sees_jobs: bool) -> str:
 
 def _version(workflow: Workflow, nodes: Window, now: dt.datetime) -> str:
     """What the page would look different by; and, while a node runs, now and then a little time."""
-    own = (workflow.state, workflow.paused_at, nodes.total, nodes.first)
+    own = (workflow.state, workflow.paused_at, workflow.cancel_requested_at, nodes.total, nodes.first)
     runs = any(one.node.state == NodeState.RUNNING for one in nodes.seen)
     return repr((own, [one.facts for one in nodes.seen], now.timestamp() // COARSE if runs else 0))
 

@@ -59,9 +59,9 @@
   document.addEventListener("furrow:drawn", draw);
   const here = document.querySelector("[data-here]");
   if (!here) return;
-  zoom = Math.max(SMALL, fitting());
-  draw();
   const place = here.closest(".fw-graph");
+  zoom = Math.max(SMALL, Math.min(1, place.clientWidth / place.querySelector("svg").viewBox.baseVal.width));
+  draw();
   const [box, frame] = [here.getBoundingClientRect(), place.getBoundingClientRect()];
   place.scrollBy({ left: (box.left + box.right - frame.left - frame.right) / 2, top: (box.top + box.bottom - frame.top - frame.bottom) / 2, behavior: "instant" });
 })();
