@@ -61,7 +61,7 @@ class ExternalKind(Kind):
         Raises:
             ArgumentError: the row does not fit (the model was changed since, or another program wrote it).
         """
-        checked = json.loads(self.arguments.to_json(self.arguments.from_json(text)))
+        checked = json.loads(self.arguments.to_json(self.read(text)))
         return {name: _plain(value) for name, value in checked.items()}
 
     def result_text(self, value: Any) -> str | None:

@@ -7,13 +7,14 @@ through :func:`furrow.submit`.
 
 import datetime as dt
 import inspect
+import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol, Unpack
 
 from celery import shared_task
 
 from furrow.conf import conf
-from furrow.errors import KindError, unknown_kind
+from furrow.errors import ArgumentError, KindError, unknown_kind
 from furrow.kinds.arguments import Arguments
 from furrow.kinds.declaration import refuse_what_cannot_work
 from furrow.kinds.handlers import refuse_handler
@@ -81,6 +82,7 @@ class Kind:
         transactional: bool = False,
         permission: str = "",
         tags: Collection[str] = (),
+        upgrade: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
         schedule: Schedule | Sequence[Schedule] = (),
         **rules: Unpack[Rule],
     ) -> None:
@@ -98,6 +100,7 @@ class Kind:
         self.transactional = transactional
         self.permission = permission
         self.tags = tags
+        self.upgrade = upgrade
         self.doc = inspect.getdoc(handler) or ""
         refuse_what_cannot_work(self)
         self.arguments = self._arguments(handler)
@@ -117,6 +120,24 @@ class Kind:
 
     def _arguments(self, handler: Handler) -> Arguments:
         return Arguments(self.name, handler)
+
+    def read(self, text: str) -> dict[str, Any]:
+        """The handler's arguments from a row's JSON, by way of ``upgrade`` where they are of an older signature.
+
+        Raises:
+            ArgumentError: they do not fit.
+        """
+        try:
+            return self.arguments.from_json(text)
+        except ArgumentError:
+            if self.upgrade is None:
+                raise
+        try:
+            newer = json.dumps(self.upgrade(json.loads(text)))
+        except Exception as error:  # of the project's own code
+            problem = f"upgrade raised {type(error).__name__}: {error}"
+            raise ArgumentError(self.name, {"arguments": problem}, "cannot run") from error
+        return self.arguments.from_json(newer)
 
     def lacks_key_of(self, queue: str) -> str:
         """Why this kind cannot use ``queue``: the queue has partitions by an argument that the kind lacks. Else empty."""

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any, Unpack
 
@@ -31,6 +31,7 @@ def external_kind(
     expires: dt.timedelta | None = None,
     permission: str = "",
     tags: Collection[str] = (),
+    upgrade: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     schedule: Schedule | Sequence[Schedule] = (),
     **rules: Unpack[Rule],
 ) -> ExternalKind:
@@ -43,7 +44,7 @@ def external_kind(
         queue: one of ``FURROW['EXTERNAL_QUEUES']``. Default: the first.
         timeout: seconds after which a run is over, whatever its worker says later.
         retry, max_attempts: as of :class:`RetryPolicy`; ``max_attempts`` alone changes that number only.
-        priority, expires, permission, tags, schedule, rules: as of :func:`furrow.job`, but for ``rate``.
+        priority, expires, permission, tags, upgrade, schedule, rules: as of :func:`furrow.job`, but for ``rate``.
 
     Raises:
         KindError: at import, when an option cannot work. Names the option, the reason and the remedy.
@@ -66,6 +67,7 @@ def external_kind(
         expires=expires,
         permission=permission,
         tags=tags,
+        upgrade=upgrade,
         schedule=schedule,
         **rules,
     )

@@ -189,7 +189,7 @@ def _run_to_its_end(current: Run, arguments: str, meta: str | None, started: flo
     _run.set(current)
     try:
         kind = get_kind(current.kind)
-        given = kind.arguments.from_json(arguments)
+        given = kind.read(arguments)
         current.masks = masks_of(arguments, meta)
         current.called = True
         handle = _handle_and_settle if kind.transactional else _handle

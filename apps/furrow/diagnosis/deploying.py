@@ -1,0 +1,89 @@
+"""What of the database this code could not run: asked before a deployment, with the new code and the live database."""
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from django.db.models import Count, Min, TextField
+from django.db.models.functions import Cast
+
+from furrow.conf import conf
+from furrow.errors import ArgumentError
+from furrow.kinds.kind import Kind, find_kind
+from furrow.models import Job, Node, Schedule
+from furrow.states import FINAL
+
+#: Jobs in one read; ids that are named as examples.
+AT_ONCE, EXAMPLES = 2_000, 3
+
+
+class Refused(NamedTuple):
+    """Jobs or schedules that would not run."""
+
+    what: str  #: ``jobs`` or ``schedules``
+    name: str  #: of the kind, the queue or the schedule
+    reason: str  #: and the remedy
+    number: int
+    examples: list[str]  #: ids of jobs, names of schedules
+
+
+def refused(limit: int) -> tuple[list[Refused], int]:
+    """All of it, and how many jobs were not looked at: of each kind at most ``limit`` are, the oldest first. Only reads."""
+    found, left = list(_unserved()), 0
+    open_jobs = Job.objects.exclude(state__in=FINAL).order_by()
+    for name, count in open_jobs.values_list("kind").annotate(count=Count("pk")).order_by("kind"):
+        kind = find_kind(name)
+        if kind is None:
+            examples = open_jobs.filter(kind=name).order_by("pk").values_list("pk", flat=True)[:EXAMPLES]
+            reason = (
+                "no kind of this name: keep it until its jobs have ended, or give the kind that follows it name=… of the old"
+            )
+            found.append(Refused("jobs", name, reason, count, [str(id) for id in examples]))
+            continue
+        left += max(0, count - limit)
+        found += _unreadable(kind, limit)
+    return [*found, *_schedules()], left
+
+
+def _unserved() -> Iterator[Refused]:
+    rows = Job.objects.exclude(state__in=FINAL).exclude(queue__in=conf().all_queues).order_by()
+    for queue, count, first in rows.values_list("queue").annotate(count=Count("pk"), first=Min(Cast("pk", TextField()))):
+        reason = "no queue of this name: add it to FURROW['QUEUES'], or move its jobs (furrow jobs set-queue)"
+        yield Refused("jobs", f"queue {queue}", reason, count, [str(uuid.UUID(first))])
+
+
+def _unreadable(kind: Kind, limit: int) -> Iterator[Refused]:
+    """Jobs whose arguments do not fit, by what is wrong with them."""
+    wrong: dict[str, list[str]] = {}
+    rows = Job.objects.exclude(state__in=FINAL).filter(kind=kind.name).order_by("pk")
+    text = Cast("arguments", TextField())
+    for id, arguments, node in rows.annotate(text=text).values_list("pk", "text", "node")[:limit].iterator(AT_ONCE):
+        if problem := _problem(lambda node=node: _reader(kind, node), arguments):  # type: ignore[misc]
+            wrong.setdefault(problem, []).append(str(id))
+    for problem, ids in sorted(wrong.items()):
+        reason = f"{problem}. Give the kind @job(upgrade=…), which makes new arguments of old ones"
+        yield Refused("jobs", kind.name, reason, len(ids), ids[:EXAMPLES])
+
+
+def _reader(kind: Kind, node: uuid.UUID | None) -> Callable[[str], object]:
+    """What reads a job's arguments; of a node that waits for results of others, those that are there."""
+    late = Node.objects.filter(pk=node).values_list("deferred", flat=True).first() if node else None
+    return kind.arguments.without(late).from_json if late else kind.read
+
+
+def _problem(reader: Callable[[], Callable[[str], object]], text: str) -> str:
+    try:
+        reader()(text)
+    except ArgumentError as error:
+        return "; ".join(f"{name}: {reason.split(' (given: ')[0]}" for name, reason in error.fields.items())
+    return ""
+
+
+def _schedules() -> Iterator[Refused]:
+    for row in Schedule.objects.filter(orphaned_at=None).order_by("name"):
+        kind = find_kind(row.kind)
+        if kind is None:
+            yield Refused("schedules", row.name, f"there is no kind {row.kind!r} any more", 1, [row.name])
+        elif problem := _problem(lambda kind=kind: kind.read, json.dumps(row.arguments)):  # type: ignore[misc]
+            yield Refused("schedules", row.name, f"{row.kind}: {problem}", 1, [row.name])
