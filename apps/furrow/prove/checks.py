@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from furrow.plural import counted
-from furrow.prove import flows, punctual, relations, tidings, verdicts
+from furrow.prove import flows, punctual, relations, resumed, tidings, verdicts
 from furrow.prove.blame import BLUR, EMPTIED, Found
 from furrow.prove.evidence import Evidence, JobRow
 from furrow.prove.faults.base import Happened
@@ -45,7 +45,8 @@ def rolled_back(e: Evidence) -> Found:
 
 def whole(e: Evidence) -> Found:
     """A submit whose outcome nobody was told happened as a whole or not at all; and no job comes from nowhere."""
-    known = {job for message in e.published.values() for job in message.jobs} | e.followed | e.graphs.added | {*e.ticked.jobs}
+    known = {job for message in e.published.values() for job in message.jobs} | e.followed | e.called
+    known |= e.graphs.added | {*e.ticked.jobs}
     for submit in e.submits:
         known.update(submit.ids)
         there = [id for id in submit.ids if id in e.jobs]
@@ -209,6 +210,7 @@ CHECKS: dict[str, Callable[[Evidence], Found]] = {
     "webhooks": tidings.delivered,
     "workflows": flows.judged,
     "schedules": punctual.once,
+    "steps": resumed.resumed,
     "legal_moves": legal,
     "settled_twice": settled_twice,
     "truthful": truthful,

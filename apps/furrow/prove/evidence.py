@@ -19,7 +19,7 @@ from furrow.prove.overheard import Overheard
 from furrow.prove.program import Exit
 from furrow.prove.stack import Stack
 from furrow.prove.ticked import Ticked
-from furrow.tables import ATTEMPT, JOB, LOG_LINE, WORKER
+from furrow.tables import ATTEMPT, JOB, LOG_LINE, STEP, WORKER
 
 
 class JobRow(NamedTuple):
@@ -73,6 +73,8 @@ class Run:
     error: str = ""  #: the class of what it raised
     lines: list[str] = field(default_factory=list)  #: what it was about to log
     around: dict[str, Any] = field(default_factory=dict)  #: how it found its process, where it looked
+    #: What it wrote down of its steps: ``step`` (a function was called) or ``got`` (what it gave), its name, the value, when.
+    steps: list[tuple[str, str, Any, float]] = field(default_factory=list)
 
 
 @dataclass
@@ -141,10 +143,19 @@ class Evidence(Overheard):
     published: dict[str, Published] = field(default_factory=dict)  #: by the message's id
     graphs: Graphs = field(default_factory=Graphs)  #: workflows
     ticked: Ticked = field(default_factory=Ticked)  #: schedules
+    calls: set[tuple[str, str]] = field(default_factory=set)  #: jobs, and the workflows that they called from steps
+    waits: dict[str, str] = field(default_factory=dict)  #: the steps that jobs wait in
     faults: list[Happened] = field(default_factory=list)
     exits: list[Exit] = field(default_factory=list)
     #: What is held or kept by nobody, in words; see :func:`furrow.prove.drift.look`.
     drift: list[str] = field(default_factory=list)
+
+    @property
+    def called(self) -> set[str]:
+        """Jobs that handlers called from steps."""
+        flows = {workflow for _, workflow in self.calls}
+        nodes = {id for id, node in self.graphs.nodes.items() if node.workflow in flows}
+        return {job for job, node in self.graphs.of.items() if node in nodes}
 
 
 def collect(stack: Stack, faults: Iterable[Happened], drift: Iterable[str]) -> Evidence:
@@ -174,6 +185,13 @@ def collect(stack: Stack, faults: Iterable[Happened], drift: Iterable[str]) -> E
         found.lines[id].append((number, text))
     for id, attempt in database.rows("SELECT job, attempt FROM prove_write ORDER BY seq"):
         found.writes[id].append(attempt)
+    for id, name, sort, awaits, finished in database.rows(
+        f"SELECT job_id, name, sort, awaits, finished_at IS NOT NULL FROM {STEP}"
+    ):
+        if sort == "call":
+            found.calls.add((id, awaits))
+        if not finished:
+            found.waits[id] = name
     for id, node, pid in database.rows(f"SELECT id, node, pid FROM {WORKER}"):
         found.workers[id] = (node, pid)
     _read_runs(found, stack.folder / "records")
@@ -206,6 +224,8 @@ def _read_runs(found: Evidence, folder: Path) -> None:
             run.lines.append(line["text"])
         elif line["did"] == "look":
             run.around = line["around"]
+        elif line["did"] in ("step", "got"):
+            run.steps.append((line["did"], line["step"], line["value"], line["at"]))
         else:
             run.how, run.ended = line["did"], line["at"]
             run.result, run.error = line.get("result"), line.get("error", "")

@@ -15,7 +15,6 @@ from furrow import (
     Abort,
     Occurred,
     Results,
-    RetryPolicy,
     Schedule,
     Secret,
     Snooze,
@@ -27,14 +26,13 @@ from furrow import (
     job,
     subscribe,
 )
-from furrow.prove import leftovers
+from furrow.prove import leftovers, stepped
 from furrow.prove.spec import EITHER, KEPT, SPECS, STARTS, STRETCH
+from furrow.prove.stepped import retry_of as _retry
 from furrow.prove.ticked import KIND, SPANS
 from furrow.prove.witness import witnessed
 
-
-def _retry(kind: str) -> RetryPolicy:
-    return RetryPolicy(max_attempts=SPECS[kind].attempts, base=0.2, factor=1.5, cap=2.0)
+steps, says = stepped.steps, stepped.says
 
 
 @job(name="prove.noop", retry=_retry("prove.noop"))

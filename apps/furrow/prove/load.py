@@ -39,6 +39,7 @@ WAYS = {
     "expiring": 2,
     "cancelled": 1,
     "workflow": 3,
+    "steps": 3,
 }
 
 _numbers = itertools.count(1)
@@ -53,6 +54,7 @@ def submit_something(dice: random.Random, size: int, way: str = "") -> int:
     from furrow.models.job import new_id
     from furrow.prove import kinds, leftovers
     from furrow.prove.flowing import submit_a_workflow
+    from furrow.prove.stepped import submit_steps
     from furrow.submission import uploads
 
     me = submitter()
@@ -124,6 +126,8 @@ def submit_something(dice: random.Random, size: int, way: str = "") -> int:
 
     if way == "workflow":
         tx.run(lambda tx: submit_a_workflow(dice))
+    elif way == "steps":
+        tx.run(lambda tx: [tx.want(id, arguments) for id, arguments in submit_steps(dice)])
     elif way in ("many", "rolled back"):
         tx.run(many if dice.random() < 0.7 or way == "many" else lambda tx: some(1))
     elif way == "mixed":

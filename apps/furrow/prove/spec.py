@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 #: Errors that no further attempt can mend, by the names of their classes.
-FINAL_ERRORS = frozenset({"Abort", "ArgumentError", "ResultError"})
+FINAL_ERRORS = frozenset({"Abort", "ArgumentError", "ResultError", "StepError"})
 #: The rate of ``prove.paced``: so many starts in any stretch of so many seconds.
 STARTS, STRETCH = 25, 5.0
 #: How long ``prove.lasting`` keeps its unique key, in seconds.
@@ -66,6 +66,8 @@ SPECS: dict[str, Spec] = {
     "prove.joins": Spec(),
     "prove.links": Spec(),
     "prove.grows": Spec(),
+    "prove.steps": Spec(),
+    "prove.says": Spec(),
     "prove.once": Spec(unique="done"),
     "prove.only": Spec(unique="done"),
     "prove.lasting": Spec(unique=KEPT),

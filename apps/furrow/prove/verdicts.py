@@ -119,7 +119,7 @@ def causes(e: Evidence, told: list[tuple[str, JobRow]]) -> Found:
             raised = {run.error for run in runs if run.how == "raise"}
             if row.outcome == "failed" and spec.itself and raised and row.error_type not in raised:
                 yield id, f"attempt {row.number} raised {', '.join(sorted(raised))}, and is recorded as {row.error_type}"
-            elif row.outcome == "snoozed" and raised != {"Snooze"}:
+            elif row.outcome == "snoozed" and not raised <= {"Snooze", "Suspended"}:
                 yield id, f"attempt {row.number} is recorded as snoozed, and its handler had not asked for it"
             elif row.outcome == "timed out":
                 lasted = row.finished - min((run.began for run in runs), default=row.finished)

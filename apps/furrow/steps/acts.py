@@ -14,13 +14,12 @@ from typing import Any, Protocol
 
 from asgiref.sync import sync_to_async
 
-from furrow import statements
 from furrow.calendar import in_calendar
 from furrow.context import REQUIRED, Run
 from furrow.errors import LONGEST_SNOOZE, JobFailed, SignalTimeout, StepError, Suspended
 from furrow.kinds.returned import json_text
 from furrow.models import Step
-from furrow.models.database import atomic, connection
+from furrow.models.database import atomic
 from furrow.models.step import Sort
 from furrow.plural import counted
 from furrow.steps.named import LONGEST_NAME, Named, check_name, name_of, seconds_in
@@ -98,7 +97,7 @@ class Acts:
         if row is not None:
             return _value(row.result)
         self.recorder.refuse_open_transaction(named.name)
-        started = _now()
+        started = self.recorder.now()
         if not named.transactional or self.recorder.transactional:
             with _in_step(named.name):
                 value = call()
@@ -114,14 +113,14 @@ class Acts:
         row = await sync_to_async(self._meet)(Sort.STEP, named)
         if row is not None:
             return _value(row.result)
-        started = await sync_to_async(_now)()
+        started = await sync_to_async(self.recorder.now)()
         with _in_step(named.name):
             value = await call()
         return await sync_to_async(self._record)(named, started, value)
 
     def _record(self, named: Named, started: dt.datetime, value: Any) -> Any:
         text = json_text(f"the step {named.name!r} of {self._run.kind}", value)
-        columns: dict[str, Any] = {"started_at": started, "finished_at": _now(), "passed_in": self._run.attempt}
+        columns: dict[str, Any] = {"started_at": started, "finished_at": self.recorder.now(), "passed_in": self._run.attempt}
         self.recorder.add(Sort.STEP, named.name, result=text, **columns)
         return _value(text)
 
@@ -131,10 +130,10 @@ class Acts:
         row = self._meet(Sort.SLEEP, named)
         self.recorder.refuse_open_transaction(named.name)
         if row is None:
-            now = _now()
+            now = self.recorder.now()
             row = self.recorder.add(Sort.SLEEP, named.name, started_at=now, until=_end(until, now))
         if row.finished_at is None:
-            if (left := _left(row)) > 0:
+            if (left := self._left(row)) > 0:
                 self._suspend(left, f"sleeps in the step {named.name!r}")
             self.recorder.surely(partial(self._pass_by, row))
 
@@ -142,11 +141,11 @@ class Acts:
         row = self._meet(Sort.SIGNAL, named)
         self.recorder.refuse_open_transaction(named.name)
         if row is None:
-            now = _now()
+            now = self.recorder.now()
             until = None if timeout is None else _end(seconds_in(timeout, "timeout"), now)
             row = self.recorder.add(Sort.SIGNAL, named.name, awaits=signal, started_at=now, until=until)
         if row.finished_at is None and not self.recorder.surely(partial(self._look, row, signal)):
-            self._suspend(_left(row) if row.until else LONGEST_SNOOZE, f"waits for the signal {signal!r}")
+            self._suspend(self._left(row) if row.until else LONGEST_SNOOZE, f"waits for the signal {signal!r}")
         if row.result is not None:
             return _value(row.result)
         if default is REQUIRED:
@@ -160,7 +159,7 @@ class Acts:
             row.awaits = signal
             row.save(update_fields=["awaits"])
         payload = self.recorder.take_signal(row)
-        if payload is None and (row.until is None or _left(row) > 0):
+        if payload is None and (row.until is None or self._left(row) > 0):
             return False
         self.recorder.pass_by(row, payload)
         return True
@@ -170,7 +169,7 @@ class Acts:
         self.recorder.refuse_open_transaction(named.name)
         if row is None:
             start = partial(self._calls.start, kind, rows, name=f"{self._run.kind}: {named.name}"[:LONGEST_NAME], **options)
-            row = self.recorder.add(Sort.CALL, named.name, lambda: {"awaits": start()}, started_at=_now())
+            row = self.recorder.add(Sort.CALL, named.name, lambda: {"awaits": start()}, started_at=self.recorder.now())
         if row.finished_at is None and not self.recorder.surely(partial(self._look_at_call, row, many)):
             self._suspend(LONGEST_SNOOZE, f"waits for {counted(len(rows), 'job')} in the step {named.name!r}")
         if row.result is None:
@@ -193,6 +192,10 @@ class Acts:
     def _pass_by(self, row: Step) -> None:
         self.recorder.hold()
         self.recorder.pass_by(row)
+
+    def _left(self, row: Step) -> float:
+        assert row.until is not None
+        return (row.until - self.recorder.now()).total_seconds()
 
     def _suspend(self, seconds: float, reason: str) -> None:
         self.suspended = Suspended(seconds, reason)
@@ -225,16 +228,6 @@ def _in_event_loop() -> bool:
 
 def _value(text: str | None) -> Any:
     return None if text is None else json.loads(text)
-
-
-def _now() -> dt.datetime:
-    """By the database's clock, which also says when the job is due."""
-    return statements.on(connection).clock(connection)
-
-
-def _left(row: Step) -> float:
-    assert row.until is not None
-    return (row.until - _now()).total_seconds()
 
 
 def _end(given: dt.timedelta | float | dt.datetime, now: dt.datetime) -> dt.datetime:

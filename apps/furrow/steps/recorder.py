@@ -5,6 +5,7 @@ for dead records nothing, and a rescue waits for the commit of one that is alive
 part of its transaction, whose end is guarded in the same way.
 """
 
+import datetime as dt
 import logging
 import time
 from collections.abc import Callable
@@ -67,7 +68,7 @@ class Recorder:
 
     def _known(self) -> dict[str, Step]:
         if self._recorded is None:
-            rows = Step.objects.filter(job=self._run.id) if self._run.attempt > 1 else ()
+            rows = self.patiently(lambda: list(Step.objects.filter(job=self._run.id))) if self._run.attempt > 1 else []
             self._recorded = {row.name: row for row in rows}
         return self._recorded
 
@@ -150,12 +151,21 @@ class Recorder:
         return recorded
 
     def surely(self, write: Callable[[], Any], again: list[bool] | None = None) -> Any:
-        """In one transaction; while the database is away it is tried again, for as long as the worker's lease may last."""
+        """In one transaction, :meth:`patiently`."""
+
+        def written() -> Any:
+            with atomic():
+                return write()
+
+        return self.patiently(written, again)
+
+    @staticmethod
+    def patiently(ask: Callable[[], Any], again: list[bool] | None = None) -> Any:
+        """While the database is away it is asked again, for as long as the worker's lease may last."""
         end = time.monotonic() + conf().worker_lease
         while True:
             try:
-                with atomic():
-                    return write()
+                return ask()
             except (OperationalError, InterfaceError):
                 if _depth(connection) or time.monotonic() >= end:
                     raise
@@ -163,6 +173,11 @@ class Recorder:
                     again.append(True)
                 connection.close()
                 time.sleep(PAUSE)
+
+    def now(self) -> dt.datetime:
+        """By the database's clock, which also says when the job is due."""
+        moment: dt.datetime = self.patiently(lambda: statements.on(connection).clock(connection))
+        return moment
 
     def hold(self) -> None:
         """Lock the job's row until the transaction ends; not in a ``transactional`` handler, in whose way nobody shall stand.
@@ -185,7 +200,7 @@ class Recorder:
 
     def pass_by(self, row: Step, result: str | None = None) -> None:
         """A wait is over."""
-        row.result, row.finished_at, row.passed_in = result, statements.on(connection).clock(connection), self._run.attempt
+        row.result, row.finished_at, row.passed_in = result, self.now(), self._run.attempt
         row.save(update_fields=["result", "note", "finished_at", "passed_in"])
 
     def take_signal(self, row: Step) -> str | None:
@@ -193,7 +208,7 @@ class Recorder:
         signal = Signal.objects.filter(target=self._run.id, name=row.awaits, consumed_at__isnull=True).order_by("pk").first()
         if signal is None:
             return None
-        signal.consumed_at, signal.step = statements.on(connection).clock(connection), row.name
+        signal.consumed_at, signal.step = self.now(), row.name
         signal.save(update_fields=["consumed_at", "step"])
         return signal.payload
 
