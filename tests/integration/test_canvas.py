@@ -162,8 +162,10 @@ def test_options_of_parts_are_their_jobs() -> None:
     job = Job.objects.get(pk=result.parent.id)
     assert (job.priority, job.queue, job.meta) == (1, "other", {"celery": {"stamps": {"customer": "ada"}}})
     assert Job.objects.get(pk=id).queue == "default"
-    frozen = add.s(1) | add.s(2)
-    assert frozen.freeze().id == frozen.apply_async().id
+    for frozen in (add.s(1) | add.s(2), group(add.s(1), add.s(2)) | total.s(), chord([add.s(1)], total.s() | add.s(1))):
+        expected = frozen.freeze()
+        result = frozen.apply_async()
+        assert (result.id, result.parent.id) == (expected.id, expected.parent.id)
     assert group(add.s(n) for n in range(3)).apply_async(queue="other").results
     assert Job.objects.filter(queue="other").count() == 4
 

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from celery import Celery
+from celery import Celery, group
 from celery.backends.redis import RedisBackend
 from celery.exceptions import TaskRevokedError
 from config.celery import app
@@ -24,12 +24,13 @@ from furrow.dispatcher import callers
 from furrow.dispatcher.callers import Callers
 from furrow.dispatcher.leader import Leadership
 from furrow.errors import BrokerError
-from furrow.models import DeadMessage, Reply
+from furrow.models import DeadMessage, Reply, Workflow
 from furrow.rabbitmq.answers import Post
 from furrow.worker.celery import sent_tasks
 from kombu import Connection
 
 from tests import kinds, services
+from tests.kinds import flows
 from tests.services import ROOT
 from tests.stack import Stack, wait_until
 
@@ -94,12 +95,13 @@ def test_a_celery_client_with_rpc_gets_what_became_of_its_tasks(stack: Stack, cl
 def test_what_a_job_cannot_do_is_kept_and_its_sender_told(stack: Stack, client: Celery) -> None:
     add = client.signature("kinds.add", [1])
     asked = {
-        client.send_task("kinds.add", [1], link=add): "it carries a link, and",
+        client.send_task(
+            "kinds.add", [1], link=client.signature("elsewhere.other")
+        ): "kinds.add links to elsewhere.other, which is",
         client.send_task("kinds.add", [1], time_limit=9): "its time_limit is 9 s",
         client.send_task("kinds.add", [1], task_id="seven"): "its id is 'seven': it must be a UUID",
         client.send_task("kinds.add", [1], serializer="pickle"): "ContentDisallowed",
-        client.send_task("kinds.add", [1], chain=[add]): "it carries a chain, and",
-        client.send_task("kinds.add", [1], chord=add, group_id=str(uuid.uuid4())): "it carries a chord, and",
+        client.send_task("kinds.add", [1], chord=add, group_id=str(uuid.uuid4())): "it carries a chord, whose parts",
     }
     for result, reason in asked.items():
         with pytest.raises(Exception, match=re.escape(f"It is no job of kinds.add: {reason}")):
@@ -111,7 +113,45 @@ def test_what_a_job_cannot_do_is_kept_and_its_sender_told(stack: Stack, client: 
     assert Job.objects.get(pk=expired.id).state == State.CANCELLED
 
 
+def test_a_chain_that_a_client_sends_is_a_workflow_and_each_end_is_told(stack: Stack, client: Celery) -> None:
+    def sent(kind: str, *args: Any, **options: Any) -> dict[str, Any]:
+        return dict(client.signature(kind, args, task_id=str(uuid.uuid4()), **options))
+
+    chained = [sent("kinds.add", 4), sent("kinds.add", 3, link=sent("kinds.any_total", 40))]
+    first = client.send_task("kinds.add", [1, 2], chain=chained)
+    last, second = (client.AsyncResult(one["options"]["task_id"]) for one in chained)
+    assert [one.get(timeout=PATIENCE) for one in (first, second, last)] == [3, 6, 10]
+    rest = sent("kinds.add", 3, immutable=True)
+    failing = client.send_task("kinds.fails", chain=[rest])
+    for result in (failing, client.AsyncResult(rest["options"]["task_id"])):
+        with pytest.raises(Exception, match="as asked"):
+            result.get(timeout=PATIENCE)
+    wait_until(lambda: Job.objects.filter(kind="kinds.any_total", state=State.SUCCEEDED, result=46).exists())
+
+
+def test_kinds_follow_ordinary_tasks_and_are_their_callbacks(stack: Stack) -> None:
+    canvas = kinds.ordinary.s(2) | kinds.add.s(1) | group(kinds.add.s(1), kinds.add.s(2)) | flows.total.s()
+    result = canvas.apply_async()
+    linked = kinds.ordinary.apply_async((3,), link=kinds.add.s(100))
+    failing = kinds.ordinary.apply_async((None,), link_error=flows.tells_failure.s())
+    assert result.get(timeout=PATIENCE) == 13
+    assert result.parent.get(timeout=PATIENCE) == [6, 7]
+    told = Job.objects.filter(state=State.SUCCEEDED)
+    wait_until(lambda: told.filter(kind="kinds.add", result=106).exists())
+    assert linked.get(timeout=PATIENCE) == 6
+    wait_until(lambda: told.filter(kind="kinds.tells_failure", result=failing.id).exists())
+
+
 def test_a_message_that_comes_again_makes_no_second_job() -> None:
+    add = {"task": "kinds.add", "args": [1], "options": {}, "kwargs": {}, "subtask_type": None, "immutable": False}
+    chained = message()
+    chained.payload[2]["chain"] = [{**add, "options": {"task_id": str(uuid.uuid4())}}]
+    for _ in range(2):
+        assert sent_tasks.take(kinds.add, app, chained, "w@here")
+    assert (Job.objects.count(), Reply.objects.count(), DeadMessage.objects.count()) == (2, 2, 0)
+    Workflow.objects.all().delete()
+    Reply.objects.all().delete()
+    Job.objects.all().delete()
     sent = message()
     for _ in range(2):
         assert sent_tasks.take(kinds.add, app, sent, "w@here")

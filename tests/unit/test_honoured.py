@@ -81,10 +81,10 @@ def test_what_a_job_can_do_it_does(headers: dict[str, Any], properties: dict[str
 @pytest.mark.parametrize(
     ("body", "headers", "properties", "reason"),
     [
-        pytest.param([[1], {}, {"callbacks": [{"task": "t"}]}], {}, {}, "it carries a link, and", id="callbacks"),
-        pytest.param([[1], {}, {"errbacks": [{"task": "t"}]}], {}, {}, "it carries a link_error, and", id="errbacks"),
-        pytest.param([[1], {}, {"chain": [{"task": "t"}]}], {}, {}, "it carries a chain, and", id="chain"),
-        pytest.param([[1], {}, {"chord": {"task": "t"}}], {"group": GROUP}, {}, "it carries a chord, and", id="chord"),
+        pytest.param([[1], {}, {"callbacks": [1]}], {}, {}, "its link is no list of signatures", id="callbacks"),
+        pytest.param([[1], {}, {"errbacks": "x"}], {}, {}, "its link_error is no list of signatures", id="errbacks"),
+        pytest.param([[1], {}, {"chain": [{}]}], {}, {}, "its chain is no list of signatures", id="chain"),
+        pytest.param([[1], {}, {"chord": {"task": "t"}}], {"group": GROUP}, {}, "it carries a chord, whose parts", id="chord"),
         pytest.param([[1], {}, {}], {"timelimit": [9, None]}, {}, "its time_limit is 9 s (the kind's: none)", id="time_limit"),
         pytest.param([[1], {}, {}], {"timelimit": [None, 5]}, {}, "its soft_time_limit is 5 s", id="soft_time_limit"),
         pytest.param([[1], {}, {}], {"id": "seven"}, {}, "its id is 'seven': it must be a UUID", id="id"),
@@ -105,8 +105,14 @@ def test_what_a_job_cannot_do_is_named(body: Any, headers: dict[str, Any], prope
 
 
 def test_all_that_a_job_cannot_do_is_named_at_once() -> None:
-    with pytest.raises(NotHonoured, match=r"a link, a chain, and .*; its time_limit is 9 s"):
-        asked([[1], {}, {"callbacks": [1], "chain": [1]}], headers={"timelimit": [9, None]})
+    with pytest.raises(NotHonoured, match=r"it carries a chord, .*; its link and chain is no list .*; its time_limit is 9 s"):
+        asked([[1], {}, {"callbacks": [1], "chain": [1], "chord": {"task": "t"}}], headers={"timelimit": [9, None]})
+
+
+def test_what_comes_after_it_is_read() -> None:
+    one = {"task": "kinds.add", "args": [1]}
+    told = asked([[1], {}, {"callbacks": [one], "errbacks": [one], "chain": [one], "chord": None}])
+    assert told.followers == {"link": [one], "link_error": [one], "chain": [one]}
 
 
 def test_limits_that_are_the_kinds_own_are_no_difference() -> None:
@@ -134,8 +140,8 @@ def test_the_protocol_of_celery_before_4_is_read_as_well() -> None:
     told = read(kinds.add, old, headers_of(old), NOW, dt.UTC)
     assert (told.id, told.args, told.kwargs) == (uuid.UUID(ID), [3], {"b": 4})
     assert (told.options["run_at"], told.options["batch"]) == (LATER, uuid.UUID(GROUP))
-    with pytest.raises(NotHonoured, match="a link, and"):
-        read(kinds.add, message({**body, "callbacks": [1]}), HEADERS, NOW, dt.UTC)
+    link = {"task": "kinds.add"}
+    assert read(kinds.add, message({**body, "callbacks": [link]}), HEADERS, NOW, dt.UTC).followers == {"link": [link]}
 
 
 def test_who_waits_for_its_end() -> None:

@@ -6,15 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from celery.canvas import Signature, maybe_signature
-from celery.utils.functional import maybe_list
 
+from furrow.canvas.signatures import MAPS, callbacks, is_empty, parts, sort_of
 from furrow.errors import WorkflowError
 from furrow.kinds.kind import find_kind
 
-#: Signatures that call one task with many arguments.
-MAPS = ("map", "starmap")
-#: Those that have parts, or call one task with many arguments.
-SORTS = ("chain", "group", "chord", "chunks", *MAPS)
 _REMEDY = "After a kind come kinds: make the task a kind (@job), or call it in the handler of one, in transaction.on_commit"
 
 
@@ -27,25 +23,6 @@ class Makeup(enum.Enum):
     TASKS = enum.auto()
     #: Celery; it ends with kinds.
     TASKS_THEN_KINDS = enum.auto()
-
-
-def parts(signature: Any) -> list[Signature]:
-    """The members of a group or a header, also where it has not been made a signature yet."""
-    members = signature.tasks if isinstance(signature, Signature) else signature
-    members = members.tasks if isinstance(members, Signature) else members
-    return [maybe_signature(member) for member in members or ()]
-
-
-def callbacks(options: Mapping[str, Any], name: str) -> list[Signature]:
-    """What is in ``link``, ``link_error`` or ``chain``, in the order in which it is to run."""
-    found = [maybe_signature(one) for one in maybe_list(options.get(name)) or ()]
-    return found[::-1] if name == "chain" else found
-
-
-def sort_of(signature: Signature) -> str:
-    """One of ``SORTS``; of a call of a task it is empty."""
-    celerys, _, sort = str(signature.task).partition(".")
-    return sort if celerys == "celery" and sort in SORTS else ""
 
 
 def makeup(signature: Signature, options: Mapping[str, Any] = {}) -> Makeup:
@@ -114,11 +91,6 @@ def _of_a_chord(chord: Signature) -> Makeup:
     if head is Makeup.KINDS:
         _demand_kinds(then, body, f"The header of {_said(chord)} is of kinds, and its body is")
     return _together([head, then])
-
-
-def is_empty(signature: Signature) -> bool:
-    """A group or chain without a part, which Celery leaves out."""
-    return sort_of(signature) in ("chain", "group") and all(is_empty(part) for part in parts(signature))
 
 
 def _together(found: list[Makeup]) -> Makeup:

@@ -5,6 +5,8 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from django.db import IntegrityError
+
 from furrow import signals, statements
 from furrow.errors import OptionError, WorkflowError
 from furrow.kinds.kind import Kind
@@ -103,6 +105,10 @@ class Rows:
             WorkflowError: an id is another job's.
         """
         for ids, texts, rows in self._rows.values():
-            if statements.on(connection).insert_jobs(connection, ids, texts, {}, rows) < len(ids):
+            try:
+                inserted = statements.on(connection).insert_jobs(connection, ids, texts, {}, rows)
+            except IntegrityError:
+                inserted = 0
+            if inserted < len(ids):
                 raise WorkflowError("An id=… that was given is the id of another job: leave it out, or use a fresh one.")
         self._rows.clear()

@@ -17,8 +17,8 @@ from furrow.kinds.kind import Kind
 from furrow.models.job import LOWEST_PRIORITY
 from furrow.sanitize import clean
 
-#: What a message may carry that starts other tasks, and how Celery's users call it.
-_EMBEDDED = {"callbacks": "a link", "errbacks": "a link_error", "chain": "a chain", "chord": "a chord"}
+#: What a message may carry that starts other tasks, as options of Celery's.
+_EMBEDDED = {"callbacks": "link", "errbacks": "link_error", "chain": "chain"}
 #: Headers of both protocols; others are the client's own.
 _KNOWN = frozenset(
     {
@@ -66,6 +66,8 @@ class Sent(NamedTuple):
     #: Of :func:`furrow.submit`, but for what has expired: ``expired`` says so.
     options: dict[str, Any]
     expired: bool
+    #: What comes after it: ``link``, ``link_error``, ``chain``.
+    followers: dict[str, Any] = {}
 
 
 def caller(message: Any, headers: Mapping[str, Any]) -> Caller | None:
@@ -104,8 +106,14 @@ def read(kind: Kind, message: Any, headers: Mapping[str, Any], now: dt.datetime,
     """
     wrong: list[str] = []
     args, kwargs, embedded = _body(message)
-    if carried := [said for name, said in _EMBEDDED.items() if embedded.get(name)]:
-        wrong.append(f"it carries {', '.join(carried)}, and a job starts no other task: submit the next one in the handler")
+    if embedded.get("chord"):
+        wrong.append(
+            "it carries a chord, whose parts are counted by its sender's result backend, where no job is: call the chord "
+            "where Furrow is, or submit the parts as a workflow"
+        )
+    followers = {option: embedded[name] for name, option in _EMBEDDED.items() if embedded.get(name)}
+    if odd := [option for option, value in followers.items() if not _are_signatures(value)]:
+        wrong.append(f"its {' and '.join(odd)} is no list of signatures")
     if limits := _limits(kind, headers.get("timelimit")):
         wrong.append(limits)
     if not isinstance(args, (list, tuple)) or not isinstance(kwargs, Mapping):
@@ -130,7 +138,7 @@ def read(kind: Kind, message: Any, headers: Mapping[str, Any], now: dt.datetime,
         "max_attempts": max(1, kind.retry.max_attempts - retries) if retries else None,
         "meta": _meta(headers, id),
     }
-    return Sent(id, list(args), dict(kwargs), options, expired)
+    return Sent(id, list(args), dict(kwargs), options, expired, followers)
 
 
 def _body(message: Any) -> tuple[Any, Any, dict[str, Any]]:
@@ -143,6 +151,10 @@ def _body(message: Any) -> tuple[Any, Any, dict[str, Any]]:
     except (TypeError, ValueError):
         raise NotHonoured("its body is no list of arguments, named arguments and an object") from None
     return args, kwargs, embedded if isinstance(embedded, dict) else {}
+
+
+def _are_signatures(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, dict) and isinstance(one.get("task"), str) for one in value)
 
 
 def _limits(kind: Kind, given: Any) -> str:

@@ -7,6 +7,7 @@ for its end is told that it failed. Both are one transaction: whoever dies, the 
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ import amqp
 from django.db import Error
 
 from furrow.actions.jobs import end_unstarted
+from furrow.canvas.building import start_with
 from furrow.errors import FurrowError, OptionError
 from furrow.kinds.kind import Kind
 from furrow.kinds.results import keeps_results
@@ -26,7 +28,7 @@ from furrow.statements import clock
 from furrow.statements.refused import refuses_value
 from furrow.submission.submit import submit
 from furrow.worker.celery.handling import AGAIN
-from furrow.worker.celery.honoured import NotHonoured, caller, headers_of, read
+from furrow.worker.celery.honoured import NotHonoured, Sent, caller, headers_of, read
 from furrow.worker.ledger.dead import describe
 from furrow.worker.news import Reply as Callback
 from furrow.worker.remote import off_the_loop
@@ -100,17 +102,30 @@ def _submit(kind: Kind, app: Any, message: Any) -> None:
     now = clock.now()
     sent = read(kind, message, headers, now, UTC if app.conf.enable_utc else app.timezone)
     arguments = kind.arguments.bind(sent.args, sent.kwargs)
+    before = Job.objects.filter(pk=sent.id, kind=kind.name)
+    if sent.followers and before.exists():
+        return
     with atomic():
         try:
-            job = submit(kind, arguments, id=sent.id, **sent.options)
+            ids, existed = _written(kind, arguments, sent)
         except OptionError as error:
-            if "id" in error.fields and Job.objects.filter(pk=sent.id, kind=kind.name).exists():
+            if "id" in error.fields and before.exists():
                 return  # the message came before
             raise
-        if sent.expired and not job.existed:
-            end_unstarted(Job.objects.filter(pk=job.pk), "expired: its expires was over when its message came", how=EXPIRED)
+        if sent.expired and not existed:
+            end_unstarted(Job.objects.filter(pk=ids[0]), "expired: its expires was over when its message came", how=EXPIRED)
         if waits and (waits.reply_to or keeps_results()):
-            _await(waits.task_id, waits.reply_to, job=job.pk)
+            _await(waits.task_id, waits.reply_to, job=ids[0])
+            for id in ids[1:]:
+                _await(str(id), waits.reply_to, job=id)
+
+
+def _written(kind: Kind, arguments: dict[str, Any], sent: Sent) -> tuple[list[uuid.UUID], bool]:
+    """The job, and those that follow it; and whether it is an earlier one."""
+    if sent.followers:
+        return start_with(kind, arguments, sent.followers, id=sent.id, **sent.options), False
+    job = submit(kind, arguments, id=sent.id, **sent.options)
+    return [job.pk], job.existed
 
 
 def _refuse(kind: Kind, message: Any, node: str, error: Exception) -> None:
