@@ -12,6 +12,7 @@ from celery.result import AsyncResult, GroupResult
 from django.db import transaction
 from furrow import ArgumentError, Job, JobCancelled, JobFailed, OptionError, WorkflowError, cancel
 from furrow.celery_results import JobResultBackend
+from furrow.kinds.kind import _kinds
 from furrow.kinds.results import JobBackend
 from furrow.models import Edge, Move, Node, Workflow
 from furrow.states import State, WorkflowState
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 
 from tests import kinds
 from tests.kinds import flows
+from tests.services import ROOT
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("nobody_runs")]
 
@@ -79,6 +81,19 @@ def test_partial_arguments_are_given_to_the_first_parts() -> None:
     result = (add.s() | add.s(1)).apply_async((1,), {"b": 4})
     drain()
     assert result.get(timeout=1) == 6
+
+
+def test_the_pages_example_runs_as_it_stands() -> None:
+    page = (ROOT / "docs" / "from_celery.md").read_text()
+    names: dict[str, Any] = {"__name__": "example"}
+    try:
+        exec(page.partition("```python\n")[2].partition("```")[0], names)
+        drain()
+        assert names["result"].get(timeout=1) == "census: 4950"
+    finally:
+        for name in ("fetch", "add_up", "report"):
+            _kinds.pop(f"example.{name}", None)
+            add.task.app.tasks.pop(f"example.{name}", None)
 
 
 # --- Celery itself, as an oracle ----------------------------------------------------------------------------------------------

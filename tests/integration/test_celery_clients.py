@@ -143,9 +143,9 @@ def test_kinds_follow_ordinary_tasks_and_are_their_callbacks(stack: Stack) -> No
 
 
 def test_a_message_that_comes_again_makes_no_second_job() -> None:
-    add = {"task": "kinds.add", "args": [1], "options": {}, "kwargs": {}, "subtask_type": None, "immutable": False}
+    rest: dict[str, Any] = {"task": "kinds.add", "args": [1], "kwargs": {}, "subtask_type": None, "immutable": False}
     chained = message()
-    chained.payload[2]["chain"] = [{**add, "options": {"task_id": str(uuid.uuid4())}}]
+    chained.payload[2]["chain"] = [{**rest, "options": {"task_id": str(uuid.uuid4())}}]
     for _ in range(2):
         assert sent_tasks.take(kinds.add, app, chained, "w@here")
     assert (Job.objects.count(), Reply.objects.count(), DeadMessage.objects.count()) == (2, 2, 0)
