@@ -99,6 +99,7 @@ def merged(
 
 
 def without(options: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """The other options."""
     return {name: value for name, value in options.items() if name not in names}
 
 
