@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ class Bench:
         self.counts = Counts(Path(self.env["BENCH_COUNTS"]))
         self.dispatcher: Program | None = None
         self.worker: Program | None = None
+        #: Submits a backlog of so many jobs, if they are not to be plain rows.
+        self.fill: Callable[[int], None] | None = None
         subprocess.run([self.env["BENCH_PYTHON"], "manage.py", "migrate", "-v0"], env=self.env, cwd=ROOT, check=True)
         self.link: psycopg.Connection[Any] = psycopg.connect(self.url, autocommit=True)
         with Connection(servers.broker.url) as broker:
@@ -98,7 +101,10 @@ class Bench:
         Returns:
             Jobs/s from the first job that ran to the last that is recorded, and PostgreSQL's processor time, µs a job.
         """
-        rows.pending(self.link, jobs, keys=keys)
+        if self.fill is None:
+            rows.pending(self.link, jobs, keys=keys)
+        else:
+            self.fill(jobs)
         self.link.execute("CHECKPOINT")
         self.counts.clear()
         try:
