@@ -205,3 +205,13 @@ def test_a_job_is_run_again_from_a_step_by_a_button_and_that_is_written_down(adm
     answer = admin_client.post(f"/admin/furrow/job/{job.pk}/run-from/", {"step": "a"}, follow=True)
     assert "cancel the job first" in answer.content.decode()
     assert (Step.objects.count(), AuditEntry.objects.count()) == (1, 1)
+
+
+def test_the_version_of_the_code_that_began_a_job_is_shown(admin_client: Client) -> None:
+    job, now = make(State.FAILED), timezone.now()
+    assert "Begun by" not in page(admin_client, job)
+    worker = Worker.objects.create(node="w1@here", pid=1, processes=1, lease_until=now, code_version="v1")
+    Attempt.objects.create(job=job, number=1, outcome="failed", worker=worker.pk, started_at=now, finished_at=now)
+    assert "version v1" in page(admin_client, job)
+    step(job, "charge", version="v0")  # also when the worker's row is gone
+    assert "version v0" in page(admin_client, job)

@@ -8,7 +8,7 @@ from django.db import connection
 from django.utils import timezone
 from furrow.dispatcher import prune
 from furrow.dispatcher.prune import Prune
-from furrow.models import Attempt, DeadMessage, Job, Leader, LogLine
+from furrow.models import Attempt, DeadMessage, Job, Leader, LogLine, Signal, Step
 from furrow.models.job import new_id
 from furrow.states import Outcome, State
 
@@ -142,13 +142,27 @@ def test_prune_deletes_what_ended_long_ago_with_all_that_belongs_to_it(settings:
     for job in (*old, *kept):
         Attempt.objects.create(job=job, number=1, outcome=Outcome.SUCCEEDED, started_at=ago, finished_at=ago)
         LogLine.objects.create(job=job, attempt=1, at=ago, level=20, message="m")
+        Step.objects.create(job=job, name="s", sort="step", position=1, attempt=1, started_at=ago)
+        Signal.objects.create(target=job.pk, name="s")
     assert Prune().run_once() == 3
-    for model in (Attempt, LogLine):  # in no order: that of attempts joins their jobs, and hides those that have none
+    assert set(Signal.objects.values_list("target", flat=True)) == {job.pk for job in kept}
+    for model in (Attempt, LogLine, Step):  # in no order: that of attempts joins their jobs, and hides those that have none
         assert set(model.objects.order_by().values_list("job_id", flat=True)) == {job.pk for job in kept}
     assert set(Job.objects.values_list("pk", flat=True)) == {job.pk for job in kept}
     settings.FURROW = {**settings.FURROW, "KEEP_SUCCEEDED": 0.0, "KEEP_FAILED": 0.0}
     assert Prune().run_once() == 3
     assert Prune().run_once() == 0
+
+
+def test_prune_deletes_old_signals_of_no_job() -> None:
+    gone, kept = new_id(), make(created_at=timezone.now() - 1000 * HOUR)
+    for target in (gone, kept.pk):
+        Signal.objects.create(target=target, name="early")
+    Prune().run_once()
+    assert Signal.objects.count() == 2
+    Signal.objects.update(sent_at=timezone.now() - 1000 * HOUR)
+    Prune().run_once()
+    assert list(Signal.objects.values_list("target", flat=True)) == [kept.pk]
 
 
 # --- who leads ----------------------------------------------------------------------------------------------------------------

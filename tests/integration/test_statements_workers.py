@@ -20,6 +20,7 @@ DESCRIPTION = {
     "node": "w@host",
     "host": "host",
     "version": "1",
+    "code_version": "v7",
     "session": "0123abcd",
     "pid": 1,
     "queues": ["default"],
@@ -33,6 +34,7 @@ def test_a_workers_life(sql: Any) -> None:
     sql.register_worker(connection, worker, 60, DESCRIPTION, Report(processes=2))
     row = Worker.objects.get(pk=worker)
     assert (row.node, row.pid, row.processes, row.queues, row.kinds) == ("w@host", 1, 2, ["default"], ["kinds.add"])
+    assert row.code_version == "v7"
     assert (row.host, row.version, row.stats, row.paused, row.ended) == ("host", "1", {}, [], 0)
     assert (row.stopped_at, row.lost) == (None, False)
     assert sql.renew(connection, worker, 120, Report('{"at": 1}', '["default"]', 5, 2, 3))

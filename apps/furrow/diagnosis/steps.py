@@ -1,6 +1,7 @@
 """The steps of a job: as pages and programs show them, and why it waits in one."""
 
 import uuid
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from django.db.models import Sum, TextField
@@ -10,7 +11,7 @@ from furrow.diagnosis.reason import Reason
 from furrow.errors import StepChanged
 from furrow.kinds.masks import masks_of
 from furrow.kinds.secret import mask_text
-from furrow.models import Attempt, Job, Node, Step
+from furrow.models import Attempt, Job, Node, Step, Worker
 from furrow.models.step import Sort
 from furrow.plural import counted
 from furrow.states import Outcome, State
@@ -36,6 +37,16 @@ def steps_of(job: Job) -> list[Shown]:
     given = Job.objects.filter(pk=job.pk).annotate(**texts).values_list(*texts).first() or ("{}", None)
     masks = masks_of(*given)
     return [Shown(step, None if step.result is None else mask_text(masks.json(step.result) or "null")) for step in steps]
+
+
+def begun_by(job: Job, steps: Sequence[Shown]) -> str:
+    """The version of the project's code that ran it first, where its deployment told one: as its first step has it, or the
+    worker of its first run, which is forgotten sooner."""
+    if steps:
+        return min(steps, key=lambda shown: shown.step.pk).step.version
+    first = Attempt.objects.filter(job=job.pk, number=1).values_list("worker", flat=True).first() or job.worker
+    found = Worker.objects.filter(pk=first).values_list("code_version", flat=True).first() if first and job.attempt else None
+    return found or ""
 
 
 def halt(job: Job) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from furrow import statements
 from furrow.conf import conf
 from furrow.dispatcher.clock import Clock
-from furrow.models import ApiAnswer, DeadMessage, Trouble, Worker, WorkerRequest, Workflow
+from furrow.models import ApiAnswer, DeadMessage, Job, Signal, Trouble, Worker, WorkerRequest, Workflow
 from furrow.models.database import atomic, connection
 from furrow.states import State, WorkflowState
 from furrow.workflows.deleting import delete_workflow
@@ -65,6 +65,8 @@ class Prune:
         _delete(DeadMessage.objects.filter(received_at__lt=long_ago))
         _delete(WorkerRequest.objects.filter(asked_at__lt=long_ago))
         _delete(ApiAnswer.objects.filter(at__lt=now - ANSWERS_KEPT))
+        of_a_job = Job.objects.filter(pk=OuterRef("target"))
+        _delete(Signal.objects.filter(~Exists(of_a_job), sent_at__lt=long_ago, consumed_at=None))
         _delete(Trouble.objects.filter(last_at__lt=now - TROUBLES_KEPT))
         for state, seconds in keep.items():
             pruned += self._prune_workflows(state, now - dt.timedelta(seconds=seconds), end)

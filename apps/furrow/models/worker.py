@@ -22,6 +22,8 @@ class Worker(models.Model):
     #: Where it runs, and of which release: Furrow's, Celery's and Python's.
     host = models.CharField(max_length=255, blank=True, default="", db_default="")
     version = models.CharField(max_length=100, blank=True, default="", db_default="")
+    #: ``FURROW["VERSION"]``: the version of the project's code.
+    code_version = models.CharField(max_length=100, blank=True, default="", db_default="")
     #: The name of its sessions at the database: :mod:`furrow.statements.sessions`.
     session = models.CharField(max_length=8, blank=True, default="", db_default="")
     #: Told with each heartbeat: the queues it was asked not to consume; its processes, how many messages wait there for one

@@ -209,7 +209,7 @@ class Workers(Protocol):
     def register_worker(
         self, connection: Connection, worker: uuid.UUID, lease: float, description: dict[str, Any], report: Report = ...
     ) -> None:
-        """Insert the row of a worker's new life: node, host, pid, version, session, queues, kinds."""
+        """Insert the row of a worker's new life: node, host, pid, version, code_version, session, queues, kinds."""
 
     def stop_worker(self, connection: Connection, worker: uuid.UUID, report: Report = ...) -> None:
         """A worker ended in order."""

@@ -47,15 +47,15 @@ def stop_requests(connection: Connection, worker: uuid.UUID) -> list[str]:
 def register_worker(
     connection: Connection, worker: uuid.UUID, lease: float, description: dict[str, Any], report: Report = _NOTHING
 ) -> None:
-    """Insert the row of a worker's new life: node, host, pid, version, session, queues, kinds."""
+    """Insert the row of a worker's new life: node, host, pid, version, code_version, session, queues, kinds."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""INSERT INTO {WORKER} (id, node, host, pid, version, session, queues, kinds, stats, paused, ended, failed,
-                                        processes, lease_until, lost)
-               VALUES (%(id)s, %(node)s, %(host)s, %(pid)s, %(version)s, %(session)s, %(queues)s, %(kinds)s, %(stats)s,
-                       %(paused)s, %(ended)s, %(failed)s, %(processes)s,
+            f"""INSERT INTO {WORKER} (id, node, host, pid, version, code_version, session, queues, kinds, stats, paused,
+                                        ended, failed, processes, lease_until, lost)
+               VALUES (%(id)s, %(node)s, %(host)s, %(pid)s, %(version)s, %(code_version)s, %(session)s, %(queues)s, %(kinds)s,
+                       %(stats)s, %(paused)s, %(ended)s, %(failed)s, %(processes)s,
                        clock_timestamp() + %(lease)s * interval '1 second', false)""",
-            {**_json_lists(description), **report._asdict(), "id": worker, "lease": lease},
+            {"code_version": "", **_json_lists(description), **report._asdict(), "id": worker, "lease": lease},
         )
 
 

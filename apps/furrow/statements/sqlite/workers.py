@@ -48,15 +48,16 @@ def stop_requests(connection: Connection, worker: uuid.UUID) -> list[str]:
 def register_worker(
     connection: Connection, worker: uuid.UUID, lease: float, description: dict[str, Any], report: Report = _NOTHING
 ) -> None:
-    """Insert the row of a worker's new life: node, host, pid, version, session, queues, kinds."""
+    """Insert the row of a worker's new life: node, host, pid, version, code_version, session, queues, kinds."""
     given = description
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""INSERT INTO {WORKER} (id, node, host, pid, version, session, queues, kinds, stats, paused, ended, failed,
-                                        processes, lease_until, lost)
-               VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 0)""",
+            f"""INSERT INTO {WORKER} (id, node, host, pid, version, code_version, session, queues, kinds, stats, paused,
+                                        ended, failed, processes, lease_until, lost)
+               VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 0)""",
             (
-                *(worker.hex, given["node"], given["host"], given["pid"], given["version"], given["session"]),
+                *(worker.hex, given["node"], given["host"], given["pid"], given["version"]),
+                *(given.get("code_version", ""), given["session"]),
                 *(json.dumps(given["queues"]), json.dumps(given["kinds"]), *report, _text(time.time() + lease)),
             ),
         )

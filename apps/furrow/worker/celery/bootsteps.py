@@ -175,6 +175,7 @@ class JobWorker(bootsteps.StartStopStep):
         return {
             "host": socket.gethostname(),
             "version": _release(),
+            "code_version": conf().version,
             "queues": job_queues(worker),
             "kinds": [kind.name for kind in all_kinds()],
         }
