@@ -32,7 +32,7 @@ def test_a_workflow_is_drawn_as_a_tree_with_states_and_why_nodes_wait() -> None:
         w.add(kinds.noop, after=[b.failed], name="alarm", countdown=3600)
     jobs("workflow", "show", w.id)
     assert drawn(jobs("workflow", "show", w.id)) == [
-        "a running since just now",
+        "a running let go just now; Due, but no dispatcher is running; due just now",
         "└─ b (of 2 jobs) waiting waits for the success of 'a', which is running",
         "├─ c waiting waits for the success of 'a', which is running, the success of 'b', which is waiting",
         "└─ alarm waiting waits for the failure of 'b', which is waiting",

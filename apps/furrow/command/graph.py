@@ -94,7 +94,7 @@ def _rest(node: Facts, others: list[str], now: dt.datetime) -> str:
     if node["seconds"] is not None:
         said.append(wording.span(node["seconds"]))
     elif node["state"] == "running":
-        said.append(f"since {rows.ago(node['let_go_at'], now)}")
+        said.append(f"let go {rows.ago(node['let_go_at'], now)}")
     if node["jobs"] > 1 and node["failed"]:
         said.append(f"{node['failed']:,} failed")
     if node["why"]:

@@ -5,9 +5,16 @@ from collections.abc import Collection
 from typing import Any
 
 from furrow.diagnosis.as_json import utc
+from furrow.diagnosis.explain import situation, why
+from furrow.diagnosis.wording import relative
 from furrow.diagnosis.workflows import why_node
 from furrow.models import Edge, Job, Node, Workflow
 from furrow.models.users import find_user
+from furrow.statements import clock
+from furrow.states import NodeState, State
+
+#: Nodes whose job is asked why it does not run yet.
+ASKED = 10
 
 
 def workflow_json(workflow: Workflow) -> dict[str, Any]:
@@ -34,7 +41,7 @@ def whole_workflow_json(workflow: Workflow) -> dict[str, Any]:
     before: dict[uuid.UUID, list[Edge]] = {}
     for edge in edges:
         before.setdefault(edge.child, []).append(edge)
-    jobs = _first_jobs(nodes)
+    jobs, whys = _first_jobs(nodes), _whys(nodes)
     parts = [node.pk for node in nodes if node.sort == Node.Sort.WORKFLOW]
     inner = dict(Workflow.objects.filter(parent__in=parts).values_list("parent", "pk"))
     result = by_id.get(workflow.result_node) if workflow.result_node else None
@@ -46,7 +53,7 @@ def whole_workflow_json(workflow: Workflow) -> dict[str, Any]:
                 **node_json(node),
                 "job": jobs.get(node.pk),
                 "workflow": inner.get(node.pk),
-                "why": why_node(node, workflow, before.get(node.pk, []), by_id),
+                "why": why_node(node, workflow, before.get(node.pk, []), by_id) or whys.get(node.pk, ""),
             }
             for node in nodes
         ],
@@ -80,3 +87,16 @@ def _first_jobs(nodes: Collection[Node]) -> dict[uuid.UUID, uuid.UUID]:
     ones = {node.result_of or node.pk: node.pk for node in nodes if node.sort == Node.Sort.JOB}
     rows = Job.objects.filter(node__in=list(ones)).order_by().values_list("node", "pk")
     return {ones[node]: pk for node, pk in rows if node is not None}
+
+
+def _whys(nodes: Collection[Node]) -> dict[uuid.UUID, str]:
+    """Of the first nodes that were let go and whose one job does not run: why."""
+    let_go = [node.pk for node in nodes if node.sort == Node.Sort.JOB and node.state == NodeState.RUNNING]
+    jobs = Job.objects.filter(node__in=let_go).exclude(state=State.RUNNING).defer("result").order_by("pk")[:ASKED]
+    found, now = dict[uuid.UUID, str](), clock.now()
+    for job in jobs:
+        reason = why(job, situation(job, now), now)
+        if reason is not None and job.node is not None:
+            when = f" {relative(reason.when, now)}" if reason.when else ""
+            found[job.node] = f"{reason.text}{when}"
+    return found

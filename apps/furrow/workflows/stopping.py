@@ -11,6 +11,9 @@ from furrow.statements import clock
 from furrow.states import FINAL, UNENDED, State, WorkflowState
 from furrow.workflows.moves import look_at
 
+#: Jobs that one round stops of a node: dispatch waits for it.
+AT_ONCE = 2_000
+
 
 def is_stopping(node: Node) -> bool:
     """It is of a workflow that was cancelled and has not ended. What is there for the failure of a workflow still runs."""
@@ -37,7 +40,9 @@ def stop(node: Node, room: int) -> tuple[int, bool]:
     if not node.open:
         return 0, True
     left = Job.objects.filter(~Q(state=State.RUNNING) | Q(cancel_requested_at=None), node=node.pk).exclude(state__in=FINAL)
-    ids: list[uuid.UUID] = list(left.select_for_update(skip_locked=True).values_list("pk", flat=True)[: max(0, room)])
+    ids: list[uuid.UUID] = list(
+        left.select_for_update(skip_locked=True).values_list("pk", flat=True)[: max(0, min(room, AT_ONCE))]
+    )
     if ids:
         cancel(ids, reason=reason)
     return len(ids), not left.exists()
