@@ -12,9 +12,9 @@ from django.db.models import Sum
 from django.utils import timezone
 from furrow import statements
 from furrow.actions.jobs import retry
-from furrow.models import Attempt, Job, LogLine, Node, Queue, Rollup, Schedule, Trouble, Worker, Workflow
+from furrow.models import Attempt, Job, LogLine, Node, Queue, Rollup, Schedule, Tick, Trouble, Worker, Workflow
 from furrow.models.job import new_id
-from furrow.statements import Moved, Rescheduled, guards
+from furrow.statements import Moved, NewTick, Rescheduled, guards
 from furrow.statements.protocol import Statements
 from furrow.states import State
 
@@ -273,6 +273,17 @@ def test_each_end_of_a_nodes_job_leaves_a_move_and_is_taken_once(sql: Statements
 
 
 # --- schedules ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_time_of_a_schedule_has_one_tick(sql: Statements) -> None:
+    row = Schedule.objects.create(name="a", kind="kinds.noop", timing="@daily")
+    moment, jobs = timezone.now(), [new_id(), new_id()]
+    first = NewTick(row.pk, moment, jobs[0], "fired", "time", 3, "")
+    missed = NewTick(row.pk, moment + HOUR, None, "missed", "time", 0, "why")
+    assert sql.insert_ticks(connection, [first, missed]) == {jobs[0]}
+    assert sql.insert_ticks(connection, [first._replace(job=jobs[1]), missed._replace(job=jobs[1])]) == set()
+    found = Tick.objects.order_by("due_at").values_list("schedule", "due_at", "job", "outcome", "origin", "missed", "note")
+    assert list(found) == [tuple(first), tuple(missed)]
 
 
 def test_schedules_move_on(sql: Statements) -> None:

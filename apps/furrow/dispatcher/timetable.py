@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two looks at the rarer work: what is held, and ticks that are old.
 RARE = 30.0
+#: After a batch it pauses for as long as that took, at most for so many seconds: the rounds of this process go on meanwhile.
+SHARE = 0.2
 #: Ticks that one statement deletes.
 BATCH = 1_000
 #: Seconds by which the database's clock may go back between two looks before the next times are looked for anew.
@@ -83,12 +85,14 @@ class Timetable(threading.Thread):
             self._begin_term()
         elif self._was_set_back():
             realign()
+        began = time.monotonic()
         fired = fire_due(troubles.failed)
+        took = time.monotonic() - began
         if time.monotonic() >= self._rare_at:
             self._rare_at = time.monotonic() + RARE
             look_at_held()
             self._prune()
-        return 0.0 if fired else self._seconds_until_due()
+        return min(took, SHARE) if fired else self._seconds_until_due()
 
     def _begin_term(self) -> None:
         """What the code of this process declares holds from now on."""

@@ -29,7 +29,7 @@ from furrow.states import FINAL
 from furrow.submission.submit import submit_many
 
 #: Schedules in one transaction.
-BATCH = 500
+BATCH = 250
 #: After an error that nobody expected a schedule is tried again this much later.
 AGAIN = dt.timedelta(seconds=30)
 
@@ -134,12 +134,11 @@ def _tick(rounds: list[Round]) -> set[uuid.UUID]:
     for one in rounds:
         for due in one.due:
             job = one.jobs[due.at] = new_id()
-            tick = Tick(schedule=one.row, due_at=due.at, origin=due.origin, outcome=due.outcome, missed=due.missed)
-            tick.note, tick.job = due.note, job if due.outcome == Tick.Outcome.FIRED else None
-            ticks.append(tick)
-    Tick.objects.bulk_create(ticks, ignore_conflicts=True)
-    ids = [tick.job for tick in ticks if tick.job]
-    return {job for job in Tick.objects.filter(job__in=ids).values_list("job", flat=True) if job} if ids else set()
+            given = job if due.outcome == Tick.Outcome.FIRED else None
+            ticks.append(
+                statements.NewTick(one.row.pk, due.at, given, str(due.outcome), str(due.origin), due.missed, due.note[:200])
+            )
+    return statements.on(connection).insert_ticks(connection, ticks) if ticks else set()
 
 
 # --- Jobs ---------------------------------------------------------------------------------------------------------------------

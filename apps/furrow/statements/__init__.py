@@ -291,6 +291,18 @@ class RuleColumns(NamedTuple):
     held: str
 
 
+class NewTick(NamedTuple):
+    """A time of a schedule, and what becomes of it; ``job`` is the one that it will have."""
+
+    schedule: int
+    due_at: dt.datetime
+    job: uuid.UUID | None
+    outcome: str
+    origin: str
+    missed: int
+    note: str
+
+
 class Rescheduled(NamedTuple):
     """What became of a schedule. ``None`` of the last two times: nothing new."""
 

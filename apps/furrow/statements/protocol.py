@@ -22,6 +22,7 @@ from furrow.statements import (
     Group,
     Locker,
     Moved,
+    NewTick,
     Outgoing,
     Position,
     Report,
@@ -340,6 +341,9 @@ class Graph(Protocol):
 
 class Schedules(Protocol):
     """Schedules, whose times have come."""
+
+    def insert_ticks(self, connection: Connection, ticks: Sequence[NewTick]) -> set[uuid.UUID]:
+        """Insert those of these ticks whose schedule and time have none; returns the jobs that those will have."""
 
     def move_schedules(self, connection: Connection, moved: Sequence[Rescheduled]) -> None:
         """Write what became of these schedules; what is ``None`` of their last time and job stays as it is."""

@@ -24,7 +24,7 @@ from furrow.statements.postgresql.locked import locked, locker, lockers
 from furrow.statements.postgresql.partitions import partition_keys, unended, workers_of
 from furrow.statements.postgresql.rollups import count_cancelled, roll
 from furrow.statements.postgresql.runs import claim, offered, release_jobs, settle, unknown, write
-from furrow.statements.postgresql.schedules import move_schedules
+from furrow.statements.postgresql.schedules import insert_ticks, move_schedules
 from furrow.statements.postgresql.sessions import end_sessions, name_session
 from furrow.statements.postgresql.submit import forget_keys, insert_jobs, insert_unique, keepers, replace
 from furrow.statements.postgresql.times import read_any_time
@@ -46,6 +46,7 @@ __all__ = [
     "guard",
     "heads",
     "insert_jobs",
+    "insert_ticks",
     "insert_unique",
     "keepers",
     "lead",

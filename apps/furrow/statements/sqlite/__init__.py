@@ -29,7 +29,7 @@ from furrow.statements.sqlite.locked import locked, locker, lockers
 from furrow.statements.sqlite.partitions import partition_keys, unended, workers_of
 from furrow.statements.sqlite.rollups import count_cancelled, roll
 from furrow.statements.sqlite.runs import claim, offered, release_jobs, settle, unknown, write
-from furrow.statements.sqlite.schedules import move_schedules
+from furrow.statements.sqlite.schedules import insert_ticks, move_schedules
 from furrow.statements.sqlite.sessions import end_sessions, name_session
 from furrow.statements.sqlite.submit import forget_keys, insert_jobs, insert_unique, keepers, replace
 from furrow.statements.sqlite.times import read_any_time
@@ -51,6 +51,7 @@ __all__ = [
     "guard",
     "heads",
     "insert_jobs",
+    "insert_ticks",
     "insert_unique",
     "keepers",
     "lead",
