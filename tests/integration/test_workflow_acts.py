@@ -7,7 +7,7 @@ import pytest
 from furrow import ArgumentError, Job, WorkflowError, batch, workflow
 from furrow.actions import jobs
 from furrow.dispatcher.expire import Expire
-from furrow.models import Edge, Move, Node, Workflow
+from furrow.models import Edge, Event, Move, Node, Workflow
 from furrow.states import NodeState, State, WorkflowState
 from furrow.testing import drain
 from furrow.workflows.acts import cancel, pause, restart, resume
@@ -316,3 +316,24 @@ def test_a_workflow_that_has_not_ended_by_its_time_is_cancelled() -> None:
     assert job_of(expired, "b").error == "expired: it had not ended by its expires_at"
     with pytest.raises(WorkflowError, match="expires"):
         three(expires=-1)
+
+
+# --- Events -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_end_of_a_workflow_is_told_while_somebody_wants_it(settings: Any) -> None:
+    def ended(name: str) -> Builder:
+        with workflow(name) as w:
+            w.workflow("inside").add(kinds.noop)
+        run()
+        return w
+
+    ended("unheard")
+    settings.FURROW = {**settings.FURROW, "EVENTS": ["workflow.#.succeeded"]}
+    w = ended("order 7: größer")
+    cancelled = three()
+    cancel(cancelled.id)
+    run()
+    told = Event.objects.exclude(name__startswith="job.").get()
+    assert told.name == "workflow.order_7_gr_er.succeeded"
+    assert told.data == {"workflow": str(w.id), "name": w.row.name, "state": "succeeded", "reason": "", "fork_of": None}
