@@ -7,7 +7,7 @@ from django.apps import apps
 from django.db import DataError, IntegrityError, connection, transaction
 from django.db.models import BooleanField, DateTimeField, FloatField, IntegerField, JSONField, Model
 from django.utils import timezone
-from furrow.models import Attempt, AuditEntry, Job
+from furrow.models import Attempt, AuditEntry, Job, Node, Workflow
 from furrow.states import State
 
 from tests.rows import HOUR, make, unguarded
@@ -57,8 +57,14 @@ def a_row(model: type[Model]) -> int:
         "bridgedmessage": {"queue": "q", "key": "k", "job": job.pk},
         "trouble": {},
         "tick": {"schedule_id": 1},
+        "signal": {"target": job.pk, "name": "n"},
+        "step": {"job": job, "name": "n", "sort": "step", "position": 1, "attempt": 1},
+        "workflow": {"name": "n", "state": "succeeded", "finished_at": now},
+        "node": {"workflow_id": job.pk, "name": "n"},  # whose workflow is there: in their order nodes are joined with these
     }
     name = model._meta.model_name or ""
+    if model is Node:
+        Workflow.objects.create(pk=job.pk, name="n")
     if model is not Job:
         for field in model._meta.local_concrete_fields:
             if isinstance(field, DateTimeField) and not field.null and not field.has_db_default():
