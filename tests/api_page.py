@@ -26,16 +26,16 @@ GROUPS = {
     "all_kinds",
     "Submit": "submit submit_many",
     "Inside a handler": "current_job send_signal Retry Snooze Abort SoftTimeout Cancelled",
-    "Records": "Job Attempt LogLine State Outcome FINAL",
+    "Records": "Job Attempt Approval LogLine State Outcome FINAL",
     "Act on jobs": "cancel retry retry_from run_now snooze change_priority change_queue delete",
     "Why a job waits": "situation Situation",
     "Locks": "lock semaphore leader rate_limit Held FencedModel",
     "Middleware": "Middleware Submission RunningJob",
-    "Workflows": "workflow current_workflow batch Batch wait Results",
+    "Workflows": "workflow current_workflow batch Batch wait Results decide",
     "Events and output": "publish subscribe Occurred EventData output_url output_token",
     "Errors": "FurrowError KindError UnknownKind SubmitError ArgumentError OptionError NotUnique InputError JobFailed "
     "JobCancelled WorkflowError WorkflowFailed MiddlewareError EventError StepError SignalTimeout LockError "
-    "NotAcquired LockUnavailable RateLimited LockLost StaleFence",
+    "ApprovalRejected ApprovalTimeout NotAcquired LockUnavailable RateLimited LockLost StaleFence",
 }
 #: Classes whose instances the platform makes.
 _NOT_MADE = ("Held", "Kind")

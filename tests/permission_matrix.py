@@ -128,6 +128,10 @@ ROWS: dict[str, Row] = {
     H + "<int:id>/backfill/": Row(see="R", where={"id": "{furrow.schedule}"}),
     H + "<int:id>/<str:verb>/do/": Row(change="AR", where={"id": "{furrow.schedule}", "verb": "pause"}),
     H + "<path:object_id>/delete/": Row(see="ER", change="ER", post={"post": "yes"}, where={"object_id": "{furrow.schedule}"}),
+    # Approvals: this one asks for the permission to act on jobs.
+    "admin/furrow/approval/<uuid:approval_id>/decide/": Row(
+        change="AR", post={"decision": "approve"}, where={"approval_id": "{furrow.approval}"}
+    ),
     "admin/furrow/drift/<path:object_id>/change/": Row(),
     "admin/furrow/drift/<path:object_id>/history/": Row(),
     # Queues.

@@ -31,10 +31,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from furrow.actions.jobs import cancel, change_priority, change_queue, delete, retry, run_now, snooze
     from furrow.actions.steps import retry_from
+    from furrow.approvals.deciding import decide
     from furrow.context import current_job
     from furrow.diagnosis.explain import Situation, situation
     from furrow.errors import (
         Abort,
+        ApprovalRejected,
+        ApprovalTimeout,
         ArgumentError,
         Cancelled,
         EventError,
@@ -71,7 +74,7 @@ if TYPE_CHECKING:
     from furrow.locks.held import Held
     from furrow.locks.rate import rate_limit
     from furrow.middleware import Middleware, RunningJob, Submission
-    from furrow.models import Attempt, Job, LogLine
+    from furrow.models import Approval, Attempt, Job, LogLine
     from furrow.schedule import Schedule
     from furrow.states import FINAL, Outcome, State
     from furrow.steps.sending import send_signal
@@ -88,6 +91,9 @@ if TYPE_CHECKING:
 __all__ = [
     "FINAL",
     "Abort",
+    "Approval",
+    "ApprovalRejected",
+    "ApprovalTimeout",
     "ArgumentError",
     "Attempt",
     "Batch",
@@ -144,6 +150,7 @@ __all__ = [
     "change_queue",
     "current_job",
     "current_workflow",
+    "decide",
     "delete",
     "external_kind",
     "get_kind",
@@ -172,6 +179,9 @@ __all__ = [
 _WHERE = {
     "FINAL": "furrow.states",
     "Abort": "furrow.errors",
+    "Approval": "furrow.models",
+    "ApprovalRejected": "furrow.errors",
+    "ApprovalTimeout": "furrow.errors",
     "ArgumentError": "furrow.errors",
     "Attempt": "furrow.models",
     "Batch": "furrow.workflows.batches",
@@ -228,6 +238,7 @@ _WHERE = {
     "change_queue": "furrow.actions.jobs",
     "current_job": "furrow.context",
     "current_workflow": "furrow.workflows.current",
+    "decide": "furrow.approvals.deciding",
     "delete": "furrow.actions.jobs",
     "external_kind": "furrow.submission.external",
     "get_kind": "furrow.kinds.kind",

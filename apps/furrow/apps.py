@@ -22,6 +22,7 @@ class FurrowConfig(AppConfig):
         """Import every module that declares kinds, also the engine's own, so that each process knows the same ones."""
         from furrow import celery, checks, statements  # noqa: F401
         from furrow.actions import bulk  # noqa: F401
+        from furrow.approvals import asking  # noqa: F401
         from furrow.canvas.adoption import adopt
         from furrow.conf import conf
         from furrow.diagnosis import troubles

@@ -62,6 +62,8 @@ class Conf:
     event_source: str = "furrow"
     #: Redis, for locks and rates in code and for wake-ups. Without it the dispatcher polls and such locks are refused.
     redis_url: str = ""
+    #: Where people reach the site, as in links of e-mails: "https://jobs.example.com".
+    site_url: str = ""
     #: Where web reaches Flower, and the ``user:password`` between the two; empty: there is none.
     flower_url: str = ""
     flower_basic_auth: str = ""

@@ -45,6 +45,7 @@ class Run(Protocol):
     def log(self, level: int, logger: str, message: str) -> None: ...
     def emit(self, value: Any) -> None: ...
     def check(self) -> None: ...
+    def approval(self, title: str, permission: str, name: str, **options: Any) -> Any: ...
 
 
 _run: ContextVar[Run | None] = ContextVar("furrow_run", default=None)
@@ -201,6 +202,23 @@ class CurrentJob:
         if run is None and default is REQUIRED:
             raise StepError(f"wait_signal({signal!r}) is called outside of a job, to which nobody can send a signal.")
         return run.steps.wait_signal(signal, timeout, default, name) if run else default
+
+    def approval(self, title: str, *, permission: str, name: str = "approval", **options: Any) -> Any:
+        """Ask a person, end this run, and go on here with the decision: ``{"approved": True, "by": the user's name, "note": …,
+        "answers": …}``.
+
+        Args:
+            title, permission, options: as of ``w.approval`` of a workflow.
+            name: the step's. A job that asks twice gives each a name of its own.
+
+        Raises:
+            ApprovalRejected, ApprovalTimeout: both are an ``Abort``; told to each later run again.
+            StepError: outside of a job, to which nobody can answer.
+        """
+        run = _run.get()
+        if run is None:
+            raise StepError(f"approval({title!r}) is called outside of a job, to which nobody can answer.")
+        return run.approval(title, permission, name, **options)
 
     def call(self, kind: Any, arguments: Mapping[str, Any] | None = None, *, step: str | None = None, **options: Any) -> Any:
         """Submit a job, end this run, and go on here when that job has ended: its result. No process is held meanwhile; the job

@@ -170,6 +170,14 @@ class Abort(FurrowError):
     """Raise it in a handler to fail the job at once, whatever attempts are left."""
 
 
+class ApprovalRejected(Abort):
+    """Somebody rejected what the job asked for; the text says who, and their note. Raised by ``current_job.approval``."""
+
+
+class ApprovalTimeout(Abort):
+    """Nobody decided in time. Raised by ``current_job.approval``."""
+
+
 class StaleRun(FurrowError):
     """A newer run of the job exists; this run's transaction is rolled back."""
 

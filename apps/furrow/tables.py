@@ -2,6 +2,7 @@
 
 API_ANSWER = "furrow_apianswer"
 API_TOKEN = "furrow_apitoken"  # noqa: S105 - a table
+APPROVAL = "furrow_approval"
 ATTEMPT = "furrow_attempt"
 AUDIT_ENTRY = "furrow_auditentry"
 BRIDGE_READER = "furrow_bridgereader"

@@ -110,6 +110,12 @@ def _make(label: str, **values: Any) -> Any:
     return apps.get_model(label)._default_manager.create(**values)
 
 
+def _approval() -> Any:
+    """A job waits for it."""
+    job = submit(kinds.add, {"a": 4}, countdown=3600)
+    return _make("furrow.Approval", job=job, step="approval", title="sample", permission="furrow.act_on_job")
+
+
 def _workflow() -> Any:
     """One node of it is to wait."""
     row = _make("furrow.Workflow", name="sample")
@@ -143,6 +149,7 @@ SAMPLES: dict[str, Any] = {
     "furrow.drift": lambda now: _make("furrow.Drift", name="sample", looked_at=now),
     "furrow.apitoken": lambda now: _make("furrow.ApiToken", name="sample", hash="x"),
     "furrow.workflow": lambda now: _workflow(),
+    "furrow.approval": lambda now: _approval(),
     "furrow.event": lambda now: _make("furrow.Event", name="order.paid", data={"order": 7}),
     "furrow.auditentry": lambda now: _make("furrow.AuditEntry", action="cancel", origin="admin", who="sample"),
 }

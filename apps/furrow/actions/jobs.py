@@ -20,7 +20,7 @@ from furrow.errors import InputError, did_you_mean
 from furrow.kinds.kind import all_kinds, queues_in_use
 from furrow.limits.limit import QUEUE, Limit, to_json
 from furrow.locks.wakeup import wake
-from furrow.models import Attempt, Job, LogLine, OutputChunk, Signal, Step
+from furrow.models import Approval, Attempt, Job, LogLine, OutputChunk, Signal, Step
 from furrow.models.job import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from furrow.statements.begun import HAS_BEGUN
 from furrow.states import FINAL, UNSTARTED, State
@@ -132,7 +132,7 @@ def delete(jobs: Jobs) -> int:
     using = router.db_for_write(Job)
     with transaction.atomic(using=using):
         ended = list(_rows(jobs).filter(state__in=FINAL).select_for_update().values_list("pk", flat=True))
-        by_job = [(model, "job") for model in (LogLine, OutputChunk, Step, Attempt)]
+        by_job = [(model, "job") for model in (LogLine, OutputChunk, Step, Approval, Attempt)]
         for model, column in (*by_job, (Signal, "target"), (Job, "pk")):
             rows: Any = model._default_manager.filter(**{f"{column}__in": ended})
             rows._raw_delete(using)

@@ -12,6 +12,7 @@ from django.http import HttpRequest
 
 from furrow.actions.selection import AGES, select
 from furrow.admin import theme
+from furrow.approvals.deciding import for_user, open_approvals
 from furrow.errors import InputError, did_you_mean
 from furrow.events.subscribers import all_bridges
 from furrow.kinds.kind import all_kinds, queues_in_use
@@ -126,6 +127,27 @@ class PausedFilter(_Filter):
         if not self.value():
             return queryset
         return queryset.filter(paused_at__isnull=self.value() == "no") if self.known(request) else queryset.none()
+
+
+class ApprovalFilter(_Filter):
+    """Approvals that the reader may decide, those that anybody may, and the others."""
+
+    title, parameter_name = "show", "show"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("mine", "for me"), ("open", "open"), ("decided", "decided"), ("closed", "closed undecided")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if not (value := self.value()):
+            return queryset
+        if not self.known(request):
+            return queryset.none()
+        if value == "decided":
+            return queryset.filter(decided_at__isnull=False)
+        undecided = open_approvals()
+        if value == "closed":
+            return queryset.filter(decided_at=None).exclude(pk__in=undecided.values("pk"))
+        return queryset.filter(pk__in=(for_user(request.user, undecided) if value == "mine" else undecided).values("pk"))
 
 
 class OutcomeFilter(_Column):

@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
 
+from furrow.approvals.deciding import count_for, may_see_approvals
 from furrow.conf import conf
 
 
@@ -29,6 +30,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _item(request, "Submit", "add_circle", submit, "furrow.submit_job"),
                 _item(request, "Errors", "error", reverse("furrow:errors"), "furrow.view_job"),
                 _model(request, "Workflows", "account_tree", "furrow", "workflow"),
+                _approvals(request),
                 _model(request, "Schedules", "schedule", "furrow", "schedule"),
                 _model(request, "Attempts", "replay", "furrow", "attempt"),
                 _model(request, "Log lines", "notes", "furrow", "logline"),
@@ -90,6 +92,14 @@ def _item(
 
 def _model(request: HttpRequest, title: str, icon: str, app: str, model: str) -> dict[str, Any]:
     return _item(request, title, icon, reverse(f"admin:{app}_{model}_changelist"), f"{app}.view_{model}")
+
+
+def _approvals(request: HttpRequest) -> dict[str, Any]:
+    """With how many wait for this user; it leads to these, if there are any."""
+    link, waiting = reverse("admin:furrow_approval_changelist"), count_for(request.user)
+    allowed = waiting > 0 or may_see_approvals(request.user)
+    item = _item(request, "Approvals", "approval", link, allowed)
+    return item | ({"link": f"{link}?show=mine", "badge": waiting} if waiting else {})
 
 
 def _of_others(request: HttpRequest, *names: str) -> list[dict[str, Any]]:

@@ -11,10 +11,11 @@ from furrow.diagnosis.reason import Reason
 from furrow.errors import StepChanged
 from furrow.kinds.masks import masks_of
 from furrow.kinds.secret import mask_text
-from furrow.models import Attempt, Job, Node, Step, Worker
+from furrow.models import Approval, Attempt, Job, Node, Step, Worker
 from furrow.models.step import Sort
 from furrow.plural import counted
 from furrow.states import Outcome, State
+from furrow.steps.sending import OWN
 
 #: Steps that a page shows.
 SHOWN = 200
@@ -75,5 +76,10 @@ def why_halted(job: Job, held: str, step: Step | None) -> Reason | None:
         counts = Node.objects.filter(workflow=uuid.UUID(step.awaits)).aggregate(open=Sum("open"), jobs=Sum("jobs"))
         left, all_of_them = (counts[name] or 0 for name in ("open", "jobs"))
         return Reason(f"Waits in its step “{step.name}” for {left:,} of {counted(all_of_them, 'job')} to end")
+    if step.awaits.startswith(OWN) and (approval := Approval.objects.filter(pk=step.awaits.rpartition(" ")[2]).first()):
+        text = f"Waits for the approval “{approval.title}” by somebody with the permission {approval.permission}"
+        if approval.second_person and approval.asked_by_id is not None:
+            text += ", other than who submitted it"
+        return Reason(f"{text}; at the latest until", step.until) if step.until else Reason(text)
     text = f"Waits for the signal “{step.awaits}”, which nobody has sent yet"
     return Reason(f"{text}; at the latest until", step.until) if step.until else Reason(text)

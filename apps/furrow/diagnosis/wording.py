@@ -27,6 +27,8 @@ COLOURS: dict[str, str] = {
     "consumed": "success",
     "not consumed": "warning",
     "done": "success",
+    "approved": "success",
+    "rejected": "danger",
     "refused": "danger",
     "paused": "warning",
     "draining": "info",

@@ -3,6 +3,7 @@
 from furrow.locks.models import Epoch, Lock
 from furrow.models.api_answer import ApiAnswer
 from furrow.models.api_token import ApiToken
+from furrow.models.approval import Approval
 from furrow.models.attempt import Attempt
 from furrow.models.audit_entry import AuditEntry
 from furrow.models.bridge_reader import BridgeReader
@@ -32,6 +33,7 @@ from furrow.models.workflow import Edge, Move, Node, Workflow
 __all__ = [
     "ApiAnswer",
     "ApiToken",
+    "Approval",
     "Attempt",
     "AuditEntry",
     "BridgeReader",

@@ -26,6 +26,7 @@ SHAPES: Mapping[tuple[str, str], tuple[str, str]] = MappingProxyType(
         ("job", "meta"): ("object", _OBJECT),
         ("job", "limits"): ("limits", "leave it out: only Furrow writes it"),
         ("auditentry", "selection"): ("object", _OBJECT),
+        ("approval", "schema"): ("object", _OBJECT),
     }
 )
 _TIME = "is outside of the years 1 to 9999: give a time from 0001-01-02 to 9999-12-30 (UTC), or leave the column out"

@@ -17,6 +17,8 @@ from furrow.steps.named import check_name
 
 #: The kind of nodes of a workflow that wait for a signal.
 WAITS = "furrow.wait"
+#: Signals whose names begin so are the engine's own.
+OWN = "furrow."
 
 
 def send_signal(target: Job | Workflow | uuid.UUID | str, name: str, payload: Any = None, *, by: str = "") -> bool:
@@ -43,6 +45,10 @@ def send_signal(target: Job | Workflow | uuid.UUID | str, name: str, payload: An
         check_name("signal", name)
     except StepError as error:
         raise InputError({"name": str(error)}) from None
+    if name.startswith(OWN):
+        raise InputError(
+            {"name": f"{name[:80]!r} is one of Furrow's own: an approval is decided, by furrow.decide or its page"}
+        )
     try:
         text = json_text(f"the signal {name!r}", payload)
     except ResultError as error:
@@ -50,9 +56,14 @@ def send_signal(target: Job | Workflow | uuid.UUID | str, name: str, payload: An
     with atomic():
         delivered = False
         for job in _receivers(id, name):
-            Signal.objects.create(target=job, name=name, payload=text, sent_by=clean(by)[:200])
-            delivered |= _deliver(job, name)
+            delivered |= give(job, name, text, by)
         return delivered
+
+
+def give(job: uuid.UUID, name: str, text: str, by: str) -> bool:
+    """Send a job this signal, in the caller's transaction; whether the job waits for it. ``text``: the payload's JSON."""
+    Signal.objects.create(target=job, name=name, payload=text, sent_by=clean(by)[:200])
+    return _deliver(job, name)
 
 
 def _receivers(id: uuid.UUID, name: str) -> list[uuid.UUID]:

@@ -10,7 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from furrow.errors import ArgumentError, WorkflowError, did_you_mean
+from furrow.approvals.asking import ASKS, Question
+from furrow.approvals.form import path_of
+from furrow.errors import ArgumentError, StepError, WorkflowError, did_you_mean
 from furrow.kinds.kind import Kind, get_kind
 from furrow.models import Edge, Job, Node, Workflow
 from furrow.models.database import alias, atomic
@@ -159,6 +161,44 @@ class Graph:
         seconds = until.total_seconds() if isinstance(until, dt.timedelta) else until
         given = {"until": until} if isinstance(until, dt.datetime) else {"seconds": seconds}
         return self.add("furrow.sleep", given, after=after, name=name)
+
+    def approval(
+        self,
+        title: str,
+        *,
+        permission: str,
+        description: Any = "",
+        form: Any = None,
+        second_person: bool = False,
+        notify: Iterable[str] = (),
+        timeout: dt.timedelta | float | None = None,
+        rejection: str = "fail",
+        after: Iterable[Handle | After] = (),
+        name: str = "",
+    ) -> Handle:
+        """Add a node that waits for a person, who finds it in the admin. It occupies no process. Its result is ``{"approved":
+        True, "by": the user's name, "note": …, "answers": {…}}``; a rejection fails it.
+
+        Args:
+            title: what is asked, in few words.
+            permission: who has it may decide, such as ``"shop.release"``.
+            description: what there is to know; may be ``other.result`` of a node that this one waits for.
+            form: a pydantic model, a dataclass, or a function, whose type hints make the form of the answers.
+            second_person: who submitted the workflow may not decide.
+            notify: to whom an e-mail goes: addresses, permissions, groups as ``"group:Release managers"``.
+            timeout: seconds, or a timedelta, from when the node may begin; then it fails. ``None``: however long it takes.
+            rejection: ``"fail"``, or ``"result"``: then it is a result with ``"approved": False``.
+
+        Raises:
+            ArgumentError, WorkflowError: as for :meth:`add`; it cannot be asked so.
+        """
+        made_by = "" if form is None else path_of(form)
+        options: dict[str, Any] = {"second_person": second_person, "notify": notify, "timeout": timeout, "rejection": rejection}
+        try:
+            asked = Question.of(title, permission, form=made_by, **options)._asdict() | {"description": description}
+        except StepError as error:
+            raise WorkflowError(str(error)) from None
+        return self.add(ASKS, asked, after=after, name=name or title[:LONGEST_NAME])
 
     def _plan(
         self,

@@ -6,7 +6,7 @@ import enum
 import types
 import uuid
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NewType, Protocol, Union, get_args, get_origin
 
 import pydantic_core
 from django.template.defaultfilters import filesizeformat
@@ -28,6 +28,7 @@ from furrow.admin.forms.file_field import FileField
 from furrow.admin.forms.row_field import RowField
 from furrow.admin.forms.time_fields import MomentField, SpanField, TimeField
 from furrow.kinds import docstrings
+from furrow.kinds.arguments import Arguments
 from furrow.kinds.hints import File, ForeignKey, find_hint
 from furrow.kinds.kind import Kind
 
@@ -65,7 +66,15 @@ _LIMITS = (
 _ATTRIBUTES = {"minimum": "min", "maximum": "max", "minLength": "minlength", "maxLength": "maxlength"}
 
 
-def argument_fields(kind: Kind) -> dict[str, ArgumentField]:
+class Described(Protocol):
+    """What has arguments: a kind, or the form of an approval."""
+
+    name: str
+    doc: str
+    arguments: Arguments
+
+
+def argument_fields(kind: Kind | Described) -> dict[str, ArgumentField]:
     """A field for each argument, in the handler's order."""
     _text, help_texts = docstrings.split(kind.doc)
     definitions = kind.arguments.schema.get("$defs", {})

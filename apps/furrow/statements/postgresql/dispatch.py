@@ -12,7 +12,7 @@ from furrow.models.job import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from furrow.statements import Due, Position, Sendable, Window
 from furrow.statements.postgresql.link import in_one_go, plain, raw
 from furrow.states import State
-from furrow.tables import ATTEMPT, JOB, LEADER, LOG_LINE, OUTPUT_CHUNK, SIGNAL, STEP
+from furrow.tables import APPROVAL, ATTEMPT, JOB, LEADER, LOG_LINE, OUTPUT_CHUNK, SIGNAL, STEP
 
 
 def due(connection: Connection, queue: str, limit: int, since: Mapping[int, Position] | None = None) -> Due:
@@ -146,6 +146,7 @@ def prune(connection: Connection, state: State, age: float, limit: int, oldest: 
                ), lines AS (DELETE FROM {LOG_LINE} WHERE job_id = ANY(ARRAY(SELECT id FROM old))
                ), output AS (DELETE FROM {OUTPUT_CHUNK} WHERE job_id = ANY(ARRAY(SELECT id FROM old))
                ), steps AS (DELETE FROM {STEP} WHERE job_id = ANY(ARRAY(SELECT id FROM old))
+               ), approvals AS (DELETE FROM {APPROVAL} WHERE job_id = ANY(ARRAY(SELECT id FROM old))
                ), signals AS (DELETE FROM {SIGNAL} WHERE target = ANY(ARRAY(SELECT id FROM old))
                ), attempts AS (DELETE FROM {ATTEMPT} WHERE job_id = ANY(ARRAY(SELECT id FROM old)))
                DELETE FROM {JOB} WHERE id = ANY(ARRAY(SELECT id FROM old))""",

@@ -12,7 +12,7 @@ from furrow.statements.sqlite.times import now as _now
 from furrow.statements.sqlite.times import seconds as _seconds
 from furrow.statements.sqlite.times import text as _text
 from furrow.states import State
-from furrow.tables import ATTEMPT, JOB, LEADER, LOG_LINE, OUTPUT_CHUNK, SIGNAL, STEP
+from furrow.tables import APPROVAL, ATTEMPT, JOB, LEADER, LOG_LINE, OUTPUT_CHUNK, SIGNAL, STEP
 
 
 def due(connection: Connection, queue: str, limit: int, since: Mapping[int, Position] | None = None) -> Due:
@@ -104,7 +104,7 @@ def prune(connection: Connection, state: State, age: float, limit: int, oldest: 
             (state, _text(now - age), _text(max(0.0, now - oldest)), _text(now), limit),
         )
         old = cursor.fetchall()
-        by_job = [(table, "job_id") for table in (LOG_LINE, OUTPUT_CHUNK, STEP, ATTEMPT)]
+        by_job = [(table, "job_id") for table in (LOG_LINE, OUTPUT_CHUNK, STEP, APPROVAL, ATTEMPT)]
         for table, column in (*by_job, (SIGNAL, "target"), (JOB, "id")):
             cursor.executemany(f"DELETE FROM {table} WHERE {column} = %s", old)
     return len(old)

@@ -12,6 +12,8 @@ from typing import Any
 import pydantic_core
 from billiard import current_process
 
+from furrow.approvals import asking
+from furrow.approvals.form import path_of
 from furrow.conf import conf
 from furrow.errors import Cancelled
 from furrow.kinds.masks import NOTHING
@@ -113,6 +115,11 @@ class Run:
         if cut:
             text = f"\"[cut here: an attempt keeps {conf().max_output:,} characters of output (FURROW['MAX_OUTPUT'])]\""
         channel.reports.send(("emit", self._text_id, self.attempt, self._chunks, time.time(), text, cut))
+
+    def approval(self, title: str, permission: str, name: str, *, form: Any = None, **options: Any) -> Any:
+        """Ask a person, and wait in a step."""
+        made_by = "" if form is None else path_of(form)
+        return asking.ask(asking.Question.of(title, permission, form=made_by, **options), name)
 
     def check(self) -> None:
         """Stop here if somebody cancelled the job.
