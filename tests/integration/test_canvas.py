@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from celery import Celery, chain, chord, group, signature
-from celery.exceptions import ChordError
+from celery.exceptions import ChordError, TimeoutError
 from celery.result import AsyncResult, GroupResult
 from django.db import transaction
+from django.db.models.functions import Now
 from furrow import ArgumentError, Job, JobCancelled, JobFailed, OptionError, WorkflowError, cancel
 from furrow.celery_results import JobResultBackend
 from furrow.kinds.kind import _kinds
@@ -166,6 +167,22 @@ def test_a_group_is_found_again_by_its_id() -> None:
     assert found.get(timeout=1) == result.get(timeout=1) == [2, 3, 8]
     assert GroupResult.restore(result.id, backend=JobResultBackend(add.task.app)).get(timeout=1) == [2, 3, 8]
     assert type(result).restore(str(uuid.uuid4())) is None
+
+
+def test_a_group_is_read_many_at_once(django_assert_max_num_queries: Any) -> None:
+    with django_assert_max_num_queries(8):
+        result = group(add.s(n, 0) for n in range(200)).apply_async()
+    with django_assert_max_num_queries(1):
+        assert not result.ready()
+    with pytest.raises(TimeoutError):
+        result.get(timeout=0)
+    Job.objects.filter(pk__in=[one.id for one in result.results[:100]]).update(state=State.SUCCEEDED, finished_at=Now())
+    assert (result.ready(), result.failed()) == (False, False)
+    Job.objects.filter(state=State.PENDING).update(state=State.CANCELLED, finished_at=Now(), error="gone")
+    with django_assert_max_num_queries(2):  # the jobs, and whether their node was skipped
+        assert (result.ready(), result.successful(), result.failed()) == (True, False, False)
+    with pytest.raises(JobCancelled, match="gone"):
+        result.get(timeout=1)
 
 
 def test_options_of_parts_are_their_jobs() -> None:

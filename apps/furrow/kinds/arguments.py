@@ -40,6 +40,7 @@ class Arguments:
         self.kind = kind
         self.signature = inspect.signature(handler)
         self.names = tuple(self.signature.parameters)
+        self._parts: dict[frozenset[str], Arguments] = {}
         parameters = self.signature.parameters.values()
         self._by_position = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
         fields = self._fields(_hints(kind, handler))
@@ -115,7 +116,14 @@ class Arguments:
 
     def without(self, names: Collection[str]) -> "Arguments":
         """The same but for these arguments, which come later."""
+        key = frozenset(names)
+        if key not in self._parts:
+            self._parts[key] = self._but_for(key)
+        return self._parts[key]
+
+    def _but_for(self, names: Collection[str]) -> "Arguments":
         left = copy(self)
+        left._parts = {}
         left.names = tuple(name for name in self.names if name not in names)
         left.model = _model({f"a_{name}": _field(self.model, f"a_{name}") for name in left.names})
         left._serialize = pydantic.TypeAdapter(left.model).serializer

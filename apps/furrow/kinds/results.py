@@ -1,7 +1,10 @@
 """A job as Celery's result: ``charge.delay(7).get()`` reads the job's row."""
 
 import json
+import time
 import uuid
+from collections.abc import Collection, Iterator
+from functools import cache
 from typing import Any
 
 from celery import current_app
@@ -9,7 +12,7 @@ from celery import states as celery_states
 from celery.backends.base import BaseBackend, DisabledBackend
 from celery.backends.rpc import RPCBackend
 from celery.exceptions import ChordError, TaskRevokedError
-from celery.result import AsyncResult, GroupResult
+from celery.result import AsyncResult, GroupResult, assert_will_not_block
 from django.db.models import QuerySet
 from vine import barrier
 
@@ -17,7 +20,7 @@ from furrow.errors import JobCancelled, JobFailed
 from furrow.kinds.secret import masked
 from furrow.models import Attempt, Edge, Job, Node
 from furrow.models.json_field import Unreadable
-from furrow.states import Condition, NodeState, State
+from furrow.states import FINAL, Condition, NodeState, State
 
 _CELERY_STATE = {
     State.WAITING: celery_states.PENDING,
@@ -28,6 +31,10 @@ _CELERY_STATE = {
     State.FAILED: celery_states.FAILURE,
     State.CANCELLED: celery_states.REVOKED,
 }
+
+
+#: Jobs of a group that are read at once.
+AT_ONCE = 1_000
 
 
 class JobBackend(BaseBackend):  # type: ignore[misc]
@@ -67,7 +74,52 @@ class JobResult(AsyncResult):  # type: ignore[misc]
 
 
 class JobGroup(GroupResult):  # type: ignore[misc]
-    """Jobs of a group. Nothing needs to be saved: their rows say to which group they belong."""
+    """Jobs of a group, which are read many at once. Nothing needs to be saved: their rows say to which group they belong."""
+
+    def join(self, timeout: float | None = None, propagate: bool = True, **options: Any) -> list[Any]:
+        """The results, in order; waits for all of them, or for the first failure that it sees."""
+        if options.get("disable_sync_subtasks", True):
+            assert_will_not_block()
+        until = None if timeout is None else time.monotonic() + timeout
+        while not self._read() and (until is None or time.monotonic() < until):
+            if propagate and self._any_in(celery_states.PROPAGATE_STATES):
+                break
+            time.sleep(JobBackend.subpolling_interval)
+        left = None if until is None else max(0.0, until - time.monotonic())
+        return list(super().join(left, propagate, **options))
+
+    def ready(self) -> bool:
+        """Whether all have ended."""
+        return self._read()
+
+    def successful(self) -> bool:
+        """Whether all have succeeded."""
+        return self._read() and bool(super().successful())
+
+    def failed(self) -> bool:
+        """Whether one has failed."""
+        all_known = self._read()
+        return self._any_in({celery_states.FAILURE}) or (not all_known and bool(super().failed()))
+
+    def _members(self) -> Iterator[JobResult]:
+        for result in self.results:
+            yield from result._members() if isinstance(result, JobGroup) else [result]
+
+    def _read(self) -> bool:
+        """Read those that have ended, up to some that have not; whether all have."""
+        unknown = [member for member in self._members() if member._cache is None]
+        causes: dict[uuid.UUID, JobFailed | None] = {}
+        for at in range(0, len(unknown), AT_ONCE):
+            part = {member.id: member for member in unknown[at : at + AT_ONCE]}
+            ended = list(Job.objects.filter(pk__in=part, state__in=FINAL))
+            for job in ended:
+                part[str(job.pk)]._maybe_set_cache(meta(job, causes))
+            if len(ended) < len(part):
+                return False
+        return True
+
+    def _any_in(self, states: Collection[str]) -> bool:
+        return any(member._cache and member._cache["status"] in states for member in self._members())
 
     def save(self, backend: Any = None) -> None:
         """Nothing is left to do."""
@@ -80,7 +132,12 @@ class JobGroup(GroupResult):  # type: ignore[misc]
 
 def job_result(id: object) -> JobResult:
     """A job as Celery's result."""
-    return JobResult(str(id), backend=JobBackend(current_app))
+    return JobResult(str(id), backend=_backend(current_app._get_current_object()))
+
+
+@cache
+def _backend(app: Any) -> JobBackend:
+    return JobBackend(app, max_cached_results=-1)  # each result remembers its own end
 
 
 def find_group(id: str) -> JobGroup | None:
@@ -104,8 +161,8 @@ def find(task_id: str) -> Job | None:
         return None
 
 
-def meta(job: Job) -> dict[str, Any]:
-    """A job as Celery's result metadata."""
+def meta(job: Job, causes: dict[uuid.UUID, JobFailed | None] | None = None) -> dict[str, Any]:
+    """A job as Celery's result metadata. ``causes``: why nodes were skipped, as far as it is known; is added to."""
     state = State(job.state)
     result: Any = job.result
     trace = None
@@ -116,7 +173,10 @@ def meta(job: Job) -> dict[str, Any]:
     elif isinstance(result, Unreadable):
         state, result = State.FAILED, JobFailed(f"the job succeeded, but its result cannot be read: {result.reason}")
     elif state is State.CANCELLED:
-        result = _cause(job.node) or JobCancelled(job.error or "cancelled")
+        causes = {} if causes is None else causes
+        if job.node is not None and job.node not in causes:
+            causes[job.node] = _cause(job.node)
+        result = (job.node and causes[job.node]) or JobCancelled(job.error or "cancelled")
         state = State.FAILED if isinstance(result, JobFailed) else state
     return {
         "task_id": str(job.id),
@@ -132,8 +192,9 @@ def meta(job: Job) -> dict[str, Any]:
     }
 
 
-def _cause(node: uuid.UUID | None) -> JobFailed | None:
+def _cause(skipped: uuid.UUID) -> JobFailed | None:
     """The failure because of which a node was skipped, as Celery tells it of what follows in a chain, or of a chord's body."""
+    node: uuid.UUID | None = skipped
     while node is not None and Node.objects.filter(pk=node, state=NodeState.SKIPPED).exists():
         edges = list(Edge.objects.filter(child=node).order_by("pk"))
         missed = next((edge.parent for edge in edges if edge.met is False), None)

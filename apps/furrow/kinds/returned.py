@@ -1,6 +1,7 @@
 """What a handler returned, as the JSON text of a result."""
 
 import json
+from functools import lru_cache
 from typing import Any, get_type_hints
 
 import pydantic
@@ -46,6 +47,7 @@ def json_text(name: str, value: Any) -> str:
     return text
 
 
+@lru_cache(maxsize=1_024)
 def json_type(kind: Kind) -> str:
     """The JSON type of what a kind returns, by its return hint; empty where that does not say enough."""
     try:

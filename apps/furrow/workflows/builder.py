@@ -51,6 +51,8 @@ class Graph:
         self.row = row
         self.planned: dict[uuid.UUID, Planned] = {}
         self._names: set[str] = set()
+        #: From which number on names are looked for that are not taken.
+        self._numbers: dict[str, int] = {}
         #: Nodes that are there already, and may be waited for.
         self._there: set[uuid.UUID] = set()
         self._inner: dict[uuid.UUID, Builder] = {}
@@ -211,8 +213,11 @@ class Graph:
     ) -> Handle:
         first = rows[0] if rows else {}
         late = {key: value for key, value in first.items() if inside(value)} if isinstance(first, Mapping) else {}
-        planned = {id: one.prepared.kind for id, one in self.planned.items() if one.prepared is not None}
-        refuse_references(kind, late, self._before(waits), planned)
+        named = {reference.node for value in late.values() for reference in inside(value)}
+        direct = {one.node for one in waits}
+        before = direct if named <= direct else self._before(waits)
+        planned = {id: one.prepared.kind for id in named if (one := self.planned.get(id)) and one.prepared is not None}
+        refuse_references(kind, late, before, planned)
         id = given.pop("id", None) if sort == Node.Sort.JOB else None
         prepared = Prepared.of(kind, self.row, given, late)
         arguments = kind.arguments.without(late) if late else kind.arguments
@@ -234,9 +239,10 @@ class Graph:
         if name in self._names:
             if named:
                 raise WorkflowError(f"The workflow has a node {name!r} already: give this one another name.")
-            number = 2
+            number = self._numbers.get(name, 2)
             while f"{name}-{number}" in self._names:
                 number += 1
+            self._numbers[name] = number + 1
             name = f"{name}-{number}"
         self._names.add(name)
         return Node(workflow=self.row, name=name, sort=sort, position=len(self._names))
