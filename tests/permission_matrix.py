@@ -151,6 +151,10 @@ ROWS |= {A + f"jobs/<job_id>{name}": Row(see=VIEWERS) for name in ("", "/result"
 ROWS |= {A + f"jobs/<job_id>/{name}": Row(change="AR") for name in ("cancel", "run-now")}
 ROWS |= {A + "jobs/<job_id>/retry": Row(change="AR", where=ENDED), A + "jobs/<job_id>/snooze": Row()}
 ROWS |= {A + f"jobs/<job_id>/{name}": Row() for name in ("signals", "retry-from")}
+_ONE = {"schedule_id": "{furrow.schedule}"}
+ROWS |= {A + "schedules": Row(see=VIEWERS), A + "schedules/<schedule_id>": Row(see=VIEWERS, where=_ONE)}
+ROWS |= {A + f"schedules/<schedule_id>/{name}": Row(where=_ONE) for name in ("pause", "backfill")}
+ROWS |= {A + "schedules/<schedule_id>/resume": Row(where=_ONE), A + "schedules/<schedule_id>/run": Row(change="R", where=_ONE)}
 ROWS |= {A + "queues/<name>/pause": Row(where={"name": "other"})}
 ROWS |= {A + "queues/<name>/resume": Row(change="AR", where={"name": "default"})}
 ROWS |= {A + "batches/<batch>": Row(where={"batch": "01a205c0-f458-76a1-9ac2-f6a18457f66a"}), A + "stats": Row(see=VIEWERS)}
@@ -165,7 +169,18 @@ ROWS |= {A + "kinds": Row(see=STAFF), A + "kinds/<name>": Row(see="VAMER", where
 ROWS |= {A + name: Row(see="*") for name in ("openapi.json", "docs")}
 ROWS |= {A: Row()}
 READS = ["jobs/<job_id>", "jobs/<job_id>/result", "jobs/<job_id>/logs", "kinds", "kinds/<name>", "health", "errors", "events"]
-READS += ["workflows", "workflows/<workflow_id>", "queues", "workers", "stats", "batches/<batch>", "openapi.json", "docs"]
+READS += [
+    "schedules",
+    "schedules/<schedule_id>",
+    "workflows",
+    "workflows/<workflow_id>",
+    "queues",
+    "workers",
+    "stats",
+    "batches/<batch>",
+    "openapi.json",
+    "docs",
+]
 
 
 T = "admin/furrow/apitoken/"
