@@ -124,11 +124,14 @@ def _delete_jobs() -> None:
         BridgedMessage,
         BridgeReader,
         DeadMessage,
+        Edge,
         ErrorCount,
         ErrorGroup,
         Event,
         Job,
         LogLine,
+        Move,
+        Node,
         Queue,
         Reply,
         Rollup,
@@ -137,11 +140,13 @@ def _delete_jobs() -> None:
         Tick,
         Trouble,
         WorkerRequest,
+        Workflow,
     )
 
     bridges = (BridgedMessage, BridgeReader, Reply, StreamPlace)
     jobs = (DeadMessage, Event, LogLine, Attempt, Job, Queue, WorkerRequest, Rollup, ErrorCount, ErrorGroup, Trouble)
-    for model in (*bridges, Tick, Schedule, *jobs):
+    workflows = (Move, Edge, Node, Workflow)  # behind jobs, whose deletion leaves moves
+    for model in (*bridges, Tick, Schedule, *jobs, *workflows):
         model.objects.all()._raw_delete(connection.alias)
 
 
