@@ -127,7 +127,7 @@ def test_an_external_worker_is_offered_what_is_due_in_the_order_of_the_day(sql: 
     assert sql.offered(connection, ["external"], ["kinds.add"], 2) == wanted[:2]
     assert sql.offered(connection, ["external"], [], 10) == sql.offered(connection, [], ["kinds.add"], 10) == []
     Queue.objects.create(name="external", paused_at=timezone.now())
-    assert sql.offered(connection, ["external"], ["kinds.add"], 10) == [str(let_in.pk)]
+    assert sql.offered(connection, ["external"], ["kinds.add"], 10) == []
 
 
 def test_the_key_of_a_partition_is_the_text_of_an_argument(sql: Statements) -> None:
@@ -298,3 +298,26 @@ def test_schedules_move_on(sql: Statements) -> None:
     sql.move_schedules(connection, [Rescheduled(one.pk, later, later, None, None, "")])
     rows = Schedule.objects.order_by("name").values_list("next_at", "fire_at", "last_at", "last_job", "held")
     assert list(rows) == [(later, later, moment, job, ""), (None, None, None, None, "no")]
+
+
+def test_waiting_jobs_of_a_node_are_freed_so_many_at_once(sql: Statements) -> None:
+    flow = Workflow.objects.create(name="w")
+    node = Node.objects.create(workflow=flow, name="n", sort="map", jobs=4, open=4)
+    later = timezone.now() + HOUR
+    jobs = [
+        make(State.WAITING, node=node.pk),
+        make(State.WAITING, node=node.pk, run_at=later),
+        make(State.WAITING, node=node.pk),
+    ]
+    done, other = make(State.SUCCEEDED, node=node.pk), make(State.WAITING, node=new_id())
+    assert sql.free_node(connection, node.pk, 2) == 2
+    assert [state_of(job) for job in [*jobs, done, other]] == ["pending", "pending", "waiting", "succeeded", "waiting"]
+    for job in jobs:
+        job.refresh_from_db()
+    assert jobs[0].run_at > jobs[2].run_at
+    assert abs((jobs[1].run_at - later).total_seconds()) < 1
+    assert (sql.free_node(connection, node.pk, 9), sql.free_node(connection, node.pk, 9)) == (1, 0)
+    assert not sql.moves_wait(connection)
+    done.delete()
+    jobs[0].delete()
+    assert sql.moves_wait(connection)

@@ -50,6 +50,8 @@ class JSONField(models.JSONField):
         try:
             found = json.loads(value, cls=self.decoder)
         except (ValueError, TypeError, RecursionError) as error:
+            if not whole and isinstance(error, json.JSONDecodeError):
+                return value  # a text, which SQLite gives without its quotes
             return self._unreadable(_reason(error))
         if whole and value.count("[") + value.count("{") > DEEPEST and _is_deeper(found, DEEPEST):
             return self._unreadable("it is nested too deep")

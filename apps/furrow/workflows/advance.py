@@ -15,14 +15,15 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from django.db.models import Exists, OuterRef
-from django.db.models.functions import Greatest, Now
 
 from furrow import statements
 from furrow.actions.jobs import end_unstarted
-from furrow.models import Edge, Job, Move, Node, Workflow
+from furrow.models import Edge, Job, Node, Workflow
 from furrow.models.database import atomic, connection
 from furrow.statements import clock
 from furrow.states import ENDED, Condition, NodeState, State
+from furrow.tables import EDGE
+from furrow.workflows import reading
 from furrow.workflows.acts import restart
 from furrow.workflows.calls import rouse
 from furrow.workflows.ends import end_workflows, wait_again
@@ -41,9 +42,9 @@ _COUNTS = ("state", "unmet", "open", "failed", "cancelled", "reason", "let_go_at
 def advance(term: int) -> int:
     """Take some moves and do what follows, if this term leads; returns how much changed (0: there is nothing, or others' locks
     are in the way). Its commit does not wait for the disk: what is lost is done again."""
-    if not Move.objects.exists():
-        return 0
     sql = statements.on(connection)
+    if not sql.moves_wait(connection):
+        return 0
     with atomic():
         moved = sql.take_moves(connection, MOVES) if sql.leads(connection, term) else []
         return _Round().run(moved) if moved else 0
@@ -86,7 +87,7 @@ class _Round:
 
     def _read(self, ids: Iterable[uuid.UUID]) -> None:
         for part in batched(set(ids) - self._nodes.keys()):
-            for node in Node.objects.filter(pk__in=part).select_related("workflow"):
+            for node in reading.nodes(part):
                 self._nodes[node.pk], self._before[node.pk] = node, _counts(node)
 
     def _count(self, node: Node, move: statements.Moved) -> None:
@@ -163,12 +164,10 @@ class _Round:
             self._open_the_gate(node)
         waiting = Job.objects.filter(node=node.pk, state=State.WAITING)
         if node.open and node.sort != Node.Sort.WORKFLOW:
-            ids = list(waiting.select_for_update(skip_locked=True).values_list("pk", flat=True)[: max(0, self._room)])
-            self._room -= len(ids)
-            if ids:
-                freed = Job.objects.filter(pk__in=ids).update(state=State.PENDING, run_at=Greatest("run_at", Now()))
-                self._done += freed
-            if len(ids) < node.open and waiting.exists():  # too many at once, or somebody has locked one
+            freed = statements.on(connection).free_node(connection, node.pk, max(0, self._room))
+            self._room -= freed
+            self._done += freed
+            if freed < node.open and waiting.exists():  # too many at once, or somebody has locked one
                 self._again.add(node.pk)
         if not node.open:
             self._end(node)
@@ -227,7 +226,7 @@ class _Round:
         """What their children learn from this."""
         fates, open_again = {node.pk: node for node in ended}, {node.pk for node in reopened}
         for part in batched({*fates, *open_again}):
-            edges = list(Edge.objects.filter(parent__in=part).order_by("child", "pk"))
+            edges = reading.edges(part)
             self._read({edge.child for edge in edges})
             self._forget([edge for edge in edges if edge.parent in open_again and edge.met is not None])
             open_edges = [edge for edge in edges if edge.parent in fates and edge.met is None]
@@ -235,8 +234,8 @@ class _Round:
 
     def _meet(self, edges: list[Edge], fates: dict[int, bool]) -> None:
         self._read({edge.child for edge in edges})
-        for met in (True, False):
-            Edge.objects.filter(pk__in=[edge.pk for edge in edges if fates[edge.pk] is met]).update(met=met)
+        with connection.cursor() as cursor:
+            cursor.executemany(f"UPDATE {EDGE} SET met = %s WHERE id = %s", [(fates[edge.pk], edge.pk) for edge in edges])
         for edge in edges:
             child = self._nodes[edge.child]
             child.unmet -= fates[edge.pk]

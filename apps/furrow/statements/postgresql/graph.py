@@ -1,5 +1,7 @@
 """Workflows: what became of a node's jobs, from the statement that moves them to who counts it."""
 
+import uuid
+
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from furrow.statements import Moved
@@ -69,3 +71,23 @@ def take_moves(connection: Connection, limit: int) -> list[Moved]:
             [limit],
         )
         return list(map(Moved._make, cursor.fetchall()))
+
+
+def moves_wait(connection: Connection) -> bool:
+    """Whether there is any move."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT EXISTS (SELECT FROM {MOVE})")
+        return bool(cursor.fetchone()[0])
+
+
+def free_node(connection: Connection, node: uuid.UUID, limit: int) -> int:
+    """Make so many waiting jobs of a node pending, but for those that another has locked; returns how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""UPDATE {JOB} SET state = 'pending', run_at = greatest(run_at, statement_timestamp())
+               WHERE id = ANY(ARRAY(
+                 SELECT id FROM {JOB} WHERE node = %s AND state || '' = 'waiting' ORDER BY id LIMIT %s
+                 FOR UPDATE SKIP LOCKED))""",
+            [node, limit],
+        )
+        return int(cursor.rowcount)

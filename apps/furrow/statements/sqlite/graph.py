@@ -6,6 +6,7 @@ from collections import defaultdict
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from furrow.statements import Moved
+from furrow.statements.sqlite.times import now as _now
 from furrow.statements.words import FINAL
 from furrow.tables import JOB, MOVE, NODE
 
@@ -53,3 +54,21 @@ def take_moves(connection: Connection, limit: int) -> list[Moved]:
             sums[node] = [a + b for a, b in zip(sums[node], counts, strict=True)]
         cursor.executemany(f"DELETE FROM {MOVE} WHERE id = %s", [row[:1] for row in taken])
     return [Moved(uuid.UUID(node), *counts) for node, counts in sums.items()]
+
+
+def moves_wait(connection: Connection) -> bool:
+    """Whether there is any move."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT EXISTS (SELECT 1 FROM {MOVE})")
+        return bool(cursor.fetchone()[0])
+
+
+def free_node(connection: Connection, node: uuid.UUID, limit: int) -> int:
+    """Make so many waiting jobs of a node pending; returns how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""UPDATE {JOB} SET state = 'pending', run_at = max(run_at, %s) WHERE id IN (
+                 SELECT id FROM {JOB} WHERE node = %s AND state = 'waiting' ORDER BY id LIMIT %s)""",
+            [_now(), node.hex, limit],
+        )
+        return int(cursor.rowcount)
