@@ -12,6 +12,7 @@ from furrow.states import NodeState, State, WorkflowState
 from furrow.testing import drain
 from furrow.workflows.acts import cancel, pause, restart, resume
 from furrow.workflows.builder import Builder
+from furrow.workflows.deleting import delete_workflow
 from furrow.workflows.forking import fork
 
 from tests import kinds
@@ -187,6 +188,19 @@ def test_a_retry_by_hand_after_a_cancel_is_not_cancelled_again() -> None:
     assert (state(w), Workflow.objects.get(pk=w.id).cancel_requested_at) == (WorkflowState.SUCCEEDED, None)
 
 
+def test_a_restart_gives_a_node_its_arguments_that_had_none_before(settings: Any) -> None:
+    with workflow("w") as w:
+        a = w.add(kinds.add, {"a": 10**30, "b": 0}, name="a")
+        w.add(kinds.add, {"a": a.result, "b": 1}, after=[a], name="b")
+    settings.FURROW = {**settings.FURROW, "MAX_ARGUMENT_BYTES": 25}
+    run()
+    assert (state(w), job_of(w, "b").attempt, restart(w.id)) == (WorkflowState.FAILED, 0, 0)
+    settings.FURROW = {**settings.FURROW, "MAX_ARGUMENT_BYTES": 1_000}
+    assert restart(w.id) == 1
+    run()
+    assert (state(w), job_of(w, "b").result) == (WorkflowState.SUCCEEDED, 10**30 + 1)
+
+
 # --- Fork -------------------------------------------------------------------------------------------------------------
 
 
@@ -300,6 +314,20 @@ def test_cancelling_takes_back_what_was_done_and_closes_a_batch() -> None:
     run()
     assert Workflow.objects.get(pk=b.id).state == WorkflowState.CANCELLED
     assert set(Node.objects.filter(workflow=b.id).values_list("state", flat=True)) == {"cancelled"}
+
+
+def test_what_has_forks_is_kept_with_its_results() -> None:
+    with workflow("outer") as w:
+        inner = w.workflow("inner")
+        a = inner.add(kinds.add, {"a": 1, "b": 1}, name="a")
+        inner.add(kinds.add, {"a": a.result, "b": 1}, after=[a], name="b")
+    run()
+    first = fork(inner.id, "b")
+    run()
+    second = fork(first, "b")
+    run()
+    assert [delete_workflow(one, 10) for one in (w.id, first.pk)] == [(0, False)] * 2
+    assert [delete_workflow(one, 10) for one in (second.pk, first.pk, w.id)] == [(1, True), (1, True), (2, True)]
 
 
 # --- Expiry -----------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import time
+import uuid
 from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet
@@ -11,7 +12,7 @@ from furrow.conf import conf
 from furrow.dispatcher.clock import Clock
 from furrow.models import ApiAnswer, DeadMessage, Job, Signal, Trouble, Worker, WorkerRequest, Workflow
 from furrow.models.database import atomic, connection
-from furrow.states import State, WorkflowState
+from furrow.states import State
 from furrow.workflows.deleting import delete_workflow
 
 #: Jobs in a batch, at most and at first. The attempts and log lines of a few may be millions.
@@ -23,6 +24,9 @@ BUSY, IDLE = 1.0, 5.0
 #: Seconds between two looks at all that is old. Rounds in between look at what became old since: jobs that keep a unique key
 #: for longer are passed over in the long look only. A century: no bound.
 LONG_LOOK, NO_BOUND = 600.0, 100 * 365 * 86_400.0
+
+#: Workflows that one round passes over: they are locked, or one inside has a fork.
+PASSED_OVER = 20
 
 #: Troubles are shown for some minutes only; the rest is for who looks into the table.
 TROUBLES_KEPT = dt.timedelta(days=1)
@@ -82,14 +86,17 @@ class Prune:
 
     def _prune_workflows(self, state: State, long_ago: dt.datetime, end: float) -> int:
         """Of each all or nothing, but for its jobs, which are deleted first; returns how many of these."""
-        goes_on = Workflow.objects.filter(fork_of=OuterRef("pk"), state=WorkflowState.RUNNING)  # and has results of it
-        ended = Workflow.objects.filter(~Exists(goes_on), state=state, finished_at__lt=long_ago, parent=None)
-        pruned = 0
-        while time.monotonic() < end and (workflow := ended.order_by("finished_at").first()) is not None:
+        forks = Workflow.objects.filter(fork_of=OuterRef("pk"))  # which have results of it
+        ended = Workflow.objects.filter(~Exists(forks), state=state, finished_at__lt=long_ago, parent=None)
+        pruned, left = 0, list[uuid.UUID]()
+        while time.monotonic() < end and len(left) < PASSED_OVER:
+            workflow = ended.exclude(pk__in=left).order_by("finished_at").first()
+            if workflow is None:
+                break
             deleted, whole = delete_workflow(workflow.pk, BATCH)
             pruned += deleted
             if not (deleted or whole):
-                break
+                left.append(workflow.pk)
         return pruned
 
     def _prune_events(self, end: float) -> None:

@@ -62,6 +62,7 @@ class Workflow(models.Model):
             models.Index(fields=["state", "-id"], name="furrow_workflow_state"),
             models.Index(fields=["finished_at"], name="furrow_workflow_finished", condition=Q(finished_at__isnull=False)),
             models.Index(fields=["parent"], name="furrow_workflow_parent", condition=Q(parent__isnull=False)),
+            models.Index(fields=["fork_of"], name="furrow_workflow_fork", condition=Q(fork_of__isnull=False)),
             models.Index(
                 fields=["expires_at"],
                 name="furrow_workflow_expiring",

@@ -20,6 +20,7 @@ from furrow.states import NodeState, State, WorkflowState
 from furrow.workflows import stopping
 from furrow.workflows.ends import take_up
 from furrow.workflows.moves import look_at
+from furrow.workflows.references import Unresolved, resolve
 
 #: One workflow, several, or those of a query set.
 Workflows = uuid.UUID | Iterable[uuid.UUID] | QuerySet[Workflow]
@@ -160,6 +161,7 @@ def _taken_up(nodes: dict[uuid.UUID, Node], edges: list[Edge]) -> set[uuid.UUID]
     if any(node.role == Node.Role.COMPENSATION and node.let_go_at for node in nodes.values()):
         found = set()  # what has been taken back would be missing
     found |= {node.pk for node in nodes.values() if node.state in _BROKEN and node.role and node.let_go_at}
+    found = {id for id in found if _filled_in(nodes[id])}
     children: dict[uuid.UUID, list[uuid.UUID]] = {}
     kept_by: dict[uuid.UUID, set[uuid.UUID]] = {}
     for edge in edges:
@@ -192,6 +194,20 @@ def _write_edges(nodes: dict[uuid.UUID, Node], edges: list[Edge], taken_up: set[
     for id, count in more.items():
         if count:
             Node.objects.filter(pk=id).update(unmet=nodes[id].unmet + count)
+
+
+def _filled_in(node: Node) -> bool:
+    """A node that failed since references led to nothing gets its arguments now; ``False``: they still lead to nothing."""
+    never_ran = Job.objects.filter(node=node.pk, state=State.FAILED, attempt=0)
+    if not (node.deferred and node.state == NodeState.FAILED and never_ran.exists()):
+        return True
+    try:
+        known = resolve(node)
+    except Unresolved:
+        return False
+    for pk, arguments in list(never_ran.values_list("pk", "arguments")):
+        Job.objects.filter(pk=pk).update(arguments=arguments | known)
+    return True
 
 
 def _run_again(nodes: list[uuid.UUID]) -> None:
