@@ -106,6 +106,7 @@ ROWS: dict[str, Row] = {
     J + "<uuid:job_id>/change-priority/": Row(change="AR", post={"priority": "1"}),
     J + "<uuid:job_id>/change-queue/": Row(change="AR", post={"queue": "other"}),
     J + "<uuid:job_id>/delete/": Row(change="AR", where=ENDED),
+    J + "<uuid:job_id>/signal/": Row(change="AR", post={"name": "paid", "payload": "7"}),
     J + "<uuid:job_id>/run-from/": Row(change="AR", post={"step": "charge"}),
     J + "<uuid:job_id>/live/": Row(see=VIEWERS),
     J + "<uuid:job_id>/log/": Row(see=VIEWERS),

@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 from furrow import Attempt, Job, LogLine, State
 from furrow.admin.job_page import LINES
-from furrow.models import AuditEntry, Step, Worker
+from furrow.models import AuditEntry, Signal, Step, Worker
 
 from tests.rows import make, unguarded
 
@@ -215,3 +215,21 @@ def test_the_version_of_the_code_that_began_a_job_is_shown(admin_client: Client)
     assert "version v1" in page(admin_client, job)
     step(job, "charge", version="v0")  # also when the worker's row is gone
     assert "version v0" in page(admin_client, job)
+
+
+def test_a_signal_is_sent_from_the_page_and_that_is_written_down(admin_client: Client) -> None:
+    job = make(State.PENDING, attempt=1, excused=1, run_at=timezone.now() + dt.timedelta(days=3))
+    step(job, "paid", sort="signal", awaits="paid", finished_at=None)
+    assert 'class="fw-signal"' in page(admin_client, job)
+    for payload, said in (("{", "is no JSON"), ('{"euros": 7}', "The job goes on with paid.")):
+        answer = admin_client.post(f"/admin/furrow/job/{job.pk}/signal/", {"name": "paid", "payload": payload}, follow=True)
+        assert said in answer.content.decode()
+    answer = admin_client.post(f"/admin/furrow/job/{job.pk}/signal/", {"name": "other"}, follow=True)
+    assert "other is kept until the job asks for it" in answer.content.decode()
+    answer = admin_client.post(f"/admin/furrow/job/{job.pk}/signal/", {"name": ""}, follow=True)
+    assert "Nothing was sent" in answer.content.decode()
+    sent = list(Signal.objects.order_by("pk").values_list("name", "payload", "sent_by"))
+    assert sent == [("paid", '{"euros":7}', "admin"), ("other", "null", "admin")]
+    job.refresh_from_db()
+    assert job.run_at <= timezone.now()
+    assert list(AuditEntry.objects.values_list("action", "detail").order_by("pk")) == [("signal", "paid"), ("signal", "other")]

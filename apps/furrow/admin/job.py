@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from furrow.actions import bulk
 from furrow.actions.permissions import may_act
 from furrow.actions.selection import select
-from furrow.admin import bulk_page, filters, job_page, submit_page
+from furrow.admin import bulk_page, filters, job_page, step_acts, submit_page
 from furrow.admin.job_body import run_seconds
 from furrow.admin.readonly import ReadOnlyAdmin
 from furrow.admin.site import shows
@@ -91,7 +91,8 @@ class JobAdmin(ReadOnlyAdmin):
             ("submit/<str:name>/rows/<str:argument>/", submit_page.choices, "submit_rows"),
             ("bulk/", bulk_page.show, "bulk"),
             ("<uuid:job_id>/live/", job_page.live, "live"),
-            ("<uuid:job_id>/run-from/", job_page.run_from, "run_from"),
+            ("<uuid:job_id>/run-from/", step_acts.run_from, "run_from"),
+            ("<uuid:job_id>/signal/", step_acts.send, "signal"),
             ("<uuid:job_id>/log/", job_page.log, "log"),
             ("<uuid:job_id>/output/", output, "output"),
             ("<uuid:job_id>/json/<str:column>/", job_page.json_text, "json"),

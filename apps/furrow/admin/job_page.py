@@ -19,7 +19,6 @@ from django.views.decorators.http import require_GET, require_POST
 from furrow.actions import bulk
 from furrow.actions.audit import audit
 from furrow.actions.permissions import may_act, may_view
-from furrow.actions.steps import retry_from
 from furrow.admin import site
 from furrow.admin.filters import LEVELS
 from furrow.admin.job_body import JSON_COLUMNS, body, whole_text
@@ -29,8 +28,6 @@ from furrow.errors import InputError
 from furrow.kinds.secret import mask_text
 from furrow.models import Job, LogLine, OutputChunk
 from furrow.models.audit_entry import Origin
-from furrow.models.database import atomic
-from furrow.plural import counted
 from furrow.statements import clock
 from furrow.states import FINAL, State
 from furrow.web.parameters import one_of, whole
@@ -110,7 +107,7 @@ def act(request: HttpRequest, job_id: uuid.UUID, action: str) -> HttpResponse:
         changed, locked = bulk.perform(action, [job.pk], options, **more)
     except InputError as error:
         messages.error(request, f"Nothing was changed: {error}.")
-        return _back(job)
+        return back(job)
     if changed:
         detail = ", ".join(f"{name} {value}" for name, value in options.items())
         audit(action, by=request.user, origin=Origin.ADMIN, target=f"job {job.kind}", job=job.pk, detail=detail)
@@ -120,28 +117,9 @@ def act(request: HttpRequest, job_id: uuid.UUID, action: str) -> HttpResponse:
     elif locked:
         messages.warning(request, "Nothing was changed: another transaction has locked the job's row. Try again when it ends.")
     else:
-        messages.warning(request, f"{_NOT_DONE.get(action, 'Nothing was changed')} ({_state_now(job)}).")
+        messages.warning(request, f"{_NOT_DONE.get(action, 'Nothing was changed')} ({state_now(job)}).")
     gone = changed and action == "delete"
-    return HttpResponseRedirect(reverse("admin:furrow_job_changelist")) if gone else _back(job)
-
-
-@require_POST
-def run_from(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
-    """Run it again from one of its steps."""
-    job, step = find(request, job_id, act=True), request.POST.get("step", "")
-    try:
-        with atomic():
-            if forgotten := retry_from(job.pk, step):
-                target, detail = f"job {job.kind}", f"{step} (and {counted(forgotten - 1, 'later step')})"
-                audit("retry from", by=request.user, origin=Origin.ADMIN, target=target, job=job.pk, detail=detail)
-    except InputError as error:
-        messages.error(request, f"Nothing was changed: {error}.")
-        return _back(job)
-    if forgotten:
-        messages.success(request, f"The job will run again from the step {step}.")
-    else:
-        messages.warning(request, f"Nothing was changed: cancel the job first ({_state_now(job)}).")
-    return _back(job)
+    return HttpResponseRedirect(reverse("admin:furrow_job_changelist")) if gone else back(job)
 
 
 def _with_span(request: HttpRequest, options: dict[str, Any]) -> dict[str, Any]:
@@ -245,9 +223,11 @@ def _log_text(job: Job, attempt: int) -> Iterator[str]:
         yield f"{line.at.isoformat()} {level} {logger}: {wording.plain(line.message)}\n"
 
 
-def _state_now(job: Job) -> str:
+def state_now(job: Job) -> str:
+    """As the database has it."""
     return Job.objects.filter(pk=job.pk).values_list("state", flat=True).first() or "deleted"
 
 
-def _back(job: Job) -> HttpResponse:
+def back(job: Job) -> HttpResponse:
+    """To the page of the job."""
     return HttpResponseRedirect(reverse("admin:furrow_job_change", args=[job.pk]))
