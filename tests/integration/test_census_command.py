@@ -100,7 +100,7 @@ def test_no_wait_only_submits(tree: Path) -> None:
     batch = Job.objects.values_list("batch", flat=True).first()
     assert f"manage.py census --follow {batch}" in out
     assert err == ""
-    assert Job.objects.filter(state=State.PENDING).count() == 5
+    assert Job.objects.filter(state__in=[State.PENDING, State.WAITING]).count() == 6
 
 
 def test_limit(tree: Path) -> None:
@@ -186,7 +186,7 @@ def test_a_report_that_failed_is_an_error(tree: Path, monkeypatch: pytest.Monkey
 def test_when_nothing_moves_it_says_why_and_that_nothing_is_lost(tree: Path) -> None:
     with pytest.raises(CommandError, match=r"No dispatcher leads: .*No living worker .*Nothing is lost\. See"):
         run(str(tree), "--patience", "0.1")
-    assert Job.objects.filter(state=State.PENDING).count() == 5
+    assert Job.objects.filter(state__in=[State.PENDING, State.WAITING]).count() == 6
 
 
 @pytest.mark.parametrize("moment", ["submitting", "watching"])

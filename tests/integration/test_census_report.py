@@ -1,6 +1,5 @@
 """The census's jobs on a real database: submitted together, reported when all have ended, the same at every run."""
 
-import datetime as dt
 import json
 import uuid
 from typing import Any
@@ -8,9 +7,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 from furrow import Abort, ArgumentError, Attempt, Job, Outcome, Snooze, State, get_kind
+from furrow.models import Node
 
 from tasks import census
-from tasks.census import Census, pause, submit_census
+from tasks.census import Census, submit_census
 from tasks.source.listing import Listing, Source
 from tasks.source.measurement import measure_file
 from tasks.source.reading import SourceError
@@ -53,9 +53,11 @@ def work(batch: uuid.UUID) -> None:
 def test_one_batch_of_files_and_a_report(submitted: Census) -> None:
     jobs = Job.objects.filter(batch=submitted.batch)
     assert submitted.files == 3
-    assert sorted(jobs.values_list("kind", flat=True)) == ["census.measure"] * 3 + ["census.report"]
+    assert sorted(jobs.values_list("kind", flat=True)) == ["census.failures"] + ["census.measure"] * 3 + ["census.report"]
     last = jobs.get(pk=submitted.report)
-    assert (last.kind, last.priority) == ("census.report", 9)
+    assert (last.kind, last.priority, last.state) == ("census.report", 9, State.WAITING)
+    nodes = Node.objects.filter(workflow=submitted.batch).order_by("position")
+    assert list(nodes.values_list("name", "jobs")) == [("measure", 3), ("report", 1), ("failures", 1)]
     assert last.arguments == {"batch": str(submitted.batch), "skipped": ["a", "b"], "skipped_more": 0}
     assert {job.arguments["package"] for job in jobs if job.kind == "census.measure"} == {"one", "two"}
 
@@ -98,6 +100,11 @@ def test_the_report(submitted: Census) -> None:
     json.dumps(report, allow_nan=False)
 
 
+def test_files_that_cannot_be_measured_are_named_in_a_log(submitted: Census) -> None:
+    work(submitted.batch)
+    assert census.failures(submitted.batch) == 2
+
+
 def test_the_report_is_the_same_when_it_runs_again(submitted: Census) -> None:
     work(submitted.batch)
     assert census.report(submitted.batch) == census.report(submitted.batch)
@@ -123,14 +130,6 @@ def test_only_the_last_attempt_tells_the_reason(submitted: Census) -> None:
 def test_a_batch_without_measurements_is_final() -> None:
     with pytest.raises(Abort, match=r"batch: no census\.measure job has"):
         census.report(uuid.uuid4())
-
-
-@pytest.mark.parametrize(
-    ("left", "ended", "seconds", "expected"),
-    [(100, 0, 50, 2.0), (100, 100, 10, 5.0), (1, 1_000, 10, 0.5), (9_000, 1, 60, 10.0)],
-)
-def test_the_pause_follows_the_pace(left: int, ended: int, seconds: float, expected: float) -> None:
-    assert pause(left, ended, dt.timedelta(seconds=seconds)) == expected
 
 
 @pytest.mark.parametrize("error", census.FINAL_ERRORS)

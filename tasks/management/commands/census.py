@@ -164,9 +164,9 @@ def summary(numbers: dict[str, Any], failed: int) -> str:
 
 
 def whereabouts(census: Census) -> str:
-    """Where to look for the jobs of a census."""
+    """Where to look at a census."""
     try:
-        place = f"See the admin, {reverse('admin:furrow_job_changelist')}?batch={census.batch}, and"
+        place = f"See the admin, {reverse('admin:furrow_workflow_change', args=[census.batch])}, and"
     except NoReverseMatch:
         place = "See"
     return f"{place} the report's job {census.report}; watch with `manage.py census --follow {census.batch}`."
