@@ -86,6 +86,8 @@ class Moved(NamedTuple):
     open: int
     failed: int
     cancelled: int
+    #: Among them was a move that changes nothing: somebody asked for another look.
+    asked: bool = False
 
 
 class LogRecord(NamedTuple):

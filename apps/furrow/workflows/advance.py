@@ -103,7 +103,7 @@ class _Round:
         elif node.state in ENDED and move.open > 0:
             self._take_up(node)
         elif node.state == NodeState.RUNNING:
-            self._go_on(node)
+            self._go_on(node, asked=move.asked)
         elif node.state == NodeState.WAITING and not node.unmet:
             self._let_go(node)
         elif node.state in (NodeState.WAITING, NodeState.DORMANT) and not node.open and node.jobs:
@@ -117,6 +117,7 @@ class _Round:
     def _take_up(self, node: Node) -> None:
         node.state, node.finished_at, node.reason = NodeState.RUNNING, None, ""
         node.let_go_at = node.let_go_at or self._now
+        self._again.add(node.pk)
         self._reopened.append(node)
 
     def _let_go(self, node: Node) -> None:
@@ -158,12 +159,13 @@ class _Round:
         Node.objects.filter(pk__in=[one.pk for one in first]).update(unmet=0)
         look_at(one.pk for one in first)
 
-    def _go_on(self, node: Node) -> None:
-        """It is running: whatever of it waits may run."""
+    def _go_on(self, node: Node, *, asked: bool = True) -> None:
+        """It is running: whatever of it waits may run. Jobs that wait are looked for when it is let go, and when somebody
+        asked; not at the end of one, since of many jobs that would be a look at all of them for each."""
         if node.open and node.sort == Node.Sort.WORKFLOW:
             self._open_the_gate(node)
         waiting = Job.objects.filter(node=node.pk, state=State.WAITING)
-        if node.open and node.sort != Node.Sort.WORKFLOW:
+        if asked and node.open and node.sort != Node.Sort.WORKFLOW:
             freed = statements.on(connection).free_node(connection, node.pk, max(0, self._room))
             self._room -= freed
             self._done += freed

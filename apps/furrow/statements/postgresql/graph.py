@@ -67,7 +67,8 @@ def take_moves(connection: Connection, limit: int) -> list[Moved]:
                  ORDER BY m.id LIMIT %s FOR UPDATE OF w SKIP LOCKED
                ), taken AS (
                  DELETE FROM {MOVE} WHERE id = ANY(ARRAY(SELECT id FROM ripe)) RETURNING node, open, failed, cancelled
-               ) SELECT node, sum(open)::int, sum(failed)::int, sum(cancelled)::int FROM taken GROUP BY node""",
+               ) SELECT node, sum(open)::int, sum(failed)::int, sum(cancelled)::int,
+                   bool_or(open = 0 AND failed = 0 AND cancelled = 0) FROM taken GROUP BY node""",
             [limit],
         )
         return list(map(Moved._make, cursor.fetchall()))
