@@ -1,14 +1,18 @@
 """What people do to workflows while the engine moves them, on connections of their own, on both databases."""
 
+import threading
 import uuid
 from collections.abc import Callable
 from functools import partial
 
 import pytest
+from django.db import connection, transaction
 from django.db.models.functions import Now
 from furrow import Job, workflow
 from furrow.models import Move, Node, Workflow
+from furrow.models.audit_entry import Origin
 from furrow.states import FINAL, State, WorkflowState
+from furrow.workflows import people
 from furrow.workflows.acts import cancel, pause, restart, resume
 from furrow.workflows.advance import advance
 from furrow.workflows.builder import Builder
@@ -107,3 +111,25 @@ def test_of_two_forks_and_a_restart_at_once_each_runs_whole() -> None:
     counts_are_true()
     assert [one.state for one in Workflow.objects.filter(fork_of=w.id)] == [WorkflowState.SUCCEEDED] * 2
     assert Job.objects.filter(state=State.SUCCEEDED).count() == 33 + 2 * 34
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="it has no locks of rows")
+def test_a_workflow_that_a_handler_has_locked_holds_up_nobody_who_acts_on_it() -> None:
+    (locked, _), (free, _) = nested(), nested()
+    holds, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            Workflow.objects.select_for_update().get(pk=locked.id)
+            holds.set()
+            done.wait(30)
+
+    def act() -> people.Done:
+        assert holds.wait(30)
+        try:
+            return people.perform("cancel", [locked.id, free.id], people.Person(None, "shell", Origin.COMMAND_LINE))
+        finally:
+            done.set()
+
+    _, acted = together(hold, act)
+    assert acted == (1, [], [locked.id])

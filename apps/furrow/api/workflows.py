@@ -144,6 +144,8 @@ def _act(request: HttpRequest, workflow_id: uuid.UUID, action: str, reason: str 
     done = people.perform(action, [found.pk], _person(who), reason=reason)
     if done.forbidden:
         raise Refused(403, f"{who.user.get_username()} may not act on some kinds of this workflow's jobs.")
+    if done.locked:
+        raise Refused(409, f"Nothing was changed: {people.LOCKED}", retry_after=1)
     if not done.changed:
         raise Refused(409, f"Nothing was changed: it {people.ACTIONS[action].otherwise}.")
     return workflow_json(_find(who, workflow_id))

@@ -213,7 +213,7 @@ class Here(Source):
             raise CommandError(f"There is no workflow {workflow_id}; those that ended long ago are deleted.")
         return whole_workflow_json(found)
 
-    def act_on_workflows(self, action: str, ids: list[uuid.UUID], reason: str) -> tuple[int, list[uuid.UUID]]:
+    def act_on_workflows(self, action: str, ids: list[uuid.UUID], reason: str) -> people.Done:
         with _permitted():
             return people.perform(action, ids, self._person, reason=reason)
 

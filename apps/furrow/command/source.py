@@ -119,8 +119,9 @@ class Source(Protocol):
     def workflow(self, workflow_id: uuid.UUID) -> Facts:
         """One workflow, with ``nodes`` and ``edges``."""
 
-    def act_on_workflows(self, action: str, ids: list[uuid.UUID], reason: str) -> tuple[int, list[uuid.UUID]]:
-        """Act on these; returns how many were changed, and those with kinds on which the actor may not act."""
+    def act_on_workflows(self, action: str, ids: list[uuid.UUID], reason: str) -> tuple[int, list[uuid.UUID], list[uuid.UUID]]:
+        """Act on these; returns how many were changed, those with kinds on which the actor may not act, and those that are
+        locked."""
 
     def fork_workflow(self, workflow_id: uuid.UUID, node: str, arguments: Facts) -> Facts:
         """Repeat a workflow from a node on; returns the new one."""

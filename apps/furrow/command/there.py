@@ -177,8 +177,8 @@ class There(Source):
         found: Facts = self._server.get(f"workflows/{workflow_id}")
         return found
 
-    def act_on_workflows(self, action: str, ids: list[uuid.UUID], reason: str) -> tuple[int, list[uuid.UUID]]:
-        changed, forbidden = 0, []
+    def act_on_workflows(self, action: str, ids: list[uuid.UUID], reason: str) -> tuple[int, list[uuid.UUID], list[uuid.UUID]]:
+        changed, forbidden, locked = 0, list[uuid.UUID](), list[uuid.UUID]()
         for done, workflow_id in enumerate(wanted := list(dict.fromkeys(ids))):
             try:
                 self._server.post(f"workflows/{workflow_id}/{action}", {"reason": reason} if action == "cancel" else None)
@@ -186,9 +186,11 @@ class There(Source):
             except Problem as problem:
                 if problem.status == 403 and len(wanted) > 1:
                     forbidden.append(workflow_id)
+                elif problem.status == 409 and problem.retry_after:
+                    locked.append(workflow_id)
                 elif problem.status not in (404, 409):
                     raise _after(problem, changed, done, len(wanted)) from None
-        return changed, forbidden
+        return changed, forbidden, locked
 
     def fork_workflow(self, workflow_id: uuid.UUID, node: str, arguments: Facts) -> Facts:
         body = {"node": node, "arguments": arguments}

@@ -100,15 +100,18 @@ def state(workflow: Facts) -> str:
 
 
 def _act(output: Output, source: Source, act: str, ids: list[Any], reason: str) -> int:
-    changed, forbidden = source.act_on_workflows(act, ids, reason)
-    left = len(set(ids)) - changed - len(forbidden)
+    changed, forbidden, locked = source.act_on_workflows(act, ids, reason)
+    left = len(set(ids)) - changed - len(forbidden) - len(locked)
     if output.as_json:
-        output.json({"action": act, "asked": len(set(ids)), "changed": changed, "left_alone": left, "forbidden": forbidden})
+        told = {"action": act, "asked": len(set(ids)), "changed": changed, "left_alone": left}
+        output.json({**told, "forbidden": forbidden, "locked": locked})
     else:
         why = f", {left:,} left alone: they {ACTS[act]}, or do not exist" if left else ""
         output.say(f"{act}: {changed:,} changed{why}.")
         if forbidden:
             output.say(f"{len(forbidden):,} left: you may not act on some kinds of their jobs. One is {forbidden[0]}.")
+        if locked:
+            output.say(f"{len(locked):,} left: another transaction has locked it; try again when it ends. One is {locked[0]}.")
     return 0 if changed else 1
 
 

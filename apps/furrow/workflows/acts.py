@@ -41,7 +41,7 @@ def cancel(workflows: Workflows, *, reason: str = "cancelled by request") -> int
         stopping.begin(tree[0], reason)
         return True
 
-    return _each(workflows, do)
+    return _each(workflows, do, inside=False)
 
 
 def pause(workflows: Workflows) -> int:
@@ -92,7 +92,8 @@ def _goes_on(workflow: Workflow) -> bool:
     return workflow.state == WorkflowState.RUNNING and workflow.cancel_requested_at is None
 
 
-def _each(workflows: Workflows, do: Callable[[list[Workflow]], bool]) -> int:
+def _each(workflows: Workflows, do: Callable[[list[Workflow]], bool], *, inside: bool = True) -> int:
+    """``inside``: with those inside it."""
     if isinstance(workflows, QuerySet):
         ids = list(workflows.order_by("pk").values_list("pk", flat=True))
     else:
@@ -100,7 +101,7 @@ def _each(workflows: Workflows, do: Callable[[list[Workflow]], bool]) -> int:
     changed = 0
     for id in ids:
         with atomic(savepoint=False):
-            tree = _locked(id)
+            tree = _locked(id) if inside else list(Workflow.objects.select_for_update().filter(pk=id))
             changed += bool(tree) and do(tree)
     if changed:
         transaction.on_commit(wake, using=alias(), robust=True)

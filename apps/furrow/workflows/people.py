@@ -16,6 +16,8 @@ from furrow.models.audit_entry import Origin
 from furrow.models.database import atomic
 from furrow.workflows import acts, forking
 
+#: Why nothing was changed.
+LOCKED = "another transaction has locked the workflow, as that of a job that adds to it. Try again."
 #: Workflows of one transaction, and of one entry in the audit log.
 AT_ONCE = 100
 
@@ -44,6 +46,8 @@ class Done(NamedTuple):
     changed: int
     #: Workflows that have jobs of kinds on which the person may not act.
     forbidden: list[uuid.UUID]
+    #: Workflows whose rows another transaction had locked, as that of a handler that adds to one.
+    locked: list[uuid.UUID]
 
 
 class Action(NamedTuple):
@@ -72,7 +76,8 @@ ACTIONS: Mapping[str, Action] = {
 
 
 def perform(action: str, workflows: Collection[uuid.UUID], who: Person, *, reason: str = "") -> Done:
-    """Do it to these workflows; what has other kinds in it than the person may act on is left alone. ``reason``: of a cancel.
+    """Do it to these workflows; what has other kinds in it than the person may act on is left alone, and so is what another
+    has locked. ``reason``: of a cancel.
 
     Raises:
         InputError: there is no such action.
@@ -84,15 +89,18 @@ def perform(action: str, workflows: Collection[uuid.UUID], who: Person, *, reaso
     ids = sorted(set(workflows))
     barred = forbidden(ids, who)
     more = {"reason": reason or f"cancelled by {who.by}"} if action == "cancel" else {}
-    changed, left = 0, [id for id in ids if id not in barred]
+    changed, left, locked = 0, [id for id in ids if id not in barred], list[uuid.UUID]()
     for at in range(0, len(left), AT_ONCE):
         part = left[at : at + AT_ONCE]
         with atomic():
-            count = ACTIONS[action].do(part, **more)
+            rows = Workflow.objects.filter(pk__in=part).order_by("pk").values_list("pk", flat=True)
+            free = list(rows.select_for_update(skip_locked=True))
+            locked += set(rows).difference(free) if len(free) < len(part) else ()
+            count = ACTIONS[action].do(free, **more)
             if count:
-                _write_down(action, part, who, count, reason)
+                _write_down(action, free, who, count, reason)
             changed += count
-    return Done(changed, sorted(barred))
+    return Done(changed, sorted(barred), sorted(locked))
 
 
 def fork(workflow: uuid.UUID, node: str | uuid.UUID, who: Person, *, arguments: Mapping[str, Any] | None = None) -> Workflow:

@@ -37,6 +37,8 @@ def act(request: HttpRequest, workflow_id: uuid.UUID, action: str) -> HttpRespon
         raise PermissionDenied
     if done.changed:
         messages.success(request, f"The workflow is {_DONE[action]}.")
+    elif done.locked:
+        messages.warning(request, f"Nothing was changed: {people.LOCKED}")
     else:
         messages.warning(request, f"Nothing was changed: the workflow {people.ACTIONS[action].otherwise}.")
     return HttpResponseRedirect(reverse("admin:furrow_workflow_change", args=[workflow.pk]))
@@ -74,7 +76,9 @@ def _do(request: HttpRequest, action: str, rows: QuerySet[Workflow], who: people
         messages.success(request, f"{counted(done.changed, 'workflow')}: {_DONE[action]}.")
     if done.forbidden:
         messages.warning(request, f"{counted(len(done.forbidden), 'workflow')} left: not yours to act on.")
-    if not done.changed and not done.forbidden:
+    if done.locked:
+        messages.warning(request, f"{counted(len(done.locked), 'workflow')} left: locked by another transaction. Try again.")
+    if not done.changed and not done.forbidden and not done.locked:
         messages.warning(request, f"Nothing was changed: none of them is in a state for this ({action}).")
     if len(ids) > AT_ONCE:
         messages.info(request, f"More match: at most {AT_ONCE:,} are changed at once. Do it again for the next.")
