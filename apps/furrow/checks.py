@@ -157,6 +157,30 @@ def check_kind_queues(**kwargs: Any) -> list[CheckMessage]:
     ]
 
 
+@register(Tags.compatibility)
+def check_schedules(**kwargs: Any) -> list[CheckMessage]:
+    """What the code declares can submit; else the schedule is held."""
+    from furrow.errors import FurrowError
+    from furrow.kinds.kind import get_kind
+    from furrow.schedules.declared import declared
+    from furrow.schedules.rows import check_options
+
+    found, refused = declared()
+    problems = dict(refused)
+    for name, one in found.items():
+        try:
+            kind = get_kind(one.kind)
+            kind.arguments.to_json(one.arguments)
+            check_options(kind, one.options)
+        except FurrowError as error:
+            problems.setdefault(name, str(error))
+    hint = "Correct it at @job(schedule=…) or in FURROW['SCHEDULES']: until then it submits nothing."
+    return [
+        Warning(f"The schedule {name!r} cannot submit: {problem.rstrip('.')}.", hint=hint, obj=name, id="furrow.W005")
+        for name, problem in problems.items()
+    ]
+
+
 @register(Tags.urls)
 def check_external_kinds(**kwargs: Any) -> list[CheckMessage]:
     """Workers in other languages have an address where they get their jobs."""

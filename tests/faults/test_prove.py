@@ -66,6 +66,7 @@ def test_a_short_campaign_finds_every_promise_kept() -> None:
     assert verdict["submits"]["committed"] > 0
     assert verdict["submits"]["rolled back"] > 0
     assert verdict["events"] > 0
+    assert verdict["ticks"] > 20
     assert not Path(RUN / "proof" / "prove" / "1234" / "records").exists()
     assert "Traceback" not in said
 

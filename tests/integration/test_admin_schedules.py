@@ -123,7 +123,9 @@ def test_people_pause_resume_and_run_and_that_is_written_down(site: Client) -> N
     assert row.fire_at is not None
     assert row.fire_at > now() - MINUTE
     assert [action for action, *_ in acts()] == ["pause", "run now", "resume"]
-    assert AuditEntry.objects.get(action="run now").job == Job.objects.get().pk
+    job = Job.objects.get()
+    assert AuditEntry.objects.get(action="run now").job == job.pk
+    assert f'href="/admin/furrow/schedule/{row.pk}/change/">it</a>' in page(site, f"furrow/job/{job.pk}/change/")
 
 
 def test_declared_ones_are_not_changed_here_and_orphaned_ones_may_be_deleted(site: Client) -> None:

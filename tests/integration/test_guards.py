@@ -57,6 +57,7 @@ def a_row(model: type[Model]) -> int:
         "bridgedmessage": {"queue": "q", "key": "k", "job": job.pk},
         "trouble": {},
         "tick": {"schedule_id": 1},
+        "approval": {"job": job, "approved": True, "decided_at": now},
         "signal": {"target": job.pk, "name": "n"},
         "step": {"job": job, "name": "n", "sort": "step", "position": 1, "attempt": 1},
         "workflow": {"name": "n", "state": "succeeded", "finished_at": now},

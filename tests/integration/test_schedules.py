@@ -9,11 +9,15 @@ from typing import Any
 
 import pytest
 from celery import current_app
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from furrow import Job, KindError, Schedule, State, current_job, job
+from furrow.checks import check_schedules
+from furrow.diagnosis import troubles
+from furrow.dispatcher.leader import Leadership
+from furrow.dispatcher.timetable import Timetable
 from furrow.kinds.kind import _kinds
 from furrow.models import Schedule as Row
-from furrow.models import Tick
+from furrow.models import Tick, Trouble
 from furrow.models.job import new_id
 from furrow.schedules import firing, sync
 from furrow.schedules.plan import plan
@@ -383,6 +387,24 @@ def refused(a: int, b: int) -> None:
 def test_a_declaration_that_cannot_work_is_refused_at_import(schedules: Any, reason: str) -> None:
     with pytest.raises(KindError, match=reason):
         job(name="tests.refused", schedule=schedules)(refused)
+
+
+def test_the_check_names_declarations_that_cannot_submit(settings: Settings) -> None:
+    assert check_schedules() == []
+    declare(settings, gone=nightly(kind="kinds.gone"), wrong=nightly(queue="nowhere"), right=nightly())
+    told = {warning.obj: warning.msg for warning in check_schedules()}
+    assert {*told} == {"gone", "wrong"}
+    assert "There is no kind 'kinds.gone'" in told["gone"]
+    assert "'nowhere' is unknown" in told["wrong"]
+
+
+def test_people_learn_of_what_cannot_submit() -> None:
+    due("it", kind="kinds.gone")
+    leadership = Leadership()
+    assert leadership.hold()
+    Timetable(leadership).run_once()
+    troubles.flush(connection)
+    assert "it: There is no kind 'kinds.gone'" in Trouble.objects.get(name="schedules that cannot submit").text
 
 
 def test_a_new_leader_finds_times_that_lie_too_far_ahead() -> None:

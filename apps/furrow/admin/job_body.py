@@ -19,7 +19,7 @@ from furrow.diagnosis.steps import SHOWN, Shown, begun_by, steps_of
 from furrow.errors import UnknownKind
 from furrow.kinds.kind import BUILT_IN, get_kind
 from furrow.kinds.secret import KEY, mask_text
-from furrow.models import Attempt, Event, Job, Node, Webhook
+from furrow.models import Attempt, Event, Job, Node, Tick, Webhook
 from furrow.statements import clock
 from furrow.states import FINAL, State
 from furrow.webhooks.deliveries import deliver
@@ -50,6 +50,7 @@ def body(request: HttpRequest, job: Any, *, may_act: bool) -> dict[str, Any]:
         "events": timeline(job, now),
         "failure": _failure(job),
         "node": Node.objects.select_related("workflow").filter(pk=job.node).first() if job.node else None,
+        "tick": Tick.objects.select_related("schedule").filter(job=job.pk).first(),
         "delivery": _delivery(job) if job.kind == deliver.name else None,
         "again": Job.objects.filter(again_of=job.pk).only("pk").order_by("-pk")[:5],
         "wait_seconds": job.wait.total_seconds() if job.wait is not None else None,

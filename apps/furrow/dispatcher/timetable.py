@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 RARE = 30.0
 #: After a batch it pauses for as long as that took, at most for so many seconds: the rounds of this process go on meanwhile.
 SHARE = 0.2
+#: Held schedules that are named.
+FEW = 3
 #: Ticks that one statement deletes.
 BATCH = 1_000
 #: Seconds by which the database's clock may go back between two looks before the next times are looked for anew.
@@ -91,6 +93,7 @@ class Timetable(threading.Thread):
         if time.monotonic() >= self._rare_at:
             self._rare_at = time.monotonic() + RARE
             look_at_held()
+            self._tell_held()
             self._prune()
         return min(took, SHARE) if fired else self._seconds_until_due()
 
@@ -119,6 +122,15 @@ class Timetable(threading.Thread):
         poll = conf().poll_interval
         until = (soonest - statements.on(connection).clock(connection)).total_seconds() if soonest else poll
         return float(min(max(until, 0.0), poll))
+
+    def _tell_held(self) -> None:
+        """People learn of schedules that cannot submit."""
+        held = list(Schedule.objects.filter(orphaned_at=None, paused_at=None).exclude(held="")[:FEW])
+        if held:
+            text = "; ".join(f"{row.name}: {row.held}" for row in held)
+            troubles.note(
+                "schedules that cannot submit", f"Schedules cannot submit: {text}", "Their times are kept until they can."
+            )
 
     def _prune(self) -> None:
         """Ticks are kept for as long as jobs that failed."""

@@ -9,6 +9,7 @@
 ``stack``       servers, proxies and processes together; ``program`` is one of these processes.
 ``faults/``     what can go wrong, a function each; ``schedule`` draws from them by the seed.
 ``campaign``    load, faults, healing, draining: the course of a run.
+``graphs``, ``ticked``  workflows and schedules as rows, which ``flows`` and ``punctual`` judge.
 ``evidence``    all that was written down, as plain data, ``overheard`` that of events; ``checks`` judges it, purely.
 ``story``       all that is known of one job; ``report`` and ``page`` show the verdict.
 """

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from furrow.plural import counted
 from furrow.prove.blame import Found
 from furrow.prove.evidence import Evidence
 from furrow.prove.ticked import KIND, SPANS
@@ -12,7 +13,7 @@ def once(e: Evidence) -> Found:
     """Each time of a schedule has one tick, each tick one job, which ends, and no job of a schedule has none."""
     for job, many in Counter(e.ticked.jobs).items():
         if many > 1:
-            yield job, f"it is the job of {many} ticks"
+            yield job, f"it is the job of {counted(many, 'tick')}"
         if job not in e.jobs:
             yield job, "its tick was written, and there is no row"
         elif e.jobs[job].state not in FINAL:
@@ -25,7 +26,7 @@ def once(e: Evidence) -> Found:
         times = Counter(round(tick.due) for tick in ticks)
         for time, many in times.items():
             if many > 1:
-                yield None, f"the schedule {name} has {many} ticks for the time {time}"
+                yield None, f"the schedule {name} has {counted(many, 'tick')} for the time {time}"
         missed = [tick.due for tick in ticks if tick.job is None]
         if missed:
             yield None, f"the schedule {name} has ticks without a job, the first for the time {missed[0]}"

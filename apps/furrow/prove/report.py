@@ -46,6 +46,7 @@ def summary(evidence: Evidence, violations: Sequence[Violation], *, seed: int, *
         "runs": runs,
         "duplicates": duplicates(evidence),
         "events": len({heard.id for heard in evidence.heard}),
+        "ticks": len(evidence.ticked.jobs),
         "deliveries": sum(map(len, evidence.deliveries.values())),
         "states": Counter(job.state for job in evidence.jobs.values()),
         "outcomes": Counter(row.outcome for rows in evidence.attempts.values() for row in rows),
