@@ -27,6 +27,7 @@ PAGES = (
     ),
     *(
         "furrow/attempt/",
+        "furrow/workflow/",
         "furrow/logline/",
         "furrow/auditentry/",
         "furrow/event/",
