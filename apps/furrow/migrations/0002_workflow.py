@@ -117,6 +117,10 @@ class Migration(migrations.Migration):
             model_name='job',
             index=models.Index(condition=models.Q(('node__isnull', False)), fields=['node', 'id'], name='furrow_job_node'),
         ),
+        migrations.AddIndex(
+            model_name='job',
+            index=models.Index(condition=models.Q(('node__isnull', False), ('state', 'waiting')), fields=['node', 'id'], name='furrow_job_let_go'),
+        ),
         migrations.AddField(
             model_name='workflow',
             name='submitted_by',

@@ -172,6 +172,7 @@ class Job(models.Model):
             models.Index(fields=["again_of"], name="furrow_job_again", condition=Q(again_of__isnull=False)),
             # A workflow's: the jobs of a node, in the order in which they were given.
             models.Index(fields=["node", "id"], name="furrow_job_node", condition=Q(node__isnull=False)),
+            models.Index(fields=["node", "id"], name="furrow_job_let_go", condition=Q(state=State.WAITING, node__isnull=False)),
             # The errors page's: what failed alike.
             models.Index(fields=["fingerprint", "-id"], name="furrow_job_fingerprint", condition=Q(state=State.FAILED)),
         ]

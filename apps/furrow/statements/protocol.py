@@ -337,8 +337,8 @@ class Graph(Protocol):
     def moves_wait(self, connection: Connection) -> bool:
         """Whether there is any move."""
 
-    def free_node(self, connection: Connection, node: uuid.UUID, limit: int) -> int:
-        """Make so many waiting jobs of a node pending, but for those that another has locked; returns how many."""
+    def free_nodes(self, connection: Connection, nodes: Sequence[uuid.UUID], limit: int) -> int:
+        """Make so many waiting jobs of these nodes pending, but for those that another has locked; returns how many."""
 
     def take_moves(self, connection: Connection, limit: int) -> list[Moved]:
         """Take so many moves out of the table, added up by node, and lock the workflows that they are of until the caller's

@@ -59,6 +59,7 @@ class _Round:
         self._before: dict[uuid.UUID, tuple[object, ...]] = {}
         self._ended: list[Node] = []
         self._reopened: list[Node] = []
+        self._going: list[Node] = []
         self._again: set[uuid.UUID] = set()
         self._room = JOBS
         self._done = 0
@@ -77,6 +78,7 @@ class _Round:
             ended, self._ended, reopened, self._reopened = self._ended, [], self._reopened, []
             self._follow(ended, reopened)
         self._again |= {node.pk for node in [*self._ended, *self._reopened]}
+        self._free()
         self._write()
         self._done += end_workflows(self._nodes.values(), self._now)
         self._again.update(rouse(self._nodes.values()))
@@ -138,7 +140,7 @@ class _Round:
 
     def _fill_in(self, node: Node) -> None:
         """The arguments that are known now; also a second time, which changes nothing."""
-        known = resolve(node)
+        known = resolve(node, self._nodes)
         waiting = Job.objects.filter(node=node.pk, state=State.WAITING)
         rows = list(waiting.values_list("pk", "arguments"))
         given = [(json.dumps(arguments | known), pk) for pk, arguments in rows]
@@ -164,17 +166,24 @@ class _Round:
         asked; not at the end of one, since of many jobs that would be a look at all of them for each."""
         if node.open and node.sort == Node.Sort.WORKFLOW:
             self._open_the_gate(node)
-        waiting = Job.objects.filter(node=node.pk, state=State.WAITING)
-        if asked and node.open and node.sort != Node.Sort.WORKFLOW:
-            freed = statements.on(connection).free_node(connection, node.pk, max(0, self._room))
-            self._room -= freed
-            self._done += freed
-            if freed < node.open and waiting.exists():  # too many at once, or somebody has locked one
-                self._again.add(node.pk)
+        elif node.open and asked:
+            self._going.append(node)
         if not node.open:
             self._end(node)
         elif node.failed:
             self._first_failed(node)
+
+    def _free(self) -> None:
+        """Jobs of nodes that run wait no more."""
+        nodes = [node.pk for node in self._going]
+        if not nodes:
+            return
+        freed = statements.on(connection).free_nodes(connection, nodes, max(0, self._room))
+        self._room -= freed
+        self._done += freed
+        if freed < sum(node.open for node in self._going):  # perhaps too many at once, or somebody has locked one
+            waiting = Job.objects.filter(node__in=nodes, node__isnull=False, state=State.WAITING)
+            self._again.update(id for id in waiting.order_by().values_list("node", flat=True).distinct() if id)
 
     def _first_failed(self, node: Node) -> None:
         first = list(Edge.objects.filter(parent=node.pk, condition=Condition.FIRST_FAILURE, met=None))

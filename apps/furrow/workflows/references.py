@@ -7,6 +7,7 @@ gives as data is data, whatever it looks like.
 import json
 import uuid
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from furrow.conf import conf
@@ -61,64 +62,72 @@ def template(value: Any, *, lazy: bool) -> Any:
     return {"value": json.loads(json.dumps(value))}
 
 
-def resolve(node: Node) -> dict[str, Any]:
-    """The arguments of a node that its references come to.
+def resolve(node: Node, known: Mapping[uuid.UUID, Node]) -> dict[str, Any]:
+    """The arguments of a node that its references come to. ``known``: nodes that need not be read.
 
     Raises:
         Unresolved: one leads to nothing, or to more than arguments may be.
     """
-    known = {name: _filled(part, name) for name, part in (node.deferred or {}).items()}
-    size, limit = len(json.dumps(known, ensure_ascii=False).encode()), conf().max_argument_bytes
+    filled = {name: _filled(part, name, known) for name, part in (node.deferred or {}).items()}
+    size, limit = len(json.dumps(filled, ensure_ascii=False).encode()), conf().max_argument_bytes
     if size > limit:
         raise Unresolved(
-            f"{', '.join(known)}: the results that it was to get take {size:,} bytes of JSON, the limit is {limit:,} "
+            f"{', '.join(filled)}: the results that it was to get take {size:,} bytes of JSON, the limit is {limit:,} "
             "(FURROW['MAX_ARGUMENT_BYTES']): return less, or take many results as Results, which are read one by one"
         )
-    return known
+    return filled
 
 
 def source(node: uuid.UUID) -> uuid.UUID:
     """The node whose jobs have the results of this one: itself, or the one that it reuses."""
+    found = _source(node, {})
+    return node if found is None else found.pk
+
+
+def _source(id: uuid.UUID, known: Mapping[uuid.UUID, Node]) -> Node | None:
+    node = None
     for _ in range(1_000):
-        before = Node.objects.filter(pk=node).values_list("result_of", flat=True).first()
-        if before is None:
-            return node
-        node = before
+        before = node
+        node = known.get(id) or Node.objects.filter(pk=id).first()
+        if node is None or node.result_of is None:
+            return node or before
+        id = node.result_of
     return node
 
 
-def _filled(part: Mapping[str, Any], name: str) -> Any:
+def _filled(part: Mapping[str, Any], name: str, known: Mapping[uuid.UUID, Node]) -> Any:
     [sort, *_] = part
     if sort == "value":
         return part["value"]
     if sort == "object":
-        return {key: _filled(inner, name) for key, inner in part["object"].items()}
+        return {key: _filled(inner, name, known) for key, inner in part["object"].items()}
     if sort == "array":
-        return [_filled(inner, name) for inner in part["array"]]
+        return [_filled(inner, name, known) for inner in part["array"]]
     if sort == "lazy":
         return {"results_of": str(source(uuid.UUID(part["lazy"])))}
     if sort == "all":
         jobs = Job.objects.filter(node=source(uuid.UUID(part["all"])))
         return list(jobs.order_by("pk").values_list("result", flat=True))
-    return _followed(result_of(uuid.UUID(part["result"])), part["path"], name, part["named"])
+    return _followed(result_of(uuid.UUID(part["result"]), known), part["path"], name, part["named"])
 
 
-def result_of(node: uuid.UUID) -> Any:
+def result_of(id: uuid.UUID, known: Mapping[uuid.UUID, Node] = MappingProxyType({})) -> Any:
     """The result of a node: that of its one job, those of its many, or that of the workflow that it is.
 
     Raises:
         Unresolved: it has none.
     """
-    node = source(node)
-    if (inner := Workflow.objects.filter(parent=node).first()) is not None:
-        return None if inner.result_node is None else result_of(inner.result_node)
-    many = Node.objects.filter(pk=node, sort__in=[Node.Sort.MAP, Node.Sort.BATCH])
-    if many.exists():
-        return list(Job.objects.filter(node=node).order_by("pk").values_list("result", flat=True))
-    row = Job.objects.filter(node=node).values_list("state", "result").first()
+    node = _source(id, known)
+    if node is None:
+        raise Unresolved("the node whose result it was to get is gone")
+    if node.sort == Node.Sort.WORKFLOW:
+        inner = Workflow.objects.filter(parent=node.pk).first()
+        return None if inner is None or inner.result_node is None else result_of(inner.result_node)
+    if node.sort in (Node.Sort.MAP, Node.Sort.BATCH):
+        return list(Job.objects.filter(node=node.pk).order_by("pk").values_list("result", flat=True))
+    row = Job.objects.filter(node=node.pk).values_list("state", "result").first()
     if row is None or row[0] != State.SUCCEEDED:
-        name = Node.objects.filter(pk=node).values_list("name", flat=True).first()
-        raise Unresolved(f"{name!r} has no result: its job {row[0] if row else 'is gone'}")
+        raise Unresolved(f"{node.name!r} has no result: its job {row[0] if row else 'is gone'}")
     return row[1]
 
 

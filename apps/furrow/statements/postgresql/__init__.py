@@ -4,7 +4,7 @@ from furrow.statements.postgresql.changes import let_go, move_limits, set_rules,
 from furrow.statements.postgresql.clock import clock, make_due, set_back
 from furrow.statements.postgresql.dispatch import due, lead, mark_queued, prune, seconds_until_due, waiting, window
 from furrow.statements.postgresql.events import mark_published, prune_events, tell_of_jobs, unpublished
-from furrow.statements.postgresql.graph import follow_nodes, free_node, moves_wait, take_moves, unfollow_nodes
+from furrow.statements.postgresql.graph import follow_nodes, free_nodes, moves_wait, take_moves, unfollow_nodes
 from furrow.statements.postgresql.guards import guard, unguard
 from furrow.statements.postgresql.holds import (
     candidates,
@@ -43,7 +43,7 @@ __all__ = [
     "end_sessions",
     "follow_nodes",
     "forget_keys",
-    "free_node",
+    "free_nodes",
     "guard",
     "heads",
     "insert_jobs",

@@ -1,6 +1,7 @@
 """Workflows: what became of a node's jobs, from the statement that moves them to who counts it."""
 
 import uuid
+from collections.abc import Sequence
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
@@ -81,14 +82,14 @@ def moves_wait(connection: Connection) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def free_node(connection: Connection, node: uuid.UUID, limit: int) -> int:
-    """Make so many waiting jobs of a node pending, but for those that another has locked; returns how many."""
+def free_nodes(connection: Connection, nodes: Sequence[uuid.UUID], limit: int) -> int:
+    """Make so many waiting jobs of these nodes pending, but for those that another has locked; returns how many."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"""UPDATE {JOB} SET state = 'pending', run_at = greatest(run_at, statement_timestamp())
                WHERE id = ANY(ARRAY(
-                 SELECT id FROM {JOB} WHERE node = %s AND state || '' = 'waiting' ORDER BY id LIMIT %s
+                 SELECT id FROM {JOB} WHERE node = ANY(%s) AND node IS NOT NULL AND state = 'waiting' ORDER BY id LIMIT %s
                  FOR UPDATE SKIP LOCKED))""",
-            [node, limit],
+            [list(nodes), limit],
         )
         return int(cursor.rowcount)

@@ -2,6 +2,7 @@
 
 import uuid
 from collections import defaultdict
+from collections.abc import Sequence
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
@@ -64,12 +65,15 @@ def moves_wait(connection: Connection) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def free_node(connection: Connection, node: uuid.UUID, limit: int) -> int:
-    """Make so many waiting jobs of a node pending; returns how many."""
+def free_nodes(connection: Connection, nodes: Sequence[uuid.UUID], limit: int) -> int:
+    """Make so many waiting jobs of these nodes pending; returns how many."""
+    freed = 0
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"""UPDATE {JOB} SET state = 'pending', run_at = max(run_at, %s) WHERE id IN (
-                 SELECT id FROM {JOB} WHERE node = %s AND state = 'waiting' ORDER BY id LIMIT %s)""",
-            [_now(), node.hex, limit],
-        )
-        return int(cursor.rowcount)
+        for node in nodes:
+            cursor.execute(
+                f"""UPDATE {JOB} SET state = 'pending', run_at = max(run_at, %s) WHERE id IN (
+                     SELECT id FROM {JOB} WHERE node = %s AND state = 'waiting' ORDER BY id LIMIT %s)""",
+                [_now(), node.hex, max(0, limit - freed)],
+            )
+            freed += int(cursor.rowcount)
+    return freed
