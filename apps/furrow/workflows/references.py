@@ -15,6 +15,9 @@ from furrow.models import Job, Node, Workflow
 from furrow.states import State
 
 
+_NONE: Mapping[uuid.UUID, Node] = MappingProxyType({})
+
+
 class Unresolved(Exception):
     """A reference leads to nothing; the text says why."""
 
@@ -62,7 +65,7 @@ def template(value: Any, *, lazy: bool) -> Any:
     return {"value": json.loads(json.dumps(value))}
 
 
-def resolve(node: Node, known: Mapping[uuid.UUID, Node]) -> dict[str, Any]:
+def resolve(node: Node, known: Mapping[uuid.UUID, Node] = _NONE) -> dict[str, Any]:
     """The arguments of a node that its references come to. ``known``: nodes that need not be read.
 
     Raises:
@@ -111,7 +114,7 @@ def _filled(part: Mapping[str, Any], name: str, known: Mapping[uuid.UUID, Node])
     return _followed(result_of(uuid.UUID(part["result"]), known), part["path"], name, part["named"])
 
 
-def result_of(id: uuid.UUID, known: Mapping[uuid.UUID, Node] = MappingProxyType({})) -> Any:
+def result_of(id: uuid.UUID, known: Mapping[uuid.UUID, Node] = _NONE) -> Any:
     """The result of a node: that of its one job, those of its many, or that of the workflow that it is.
 
     Raises:
