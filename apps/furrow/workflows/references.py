@@ -14,7 +14,6 @@ from furrow.conf import conf
 from furrow.models import Job, Node, Workflow
 from furrow.states import State
 
-
 _NONE: Mapping[uuid.UUID, Node] = MappingProxyType({})
 
 
