@@ -25,10 +25,12 @@ def order(number: int) -> dict[str, Any]:
 
 
 @job(name="kinds.grows")
-def grows(depth: int, fails_first: bool = False) -> int:
+def grows(depth: int, fails_first: bool = False, named: bool = True, notes: bool = True) -> int:
     """Add to its own workflow, to this depth."""
     if depth:
-        current_workflow.add(grows, {"depth": depth - 1}, name=f"at {depth - 1}")
+        more = {} if named and notes else {"named": named, "notes": notes}
+        current_workflow.add(grows, {"depth": depth - 1, **more}, name=f"at {depth - 1}" if named else "")
+    if depth and notes:
         many = current_workflow.map("kinds.note", [{"text": f"{depth}.{n}"} for n in range(2)])
         current_workflow.add("kinds.note", {"text": f"after {depth}"}, after=[many, current_workflow.node])
     if fails_first and current_job.attempt == 1:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.db import connections, router, transaction
-from django.db.models import BooleanField, F, Q, QuerySet
+from django.db.models import BooleanField, Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce, Greatest, Now
 
@@ -20,10 +20,10 @@ from furrow.errors import InputError, did_you_mean
 from furrow.kinds.kind import all_kinds, queues_in_use
 from furrow.limits.limit import QUEUE, Limit, to_json
 from furrow.locks.wakeup import wake
-from furrow.models import Approval, Attempt, Job, LogLine, OutputChunk, Signal, Step
+from furrow.models import Approval, Attempt, Job, LogLine, Node, OutputChunk, Signal, Step
 from furrow.models.job import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from furrow.statements.begun import HAS_BEGUN
-from furrow.states import FINAL, UNSTARTED, State
+from furrow.states import FINAL, UNSTARTED, NodeState, State
 
 #: One job, several, or those of a query set.
 Jobs = uuid.UUID | Iterable[uuid.UUID] | QuerySet[Job]
@@ -52,12 +52,17 @@ def end_unstarted(unstarted: QuerySet[Job], reason: str, state: State = State.CA
 
 
 def retry(jobs: Jobs) -> int:
-    """Run ended jobs again, due now, with one more attempt where none was left. Returns how many."""
+    """Run ended jobs again, due now, with one more attempt where none was left. In a workflow a job whose node was not let go
+    waits for that again; one whose node was skipped is left alone: it waits again when what kept it runs again. Returns how
+    many."""
+    node = Node.objects.filter(pk=OuterRef("node"))
+    never = Q(state=NodeState.SKIPPED) | (~Q(role="") & Q(let_go_at=None))
+    waits = When(Q(node__isnull=False) & Exists(node.filter(let_go_at=None)), then=Value(State.WAITING.value))
     return _woken(
         _rows(jobs)
-        .filter(state__in=FINAL)
+        .filter(Q(node=None) | ~Exists(node.filter(never)), state__in=FINAL)
         .update(
-            state=State.PENDING,
+            state=Case(waits, default=Value(State.PENDING.value)),
             run_at=Now(),
             finished_at=None,
             queued_at=None,

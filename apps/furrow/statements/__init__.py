@@ -86,7 +86,7 @@ class Moved(NamedTuple):
     open: int
     failed: int
     cancelled: int
-    #: Among them was a move that changes nothing: somebody asked for another look.
+    #: Among them was a move of a job that was taken up again, or one that changes nothing: somebody asked for another look.
     asked: bool = False
 
 

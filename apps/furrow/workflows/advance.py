@@ -102,7 +102,7 @@ class _Round:
         """What this node is by now."""
         if is_stopping(node) and (node.open or node.state not in ENDED):
             self._stop(node)
-        elif node.state in ENDED and move.open > 0:
+        elif node.state in ENDED and move.open > 0 and not (node.state == NodeState.SKIPPED and node.kind):
             self._take_up(node)
         elif node.state == NodeState.RUNNING:
             self._go_on(node, asked=move.asked)
@@ -111,14 +111,20 @@ class _Round:
         elif node.state in (NodeState.WAITING, NodeState.DORMANT) and not node.open and node.jobs:
             if not Job.objects.filter(node=node.pk, state=State.WAITING).exists():  # else moves are on the way
                 self._end(node)  # somebody cancelled its jobs
+        elif node.state == NodeState.WAITING and (kept := Edge.objects.filter(child=node.pk, met=False).first()):
+            self._read([kept.parent])  # it waits again, and for what cannot come any more
+            self._skip(node, _why(kept, self._nodes[kept.parent]))
         elif node.state in ENDED:
             if node.state == NodeState.SKIPPED and node.open:
                 self._skip_jobs(node)
             self._ended.append(node)
 
     def _take_up(self, node: Node) -> None:
-        node.state, node.finished_at, node.reason = NodeState.RUNNING, None, ""
-        node.let_go_at = node.let_go_at or self._now
+        if node.let_go_at is None and node.kind and not node.role:  # it was cancelled before its time: it waits again
+            node.state = NodeState.WAITING
+        else:
+            node.state, node.let_go_at = NodeState.RUNNING, node.let_go_at or self._now
+        node.finished_at, node.reason = None, ""
         self._again.add(node.pk)
         self._reopened.append(node)
 
@@ -259,7 +265,7 @@ class _Round:
 
     def _forget(self, edges: list[Edge]) -> None:
         """Their parents run again: who has not begun waits again."""
-        edges = [edge for edge in edges if self._nodes[edge.child].state in (NodeState.WAITING, NodeState.SKIPPED)]
+        edges = [edge for edge in edges if not _has_begun(self._nodes[edge.child])]
         Edge.objects.filter(pk__in=[edge.pk for edge in edges]).update(met=None)
         for edge in edges:
             self._nodes[edge.child].unmet += edge.met is True
@@ -285,6 +291,10 @@ class _Round:
 
 def _counts(node: Node) -> tuple[object, ...]:
     return tuple(getattr(node, name) for name in _COUNTS)
+
+
+def _has_begun(node: Node) -> bool:
+    return node.state not in (NodeState.WAITING, NodeState.SKIPPED) and node.let_go_at is not None
 
 
 def _is_met(edge: Edge, parent: Node) -> bool:

@@ -31,8 +31,8 @@ class CurrentWorkflow:
     A job may add nodes to its own workflow. What waits for the job waits for them too, to any depth: by the condition by which
     it waits for the job. They begin at once, also while the job runs, unless they wait for something.
 
-    A run that is a second one finds what an earlier one added, by its name: nothing is there twice. So give names, or add in
-    the same order.
+    A run that is a second one finds what an earlier one of its job added, by its name: nothing is there twice. So give names,
+    or add in the same order. What another job has added is never taken for it: a name that is taken is refused.
     """
 
     @property
@@ -166,24 +166,32 @@ class _Adding(Graph):
         assert run is not None
         added = _added.setdefault(run, set())
         if not named:
-            name = f"{self._mine.name}/{name}"[: LONGEST_NAME - 8]
-            number, plain = 1, name
+            name = plain = self._usual_name(name, run)
+            number = 1
             while name in added:
                 number += 1
                 name = f"{plain}-{number}"
-        elif name in added:
-            raise WorkflowError(f"This run has added a node {name!r} already: give this one another name.")
         node = super()._node(name, sort, named=True)
-        there = Node.objects.filter(workflow=self.row, name=name).first()
-        if there is not None and there.added_by != self._mine.pk:
+        # Of this job alone: another job of a node that has many finds its own.
+        node.pk = uuid.uuid5(uuid.UUID(str(run.id)), name)
+        there = Node.objects.filter(workflow=self.row, name=name).values_list("pk", flat=True).first()
+        if there is not None and name in added:
+            raise WorkflowError(f"This run has added a node {name!r} already: give this one another name.")
+        if there not in (None, node.pk):
             raise WorkflowError(f"The workflow has a node {name!r} already: give this one another name.")
         added.add(name)
         node.added_by = self._mine.pk
         node.position = 1 + (Node.objects.filter(workflow=self.row).aggregate(last=Max("position"))["last"] or 0)
         if there is not None:  # an earlier run has added it
-            node.pk = there.pk
-            self._found.add(there.pk)
+            self._found.add(there)
         return node
+
+    def _usual_name(self, name: str, run: Run) -> str:
+        """After the job that adds it, by its node's name where that is enough."""
+        usual = f"{self._mine.name}/{name}"
+        if self._mine.sort == Node.Sort.JOB and len(usual) <= LONGEST_NAME - 8:
+            return usual
+        return f"{name[: LONGEST_NAME - 48]} of {run.id}"
 
 
 def _node() -> Node | None:

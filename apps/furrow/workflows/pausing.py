@@ -6,6 +6,7 @@ from typing import Any
 from furrow.context import current_job
 from furrow.errors import SignalTimeout
 from furrow.kinds.retry import RetryPolicy
+from furrow.models import Step
 from furrow.steps.sending import WAITS
 from furrow.submission.job import job
 
@@ -20,7 +21,12 @@ def wait_for_signal(signal: str, seconds: float | None = None) -> Any:
         signal: its name.
         seconds: how long, at most.
     """
-    return current_job.wait_signal(signal, timeout=seconds)
+    try:
+        return current_job.wait_signal(signal, timeout=seconds)
+    except SignalTimeout:
+        # So that a retry of this node, or a restart of its workflow, waits anew, and is not told the same.
+        Step.objects.filter(job=current_job.id, passed_in=current_job.attempt).delete()
+        raise
 
 
 @job(name="furrow.sleep", retry=_RETRY)

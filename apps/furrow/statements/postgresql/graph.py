@@ -69,7 +69,7 @@ def take_moves(connection: Connection, limit: int) -> list[Moved]:
                ), taken AS (
                  DELETE FROM {MOVE} WHERE id = ANY(ARRAY(SELECT id FROM ripe)) RETURNING node, open, failed, cancelled
                ) SELECT node, sum(open)::int, sum(failed)::int, sum(cancelled)::int,
-                   bool_or(open = 0 AND failed = 0 AND cancelled = 0) FROM taken GROUP BY node""",
+                   bool_or(open > 0 OR (open = 0 AND failed = 0 AND cancelled = 0)) FROM taken GROUP BY node""",
             [limit],
         )
         return list(map(Moved._make, cursor.fetchall()))

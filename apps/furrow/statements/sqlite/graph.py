@@ -53,7 +53,7 @@ def take_moves(connection: Connection, limit: int) -> list[Moved]:
         taken = cursor.fetchall()
         for _, node, *counts in taken:
             sums[node] = [a + b for a, b in zip(sums[node], counts, strict=True)]
-        asked = {node for _, node, *counts in taken if not any(counts)}
+        asked = {node for _, node, *counts in taken if counts[0] > 0 or not any(counts)}
         cursor.executemany(f"DELETE FROM {MOVE} WHERE id = %s", [row[:1] for row in taken])
     return [Moved(uuid.UUID(node), left, failed, cancelled, node in asked) for node, (left, failed, cancelled) in sums.items()]
 
