@@ -269,7 +269,7 @@ def test_each_end_of_a_nodes_job_leaves_a_move_and_is_taken_once(sql: Statements
     retry(done.pk)
     sql.follow_nodes(connection)
     with transaction.atomic():
-        assert sql.take_moves(connection, 9) == [Moved(node.pk, 0, -1, 1)]
+        assert sql.take_moves(connection, 9) == [Moved(node.pk, 0, -1, 1, asked=True)]
 
 
 # --- schedules ----------------------------------------------------------------------------------------------------------------
