@@ -169,7 +169,21 @@ ROWS |= {A + f"work/{name}": Row() for name in ("claim", "heartbeat", "log", "pr
 ROWS |= {A + "kinds": Row(see=STAFF), A + "kinds/<name>": Row(see="VAMER", where={"name": "kinds.add"})}
 ROWS |= {A + name: Row(see="*") for name in ("openapi.json", "docs")}
 ROWS |= {A: Row()}
-READS = ["jobs/<job_id>", "jobs/<job_id>/result", "jobs/<job_id>/logs", "kinds", "kinds/<name>", "health", "errors", "events"]
+_ONE = {"approval_id": "{furrow.approval}"}
+ROWS |= {A + "approvals": Row(see=VIEWERS), A + "approvals/<approval_id>": Row(see=VIEWERS, where=_ONE)}
+ROWS |= {A + f"approvals/<approval_id>/{name}": Row(where=_ONE) for name in ("approve", "reject")}
+READS = [
+    "approvals",
+    "approvals/<approval_id>",
+    "jobs/<job_id>",
+    "jobs/<job_id>/result",
+    "jobs/<job_id>/logs",
+    "kinds",
+    "kinds/<name>",
+    "health",
+    "errors",
+    "events",
+]
 READS += [
     "schedules",
     "schedules/<schedule_id>",

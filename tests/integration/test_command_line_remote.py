@@ -102,6 +102,7 @@ def test_here_and_there_print_the_same(remote: Remote, tmp_path: Path) -> None:
         ["kinds", KIND],
         ["stats"],
         ["workflow", "list"],
+        ["approvals"],
         ["workflow", "show", w.id],
     ):
         for form in ([], ["--json"]):

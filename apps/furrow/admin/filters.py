@@ -12,7 +12,8 @@ from django.http import HttpRequest
 
 from furrow.actions.selection import AGES, select
 from furrow.admin import theme
-from furrow.approvals.deciding import for_user, open_approvals
+from furrow.approvals.deciding import SHOWN
+from furrow.approvals.deciding import select as select_approvals
 from furrow.errors import InputError, did_you_mean
 from furrow.events.subscribers import all_bridges
 from furrow.kinds.kind import all_kinds, queues_in_use
@@ -135,19 +136,12 @@ class ApprovalFilter(_Filter):
     title, parameter_name = "show", "show"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("mine", "for me"), ("open", "open"), ("decided", "decided"), ("closed", "closed undecided")]
+        return [(show, text) for show, text in SHOWN.items() if show != "all"]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if not (value := self.value()):
             return queryset
-        if not self.known(request):
-            return queryset.none()
-        if value == "decided":
-            return queryset.filter(decided_at__isnull=False)
-        undecided = open_approvals()
-        if value == "closed":
-            return queryset.filter(decided_at=None).exclude(pk__in=undecided.values("pk"))
-        return queryset.filter(pk__in=(for_user(request.user, undecided) if value == "mine" else undecided).values("pk"))
+        return select_approvals(value, request.user, queryset) if self.known(request) else queryset.none()
 
 
 class OutcomeFilter(_Column):

@@ -17,7 +17,7 @@ from ninja.openapi.docs import Swagger
 from ninja.openapi.schema import OpenAPISchema
 from ninja.parser import Parser
 
-from furrow.api import acting, events, jobs, looking, schedules, steps, submitting, work, workflows
+from furrow.api import acting, approvals, events, jobs, looking, schedules, steps, submitting, work, workflows
 from furrow.api.auth import needs
 from furrow.errors import FurrowError, InputError, NotUnique, SubmitError, UnknownKind, UnknownQueue
 from furrow.models.api_token import Scope
@@ -136,6 +136,7 @@ api.add_router("", acting.router)
 api.add_router("", steps.router)
 api.add_router("", workflows.router)
 api.add_router("", schedules.router)
+api.add_router("", approvals.router)
 api.add_router("", looking.router)
 api.add_router("", events.router)
 api.add_router("", work.router)

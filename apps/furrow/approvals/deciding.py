@@ -12,7 +12,7 @@ from furrow.actions.audit import audit
 from furrow.actions.permissions import may_see
 from furrow.approvals.asking import signal_of
 from furrow.approvals.form import load
-from furrow.errors import InputError
+from furrow.errors import InputError, did_you_mean
 from furrow.kinds.returned import json_text
 from furrow.models import Approval, Job
 from furrow.models.audit_entry import Origin
@@ -65,6 +65,30 @@ def for_user(user: Any, approvals: QuerySet[Approval]) -> QuerySet[Approval]:
     held = [name for name in _permissions(approvals) if user.has_perm(name)]
     theirs = Q(second_person=True, asked_by=user.pk) if user.pk is not None else Q(pk__in=[])
     return approvals.filter(permission__in=held).exclude(theirs & Q(asked_by__isnull=False))
+
+
+#: Which approvals there are to choose from, in the words of pages.
+SHOWN = {"mine": "for me", "open": "open", "decided": "decided", "closed": "closed undecided", "all": "all"}
+
+
+def select(show: str, user: Any, approvals: QuerySet[Approval]) -> QuerySet[Approval]:
+    """Of these the open ones that this user may decide (``mine``), the ``open``, the ``decided``, those that were ``closed``
+    undecided, or ``all``. ``None`` is a user who may decide all.
+
+    Raises:
+        InputError: another word.
+    """
+    if show not in SHOWN:
+        raise InputError({"show": f"{show[:80]!r} is unknown; {did_you_mean(show, SHOWN)}"})
+    if show == "all":
+        return approvals
+    if show == "decided":
+        return approvals.filter(decided_at__isnull=False)
+    undecided = open_approvals()
+    if show == "closed":
+        return approvals.filter(decided_at=None).exclude(pk__in=undecided.values("pk"))
+    mine = show == "mine" and user is not None
+    return approvals.filter(pk__in=(for_user(user, undecided) if mine else undecided).values("pk"))
 
 
 def _permissions(approvals: QuerySet[Approval]) -> Iterable[str]:

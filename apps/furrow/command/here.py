@@ -24,17 +24,19 @@ from furrow.admin.forms.file_field import FileField
 from furrow.admin.forms.row_field import missing_rows
 from furrow.admin.forms.table import read_csv, read_json_lines
 from furrow.admin.forms.words import inputs, read_words
+from furrow.approvals import deciding
 from furrow.command.actor import Actor
 from furrow.command.following import INTERVAL, LINES
 from furrow.command.source import Away, Facts, Source, WrongTable
 from furrow.diagnosis import commands
+from furrow.diagnosis.approvals_as_json import approval_json
 from furrow.diagnosis.as_json import job_json, kind_json, line_json, stats_json, whole_job_json
 from furrow.diagnosis.figures import COUNTED
 from furrow.diagnosis.workflows import select_workflows
 from furrow.diagnosis.workflows_as_json import whole_workflow_json, workflow_json
 from furrow.errors import UnknownKind
 from furrow.kinds.kind import Kind, all_kinds, get_kind
-from furrow.models import Job, LogLine, Workflow
+from furrow.models import Approval, Job, LogLine, Workflow
 from furrow.models.database import atomic
 from furrow.models.job import new_id
 from furrow.models.users import add_submitters
@@ -224,6 +226,23 @@ class Here(Source):
     @property
     def _person(self) -> people.Person:
         return people.Person(self._actor.user, self._actor.by, self._actor.origin, self._actor.token)
+
+    # --- Approvals ----------------------------------------------------------------------------------------------------
+
+    def approvals(self, show: str, limit: int) -> list[Facts]:
+        user, rows = self._actor.user, Approval.objects.order_by("-pk")
+        return [
+            approval_json(one) for one in deciding.select(show, user, deciding.seen_by(user, rows) if user else rows)[:limit]
+        ]
+
+    def decide(self, approval_id: uuid.UUID, approved: bool, note: str, answers: Facts | None) -> Facts:
+        who = self._actor
+        with _permitted():
+            return approval_json(
+                deciding.decide(
+                    approval_id, by=who.by, approved=approved, note=note, answers=answers, origin=who.origin, token=who.token
+                )
+            )
 
     # --- Queues -------------------------------------------------------------------------------------------------------
 

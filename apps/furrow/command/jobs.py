@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
-from furrow.command import acting, looking, remote, steps, submitting, tailing, workflows
+from furrow.command import acting, approvals, looking, remote, steps, submitting, tailing, workflows
 from furrow.command.intermixed import allow_intermixed
 from furrow.command.output import Output
 from furrow.command.source import Source
@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[Any, Any, str]] = {
     **acting.COMMANDS,
     **steps.COMMANDS,
     **workflows.COMMANDS,
+    **approvals.COMMANDS,
 }
 
 

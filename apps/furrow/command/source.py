@@ -126,6 +126,14 @@ class Source(Protocol):
     def fork_workflow(self, workflow_id: uuid.UUID, node: str, arguments: Facts) -> Facts:
         """Repeat a workflow from a node on; returns the new one."""
 
+    # --- Approvals ----------------------------------------------------------------------------------------------------
+
+    def approvals(self, show: str, limit: int) -> list[Facts]:
+        """The newest of these, as :func:`furrow.approvals.deciding.select` has them."""
+
+    def decide(self, approval_id: uuid.UUID, approved: bool, note: str, answers: Facts | None) -> Facts:
+        """Approve or reject; returns the approval."""
+
     # --- Queues -------------------------------------------------------------------------------------------------------
 
     def pause(self, queue: str, *, reason: str, drain: bool) -> bool:

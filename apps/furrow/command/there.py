@@ -197,6 +197,17 @@ class There(Source):
         found: Facts = self._server.post(f"workflows/{workflow_id}/fork", body, key=str(uuid.uuid4()))
         return found
 
+    # --- Approvals ----------------------------------------------------------------------------------------------------
+
+    def approvals(self, show: str, limit: int) -> list[Facts]:
+        found: list[Facts] = self._server.get("approvals", {"show": show, "limit": limit})["approvals"]
+        return found
+
+    def decide(self, approval_id: uuid.UUID, approved: bool, note: str, answers: Facts | None) -> Facts:
+        body = {"note": note, **({"answers": answers} if approved else {})}
+        found: Facts = self._server.post(f"approvals/{approval_id}/{'approve' if approved else 'reject'}", body)
+        return found
+
     # --- Queues -------------------------------------------------------------------------------------------------------
 
     def pause(self, queue: str, *, reason: str, drain: bool) -> bool:
