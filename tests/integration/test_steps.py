@@ -550,6 +550,34 @@ def test_a_step_that_became_another_sort_holds_the_job(deploy: Deploys) -> None:
     assert "'x' is a step now, and attempt 1 recorded a sleep of that name" in job.error
 
 
+def test_async_steps_that_are_called_side_by_side_have_no_order(deploy: Deploys, done: list[str]) -> None:
+    async def handler() -> None:
+        over = {name: asyncio.Event() for name in ("a2", "b2")}
+
+        async def one(name: str) -> None:
+            if name == "a1" and current_job.attempt == 1:
+                await over["b2"].wait()  # the other line overtakes it
+                raise ValueError("once")
+            done.append(name)
+
+        async def line(*names: str) -> None:
+            for name in names:
+                if name == "b2" and current_job.attempt == 2:
+                    await over["a2"].wait()  # and is overtaken now
+                await current_job.step(name, one, name)
+                if name in over:
+                    over[name].set()
+
+        await asyncio.gather(line("a1", "a2"), line("b1", "b2"))
+
+    deploy(handler)
+    job = submit(kinds.scripted_async)
+    run()
+    assert (again(job).state, outcomes(job)) == (State.SUCCEEDED, ["failed", "succeeded"])
+    assert done == ["b1", "b2", "a1", "a2"]
+    assert notes(job) == {}
+
+
 # --- What people do, and what becomes of the rows -----------------------------------------------------------------------------
 
 

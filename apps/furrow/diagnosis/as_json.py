@@ -15,6 +15,7 @@ from furrow.diagnosis.workflows import place
 from furrow.kinds.kind import Kind
 from furrow.kinds.secret import masked
 from furrow.models import Attempt, Job, LogLine, Worker
+from furrow.models.step import Sort
 from furrow.models.users import submitter
 from furrow.states import FINAL
 
@@ -76,7 +77,8 @@ def step_json(shown: Shown) -> dict[str, Any]:
     names = ("name", "sort", "position", "attempt", "passed_in", "version", "awaits", "timed_out", "note")
     times = {name: utc(getattr(step, name)) for name in ("started_at", "until", "finished_at")}
     result = None if shown.result is None else json.loads(shown.result)
-    return {**{name: getattr(step, name) for name in names}, **times, "result": result}
+    plain = {name: getattr(step, name) for name in names} | ({"awaits": ""} if step.sort == Sort.STEP else {})
+    return {**plain, **times, "result": result}
 
 
 def line_json(line: LogLine) -> dict[str, Any]:

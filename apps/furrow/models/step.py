@@ -6,6 +6,9 @@ from django.db import models
 
 from furrow.models.job import Job
 
+#: In ``awaits`` of a function that was called while another step of its job was under way.
+BESIDE = "*"
+
 
 class Sort(StrEnum):
     """What a step is."""

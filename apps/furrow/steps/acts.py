@@ -110,13 +110,14 @@ class Acts:
     async def _awaited(self, named: Named, call: Callable[[], Any]) -> Any:
         if named.transactional:
             raise StepError(f"The step {named.name!r} is async, and cannot be transactional: Django has no such transactions.")
-        row = await sync_to_async(self._meet)(Sort.STEP, named)
-        if row is not None:
-            return _value(row.result)
-        started = await sync_to_async(self.recorder.now)()
-        with _in_step(named.name):
-            value = await call()
-        return await sync_to_async(self._record)(named, started, value)
+        with self.recorder.under_way():
+            row = await sync_to_async(self._meet)(Sort.STEP, named)
+            if row is not None:
+                return _value(row.result)
+            started = await sync_to_async(self.recorder.now)()
+            with _in_step(named.name):
+                value = await call()
+            return await sync_to_async(self._record)(named, started, value)
 
     def _record(self, named: Named, started: dt.datetime, value: Any) -> Any:
         text = json_text(f"the step {named.name!r} of {self._run.kind}", value)

@@ -8,7 +8,8 @@ part of its transaction, whose end is guarded in the same way.
 import datetime as dt
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import InterfaceError, OperationalError, connections
@@ -19,7 +20,7 @@ from furrow.context import Run
 from furrow.errors import StepChanged, StepError, Superseded
 from furrow.models import Job, Signal, Step
 from furrow.models.database import alias, atomic, connection
-from furrow.models.step import Sort
+from furrow.models.step import BESIDE, Sort
 from furrow.states import State
 from furrow.steps.named import Named
 
@@ -34,6 +35,7 @@ class Recorder:
         self._run, self._transactional = run, transactional
         self._recorded: dict[str, Step] | None = None
         self._met: dict[str, int] = {}
+        self._under_way, self._overlap = 0, False
         self._last = 0  # of the recorded steps that this run met, the last one's place
 
     # --- What earlier runs recorded -----------------------------------------------------------------------------------
@@ -83,7 +85,7 @@ class Recorder:
     def _refuse_replacement(self, place: int, name: str) -> None:
         """Whether it is new or renamed nobody can tell; done twice it could do harm."""
         there = next((row for row in self._known().values() if row.position == place and row.name not in self._met), None)
-        if there is not None:
+        if there is not None and not self._overlapped():
             raise StepChanged(
                 f"The handler comes to the step {name!r} where attempt {there.attempt} recorded {there.name!r}. If it is the "
                 f"same, declare it with was={there.name!r}; if it is another, with new=True; or run the job again from there."
@@ -91,11 +93,25 @@ class Recorder:
 
     def _follow(self, row: Step, place: int) -> None:
         """It may stand elsewhere now."""
-        if row.position < self._last:
+        if row.position < self._last and not self._overlapped():
             self._tell(row, f"met out of order by attempt {self._run.attempt}: as step {place}, before it was {row.position}")
         self._last = max(self._last, row.position)
         if row.position != place:
             Step.objects.filter(pk=row.pk).update(position=place)
+
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """While a function of an async handler is called: others may be called beside it."""
+        self._under_way += 1
+        self._overlap |= self._under_way > 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+
+    def _overlapped(self) -> bool:
+        """Steps of this job were called side by side, and so in no order."""
+        return any(row.sort == Sort.STEP and row.awaits == BESIDE for row in self._known().values())
 
     def tell_of_missing(self) -> None:
         """The handler has returned: steps that earlier runs recorded, and that this one has not met, are gone from the code."""
@@ -136,6 +152,8 @@ class Recorder:
         """
         row = Step(job_id=self._run.id, name=name, sort=sort, attempt=self._run.attempt, position=self._met[name], **columns)
         row.version = conf().version
+        if sort == Sort.STEP and self._overlap:
+            row.awaits = BESIDE
 
         def write() -> Step:
             self.hold()
