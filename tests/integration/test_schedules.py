@@ -213,6 +213,16 @@ def test_a_time_is_due_when_its_jitter_has_passed_and_keeps_its_own_moment() -> 
     assert [(one.at, one.outcome) for one in found.due] == [(time, "fired")]
 
 
+def test_one_that_was_paused_or_orphaned_meanwhile_fires_no_more() -> None:
+    paused, orphaned = due("a"), due("b")
+    Row.objects.filter(pk=paused.pk).update(paused_at=now())
+    Row.objects.filter(pk=orphaned.pk).update(orphaned_at=now())
+    assert fire() == 2
+    assert fire() == 0
+    for row in (paused, orphaned):
+        assert (ticks(row), again(row).fire_at, again(row).next_at) == ([], None, row.next_at)
+
+
 # --- What cannot be submitted ---------------------------------------------------------------------------------------------
 
 

@@ -3,13 +3,15 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Count
-from furrow import Job, State
+from furrow import Job, Schedule, State
 from furrow.models import Schedule as Row
 from furrow.models import Tick
+from furrow.schedules import sync
+from pytest_django import Settings
 
-from tests.schedules import due, fire
+from tests.schedules import due, fire, ticks
 from tests.stack import Stack, wait_until
 
 pytestmark = pytest.mark.engine
@@ -36,6 +38,29 @@ def test_two_that_believe_to_lead_fire_each_time_once() -> None:
     assert {one["n"] for one in per_time} == {1}
     assert Job.objects.count() == Tick.objects.filter(job__isnull=False).count() == len(per_time)
     assert len(per_time) >= len(rows)
+
+
+@pytest.mark.usefixtures("committed")
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite locks no rows")
+def test_a_row_that_somebody_has_locked_holds_up_no_sync_and_no_other(settings: Settings) -> None:
+    settings.FURROW = {**settings.FURROW, "SCHEDULES": {"ours": Schedule("@daily", kind="kinds.noop")}}
+    sync.sync()
+    locked, other = due("locked"), due("other")
+
+    def elsewhere() -> list[str]:
+        try:
+            done = sync.sync()
+            fire()
+            return [*done.added, *done.changed, *done.orphaned]
+        finally:
+            connection.close()
+
+    with transaction.atomic(), ThreadPoolExecutor(1) as pool:
+        assert len(Row.objects.select_for_update().filter(name__in=["ours", "locked"])) == 2
+        assert pool.submit(elsewhere).result(timeout=60) == []
+        assert [len(ticks(row)) for row in (locked, other)] == [0, 1]
+    fire()
+    assert len(ticks(locked)) == 1
 
 
 def test_a_dispatcher_fires_what_people_make_and_a_worker_runs_it(stack: Stack) -> None:

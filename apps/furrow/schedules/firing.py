@@ -95,6 +95,8 @@ def make(rounds: list[Round]) -> list[uuid.UUID]:
 
 
 def _planned(row: Schedule, now: dt.datetime) -> Round:
+    if row.paused_at is not None or row.orphaned_at is not None:  # since its next time was written
+        return Round(row, next_at=row.next_at)
     try:
         found = plan(row, now)
     except RecurrenceError as error:
@@ -196,6 +198,6 @@ def _refused(one: Round, error: Exception, now: dt.datetime, failed: Callable[[s
 
 
 def _moved(one: Round) -> statements.Rescheduled:
-    fires = one.next_at is not None and not one.held
+    fires = one.next_at is not None and not one.held and one.row.paused_at is None and one.row.orphaned_at is None
     fire_at = one.next_at + jitter_of(one.row) if fires and one.next_at is not None else one.again_at
     return statements.Rescheduled(one.row.pk, one.next_at, fire_at, one.last_at, one.row.last_job, one.held)

@@ -16,6 +16,8 @@ from furrow.schedules.rows import next_time, place, problem_of, stored, usual_ti
 
 #: Columns that say when it is due: where one of them changes, the next time is looked for anew.
 _WHEN = ("timing", "timezone", "starts_at", "ends_at")
+#: What a sync writes beside what is declared.
+_OURS = ("orphaned_at", "held", "next_at", "fire_at", "changed_at")
 
 
 @dataclass
@@ -42,7 +44,8 @@ def sync(*, dry: bool = False) -> Synced:
     done = Synced(refused=refused)
     with atomic():
         now = statements.on(connection).clock(connection)
-        rows = {row.name: row for row in Schedule.objects.select_for_update()}
+        # Nothing is locked but what is written: a row that somebody else has locked holds up no other.
+        rows = {row.name: row for row in Schedule.objects.all()}
         for name, one in wanted.items():
             row = rows.get(name)
             if row is None:
@@ -133,7 +136,7 @@ def _write(row: Schedule, one: Declared, now: dt.datetime, dry: bool) -> None:
     row.held = problem_of(row)[:500]
     plan_anew(row, now) if anew else place(row, row.next_at)
     if not dry:
-        row.save()
+        row.save(update_fields=[*columns, *_OURS] if row.pk else None)
 
 
 def plan_anew(row: Schedule, now: dt.datetime) -> None:
