@@ -23,13 +23,16 @@ from furrow import (
 )
 from furrow.actions.jobs import cancel, delete, retry
 from furrow.context import _run
+from furrow.diagnosis.as_json import job_json
 from furrow.dispatcher.prune import Prune
 from furrow.errors import StaleRun
+from furrow.kinds.secret import MASK
 from furrow.models import Edge, Move, Node, Workflow
 from furrow.states import NodeState, State, WorkflowState
 from furrow.testing import drain
 from furrow.worker.child.current import Run
 from furrow.workflows.builder import Builder
+from furrow.workflows.forking import fork
 from pytest_django import Settings
 
 from tests import kinds
@@ -236,6 +239,29 @@ def test_what_cannot_be_is_refused_by_name_and_nothing_is_written() -> None:
         workflow("empty").__enter__().submit()
     assert Workflow.objects.count() == 1
     assert not Job.objects.exists()
+
+
+def test_a_secret_argument_that_is_a_result_is_hidden_as_any_other() -> None:
+    with workflow("w") as w:
+        a = w.add(flows.note, {"text": "open sesame"}, name="a")
+        b = w.add(flows.secretive, {"word": a.result}, after=[a], name="b")
+    run()
+    forked = fork(w.id, "a")
+    run()
+    again = Node.objects.get(workflow=forked, name="b")
+    for job in Job.objects.filter(node__in=[b.id, again.pk]):
+        assert (job.state, job_json(job)["arguments"]) == (State.SUCCEEDED, {"n": 0, "word": MASK})
+
+
+def test_who_submits_names_no_node_whose_results_a_job_then_reads() -> None:
+    with workflow("w") as w:
+        many = w.map(kinds.add, [{"a": 1, "b": 2}] * 2, name="many")
+    named = {"totals": {"results_of": str(many.id)}}
+    with pytest.raises(ArgumentError, match="totals"):
+        submit(flows.sums, named)
+    with pytest.raises(ArgumentError, match="totals"), workflow("other") as other:
+        other.add(flows.sums, named)
+    assert submit(flows.sums, {"totals": [1, 2]}).arguments == {"totals": [1, 2]}
 
 
 def test_a_key_that_needs_a_later_result_is_refused() -> None:

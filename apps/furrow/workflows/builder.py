@@ -229,6 +229,7 @@ class Graph:
         node.kind, node.jobs, node.open = kind.name, len(texts), len(texts)
         if late:
             node.deferred = {key: template(value, lazy=is_lazy(kind, key)) for key, value in late.items()}
+            node.deferred |= {key: {"secret": node.deferred[key]} for key in kind.arguments.secret.intersection(late)}
         ids = [new_id() for _ in texts] if id is None else [as_uuid(kind, "id", id)]
         self.planned[node.pk] = Planned(node, waits, prepared, texts, ids)
         return Handle(node.pk, node.name, sort == Node.Sort.MAP)

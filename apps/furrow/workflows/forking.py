@@ -187,6 +187,8 @@ class _Copy:
         for sort in ("result", "lazy", "all"):
             if sort in part:
                 return {**part, sort: str(self._ids[uuid.UUID(part[sort])])}
+        if "secret" in part:
+            return {"secret": self._led(part["secret"])}
         if "object" in part:
             return {"object": {key: self._led(inner) for key, inner in part["object"].items()}}
         return {"array": [self._led(inner) for inner in part["array"]]} if "array" in part else part

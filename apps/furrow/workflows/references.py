@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from furrow.conf import conf
+from furrow.kinds.secret import KEY
 from furrow.models import Job, Node, Workflow
 from furrow.states import State
 
@@ -99,6 +100,9 @@ def _source(id: uuid.UUID, known: Mapping[uuid.UUID, Node]) -> Node | None:
 
 def _filled(part: Mapping[str, Any], name: str, known: Mapping[uuid.UUID, Node]) -> Any:
     [sort, *_] = part
+    if sort == "secret":
+        value = _filled(part["secret"], name, known)
+        return None if value is None else {KEY: value}
     if sort == "value":
         return part["value"]
     if sort == "object":

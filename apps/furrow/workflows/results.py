@@ -51,8 +51,10 @@ class Results(Generic[T]):
         core = pydantic_core.core_schema
         named = core.typed_dict_schema({"results_of": core.typed_dict_field(core.uuid_schema())}, extra_behavior="forbid")
         read = core.no_info_after_validator_function(lambda given: Results(given["results_of"]), named)
-        return core.union_schema(
-            [core.is_instance_schema(Results), read, core.list_schema()],
+        # A row names a node, and only the engine writes rows: who submits names none, and reads no other workflow's results.
+        return core.json_or_python_schema(
+            json_schema=core.union_schema([read, core.list_schema()]),
+            python_schema=core.union_schema([core.is_instance_schema(Results), core.list_schema()]),
             serialization=core.plain_serializer_function_ser_schema(_written),
         )
 
