@@ -11,6 +11,7 @@ from celery import current_app
 from django.contrib.auth.models import Group, Permission, User
 from django.core import mail
 from django.core.exceptions import PermissionDenied
+from django.db import connection
 from django.utils import timezone
 from furrow import (
     Approval,
@@ -24,6 +25,7 @@ from furrow import (
     retry,
     retry_from,
     send_signal,
+    statements,
     submit,
     wait,
     workflow,
@@ -40,6 +42,7 @@ from pytest_django import Settings
 
 from tests import kinds, services
 from tests.kinds import approved
+from tests.rows import HOUR, make
 
 pytestmark = [pytest.mark.django_db, pytest.mark.engine]
 
@@ -290,6 +293,14 @@ def test_an_approval_is_deleted_with_its_job() -> None:
     assert not Approval.objects.exists()
     with pytest.raises(InputError, match="there is none"):
         decide(uuid.uuid4(), by="a program", approved=True)
+
+
+def test_an_approval_is_pruned_with_its_job() -> None:
+    job = make(State.CANCELLED)
+    Approval.objects.create(job=job, step="approval", title="Go?", permission=MAY)
+    Job.objects.update(finished_at=timezone.now() - 2 * HOUR)
+    assert statements.on(connection).prune(connection, State.CANCELLED, 3600, 10, 1e6) == 1
+    assert not Approval.objects.exists()
 
 
 def test_the_example_of_the_guide_runs(boss: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

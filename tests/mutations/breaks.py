@@ -47,6 +47,7 @@ T_MASKS = "unit/test_masks.py"
 T_EVENTS = "integration/test_events.py"
 T_FLOWS = "integration/test_workflows.py"
 T_STEPS = "integration/test_steps.py"
+T_APPROVALS = "integration/test_approvals.py"
 
 BREAKS = [
     Break(
@@ -576,5 +577,33 @@ BREAKS = [
         "Job.objects.filter(pk__in=due, run_at__gt=Now()).update(run_at=Now())",
         "pass",
         T_STEPS,
+    ),
+    Break(
+        "a decision by anybody",
+        "approvals/deciding.py",
+        "if is_user and (reason :=",
+        "if not is_user and (reason :=",
+        T_APPROVALS,
+    ),
+    Break(
+        "a first person decides",
+        "approvals/deciding.py",
+        "approval.second_person and approval.asked_by_id is not None",
+        "not approval.second_person and approval.asked_by_id is not None",
+        T_APPROVALS,
+    ),
+    Break(
+        "a decision for a job that has ended",
+        "approvals/deciding.py",
+        'if state in FINAL:\n        return f"its job',
+        'if not state:\n        return f"its job',
+        T_APPROVALS,
+    ),
+    Break(
+        "a restart that is told the old rejection",
+        "approvals/asking.py",
+        "if _WAITS.format(name) not in ended:",
+        "if _WAITS.format(name) not in ended or ended:",
+        T_APPROVALS,
     ),
 ]

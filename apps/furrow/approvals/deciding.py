@@ -97,6 +97,8 @@ def _permissions(approvals: QuerySet[Approval]) -> Iterable[str]:
 
 def count_for(user: Any) -> int:
     """How many open ones this user may decide, by one query."""
+    if not user.is_authenticated:
+        return 0
     theirs = Count("pk", filter=Q(second_person=True, asked_by=user.pk))
     rows = open_approvals().order_by().values("permission").annotate(all=Count("pk"), theirs=theirs)
     return sum(row["all"] - row["theirs"] for row in rows if user.has_perm(row["permission"]))
