@@ -34,7 +34,7 @@ from furrow.actions.jobs import delete
 from furrow.approvals.deciding import count_for, for_user, open_approvals
 from furrow.diagnosis.explain import situation, why
 from furrow.kinds.kind import _kinds
-from furrow.models import Node, Signal, Workflow
+from furrow.models import Attempt, Node, Signal, Workflow
 from furrow.states import NodeState
 from furrow.testing import advance, drain
 from furrow.workflows import acts
@@ -117,6 +117,10 @@ def test_a_restart_asks_again_what_was_rejected_but_a_rescue_does_not(boss: User
     first = asked()
     decide(first, by=boss, approved=False)
     run()
+    Attempt.objects.filter(job=first.job_id, error_type="ApprovalRejected").update(outcome="lost", error_type="")
+    retry(first.job_id)  # as a rescue does: that run died behind the decision, and told nobody
+    run()
+    assert (Approval.objects.count(), states()["go"]) == (1, "failed")
     assert acts.restart([Workflow.objects.get().pk]) == 1
     run()
     second = open_approvals().get()

@@ -7,6 +7,8 @@ import uuid
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from django.db.models import Max
+
 from furrow.approvals.form import load
 from furrow.approvals.mailing import tell
 from furrow.context import current_job
@@ -205,8 +207,9 @@ def approval(
 
 
 def _ended_by_decision() -> Collection[str]:
-    """The steps whose end an earlier run failed for good with: not those of a run that died behind them, and did not tell."""
+    """The waits that were over when a run last failed for good with the decision. One that was over only in a later run, which
+    died and did not tell, is not among them."""
     reasons = [ApprovalRejected.__name__, ApprovalTimeout.__name__]
-    told = Attempt.objects.filter(job=_here(), error_type__in=reasons).values_list("number", flat=True)
-    steps = Step.objects.filter(job=_here(), passed_in__in=list(told))
+    told = Attempt.objects.filter(job=_here(), error_type__in=reasons).aggregate(last=Max("number"))["last"]
+    steps = Step.objects.filter(job=_here(), passed_in__lte=told or 0)
     return set(steps.values_list("name", flat=True))
