@@ -136,6 +136,8 @@ def _delete_jobs() -> None:
         Reply,
         Rollup,
         Schedule,
+        Signal,
+        Step,
         StreamPlace,
         Tick,
         Trouble,
@@ -146,7 +148,7 @@ def _delete_jobs() -> None:
     bridges = (BridgedMessage, BridgeReader, Reply, StreamPlace)
     jobs = (DeadMessage, Event, LogLine, Attempt, Job, Queue, WorkerRequest, Rollup, ErrorCount, ErrorGroup, Trouble)
     workflows = (Move, Edge, Node, Workflow)  # behind jobs, whose deletion leaves moves
-    for model in (*bridges, Tick, Schedule, *jobs, *workflows):
+    for model in (*bridges, Tick, Schedule, Signal, Step, *jobs, *workflows):
         model.objects.all()._raw_delete(connection.alias)
 
 

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 from furrow import Job, State, submit, workflow
 from furrow.actions import tokens
 from furrow.command.jobs import Command
-from furrow.models import ApiAnswer, AuditEntry, Queue
+from furrow.models import ApiAnswer, AuditEntry, Queue, Signal, Step
 
 from tests.command_line import jobs, refused
 from tests.stack import Stack, all_ended, wait_until
@@ -219,3 +220,14 @@ def test_no_project_is_needed(remote: Remote, tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == json.loads(jobs("list", "--json"))
+
+
+def test_signals_and_restarts_from_a_step(remote: Remote) -> None:
+    job, now = submit(KIND, {"text": "m"}, countdown=3600), timezone.now()
+    Step.objects.create(job=job, name="paid", sort="signal", awaits="paid", position=1, attempt=1, started_at=now)
+    assert "waits for paid" in remote.jobs("show", job.pk)
+    assert remote.as_json("signal", job.pk, "shipped", "[1]")["delivered"] is False
+    assert "did you mean 'paid'" in remote.refused("retry-from", job.pk, "Paid")
+    assert "will run again from paid" in remote.jobs("retry-from", job.pk, "paid")
+    all_ended()
+    assert list(Signal.objects.values_list("name", "payload", "target")) == [("shipped", "[1]", job.pk)]
