@@ -114,6 +114,38 @@ def test_of_two_forks_and_a_restart_at_once_each_runs_whole() -> None:
 
 
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="it has no locks of rows")
+@pytest.mark.parametrize("late", [False, True])
+def test_a_job_that_somebody_has_locked_holds_up_its_own_node_only(late: bool) -> None:
+    term = lead() or 0
+    with workflow("w") as w:
+        a = w.add(kinds.add, {"a": 1, "b": 1}, name="a")
+        locked = w.add(kinds.add, {"a": a.result if late else 2, "b": 1}, after=[a], name="locked")
+        free = w.add(kinds.add, {"a": a.result if late else 2, "b": 2}, after=[a], name="free")
+    Job.objects.filter(node=a.id).update(state=State.SUCCEEDED, finished_at=Now(), result=2)
+    holds, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            Job.objects.select_for_update().get(node=locked.id)
+            holds.set()
+            done.wait(30)
+
+    def states() -> list[str]:
+        assert holds.wait(30)
+        try:
+            advance(term)
+            return [Job.objects.get(node=node).state for node in (locked.id, free.id)]
+        finally:
+            done.set()
+
+    _, found = together(hold, states)
+    assert found == [State.WAITING, State.PENDING]
+    advance(term)
+    job = Job.objects.get(node=locked.id)
+    assert (job.state, job.arguments) == (State.PENDING, {"a": 2, "b": 1})
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="it has no locks of rows")
 def test_a_workflow_that_a_handler_has_locked_holds_up_nobody_who_acts_on_it() -> None:
     (locked, _), (free, _) = nested(), nested()
     holds, done = threading.Event(), threading.Event()

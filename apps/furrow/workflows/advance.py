@@ -9,7 +9,6 @@ What is done to a node can be done again: a move that changes nothing asks for a
 """
 
 import datetime as dt
-import json
 import uuid
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -134,24 +133,31 @@ class _Round:
             return
         if node.workflow.paused_at is not None:
             return
+        problem = ""
+        try:
+            if node.deferred and not self._fill_in(node):
+                self._again.add(node.pk)
+                return
+        except Unresolved as error:
+            problem = str(error)
         node.state, node.let_go_at = NodeState.RUNNING, self._now
         self._done += 1
-        try:
-            if node.deferred:
-                self._fill_in(node)
-        except Unresolved as error:
-            self._end_jobs(node, str(error), State.FAILED)
-            return
-        self._go_on(node)
+        if problem:
+            self._end_jobs(node, problem, State.FAILED)
+        else:
+            self._go_on(node)
 
-    def _fill_in(self, node: Node) -> None:
-        """The arguments that are known now; also a second time, which changes nothing."""
+    def _fill_in(self, node: Node) -> bool:
+        """The arguments that are known now; also a second time, which changes nothing. ``False``: somebody has locked a job,
+        which must not run without."""
         known = resolve(node, self._nodes)
         waiting = Job.objects.filter(node=node.pk, state=State.WAITING)
-        rows = list(waiting.values_list("pk", "arguments"))
-        given = [(json.dumps(arguments | known), pk) for pk, arguments in rows]
-        for text, pk in given:
-            Job.objects.filter(pk=pk, state=State.WAITING).update(arguments=json.loads(text))
+        rows = dict(waiting.select_for_update(skip_locked=True).values_list("pk", "arguments"))
+        if len(rows) < waiting.count():
+            return False
+        for pk, arguments in rows.items():
+            Job.objects.filter(pk=pk).update(arguments=arguments | known)
+        return True
 
     def _open_the_gate(self, node: Node) -> None:
         """The first nodes of a workflow wait for the node that it is."""
