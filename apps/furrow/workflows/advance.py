@@ -26,6 +26,7 @@ from furrow.workflows import reading
 from furrow.workflows.acts import restart
 from furrow.workflows.calls import rouse
 from furrow.workflows.ends import end_workflows, wait_again
+from furrow.workflows.fates import is_met, why
 from furrow.workflows.moves import batched, look_at
 from furrow.workflows.references import Unresolved, resolve
 from furrow.workflows.stopping import is_stopping, stop, stop_inner
@@ -112,7 +113,7 @@ class _Round:
                 self._end(node)  # somebody cancelled its jobs
         elif node.state == NodeState.WAITING and (kept := Edge.objects.filter(child=node.pk, met=False).first()):
             self._read([kept.parent])  # it waits again, and for what cannot come any more
-            self._skip(node, _why(kept, self._nodes[kept.parent]))
+            self._skip(node, why(kept, self._nodes[kept.parent]))
         elif node.state in ENDED:
             if node.state == NodeState.SKIPPED and node.open:
                 self._skip_jobs(node)
@@ -253,7 +254,7 @@ class _Round:
             self._read({edge.child for edge in edges})
             self._forget([edge for edge in edges if edge.parent in open_again and edge.met is not None])
             open_edges = [edge for edge in edges if edge.parent in fates and edge.met is None]
-            self._meet(open_edges, {edge.pk: _is_met(edge, fates[edge.parent]) for edge in open_edges})
+            self._meet(open_edges, {edge.pk: is_met(edge, fates[edge.parent]) for edge in open_edges})
 
     def _meet(self, edges: list[Edge], fates: dict[int, bool]) -> None:
         self._read({edge.child for edge in edges})
@@ -265,7 +266,7 @@ class _Round:
             if child.state != NodeState.WAITING:
                 continue
             if not fates[edge.pk]:
-                self._skip(child, _why(edge, self._nodes[edge.parent]))
+                self._skip(child, why(edge, self._nodes[edge.parent]))
             elif not child.unmet:
                 self._let_go(child)
 
@@ -301,20 +302,3 @@ def _counts(node: Node) -> tuple[object, ...]:
 
 def _has_begun(node: Node) -> bool:
     return node.state not in (NodeState.WAITING, NodeState.SKIPPED) and node.let_go_at is not None
-
-
-def _is_met(edge: Edge, parent: Node) -> bool:
-    if edge.condition == Condition.END:
-        return True
-    if edge.condition == Condition.SUCCESS:
-        return parent.state == NodeState.SUCCEEDED
-    return parent.state == NodeState.FAILED
-
-
-def _why(edge: Edge, parent: Node) -> str:
-    what = {Condition.SUCCESS: "its success", Condition.END: "its end"}.get(Condition(edge.condition), "its failure")
-    return f"{parent.name!r} {_became(parent)}, and this waited for {what}"
-
-
-def _became(node: Node) -> str:
-    return {NodeState.CANCELLED: "was cancelled", NodeState.SKIPPED: "was skipped"}.get(NodeState(node.state), node.state)
