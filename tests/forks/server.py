@@ -151,7 +151,7 @@ def _look_in(path: str, cwd: str) -> None:
     """Search for modules in these folders instead of the server's, and know nothing of the tests' own package."""
     before = {os.path.abspath(one) for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if one}
     after = [os.path.abspath(os.path.join(cwd, one)) for one in (path.split(os.pathsep) if path else [])]
-    sys.path[1:] = after + [one for one in sys.path[1:] if one not in before]
+    sys.path[1:] = after + [one for one in sys.path[1:] if one not in {*before, *after}]
     for name in [name for name in sys.modules if name.partition(".")[0] == "tests"]:
         del sys.modules[name]
 

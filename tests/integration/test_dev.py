@@ -64,7 +64,7 @@ def _run_change_and_end(project: Project, dev: Process) -> None:
     said(dev, "ready.")
     said(dev, "This dispatcher leads")
     address = dev.text.partition("web: ")[2].split()[0]
-    wait_until(lambda: _status(f"{address}admin/login/") == 200, what="web answers")
+    wait_until(lambda: _status(f"{address}admin/login/") == 200, seconds=180, what="web answers")
     assert _status(f"{address}api/docs") == 200
 
     # A job runs on through a change of the code: it is handed back, not counted, and runs with the new code.

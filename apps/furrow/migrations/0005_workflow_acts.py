@@ -9,6 +9,11 @@ def guard(apps, schema_editor):
     guards.install(schema_editor.connection, [apps.get_model("furrow", "workflow")])
 
 
+def unguard(apps, schema_editor):
+    """Before the columns go: on SQLite triggers that name them keep them from going."""
+    guards.remove(schema_editor.connection, [apps.get_model("furrow", "workflow")])
+
+
 class Migration(migrations.Migration):
     dependencies = [
         ("furrow", "0004_step"),
@@ -46,5 +51,5 @@ class Migration(migrations.Migration):
                 name="furrow_workflow_expiring",
             ),
         ),
-        migrations.RunPython(guard, migrations.RunPython.noop),
+        migrations.RunPython(guard, unguard),
     ]

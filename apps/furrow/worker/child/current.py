@@ -11,6 +11,7 @@ from typing import Any
 
 import pydantic_core
 from billiard import current_process
+from django.db import Error
 
 from furrow.approvals import asking
 from furrow.approvals.form import path_of
@@ -74,10 +75,17 @@ class Run:
         Raises:
             Suspended: it was to end before, and went on.
         """
-        if "steps" in self.__dict__ or (
-            self.attempt > 1 and connection.connection is not None and Step.objects.filter(job=self.id).exists()
-        ):
+        if "steps" in self.__dict__ or self._had_steps():
             self.steps.end()
+
+    def _had_steps(self) -> bool:
+        """An earlier run took some, as far as this handler's session can tell: what it did to that is no fault of its job."""
+        if self.attempt == 1 or connection.connection is None:
+            return False
+        try:
+            return Step.objects.filter(job=self.id).exists()
+        except Error:
+            return False
 
     def progress(self, fraction: float, note: str) -> None:
         """Report progress, at most ten times a second."""
