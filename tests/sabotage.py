@@ -33,11 +33,20 @@ _aside.inc_thread_sharing()
 submit._connection = lambda: _aside
 
 
-def _publish_aside(name: str, data: dict[str, Any], depth: int) -> SimpleNamespace:
+class _Aside(SimpleNamespace):
+    """In place of the model of events: its rows are inserted by another connection."""
+
+    objects: Any
+
+
+def _publish_aside(events: list[_Aside]) -> list[_Aside]:
     with _aside.cursor() as cursor:
-        sql = "INSERT INTO furrow_event (name, data, depth) VALUES (%s, %s, %s) RETURNING id"
-        cursor.execute(sql, [name, json.dumps(data), depth])
-        return SimpleNamespace(pk=cursor.fetchone()[0])
+        for event in events:
+            sql = "INSERT INTO furrow_event (name, data, depth) VALUES (%s, %s, %s) RETURNING id"
+            cursor.execute(sql, [event.name, json.dumps(event.data), event.depth])
+            event.pk = cursor.fetchone()[0]
+    return events
 
 
-setattr(publish, "Event", SimpleNamespace(objects=SimpleNamespace(create=_publish_aside)))  # noqa: B010 - no such type
+_Aside.objects = SimpleNamespace(bulk_create=_publish_aside)
+setattr(publish, "Event", _Aside)  # noqa: B010 - another class
