@@ -4,7 +4,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from furrow import (
     ArgumentError,
@@ -433,6 +433,18 @@ def test_a_block_that_fails_cancels_its_batch() -> None:
     run()
     assert Workflow.objects.get(pk=opened[0]).state == WorkflowState.CANCELLED
     assert set(Job.objects.values_list("state", flat=True)) == {State.CANCELLED}
+
+
+def test_a_block_that_breaks_its_transaction_raises_what_broke_it() -> None:
+    def fill() -> None:
+        with transaction.atomic(), batch("import") as b:
+            b.add(kinds.noop)
+            Workflow.objects.create(pk=b.id, name="twice")
+
+    with pytest.raises(IntegrityError) as raised:
+        fill()
+    assert "was not cancelled" in raised.value.__notes__[0]
+    assert not Workflow.objects.exists()
 
 
 def test_waiting_for_a_workflow_gives_its_result_or_says_why_there_is_none() -> None:

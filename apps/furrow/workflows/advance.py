@@ -33,8 +33,6 @@ from furrow.workflows.stopping import is_stopping, stop, stop_inner
 
 #: Moves that one transaction takes; jobs that it lets go or cancels; how far it follows nodes that end at once.
 MOVES, JOBS, DEPTH = 10_000, 10_000, 100
-#: Nodes that are asked for in one statement.
-AT_ONCE = 1_000
 
 _COUNTS = ("state", "unmet", "open", "failed", "cancelled", "reason", "let_go_at", "finished_at")
 

@@ -5,16 +5,17 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from django.db import Error
 from django.db.models import F
 from django.db.models.functions import Now
 
-from furrow.actions.jobs import cancel
 from furrow.errors import WorkflowError
 from furrow.kinds.kind import Kind, get_kind
-from furrow.models import Job, Move, Node, Workflow
+from furrow.models import Move, Node, Workflow
 from furrow.models.database import atomic
 from furrow.states import UNENDED, NodeState
 from furrow.submission.submit import written
+from furrow.workflows.acts import cancel
 from furrow.workflows.builder import Builder
 from furrow.workflows.checks import texts_of
 from furrow.workflows.handles import After, Handle
@@ -133,8 +134,10 @@ def batch(
     try:
         yield opened
     except BaseException as error:
-        opened.close()
-        nodes = Node.objects.filter(workflow=opened.id).values("pk")
-        cancel(Job.objects.filter(node__in=nodes), reason=f"the block that filled the batch raised {type(error).__name__}")
+        try:
+            opened.close()
+            cancel([opened.id], reason=f"the block that filled the batch raised {type(error).__name__}")
+        except Error as problem:  # of a transaction that is broken, which takes the batch back, or of a database that is away
+            error.add_note(f"The batch {opened.id} was not cancelled: {problem}")
         raise
     opened.close()

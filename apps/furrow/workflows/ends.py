@@ -57,9 +57,8 @@ def _rouse(workflow: Workflow, state: WorkflowState, now: dt.datetime) -> bool:
     reason = "the workflow succeeded" if state == WorkflowState.SUCCEEDED else "what it compensates had not succeeded"
     skipped = [node.pk for node in dormant if node not in line]
     Node.objects.filter(pk__in=skipped).update(state=NodeState.SKIPPED, finished_at=now, reason=reason)
-    for before, node in pairwise([None, *line]):
-        if before is not None and node is not None:
-            Edge.objects.create(workflow=workflow, parent=before.pk, child=node.pk, condition=Condition.END)
+    for before, node in pairwise(line):
+        Edge.objects.create(workflow=workflow, parent=before.pk, child=node.pk, condition=Condition.END)
     Node.objects.filter(pk__in=[node.pk for node in line[:1]]).update(state=NodeState.WAITING)
     Node.objects.filter(pk__in=[node.pk for node in line[1:]]).update(state=NodeState.WAITING, unmet=1)
     look_at([*skipped, *(node.pk for node in line[:1])])
