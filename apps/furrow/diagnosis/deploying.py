@@ -59,7 +59,7 @@ def _unreadable(kind: Kind, limit: int) -> Iterator[Refused]:
     rows = Job.objects.exclude(state__in=FINAL).filter(kind=kind.name).order_by("pk")
     text = Cast("arguments", TextField())
     for id, arguments, node in rows.annotate(text=text).values_list("pk", "text", "node")[:limit].iterator(AT_ONCE):
-        if problem := _problem(lambda node=node: _reader(kind, node), arguments):  # type: ignore[misc]
+        if problem := _problem(_reader(kind, node), arguments):
             wrong.setdefault(problem, []).append(str(id))
     for problem, ids in sorted(wrong.items()):
         reason = f"{problem}. Give the kind @job(upgrade=…), which makes new arguments of old ones"
@@ -72,9 +72,9 @@ def _reader(kind: Kind, node: uuid.UUID | None) -> Callable[[str], object]:
     return kind.arguments.without(late).from_json if late else kind.read
 
 
-def _problem(reader: Callable[[], Callable[[str], object]], text: str) -> str:
+def _problem(read: Callable[[str], object], text: str) -> str:
     try:
-        reader()(text)
+        read(text)
     except ArgumentError as error:
         return "; ".join(f"{name}: {reason.split(' (given: ')[0]}" for name, reason in error.fields.items())
     return ""
@@ -85,5 +85,5 @@ def _schedules() -> Iterator[Refused]:
         kind = find_kind(row.kind)
         if kind is None:
             yield Refused("schedules", row.name, f"there is no kind {row.kind!r} any more", 1, [row.name])
-        elif problem := _problem(lambda kind=kind: kind.read, json.dumps(row.arguments)):  # type: ignore[misc]
+        elif problem := _problem(kind.read, json.dumps(row.arguments)):
             yield Refused("schedules", row.name, f"{row.kind}: {problem}", 1, [row.name])
