@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,16 @@ from deploy import processes
 
 from tests import forks, services
 from tests.stack import Process
+
+
+@cache
+def broker_url() -> str:
+    """A virtual host of the tests' RabbitMQ for other projects: the queues of the tests' own have the same names."""
+    ctl, name = services.broker.ctl, "projects"
+    if name not in ctl("list_vhosts", "--quiet", "--no-table-headers", "name").split():
+        ctl("add_vhost", name)
+        ctl("set_permissions", "--vhost", name, "furrow", ".*", ".*", ".*")
+    return services.broker.url.removesuffix("/") + name
 
 
 class Project:
@@ -24,7 +35,7 @@ class Project:
         }
         self.environ = kept | {
             "PYTHONPATH": str(services.ROOT / "apps"),
-            "BROKER_URL": services.broker.url,
+            "BROKER_URL": broker_url(),
             "PYTHONUNBUFFERED": "1",
             processes.MARK: services.MARK,
         }

@@ -10,6 +10,7 @@ import pytest
 from deploy import processes
 
 from tests import forks, services
+from tests.newcomer import broker_url
 from tests.stack import Process, wait_until
 
 SETTINGS = """
@@ -54,7 +55,7 @@ class Newcomer:
         database = str(folder / "shop.sqlite3")
         for name, text in {
             "manage.py": MANAGE,
-            "shop/settings.py": SETTINGS.format(database=database, broker=services.broker.url),
+            "shop/settings.py": SETTINGS.format(database=database, broker=broker_url()),
             "shop/celery.py": CELERY.format(line="furrow.celery"),
             "shop/__init__.py": "from shop.celery import app as celery_app",
         }.items():
@@ -86,13 +87,14 @@ def said(process: Process, text: str) -> None:
 
 def test_a_dispatcher_tells_what_it_works_on_and_names_what_it_lacks_once(newcomer: Newcomer) -> None:
     first = newcomer.start("first", "manage.py", "furrow", "dispatcher")
-    said(first, "The database lacks tables: type python manage.py migrate")
+    said(first, "The database lacks tables or columns: type python manage.py migrate")
     migrated = newcomer.run("manage.py", "migrate")
     assert migrated.returncode == 0, migrated.stderr
     said(first, "This dispatcher leads (term 1).")
     second = newcomer.start("second", "manage.py", "furrow", "dispatcher")
     said(second, "Standing by: ")
     assert f":{first.popen.pid}:" in second.text
+    said(first, "The database is back.")
     assert f"database {newcomer.folder}/shop.sqlite3; broker amqp://furrow:********@127.0.0.1" in first.text
     assert services.broker.password not in first.text
     # Of a migration that is half done it may lack another one: each is told once.

@@ -115,8 +115,9 @@ def test_without_redis_nothing_is_said_of_dead_workers_locks(settings: Settings,
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (OperationalError("no such table: furrow_job"), "lacks tables: type python manage.py migrate"),
-        (ProgrammingError('relation "furrow_job" does not exist'), "lacks tables: type python manage.py migrate"),
+        (OperationalError("no such table: furrow_job"), "lacks tables or columns: type python manage.py migrate"),
+        (OperationalError("no such column: furrow_job.node"), "lacks tables or columns: type python manage.py migrate"),
+        (ProgrammingError('relation "furrow_job" does not exist'), "lacks tables or columns: type python manage.py migrate"),
         (OperationalError("database is locked"), "is held up by others' locks"),
         (OperationalError("connection refused"), "is away"),
     ],

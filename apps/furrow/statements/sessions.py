@@ -34,8 +34,8 @@ def what_is_wrong(error: BaseException) -> str:
     """With the database, in a log: "The database …"."""
     if contended(error):
         return "is held up by others' locks"
-    lacking = isinstance(error, ProgrammingError) or "no such table" in str(error)
-    return "lacks tables: type python manage.py migrate" if lacking else "is away"
+    lacking = isinstance(error, ProgrammingError) or "no such table" in str(error) or "no such column" in str(error)
+    return "lacks tables or columns: type python manage.py migrate" if lacking else "is away"
 
 
 def new_name() -> str:
