@@ -15,7 +15,7 @@ from django.utils import timezone
 from furrow import Attempt, Job, State, submit
 from furrow.models import Drift, Worker
 
-from tests import faketime, kinds
+from tests import clocks, kinds
 from tests.rows import HOUR, make
 from tests.stack import PYTHON, Stack, wait_until
 
@@ -25,17 +25,17 @@ QUICK = {"FURROW_WORKER_LEASE": "4", "FURROW_LEADER_LEASE": "4", "FURROW_RESEND_
 
 
 @pytest.fixture
-def clock() -> Iterator[faketime.Clock]:
-    with faketime.clock() as clock:
+def clock() -> Iterator[clocks.Clock]:
+    with clocks.clock() as clock:
         yield clock
 
 
 class Server:
     """A database server with a clock of its own, with our tables; asked and written by SQL alone."""
 
-    def __init__(self, folder: Path, clock: faketime.Clock) -> None:
+    def __init__(self, folder: Path, clock: clocks.Clock) -> None:
         self.clock = clock
-        self.postgres = faketime.ClockedPostgres(folder, clock)
+        self.postgres = clocks.ClockedPostgres(folder, clock)
         self.postgres.start()
         self._link = psycopg.connect(self.postgres.url, autocommit=True)
 
@@ -69,7 +69,7 @@ class Server:
 
 
 @pytest.fixture
-def server(tmp_path: Path, clock: faketime.Clock) -> Iterator[Server]:
+def server(tmp_path: Path, clock: clocks.Clock) -> Iterator[Server]:
     if connection.vendor == "sqlite":
         pytest.skip("SQLite has no clock of its own")
     server = Server(tmp_path / "postgres", clock)
@@ -125,7 +125,7 @@ def test_the_databases_clock_is_set_back_and_forward(bare: Stack, server: Server
 
 
 @pytest.mark.thorough
-def test_the_clocks_of_dispatcher_and_worker_are_set(bare: Stack, clock: faketime.Clock, tmp_path: Path) -> None:
+def test_the_clocks_of_dispatcher_and_worker_are_set(bare: Stack, clock: clocks.Clock, tmp_path: Path) -> None:
     if connection.vendor == "sqlite":
         pytest.skip("SQLite's clock is that of each process")
     began = timezone.now()

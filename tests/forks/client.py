@@ -16,7 +16,7 @@ from typing import IO
 
 ROOT = Path(__file__).resolve().parents[2]
 #: What an interpreter or a library reads as it is loaded: a process with other values of these is started in the ordinary way.
-LOADED_WITH = ("LD_", "PYTHON", "FAKETIME", "CELERY_", "KOMBU_", "OPENSSL_", "LANG", "LC_")
+LOADED_WITH = ("LD_", "PYTHON", "CELERY_", "KOMBU_", "OPENSSL_", "LANG", "LC_")
 #: The first three the fork sets itself; the last is read as a worker starts.
 SET_LATER = ("PYTHONUNBUFFERED", "PYTHONFAULTHANDLER", "PYTHONPATH", "CELERY_SKIP_CHECKS")
 

@@ -1,4 +1,4 @@
-"""Rates in code, on a Redis whose clock is set (libfaketime): a step costs what it hides of the time that passed, no more."""
+"""Rates in code, on a Redis whose clock is set: a step costs what it hides of the time that passed, no more."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,24 +9,24 @@ from furrow.locks import client
 from furrow.locks.errors import RateLimited
 from pytest_django import Settings
 
-from tests import faketime
+from tests import clocks
 
 HOUR = 3600
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def clock(tmp_path: Path, settings: Settings) -> Iterator[faketime.Clock]:
+def clock(tmp_path: Path, settings: Settings) -> Iterator[clocks.Clock]:
     """Of a Redis that this process uses."""
-    with faketime.clock() as clock:
-        server = faketime.ClockedRedis(tmp_path / "redis", clock)
+    with clocks.clock() as clock:
+        server = clocks.ClockedRedis(tmp_path / "redis", clock)
         server.start()
         settings.FURROW = {**settings.FURROW, "REDIS_URL": server.url}
         yield clock
         server.destroy()
 
 
-def test_a_clock_that_is_set_back_closes_no_rate(clock: faketime.Clock) -> None:
+def test_a_clock_that_is_set_back_closes_no_rate(clock: clocks.Clock) -> None:
     hourly, quick = rate_limit("hourly", "1/h", burst=3, timeout=0), rate_limit("quick", "5/s", timeout=5)
     hourly.take()
     quick.take()
@@ -39,7 +39,7 @@ def test_a_clock_that_is_set_back_closes_no_rate(clock: faketime.Clock) -> None:
     assert 0 < refused.value.retry_after <= HOUR
 
 
-def test_a_clock_that_is_set_back_after_everything_was_lost(clock: faketime.Clock) -> None:
+def test_a_clock_that_is_set_back_after_everything_was_lost(clock: clocks.Clock) -> None:
     rate_limit("quick", "5/s", timeout=5).take()
     client.client().flushall()
     rate_limit("quick", "5/s", timeout=5).take()
@@ -47,7 +47,7 @@ def test_a_clock_that_is_set_back_after_everything_was_lost(clock: faketime.Cloc
     assert rate_limit("another", "5/s", timeout=5).take() <= 5
 
 
-def test_a_clock_that_is_set_forward_permits_one_burst(clock: faketime.Clock) -> None:
+def test_a_clock_that_is_set_forward_permits_one_burst(clock: clocks.Clock) -> None:
     rate = rate_limit("hourly", "1/h", burst=3, timeout=0)
     for ahead in (0, 10 * HOUR):
         clock.set(ahead)

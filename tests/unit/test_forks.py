@@ -84,7 +84,7 @@ def test_a_signal_ends_it(tmp_path: Path, number: signal.Signals) -> None:
 def test_what_has_to_be_loaded_anew_is_not_forked(tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb") as log:
         for command, env in (
-            ([sys.executable, "tells.py"], {**os.environ, "LD_PRELOAD": "libfaketime.so"}),
+            ([sys.executable, "tells.py"], {**os.environ, "LD_PRELOAD": "clock.so"}),
             ([sys.executable, "tells.py"], {**os.environ, "PYTHONWARNINGS": "error"}),
             ([sys.executable, "-c", "print()"], {**os.environ}),
             (["sh", "tells.py"], {**os.environ}),

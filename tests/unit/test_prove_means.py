@@ -1,11 +1,14 @@
 """What the faults of ``prove`` do to the machine, done for real where that is possible."""
 
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from deploy import packages
 from furrow.prove import evidence
 from furrow.prove.evidence import AttemptRow, Move
 from furrow.prove.faults.base import left_out, possible
@@ -83,17 +86,33 @@ def test_a_process_that_may_start_no_other_may_again() -> None:
         assert said() == "started"
 
 
+#: Waits do not follow the clock.
+TELLS = """
+import time
+for _ in iter(input, "end"):
+    began = time.monotonic()
+    time.sleep(0.01)
+    print(time.time(), time.monotonic() - began, flush=True)
+"""
+
+
 def test_a_clock_is_set_for_who_reads_its_file(tmp_path: Path) -> None:
-    if reason := clock.lacking():
-        pytest.skip(reason)
-    file, says = tmp_path / "clock", [sys.executable, "-c", "import time; print(time.time())"]
-    times = []
-    for ahead in (0, 3600, -3600):
-        clock.put(file, ahead)
-        told = clock.environ(file, threads=False)
-        times.append(float(subprocess.run(says, env=told, capture_output=True, text=True, check=True).stdout))
-    assert abs(times[1] - times[0] - 3600) < 600
-    assert abs(times[2] - times[0] + 3600) < 600
+    packages.install(packages.missing([clock.PACKAGE]))
+    file = tmp_path / "clock"
+    clock.put(file, 0)
+    told = os.environ | clock.environ(file)
+    says = [sys.executable, "-c", TELLS]
+    with subprocess.Popen(says, env=told, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as child:
+        assert child.stdin
+        assert child.stdout
+        for ahead in (0, 3600, -60, -9_999_999, 0):
+            clock.put(file, ahead)
+            child.stdin.write("\n")
+            now, waited = map(float, child.stdout.readline().split())
+            assert abs(now - time.time() - ahead) < 600
+            assert 0 < waited < 600
+        child.stdin.write("end\n")
+    assert child.returncode == 0
 
 
 def test_attempts_have_the_machines_times_also_while_the_clock_was_set() -> None:

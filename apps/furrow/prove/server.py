@@ -32,7 +32,7 @@ class OwnPostgres(Postgres):
             return super().environ()
         if not self._clock.exists():
             self.set_clock(0)
-        return super().environ() | clock.environ(self._clock, threads=False)
+        return super().environ() | clock.environ(self._clock)
 
     def destroy(self) -> None:
         """Let go of the disk, too."""

@@ -1,4 +1,4 @@
-"""Clocks that are set while a process runs, by libfaketime (Debian's package, installed on demand). Monotonic clocks go on."""
+"""Clocks that are set while a process runs (the compiler is installed on demand). Monotonic clocks go on."""
 
 import shutil
 import tempfile
@@ -23,9 +23,9 @@ class Clock:
         """Set it: at once, for all of them."""
         clocks.put(self._file, ahead)
 
-    def environ(self, *, threads: bool = True) -> dict[str, str]:
-        """For the environment of a process, which may have threads."""
-        return {"FURROW_MODULES": "tasks,tests.kinds,tests.sleep", **clocks.environ(self._file, threads=threads)}
+    def environ(self) -> dict[str, str]:
+        """For the environment of a process."""
+        return clocks.environ(self._file)
 
 
 class ClockedPostgres(Postgres):
@@ -37,7 +37,7 @@ class ClockedPostgres(Postgres):
 
     def environ(self) -> dict[str, str]:
         """With the clock."""
-        return super().environ() | self._clock.environ(threads=False)
+        return super().environ() | self._clock.environ()
 
 
 class ClockedRedis(Redis):
@@ -48,9 +48,8 @@ class ClockedRedis(Redis):
         self._clock = clock
 
     def environ(self) -> dict[str, str]:
-        """With the clock, and with the C library's ``malloc``: jemalloc asks for the time before libfaketime can tell it."""
-        clock = self._clock.environ()
-        return super().environ() | clock | {"LD_PRELOAD": f"{clock['LD_PRELOAD']}:libc.so.6"}
+        """With the clock."""
+        return super().environ() | self._clock.environ()
 
 
 @contextmanager
