@@ -11,7 +11,7 @@ from furrow.models import AuditEntry, Event, Webhook
 from pytest_django import Settings
 
 from tests import kinds
-from tests.integration.test_events import heard, known, outside, taken
+from tests.events import heard, known, outside, taken
 from tests.pages import page
 from tests.people import login
 from tests.rows import make

@@ -11,7 +11,7 @@ from furrow.events import subscribers
 from furrow.models import Event
 
 from tests import kinds
-from tests.integration.test_events import heard, known, outbox, outside, taken
+from tests.events import heard, known, outbox, outside, taken
 
 pytestmark = pytest.mark.engine
 assert known, outside  # fixtures

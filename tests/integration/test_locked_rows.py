@@ -4,8 +4,6 @@ On SQLite nobody locks rows: there a transaction that writes has the whole file.
 """
 
 import datetime as dt
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +15,7 @@ from furrow import statements
 from furrow.actions import bulk
 from furrow.actions import jobs as actions
 from furrow.conf import conf
-from furrow.diagnosis import lockers
-from furrow.diagnosis.explain import situation, why
-from furrow.dispatcher import locked_rows, process
+from furrow.dispatcher import process
 from furrow.dispatcher.admission import Admission
 from furrow.dispatcher.expire import Expire
 from furrow.dispatcher.locked_rows import LockedRows
@@ -36,12 +32,11 @@ from furrow.external.fence import Run
 from furrow.external.presence import Introduction, come
 from furrow.external.reports import Step
 from furrow.external.reports import progress as report_progress
-from furrow.limits.limit import Limit, row
+from furrow.limits.limit import Limit
 from furrow.limits.stored import read
 from furrow.models import AuditEntry, Drift, Hold, Job, Queue, Worker
 from furrow.models.job import new_id
-from furrow.monitoring import troubles
-from furrow.statements import Locker, Progress, Sendable, Settlement
+from furrow.statements import Progress, Sendable, Settlement
 from furrow.states import Outcome, State
 from furrow.submission.submit import submit
 from furrow.worker.ledger.batch import Batch
@@ -49,35 +44,12 @@ from furrow.worker.ledger.put_off import PutOff
 
 from tests import external_kinds, kinds
 from tests.integration.test_bulk import run
+from tests.locked_rows import elsewhere, impatient, limited, lock, only_postgresql
 from tests.rows import HOUR, WORKER, lead, make, state_of
-from tests.stack import Stack, database_url, wait_until
+from tests.stack import Stack, wait_until
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("only_postgresql", "live_db")]
-
-
-@pytest.fixture(scope="module")
-def only_postgresql() -> None:
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite locks no rows")
-
-
-@pytest.fixture
-def elsewhere() -> Iterator[psycopg.Connection[Any]]:
-    """A session of somebody else, whose transaction ends with the test at the latest."""
-    with psycopg.connect(database_url(), application_name="somebody") as link:
-        yield link
-        link.rollback()
-
-
-@pytest.fixture
-def impatient(committed: None) -> Iterator[None]:
-    """Who waits for a lock fails."""
-    Hold.objects.all().delete()
-    with connection.cursor() as cursor:
-        cursor.execute("SET lock_timeout = '300ms'")
-    yield
-    Hold.objects.all().delete()
-    connection.close()
+assert all((elsewhere, impatient, only_postgresql))  # fixtures
 
 
 @pytest.mark.usefixtures("committed")
@@ -116,15 +88,6 @@ def test_a_locked_row_holds_up_the_end_and_progress_of_its_own_run_elsewhere(els
         elsewhere.rollback()
         settled, stale = finish_elsewhere(told, [kind])
         assert ({one.run: one.state for one in settled}, stale) == (dict.fromkeys(runs, State.FAILED), [])
-
-
-def lock(link: psycopg.Connection[Any], job: Job) -> None:
-    link.execute("SELECT 1 FROM furrow_job WHERE id = %s FOR UPDATE", [job.pk])
-
-
-def limited(limit: Limit, **columns: Any) -> Job:
-    its = row([limit], None)
-    return make(**{**its, "limits": json.loads(its["limits"]), **columns})
 
 
 # --- the dispatcher's statements ------------------------------------------------------------------------------------------
@@ -338,87 +301,6 @@ def test_a_bulk_action_tries_again_what_is_locked_and_names_it(elsewhere: psycop
     elsewhere.rollback()
     assert run(action) == {"changed": 3, "left alone": 0}
     assert "locked" not in AuditEntry.objects.get(job=action.pk).selection
-
-
-# --- who it is ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.usefixtures("committed")
-def test_who_has_a_row_locked_is_told(elsewhere: psycopg.Connection[Any]) -> None:
-    sql, job, other = statements.on(connection), make(), make()
-    lock(elsewhere, job)
-    found = sql.locker(connection, job.pk)
-    assert found is not None
-    assert (found.name, found.pid) == ("somebody", elsewhere.info.backend_pid)
-    assert "furrow_job" in found.query
-    assert sql.locker(connection, other.pk) is None
-    assert [one.pid for one in sql.lockers(connection, 0)] == [elsewhere.info.backend_pid]
-    with psycopg.connect(database_url(), application_name="another") as another:
-        elsewhere.execute("SELECT 1 FROM furrow_job WHERE id = %s FOR SHARE", [other.pk])
-        another.execute("SELECT 1 FROM furrow_job WHERE id = %s FOR SHARE", [other.pk])
-        sharing = sql.locker(connection, other.pk)
-        assert sharing is not None
-        assert sharing.name in {"somebody", "another"}
-    elsewhere.rollback()
-    assert sql.locker(connection, job.pk) is None
-
-
-@pytest.mark.usefixtures("committed")
-def test_the_jobs_page_names_who_has_its_row_locked(
-    elsewhere: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lockers, "SOON", 0.0)
-    job = make()
-    elsewhere.execute("UPDATE furrow_job SET error = 'a secret 4711' WHERE id = %s", [job.pk])
-    now = timezone.now() + dt.timedelta(seconds=1)
-    reason = why(job, situation(job, now), now)
-    assert reason is not None
-    assert reason.stuck
-    assert f"the session “somebody” (pid {elsewhere.info.backend_pid}, user " in reason.text
-    assert "by “UPDATE furrow_job SET error = …" in reason.text
-    assert "4711" not in reason.text
-    assert f"pg_terminate_backend({elsewhere.info.backend_pid})" in reason.remedy
-
-
-@pytest.mark.parametrize(
-    ("query", "shown"),
-    [
-        ("SELECT 1 WHERE id = $1", "SELECT … WHERE id = $1"),
-        ("UPDATE t SET a = 'it''s', b = E'x\\'y', c = 0x1F WHERE id = '12", "UPDATE t SET a = …, b = E…, c = … WHERE id = …"),
-        ("SELECT $x$secret$x$, $$open", "SELECT …, …"),
-        ("<insufficient privilege>", ""),
-        ("SELECT " + "a, " * 100, "SELECT " + "a, " * 27 + "a…"),
-    ],
-)
-def test_a_statement_is_shown_without_its_values(query: str, shown: str) -> None:
-    assert lockers.short(query) == shown
-
-
-def test_home_names_who_has_rows_locked() -> None:
-    now = timezone.now()
-    drift = [Drift(name="rows_locked", found=2, looked_at=now)]
-    workers = [Worker(node="w", stats={"locked": 1}), Worker(node="v", stats={})]
-    (trouble,) = troubles.of_locks(drift, workers, [Locker("web", "shop", 17, now, "UPDATE t")])
-    assert trouble.text.startswith("3 jobs wait: their rows are locked by another transaction.")
-    assert "“web” (pid 17, user shop)" in trouble.text
-    assert (trouble.when, trouble.command) == (now, "SELECT pg_terminate_backend(17)")
-    assert troubles.of_locks([], workers[1:], []) == []
-    assert troubles.of_drift(drift) == []
-
-
-@pytest.mark.usefixtures("impatient")
-def test_the_dispatcher_writes_down_locks_that_last(
-    elsewhere: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(locked_rows, "LASTING", 0.0)
-    job, rows = make(), LockedRows()
-    lock(elsewhere, job)
-    rows.met([job.pk])
-    assert rows.run_once() == 1
-    assert Drift.objects.get(name="rows_locked").found == 1
-    elsewhere.rollback()
-    assert rows.run_once() == 0
-    assert Drift.objects.get(name="rows_locked").found == 0
 
 
 # --- a whole stack --------------------------------------------------------------------------------------------------------

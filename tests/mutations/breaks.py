@@ -45,8 +45,8 @@ T_CHANGED = "integration/test_limits_change.py"
 T_AFRESH = "unit/test_afresh.py"
 T_MASKS = "unit/test_masks.py"
 T_EVENTS = "integration/test_events.py"
-T_FLOWS = "integration/test_workflows.py"
-T_STEPS = "integration/test_steps.py"
+T_FLOWS = "integration/test_workflows.py integration/test_workflows_growing.py integration/test_workflows_ends.py"
+T_STEPS = "integration/test_steps.py integration/test_steps_signals.py integration/test_steps_changed.py"
 T_APPROVALS = "integration/test_approvals.py"
 
 BREAKS = [
