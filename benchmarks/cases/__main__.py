@@ -11,7 +11,7 @@ sys.path[:0] = [str(ROOT / "apps"), str(ROOT / "platform")]
 
 from deploy import files, processes  # noqa: E402
 
-from benchmarks.cases import figures, finished, limits, locked_row, open_transaction, pending, scheduled, workflows  # noqa: E402
+from benchmarks.cases import events, figures, finished, limits, locked_row, open_transaction, pending, scheduled, workflows  # noqa: E402
 from benchmarks.cases.bench import Bench  # noqa: E402
 from benchmarks.cases.figures import Figure  # noqa: E402
 from benchmarks.peer import mark  # noqa: E402
@@ -26,6 +26,7 @@ CASES: dict[str, Callable[[Bench], list[Figure]]] = {
     "limits": limits.run,
     "locked_row": locked_row.run,
     "workflows": workflows.run,
+    "events": events.run,
 }
 
 

@@ -30,7 +30,7 @@ def by_turns(plain: Bench, loaded: Bench, jobs: int, rounds: int) -> tuple[Rates
     return first, second
 
 
-def figures(name: str, plain: Rates, loaded: Rates, at_least: float) -> list[Figure]:
+def figures(name: str, plain: Rates, loaded: Rates, at_least: float | None = None) -> list[Figure]:
     """``name`` says what the loaded table has."""
     return [
         Figure("rate without", plain.jobs, "jobs/s"),
