@@ -154,7 +154,9 @@ ROWS |= {A + "jobs/<job_id>/retry": Row(change="AR", where=ENDED), A + "jobs/<jo
 ROWS |= {A + f"jobs/<job_id>/{name}": Row() for name in ("signals", "retry-from")}
 _ONE = {"schedule_id": "{furrow.schedule}"}
 ROWS |= {A + "schedules": Row(see=VIEWERS), A + "schedules/<schedule_id>": Row(see=VIEWERS, where=_ONE)}
-ROWS |= {A + f"schedules/<schedule_id>/{name}": Row(where=_ONE) for name in ("pause", "backfill")}
+ROWS |= {A + f"schedules/<schedule_id>/{name}": Row(where=_ONE) for name in ("pause", "backfill", "change")}
+ROWS |= {A + "schedules/preview": Row(see=VIEWERS, where={"": "api/schedules/preview?timing=@daily"})}
+ROWS |= {A + "schedules/<schedule_id>/delete": Row(change="ER", where=_ONE)}
 ROWS |= {A + "schedules/<schedule_id>/resume": Row(where=_ONE), A + "schedules/<schedule_id>/run": Row(change="R", where=_ONE)}
 ROWS |= {A + "queues/<name>/pause": Row(where={"name": "other"})}
 ROWS |= {A + "queues/<name>/resume": Row(change="AR", where={"name": "default"})}
@@ -186,6 +188,7 @@ READS = [
 ]
 READS += [
     "schedules",
+    "schedules/preview",
     "schedules/<schedule_id>",
     "workflows",
     "workflows/<workflow_id>",

@@ -15,7 +15,7 @@ def main() -> None:
     """Run a command in the project of this folder."""
     words = sys.argv[1:]
     sys.path.insert(0, os.getcwd())
-    is_remote = words[:1] == ["jobs"] and is_asked_for(words)
+    is_remote = words[:1] in (["jobs"], ["schedules"]) and is_asked_for(words)
     if is_remote:
         os.environ.pop("DJANGO_SETTINGS_MODULE", None)  # nothing of a project is looked at
     elif "DJANGO_SETTINGS_MODULE" not in os.environ and (settings := _settings()):

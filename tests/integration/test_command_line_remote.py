@@ -1,4 +1,4 @@
-"""``furrow jobs --remote``: what is printed is the same as where the project is, and so is what is done."""
+"""``furrow jobs --remote``, ``furrow schedules --remote``: what is printed and done is the same as where the project is."""
 
 import io
 import json
@@ -16,8 +16,9 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from furrow import Job, State, submit, workflow
 from furrow.actions import tokens
+from furrow.command import schedules
 from furrow.command.jobs import Command
-from furrow.models import ApiAnswer, AuditEntry, Queue, Signal, Step
+from furrow.models import ApiAnswer, AuditEntry, Queue, Schedule, Signal, Step
 
 from tests.command_line import jobs, refused
 from tests.stack import Stack, all_ended, wait_until
@@ -39,6 +40,10 @@ class Remote:
         """What it prints."""
         return jobs(*words, *self.words)
 
+    def schedules(self, *words: Any) -> str:
+        """What ``furrow schedules`` prints."""
+        return _schedules(*words, *self.words)
+
     def as_json(self, *words: Any) -> Any:
         """What it prints with ``--json``."""
         out = io.StringIO()
@@ -57,11 +62,21 @@ class Remote:
         return refused(*words, *self.words)
 
 
+def _schedules(*words: Any) -> str:
+    """What ``furrow schedules`` prints, or why it does nothing."""
+    out = io.StringIO()
+    try:
+        call_command(schedules.Command(), *map(str, words), stdout=out, stderr=out)
+    except (CommandError, SystemExit) as error:
+        out.write(str(error))
+    return out.getvalue()
+
+
 @pytest.fixture
 def remote(stack: Stack, tmp_path: Path) -> Iterator[Remote]:
     """With a token that may do everything."""
     before: dict[Any, Any] = {
-        model: set(model.objects.values_list("pk", flat=True)) for model in (Queue, ApiAnswer, AuditEntry)
+        model: set(model.objects.values_list("pk", flat=True)) for model in (Queue, ApiAnswer, AuditEntry, Schedule)
     }
     remote = Remote(stack, tmp_path, "read", "submit", "act")
     wait_until(lambda: _answers(remote), what="the web server answers")
@@ -167,6 +182,43 @@ def test_what_is_done_there_is_done_and_audited(remote: Remote, tmp_path: Path) 
         assert remote.ends("pause", "default") == (1, "pause default: nothing changed, it is paused already.\n")
     finally:
         assert remote.as_json("resume", "default") == {"action": "resume", "queue": "default", "changed": True}
+
+
+def test_schedules_here_and_there_are_the_same(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
+    yearly = f'{{"kind": "{KIND}", "timing": "0 3 1 1 *", "arguments": {{"text": "Hello"}}}}'
+    assert "At 03:00" in remote.schedules("add", "there", yearly)
+    assert "At 03:00" in _schedules("add", "here", yearly)
+    span = ("--from", "2024-01-01T00:00Z", "--to", "2025-06-01T00:00Z")
+    for words in (
+        ["list"],
+        ["show", "there"],
+        ["preview", "*/15 2 * * *", "--timezone", "Europe/Berlin"],
+        ["preview", "61 * * * *"],
+        ["show", "their"],
+        ["backfill", "there", *span],
+        ["backfill", "there", "--from", "2050-01-01T00:00Z"],
+        ["add", "there", yearly],
+        ["add", "other", '{"kind": "hello.log_mesage", "timing": "@daily"}'],
+        ["change", "there", '{"timing": "61 * * * *"}'],
+        ["change", "there", '{"arguments": {}, "overlap": "often"}'],
+    ):
+        for form in ([], ["--json"]):
+            known = r"(?i)(did you mean|known: )[^\n]*"  # the kinds of the tests are known here alone
+            told, expected = remote.schedules(*words, *form), _schedules(*words, *form)
+            assert re.sub(known, "", told) == re.sub(known, "", expected), words
+    assert remote.schedules("pause", "there", "--reason", "a move") == "pause there: done.\n"
+    assert remote.schedules("pause", "there") == "pause there: nothing changed.\n1"
+    assert remote.schedules("resume", "there") == "resume there: done.\n"
+    assert remote.schedules("change", "there", '{"timing": "@every 2h", "starts_at": "2036-01-01T00:00Z"}')
+    job = json.loads(remote.schedules("run", "there", "--json"))["job"]
+    assert Job.objects.get(pk=job).kind == KIND
+    assert remote.schedules("backfill", "here", *span, "--yes") == "2 jobs submitted.\n"
+    assert remote.schedules("delete", "there") == "delete there: done.\n"
+    entries = AuditEntry.objects.filter(token=str(remote.token)).order_by("pk")
+    acts = ["add", "pause", "resume", "change", "run now", "backfill", "delete"]
+    assert list(entries.values_list("action", flat=True)) == acts
+    assert "needs the project's code" in remote.schedules("sync")
+    all_ended()
 
 
 def test_a_list_longer_than_a_page_of_the_api(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,6 +71,30 @@ def test_schedules_are_paused_resumed_run_and_deleted_and_that_is_written_down()
     assert entries[0][1:] == ("schedule it", "a move", "command line")
 
 
+def test_schedules_are_made_and_changed_as_json() -> None:
+    assert as_json("add", "it", '{"kind": "kinds.add", "timing": "@daily", "arguments": {"a": 1}}')["condition"] == "on"
+    assert "Every 2 hours" in schedules("change", "it", '{"timing": "@every 2h", "catch_up": "none"}')
+    row = Schedule.objects.get()
+    assert (row.timing, row.catch_up, row.arguments, row.source) == ("@every 2h", "none", {"a": 1}, "admin")
+    for words, said in (
+        (("add", "it", '{"kind": "kinds.add", "timing": "@daily", "arguments": {"a": 1}}'), "already exists"),
+        (("change", "it", '{"timing": "61 * * * *"}'), "bad minute"),
+        (("change", "it", '{"arguments": {}}'), "a: is missing"),
+        (("change", "it", '{"timin": "@daily"}'), "did you mean 'timing'"),
+        (("change", "it", "[]"), "must be a JSON object"),
+        (("change", "nothing", "{}"), "There is no schedule 'nothing'"),
+    ):
+        with pytest.raises(CommandError, match=said):
+            schedules(*words)
+    Schedule.objects.update(source="code")
+    with pytest.raises(CommandError, match="declared in the code"):
+        schedules("change", "it", "{}")
+    somebody("view_schedule", "change_schedule")
+    with pytest.raises(CommandError, match=r"furrow\.submit_job"):
+        schedules("change", "it", "{}", "--user", "somebody")
+    assert list(AuditEntry.objects.order_by("pk").values_list("action", flat=True)) == ["add", "change"]
+
+
 def test_a_backfill_says_how_many_jobs_it_makes_before_it_makes_them() -> None:
     due("it", timing="@hourly", next_at=now() + HOUR)
     span = ("--from", (now() - 3 * HOUR).isoformat(), "--to", now().isoformat())

@@ -1,25 +1,36 @@
-"""Look at schedules, pause and resume them, run them now, backfill a span."""
+"""Look at schedules, pause and resume them, run them now, backfill a span. (``scheduling`` makes and changes them.)"""
 
 import datetime as dt
-import uuid
-from typing import Annotated, Any
+from typing import Any
+from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest
 from ninja import Router
-from pydantic import BaseModel, Field
 
 from furrow.actions import permissions
 from furrow.actions.audit import audit
 from furrow.api.auth import Caller, caller, needs
-from furrow.api.shapes import Given, Time, said
+from furrow.api.schedule_shapes import (
+    Backfilled,
+    BackfillSpan,
+    ScheduleChanged,
+    SchedulePage,
+    SchedulePause,
+    ScheduleRan,
+    TimingShape,
+    WholeSchedule,
+)
 from furrow.diagnosis.as_json import utc
+from furrow.diagnosis.schedules_as_json import schedule_json
 from furrow.errors import InputError
 from furrow.models import Schedule
 from furrow.models.api_token import Scope
 from furrow.models.audit_entry import Origin
 from furrow.models.database import atomic
+from furrow.recurrence import RecurrenceError
 from furrow.sanitize import clean
-from furrow.schedules import acting, as_json
+from furrow.schedules import acting, upcoming
+from furrow.schedules.rows import usual_timezone
 from furrow.statements import clock
 
 router = Router(auth=needs(Scope.READ), tags=["schedules"])
@@ -27,118 +38,55 @@ router = Router(auth=needs(Scope.READ), tags=["schedules"])
 MOST = 1_000
 
 
-class ScheduleShape(BaseModel):
-    """A schedule. Secret arguments are dots; ``window`` and ``jitter`` are seconds."""
-
-    id: int
-    name: str
-    kind: str
-    arguments: dict[str, Any]
-    timing: str
-    words: str
-    timezone: str
-    options: dict[str, Any]
-    catch_up: str
-    window: float
-    overlap: str
-    jitter: float
-    starts_at: Time | None
-    ends_at: Time | None
-    declared: bool
-    condition: str
-    reason: str
-    next_at: Time | None
-    last_at: Time | None
-    last_job: uuid.UUID | None
-
-
-class TickShape(BaseModel):
-    """A time, and what became of it: its job's state, or ``skipped``, ``missed``, ``deleted``; ``late`` in seconds."""
-
-    due_at: Time
-    became: str
-    origin: str
-    job: uuid.UUID | None
-    missed: int
-    late: float
-    note: str
-
-
-class WholeSchedule(ScheduleShape):
-    """A schedule with its next and last times, the latest of these first."""
-
-    next_times: list[Time]
-    last_times: list[TickShape]
-
-
-class SchedulePage(BaseModel):
-    """The schedules by their names, and how many there are beyond these."""
-
-    schedules: list[ScheduleShape]
-    more: int
-
-
-class SchedulePause(Given):
-    """SchedulePause a schedule is paused."""
-
-    reason: str = Field("", max_length=500)
-
-
-class BackfillSpan(Given):
-    """From when to when; ``preview``: only say for how many times."""
-
-    start: Annotated[Any, said("The first time.", "string", format="date-time")] = None
-    end: Annotated[Any, said("The last time; now where it is left out.", "string", format="date-time")] = None
-    preview: bool = False
-
-
-class ScheduleChanged(BaseModel):
-    """What became of a pause."""
-
-    schedule: str
-    condition: str
-    changed: bool
-
-
-class ScheduleRan(BaseModel):
-    """The job that was submitted."""
-
-    schedule: str
-    job: uuid.UUID
-
-
-class Backfilled(BaseModel):
-    """The jobs that a backfill submitted, or for how many times it would."""
-
-    schedule: str
-    times: int
-    jobs: list[uuid.UUID]
+# --- Looking ----------------------------------------------------------------------------------------------------------
 
 
 @router.get("/schedules", response=SchedulePage, operation_id="list_schedules")
-def list_schedules(request: HttpRequest) -> Any:
-    """The schedules, by their names."""
+def list_schedules(request: HttpRequest, name: str = "", after: str = "") -> Any:
+    """The schedules, by their names; or the one of this ``name``."""
     who, now = caller(request), clock.now()
     who.must_see("schedule")
-    found = Schedule.objects.all()
+    found = Schedule.objects.filter(name__gt=after)
+    if name:
+        found = found.filter(name=name)
     if who.kinds:
         found = found.filter(kind__in=sorted(who.kinds))
     rows = list(found[: MOST + 1])
     more = found.count() - MOST if len(rows) > MOST else 0
-    return {"schedules": [_shown(row, now) for row in rows[:MOST]], "more": more}
+    rows = rows[:MOST]
+    return {
+        "schedules": [schedule_json(row, now) for row in rows],
+        "more": more,
+        "next": f"{request.path}?{urlencode({'after': rows[-1].name})}" if more else None,
+    }
+
+
+@router.get("/schedules/preview", response=TimingShape, operation_id="preview_schedule")
+def preview_schedule(request: HttpRequest, timing: str, timezone: str = "", starts_at: str = "") -> Any:
+    """What a timing means: in words, and the next times."""
+    caller(request).must_see("schedule")
+    zone = timezone or usual_timezone()
+    try:
+        words, times = upcoming.preview(timing, zone, _moment("starts_at", starts_at) if starts_at else None, clock.now())
+    except RecurrenceError as error:
+        raise InputError({"timing": str(error)}) from None
+    return {"words": words, "timezone": zone, "next_times": [utc(one) for one in times]}
 
 
 @router.get("/schedules/{schedule_id}", response=WholeSchedule, operation_id="get_schedule")
 def get_schedule(request: HttpRequest, schedule_id: int) -> Any:
     """One schedule, with its next and last times."""
-    return _shown(_find(caller(request), schedule_id), clock.now(), whole=True)
+    return schedule_json(find(caller(request), schedule_id), clock.now(), whole=True)
+
+
+# --- Acting -----------------------------------------------------------------------------------------------------------
 
 
 @router.post("/schedules/{schedule_id}/pause", response=ScheduleChanged, auth=needs(Scope.ACT), operation_id="pause_schedule")
 def pause_schedule(request: HttpRequest, schedule_id: int, why: SchedulePause) -> Any:
     """Let a schedule fire no more."""
     who, reason = caller(request), clean(why.reason).strip()
-    row = _find(who, schedule_id)
+    row = find(who, schedule_id)
     who.must_act(row.kind)
     return _changed(who, "pause", row, lambda: acting.pause(row, by=who.user.get_username(), reason=reason), reason)
 
@@ -147,7 +95,7 @@ def pause_schedule(request: HttpRequest, schedule_id: int, why: SchedulePause) -
 def resume_schedule(request: HttpRequest, schedule_id: int) -> Any:
     """Let a schedule go on with its next time."""
     who = caller(request)
-    row = _find(who, schedule_id)
+    row = find(who, schedule_id)
     who.must_act(row.kind)
     return _changed(who, "resume", row, lambda: acting.resume(row))
 
@@ -172,20 +120,21 @@ def backfill_schedule(request: HttpRequest, schedule_id: int, span: BackfillSpan
     row = _may_run(who, schedule_id)
     start, end = _moment("start", span.start), clock.now() if span.end is None else _moment("end", span.end)
     if span.preview:
-        return {"schedule": row.name, "times": len(acting.missing(row, start, end)), "jobs": []}
+        times = acting.missing(row, start, end)
+        return {"schedule": row.name, "times": len(times), "due": [utc(one) for one in times], "jobs": []}
     with atomic():
         jobs = acting.backfill(row, start, end)
         told, target = f"{start.isoformat()} to {end.isoformat()}", f"schedule {row.name}"
         token, count = who.named, len(jobs)
         audit("backfill", by=who.user, origin=Origin.API, target=target, ids=jobs, count=count, detail=told, token=token)
-    return {"schedule": row.name, "times": len(jobs), "jobs": jobs}
+    return {"schedule": row.name, "times": len(jobs), "due": [], "jobs": jobs}
 
 
-# --- Steps ----------------------------------------------------------------------------------------------------------------
+# --- Steps ------------------------------------------------------------------------------------------------------------
 
 
-def _find(who: Caller, id: int) -> Schedule:
-    """Raises Refused, or Http404 for one that is not there or whose kind the token is not for."""
+def find(who: Caller, id: int) -> Schedule:
+    """The schedule. Raises Refused, or Http404 for one that is not there or whose kind the token is not for."""
     who.must_see("schedule")
     row = Schedule.objects.filter(pk=id).first() if 0 < id < 2**63 else None
     if row is None or not who.has_kind(row.kind):
@@ -194,7 +143,7 @@ def _find(who: Caller, id: int) -> Schedule:
 
 
 def _may_run(who: Caller, id: int) -> Schedule:
-    row = _find(who, id)
+    row = find(who, id)
     needed = f"furrow.view_schedule and {permissions.SUBMIT}"
     who.must(permissions.may_run_schedule(who.user, row.kind), f"submit jobs of {row.name}", needed)
     return row
@@ -206,7 +155,7 @@ def _changed(who: Caller, action: str, row: Schedule, act: Any, detail: str = ""
         if changed:
             audit(action, by=who.user, origin=Origin.API, target=f"schedule {row.name}", detail=detail, token=who.named)
     row.refresh_from_db()
-    return {"schedule": row.name, "condition": as_json.schedule(row, clock.now())["condition"], "changed": changed}
+    return {"schedule": row.name, "condition": upcoming.condition(row), "changed": changed}
 
 
 def _moment(name: str, given: Any) -> dt.datetime:
@@ -218,16 +167,3 @@ def _moment(name: str, given: Any) -> dt.datetime:
     except (TypeError, ValueError, OverflowError):
         pass
     raise InputError({name: f"{str(given)[:60]!r} is no time with a zone: write it as 2030-01-31T18:00:00Z"})
-
-
-def _shown(row: Schedule, now: dt.datetime, *, whole: bool = False) -> Any:
-    return _plain({"id": row.pk, **as_json.schedule(row, now, whole=whole)})
-
-
-def _plain(value: Any) -> Any:
-    """With times as texts, in UTC."""
-    if isinstance(value, dict):
-        return {name: _plain(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_plain(part) for part in value]
-    return utc(value) if isinstance(value, dt.datetime) else value

@@ -39,6 +39,16 @@ def remote(options: dict[str, Any], warn: Callable[[str], None]) -> Source | Non
     """What ``--remote`` leads to; ``None`` without it.
 
     Raises:
+        CommandError: as :func:`server`.
+    """
+    found = server(options, warn)
+    return None if found is None else There(found)
+
+
+def server(options: dict[str, Any], warn: Callable[[str], None]) -> Server | None:
+    """The server that ``--remote`` names; ``None`` without it.
+
+    Raises:
         CommandError: an option is wrong, or makes no sense with it or without it.
     """
     url, given = options["remote"], [name for name in ("token_file", "token") if options[name] is not None]
@@ -53,10 +63,10 @@ def remote(options: dict[str, Any], warn: Callable[[str], None]) -> Source | Non
     token = _token(options)
     if options["token"] is not None:
         warn("Others on this machine can read --token in the list of processes: use --token-file or FURROW_TOKEN.")
-    server = Server(url, token, warn)
+    found = Server(url, token, warn)
     if urlsplit(url).scheme == "http" and urlsplit(url).hostname not in _HERE:
         warn("The token travels without encryption: use https.")
-    return There(server)
+    return found
 
 
 def _token(options: dict[str, Any]) -> str:

@@ -1,41 +1,43 @@
-"""``manage.py furrow schedules``: the admin's powers over schedules on the command line."""
+"""``furrow schedules``: the admin's powers over schedules on the command line, here or over the HTTP API of a project
+elsewhere."""
 
-import datetime as dt
-from typing import Any
+import argparse
+from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
-from django.utils import timezone
 
-from furrow.actions import permissions
-from furrow.actions.audit import audit
-from furrow.command.actor import Actor, find_actor
+from furrow.command import remote, rows
 from furrow.command.output import Output
-from furrow.command.words import read_moment
-from furrow.diagnosis.wording import exact
-from furrow.errors import FurrowError, did_you_mean
-from furrow.models import Schedule
+from furrow.command.schedules_there import SchedulesThere
+from furrow.command.source import Schedules
+from furrow.command.words import read_json, read_moment
+from furrow.diagnosis.wording import in_its_zone
+from furrow.errors import FurrowError
 from furrow.plural import counted
 from furrow.recurrence import RecurrenceError
-from furrow.schedules import acting, as_json, beat, upcoming
-from furrow.schedules.rows import usual_timezone
-from furrow.schedules.sync import sync
-from furrow.statements import clock
+
+if TYPE_CHECKING:
+    from furrow.command.schedules_here import SchedulesHere
 
 _NAMED = {
     "show": "one schedule: its next and last times",
+    "add": "make one: its kind, timing, … as a JSON object",
+    "change": "change one that people made: what changes as a JSON object",
     "pause": "fire no more",
     "resume": "go on with the next time",
     "run": "submit its job now",
     "backfill": "submit a job for each time of a span that has none",
     "delete": "delete one that the code does not declare",
 }
+#: What needs the project's code.
+_AT_HOME = ("sync", "import-beat")
 
 
 class Command(BaseCommand):
     """Exit codes: 0 done; 1 refused or nothing changed; 2 the command line is wrong."""
 
-    help = "List, pause, resume, run and backfill schedules; take over those of Celery's beat."
+    help = "List, make, pause, resume, run and backfill schedules; take over those of Celery's beat."
     requires_system_checks: list[str] = []
     suppressed_base_arguments = {"--version", "--verbosity", "--settings", "--pythonpath", "--no-color", "--force-color"}
 
@@ -44,11 +46,16 @@ class Command(BaseCommand):
         shared = CommandParser(add_help=False)
         shared.add_argument("--json", action="store_true", help="print JSON for programs; remarks go to standard error")
         shared.add_argument("--user", metavar="NAME", help="act as this user, with that user's permissions")
+        remote.add_arguments(shared, argparse.SUPPRESS)
+        remote.add_arguments(parser)
+        parser.allow_abbrev = False  # or --to of a command would be taken for --token
         commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", required=True)
         commands.add_parser("list", help="all schedules", parents=[shared])
         for name, text in _NAMED.items():
-            own = commands.add_parser(name, help=text, parents=[shared])
+            own = commands.add_parser(name, help=text, parents=[shared], allow_abbrev=False)
             own.add_argument("name", metavar="NAME")
+            if name in ("add", "change"):
+                own.add_argument("given", metavar="JSON", help="- reads it from standard input")
             if name == "pause":
                 own.add_argument("--reason", default="", help="shown wherever the schedule is")
             if name == "backfill":
@@ -67,165 +74,140 @@ class Command(BaseCommand):
         """Run the command; every refusal is one clear line."""
         output = Output(self.stdout, self.stderr, as_json=options["json"])
         try:
-            actor = find_actor(options["user"])
-            _must(actor, permissions.may_see(actor.user, "schedule"), "see schedules", "furrow.view_schedule")
-            _RUN[command](output, actor, options)
+            if server := remote.server(options, self.stderr.write):
+                if command in _AT_HOME:
+                    raise CommandError(f"{command} is not possible with --remote: it needs the project's code.")
+                RUN[command](output, SchedulesThere(server), options)
+            elif command in _AT_HOME:
+                _at_home(output, _here(options["user"]), command, options)
+            else:
+                RUN[command](output, _here(options["user"]), options)
         except (FurrowError, RecurrenceError) as error:
             raise CommandError(str(error)) from None
         except DatabaseError as error:
             raise CommandError(f"The database refuses: {str(error).strip()}.") from None
 
 
-def _must(actor: Actor, may: bool, what: str, needed: str) -> None:
-    """Raises CommandError unless it may; the shell's own account may do everything."""
-    if actor.user is not None and not may:
-        raise CommandError(f"{actor.user} may not {what}: that needs {needed}. Nothing was done.")
+def _here(user: str | None) -> "SchedulesHere":
+    """Imported where there is a project alone."""
+    from furrow.command.actor import find_actor
+    from furrow.command.schedules_here import SchedulesHere
 
-
-def _find(name: str) -> Schedule:
-    found = Schedule.objects.filter(name=name).first()
-    if found is None:
-        known = Schedule.objects.values_list("name", flat=True)[:1_000]
-        raise CommandError(f"There is no schedule {name!r}; {did_you_mean(name, known)}.")
-    return found
+    return SchedulesHere(find_actor(user))
 
 
 # --- Looking --------------------------------------------------------------------------------------------------------------
 
 
-def _list(output: Output, actor: Actor, options: dict[str, Any]) -> None:
-    rows, now = list(Schedule.objects.all()), clock.now()
+def _list(output: Output, source: Schedules, options: dict[str, Any]) -> int:
+    found = source.schedules()
     if output.as_json:
-        output.json([as_json.schedule(row, now) for row in rows])
-        return
-    cells = [(row.name, row.kind, upcoming.words(row), upcoming.condition(row), _shown(row.fire_at)) for row in rows]
+        output.json(found)
+        return 0
+    cells = [
+        (one["name"], one["kind"], one["words"], one["condition"], _shown(one["next_at"] if one["condition"] == "on" else None))
+        for one in found
+    ]
     output.table(("name", "kind", "comes", "condition", "next"), cells)
+    return 0
 
 
-def _show(output: Output, actor: Actor, options: dict[str, Any]) -> None:
-    row, now = _find(options["name"]), clock.now()
-    facts = as_json.schedule(row, now, whole=True)
+def _show(output: Output, source: Schedules, options: dict[str, Any]) -> int:
+    _tell(output, source.schedule(options["name"]))
+    return 0
+
+
+def _tell(output: Output, facts: dict[str, Any]) -> None:
     if output.as_json:
         output.json(facts)
         return
-    hidden = ("next_times", "last_times")
-    output.facts((name, value) for name, value in facts.items() if name not in hidden and value not in (None, "", {}))
-    output.table(("next times",), [(_shown(moment),) for moment in upcoming.next_times(row, now)])
+    hidden = ("id", "next_times", "last_times")
+    told = {name: _shown(value) if name.endswith("_at") else value for name, value in facts.items() if name not in hidden}
+    output.facts((name, value) for name, value in told.items() if value not in (None, "", {}))
+    output.table(("next times",), [(_shown(moment),) for moment in facts["next_times"]])
     cells = [
         (_shown(one["due_at"]), one["became"], one["origin"], one["missed"] or "", one["job"]) for one in facts["last_times"]
     ]
     output.table(("last times", "became", "why", ">missed", "job"), cells)
 
 
-def _preview(output: Output, actor: Actor, options: dict[str, Any]) -> None:
-    zone = options["timezone"] or usual_timezone()
-    words, times = upcoming.preview(options["timing"], zone, None, clock.now())
+def _preview(output: Output, source: Schedules, options: dict[str, Any]) -> int:
+    told = source.preview(options["timing"], options["timezone"])
     if output.as_json:
-        output.json({"words": words, "timezone": zone, "next_times": times})
-        return
-    output.say(f"{words} ({zone})")
-    output.table(("next times",), [(_shown(moment),) for moment in times])
+        output.json(told)
+        return 0
+    output.say(f"{told['words']} ({told['timezone']})")
+    output.table(("next times",), [(_shown(moment),) for moment in told["next_times"]])
+    return 0
 
 
-def _shown(moment: dt.datetime | None) -> str:
-    return "" if moment is None else exact(timezone.localtime(moment))
+def _shown(text: str | None) -> str:
+    """A time in this machine's zone, which Django sets to the site's."""
+    moment = rows.moment(text)
+    return "" if moment is None else in_its_zone(moment.astimezone())
 
 
 # --- Acting ---------------------------------------------------------------------------------------------------------------
 
 
-def _act(output: Output, actor: Actor, options: dict[str, Any]) -> None:
-    verb, row = options["verb"], _find(options["name"])
-    if verb == "run":
-        _may_run(actor, row)
-        job = acting.run_now(row)
-        audit("run now", by=actor.by, origin=actor.origin, target=f"schedule {row.name}", job=job)
-        output.json({"schedule": row.name, "job": job}) if output.as_json else output.say(f"{row.name}: job {job}.")
-        return
-    if verb == "delete":
-        _must(actor, permissions.may_delete_schedules(actor.user, row.kind), f"delete {row.name}", "furrow.delete_schedule")
-        done, reason = acting.delete(row), ""
-    else:
-        needed = f"furrow.view_schedule, {permissions.VIEW} and {permissions.ACT}"
-        _must(actor, permissions.may_act_on_schedule(actor.user, row.kind), f"{verb} {row.name}", needed)
-        reason = options.get("reason", "")
-        by = actor.user.get_username() if actor.user else actor.account
-        done = acting.pause(row, by=by, reason=reason) if verb == "pause" else acting.resume(row)
-    if done:
-        audit(verb, by=actor.by, origin=actor.origin, target=f"schedule {row.name}", detail=reason)
+def _write(output: Output, source: Schedules, options: dict[str, Any]) -> int:
+    _tell(output, source.write(options["verb"], options["name"], read_json(options["given"], "the schedule")))
+    return 0
+
+
+def _run(output: Output, source: Schedules, options: dict[str, Any]) -> int:
+    name = options["name"]
+    job = source.run(name)
+    output.json({"schedule": name, "job": job}) if output.as_json else output.say(f"{name}: job {job}.")
+    return 0
+
+
+def _act(output: Output, source: Schedules, options: dict[str, Any]) -> int:
+    verb, name = options["verb"], options["name"]
+    done = source.act(verb, name, options.get("reason", ""))
     if output.as_json:
-        output.json({"schedule": row.name, "action": verb, "changed": done})
+        output.json({"schedule": name, "action": verb, "changed": done})
     else:
-        output.say(f"{verb} {row.name}: {'done' if done else 'nothing changed'}.")
+        output.say(f"{verb} {name}: {'done' if done else 'nothing changed'}.")
     if not done:
         raise SystemExit(1)
+    return 0
 
 
-def _backfill(output: Output, actor: Actor, options: dict[str, Any]) -> None:
-    row = _find(options["name"])
-    _may_run(actor, row)
-    start, end = read_moment("--from", options["start"]), read_moment("--to", options["end"]) or clock.now()
+def _backfill(output: Output, source: Schedules, options: dict[str, Any]) -> int:
+    name, start, end = options["name"], read_moment("--from", options["start"]), read_moment("--to", options["end"])
     assert start is not None
     if options["yes"]:
-        jobs = acting.backfill(row, start, end)
-        told = f"{start.isoformat()} to {end.isoformat()}"
-        target = f"schedule {row.name}"
-        audit("backfill", by=actor.by, origin=actor.origin, target=target, ids=jobs, count=len(jobs), detail=told)
-        output.json({"schedule": row.name, "jobs": jobs}) if output.as_json else output.say(
-            f"{counted(len(jobs), 'job')} submitted."
-        )
-        return
-    times = acting.missing(row, start, end)
+        jobs = source.backfill(name, start, end)
+        told = f"{counted(len(jobs), 'job')} submitted."
+        output.json({"schedule": name, "jobs": jobs}) if output.as_json else output.say(told)
+        return 0
+    kind, times = source.missing(name, start, end)
     if output.as_json:
-        output.json({"schedule": row.name, "would_submit": len(times), "times": times})
+        output.json({"schedule": name, "would_submit": len(times), "times": times})
     else:
-        output.say(f"{counted(len(times), 'job')} of {row.kind} would be submitted; --yes does it.")
+        output.say(f"{counted(len(times), 'job')} of {kind} would be submitted; --yes does it.")
+    return 0
 
 
-def _may_run(actor: Actor, row: Schedule) -> None:
-    needed = f"furrow.view_schedule and {permissions.SUBMIT}"
-    _must(actor, permissions.may_run_schedule(actor.user, row.kind), f"submit jobs of {row.name}", needed)
+def _at_home(output: Output, source: "SchedulesHere", command: str, options: dict[str, Any]) -> None:
+    from furrow.command import schedules_at_home
+
+    done = schedules_at_home.sync if command == "sync" else schedules_at_home.import_beat
+    done(output, source, options)
 
 
-def _sync(output: Output, actor: Actor, options: dict[str, Any]) -> None:
-    _must(actor, permissions.may_change_schedules(actor.user, "change"), "sync schedules", "furrow.change_schedule")
-    done = sync(dry=options["dry_run"])
-    if done and not options["dry_run"]:
-        audit("sync", by=actor.by, origin=actor.origin, target="schedules of the code", detail=str(done))
-    output.json(vars(done)) if output.as_json else output.say(f"{done}."[:1].upper() + f"{done}."[1:])
+def _verb(do: Any, verb: str) -> Any:
+    return lambda output, source, options: do(output, source, {**options, "verb": verb})
 
 
-def _import_beat(output: Output, actor: Actor, options: dict[str, Any]) -> None:
-    _must(actor, permissions.may_change_schedules(actor.user, "add"), "add schedules", "furrow.add_schedule")
-    found = beat.entries()
-    for entry in found:
-        if actor.user is not None and entry.row is not None:
-            may = permissions.may_change_schedules(actor.user, "add", entry.row.kind)
-            _must(actor, may, f"add {entry.name}", "its kind's own permission")
-    rows = beat.take_over(found) if options["yes"] else []
-    for row in rows:
-        audit("import", by=actor.by, origin=actor.origin, target=f"schedule {row.name}", detail=f"{row.kind}, {row.timing}")
-    if output.as_json:
-        output.json([{"name": e.name, "from": e.source, "timing": e.row and e.row.timing, "problem": e.problem} for e in found])
-        return
-    cells = [
-        (e.name, e.source, e.row.kind if e.row else "", e.row.timing if e.row else "", e.problem or e.remark) for e in found
-    ]
-    output.table(("name", "from", "kind", "timing", "remark"), cells)
-    many = counted(sum(entry.row is not None for entry in found), "schedule")
-    output.say(f"{many} imported. Switch them off in beat." if rows else f"{many} would be imported; --yes does it.")
-
-
-def _verb(verb: str) -> Any:
-    return lambda output, actor, options: _act(output, actor, {**options, "verb": verb})
-
-
-_RUN: dict[str, Any] = {
+#: What the commands do, but for those that need the project's code.
+RUN: dict[str, Any] = {
     "list": _list,
     "show": _show,
     "preview": _preview,
+    "run": _run,
     "backfill": _backfill,
-    "sync": _sync,
-    "import-beat": _import_beat,
-    **{verb: _verb(verb) for verb in ("pause", "resume", "run", "delete")},
+    **{verb: _verb(_write, verb) for verb in ("add", "change")},
+    **{verb: _verb(_act, verb) for verb in ("pause", "resume", "delete")},
 }

@@ -141,3 +141,31 @@ class Source(Protocol):
 
     def resume(self, queue: str) -> bool:
         """Resume a queue; ``False``: it was not paused."""
+
+
+class Schedules(Protocol):
+    """What ``furrow schedules`` asks. A schedule that is not there is refused with a hint."""
+
+    def schedules(self) -> list[Facts]:
+        """All, by their names."""
+
+    def schedule(self, name: str) -> Facts:
+        """One, with ``next_times`` and ``last_times``."""
+
+    def preview(self, timing: str, timezone: str | None) -> Facts:
+        """What a text means: ``words``, ``timezone``, ``next_times``."""
+
+    def write(self, verb: str, name: str, given: Facts) -> Facts:
+        """``add`` one, or ``change`` it; returns it."""
+
+    def act(self, verb: str, name: str, reason: str) -> bool:
+        """``pause``, ``resume`` or ``delete``; whether that changed anything."""
+
+    def run(self, name: str) -> Any:
+        """Submit its job now; returns the job's id."""
+
+    def missing(self, name: str, start: dt.datetime, end: dt.datetime | None) -> tuple[str, list[str]]:
+        """The kind, and the times of a span that have no job; ``end``: now where it is left out."""
+
+    def backfill(self, name: str, start: dt.datetime, end: dt.datetime | None) -> list[Any]:
+        """Submit a job for each of them; returns the jobs' ids."""

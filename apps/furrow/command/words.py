@@ -10,8 +10,8 @@ from typing import Any
 from django.core.management.base import CommandError
 
 
-def read_json(text: str | None) -> dict[str, Any]:
-    """The arguments of ``--json-args``; ``-`` reads them from standard input.
+def read_json(text: str | None, what: str = "--json-args") -> dict[str, Any]:
+    """A JSON object, such as the arguments of ``--json-args``; ``-`` reads it from standard input.
 
     Raises:
         CommandError: they are no JSON object.
@@ -22,9 +22,9 @@ def read_json(text: str | None) -> dict[str, Any]:
     try:
         given = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise CommandError(f"--json-args is not JSON: {error}.") from None
+        raise CommandError(f"{what} is not JSON: {error}.") from None
     if not isinstance(given, dict):
-        raise CommandError("--json-args must be a JSON object of the arguments, such as '{\"order_id\": 7}'.")
+        raise CommandError(f"{what} must be a JSON object, such as '{{\"order_id\": 7}}'.")
     return given
 
 

@@ -17,7 +17,7 @@ COMMANDS = {
     "bridges": ("furrow.bridges.command", "turn messages of other programs' queues into jobs"),
     "replay": ("furrow.command.replay", "give a subscriber the events since a time again"),
     "jobs": ("furrow.command.jobs", "submit, list, follow and act on jobs"),
-    "schedules": ("furrow.command.schedules", "list, pause, run and backfill schedules; take over those of Celery's beat"),
+    "schedules": ("furrow.command.schedules", "list, make, pause and backfill schedules; take over those of Celery's beat"),
     "deploy-check": ("furrow.command.deploy_check", "would this code run what is in the database? For before a deployment"),
     "mcp": ("furrow.assistant.command", "let an assistant look at jobs, and act if allowed (Model Context Protocol)"),
     "health": ("furrow.monitoring.health", "check a part: dispatcher, worker, stores"),
