@@ -2,11 +2,12 @@
 
 import pytest
 from django.core.exceptions import PermissionDenied
-from furrow import InputError, workflow
+from furrow import Approval, InputError, WorkflowError, workflow
 from furrow.kinds.kind import Kind
-from furrow.models import AuditEntry, Workflow
+from furrow.models import AuditEntry, Node, Workflow
 from furrow.models.audit_entry import Origin
 from furrow.testing import drain
+from furrow.workflows.acts import cancel
 from furrow.workflows.builder import Builder
 from furrow.workflows.people import Person, fork, perform
 
@@ -68,3 +69,20 @@ def test_a_token_for_some_kinds_acts_on_workflows_of_these_alone() -> None:
     drain()
     new = fork(w.id, "a", who)
     assert (new.submitted_by, AuditEntry.objects.latest("pk").detail) == (who.user, f"from a, as workflow {new.pk}")
+
+
+def test_a_fork_changes_nothing_of_what_an_approval_asks() -> None:
+    with workflow("release") as w:
+        w.approval("Release?", permission="auth.add_group", second_person=True, name="go")
+    drain()
+    cancel(w.id)
+    drain()
+    who, others = person(*MAY, "submit_job"), {"permission": "furrow.view_workflow", "second_person": False}
+    for node in ("go", Node.objects.get().pk):
+        with pytest.raises(WorkflowError, match="is an approval"):
+            fork(w.id, node, who, arguments=others)
+    assert Workflow.objects.count() == 1
+    fork(w.id, "go", who)
+    drain()
+    asked = Approval.objects.latest("created_at")
+    assert (asked.permission, asked.second_person, asked.asked_by_id) == ("auth.add_group", True, who.user.pk)

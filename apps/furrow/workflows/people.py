@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from django.core.exceptions import PermissionDenied
+from django.db.models import Q
 
 from furrow.actions import permissions
 from furrow.actions.audit import audit
-from furrow.errors import InputError, did_you_mean
+from furrow.approvals.asking import ASKS
+from furrow.errors import InputError, WorkflowError, did_you_mean
 from furrow.models import Job, Node, Workflow
 from furrow.models.audit_entry import Origin
 from furrow.models.database import atomic
@@ -115,6 +117,8 @@ def fork(workflow: uuid.UUID, node: str | uuid.UUID, who: Person, *, arguments: 
         raise PermissionDenied(f"{who.by} may not submit jobs: that needs {permissions.SUBMIT}.")
     if forbidden([workflow], who):
         raise PermissionDenied(f"{who.by} may not act on some kinds of this workflow's jobs.")
+    if arguments and _asks_people(workflow, node):
+        raise WorkflowError(f"{node} is an approval: who may decide it, and on what, stays as the workflow has it.")
     with atomic():
         new = forking.fork(workflow, node, arguments=arguments, submitted_by=who.user)
         audit(
@@ -147,6 +151,12 @@ def forbidden(workflows: Collection[uuid.UUID], who: Person) -> set[uuid.UUID]:
     jobs = Job.objects.filter(node__in=batches).order_by().values_list("node", "kind").distinct()
     rows |= {(batches[node], kind) for node, kind in jobs if node is not None}
     return {outermost[id] for id, kind in rows if kind in lacking or (who.kinds and kind not in who.kinds)}
+
+
+def _asks_people(workflow: uuid.UUID, node: str | uuid.UUID) -> bool:
+    """The node is an approval, whose arguments say who may decide."""
+    named = Q(pk=node) if isinstance(node, uuid.UUID) else Q(name=node)
+    return Node.objects.filter(named, workflow=workflow, kind=ASKS).exists()
 
 
 def _refuse(who: Person) -> None:

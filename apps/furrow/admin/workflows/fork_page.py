@@ -18,6 +18,7 @@ from furrow.admin.forms.fields import OMIT, ArgumentField
 from furrow.admin.forms.file_field import FileField
 from furrow.admin.forms.row_field import RowField
 from furrow.admin.workflows.permitted import find, may_act, person
+from furrow.approvals.asking import ASKS
 from furrow.diagnosis.wording import shorten
 from furrow.errors import SubmitError, UnknownKind, WorkflowError
 from furrow.kinds.kind import get_kind
@@ -26,13 +27,14 @@ from furrow.workflows import people
 
 
 class ForkForm(forms.Form):
-    """The arguments of the node's job, as they were. What another node's result gives, what is secret, and files stay."""
+    """The arguments of the node's job, as they were. What another node's result gives, what is secret, and files stay;
+    so does all of an approval."""
 
     def __init__(self, node: Node, user: Any, data: Any = None) -> None:
         super().__init__(data)
         self.kept: list[str] = []
         job = Job.objects.filter(node=node.result_of or node.pk).first() if node.sort == Node.Sort.JOB else None
-        if job is None:
+        if job is None or node.kind == ASKS:
             return
         kind = get_kind(node.kind)
         for name, field in argument_fields(kind).items():
