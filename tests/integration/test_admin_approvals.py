@@ -83,3 +83,7 @@ def test_a_form_that_the_code_lacks_is_said() -> None:
     approval = asked()
     Approval.objects.update(form="shop.forms:Gone")
     assert "this version of the code has no" in page(boss, f"{LIST}{approval.pk}/change/")
+    answer = decide(boss, approval, decision="approve")
+    assert (answer.status_code, "this version of the code has no" in answer.content.decode()) == (422, True)
+    assert decide(boss, approval, decision="reject", note="no form").status_code == 302
+    assert Approval.objects.get().approved is False

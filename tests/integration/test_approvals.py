@@ -4,6 +4,7 @@ import re
 import uuid
 from importlib import import_module
 from pathlib import Path
+from smtplib import SMTPRecipientsRefused
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ from furrow import (
     workflow,
 )
 from furrow.actions.jobs import delete
+from furrow.approvals import mailing
 from furrow.approvals.deciding import count_for, for_user, open_approvals
 from furrow.diagnosis.explain import situation, why
 from furrow.kinds.kind import _kinds
@@ -280,6 +282,23 @@ def test_a_mail_server_that_is_away_holds_up_no_approval(boss: User, settings: S
     decide(approval, by=boss, approved=True)
     run()
     assert states()["released"] == "succeeded"
+
+
+def test_an_address_that_is_refused_keeps_no_mail_from_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str] = []
+
+    def send(subject: str, body: str, sender: None, to: list[str]) -> None:
+        if to == ["gone@example.com"]:
+            raise SMTPRecipientsRefused({to[0]: (550, b"no such user")})
+        sent.extend(to)
+
+    monkeypatch.setattr(mailing, "send_mail", send)
+    asked(notify=["zoe@example.com", "gone@example.com", "ann@example.com"])
+    mails = Job.objects.get(kind="furrow.approval_mail")
+    assert (sent, mails.state) == (["ann@example.com", "zoe@example.com"], State.PENDING)
+    advance(3_600)
+    run()
+    assert len(sent) == 2
 
 
 def test_why_it_waits_names_the_permission() -> None:

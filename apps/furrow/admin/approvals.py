@@ -88,7 +88,13 @@ with workflow("release 7") as w:
         row = self._find(request, approval_id)
         if not deciding.may_decide(request.user, row):
             raise PermissionDenied
-        form, verb = _DecisionForm(_form_of(row), request.POST), request.POST.get("decision", "")
+        verb = request.POST.get("decision", "")
+        try:  # a rejection has no answers
+            form = _DecisionForm(_form_of(row) if verb == "approve" else None, request.POST)
+        except InputError:
+            answer = _page(request, row)
+            answer.status_code = 422
+            return answer
         if verb not in ("approve", "reject"):
             messages.error(request, "Nothing was decided: approve or reject.")
         elif verb == "reject" or form.is_valid():

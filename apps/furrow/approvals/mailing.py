@@ -1,8 +1,10 @@
 """E-mails about approvals. They are sent by a job of their own: a mail server that is away holds up no approval."""
 
+import logging
 import uuid
 from collections.abc import Collection
 from functools import partial
+from smtplib import SMTPException
 
 from django.contrib.auth import get_user_model
 from django.core.mail import send_mail
@@ -38,8 +40,18 @@ def send_mails(approval: uuid.UUID, notify: list[str]) -> int:
     if row is None:
         return 0
     addresses: list[str] = current_job.step("to whom", partial(_addresses, row, notify))
+    refused: list[Exception] = []
     for address in addresses:
-        current_job.step(f"mail to {address}"[:200], partial(_send, row, address))
+        try:
+            current_job.step(f"mail to {address}"[:200], partial(_send, row, address))
+        except Exception as error:
+            if isinstance(error, OSError) and not isinstance(error, SMTPException):  # the server is away
+                raise
+            # The others get theirs all the same.
+            current_job.log("No mail to %s: %s", address, error, level=logging.WARNING)
+            refused.append(error)
+    if refused:
+        raise refused[0]
     return len(addresses)
 
 
