@@ -33,6 +33,8 @@ NAMES = {
     "@hourly": "0 * * * *",
 }
 FORMS = "write cron (0 3 * * *, with seconds 30 0 3 * * *), @hourly, @daily, @every 90s, or @at 2030-01-31T18:00"
+#: Characters of a text.
+LONGEST = 200
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _SECOND, _DAY = dt.timedelta(seconds=1), dt.timedelta(days=1)
 #: Years in which a day must come: the 29th of February may fall on a Monday every 28 years, over 2100 every 40.
@@ -87,7 +89,7 @@ class Cron(Recurrence):
         try:
             self._cron = CronSim(expression, dt.datetime(2000, 1, 1))
             self._words = self._cron.explain()
-        except CronSimError as error:
+        except (CronSimError, ValueError) as error:
             raise RecurrenceError(f"{expression!r} is no cron expression ({_reason(error)}); {FORMS}") from None
         times = fields[-5::-1]  # minutes, then seconds; hours come next
         self._seconds, self._minutes, self._hours = map(sorted, (self._cron.seconds, self._cron.minutes, self._cron.hours))
@@ -206,6 +208,10 @@ def recurrence(text: str, zone: str, anchor: dt.datetime | None = None) -> Recur
     Raises:
         RecurrenceError: it means no times.
     """
+    if not isinstance(text, str):
+        raise RecurrenceError(f"{text!r} must be a text: {FORMS}")
+    if len(text) > LONGEST:
+        raise RecurrenceError(f"{text[:40]!r}… has {len(text):,} characters: {LONGEST} are possible; {FORMS}")
     return _recurrence(text, zone, anchor)
 
 
@@ -225,8 +231,6 @@ def zone_of(name: str) -> ZoneInfo:
 
 @lru_cache(4_096)
 def _recurrence(text: str, zone: str, anchor: dt.datetime | None) -> Recurrence:
-    if not isinstance(text, str):
-        raise RecurrenceError(f"{text!r} must be a text: {FORMS}")
     word, _, rest = text.strip().partition(" ")
     if word == "@every":
         return Interval(_seconds(rest.strip()), anchor or EPOCH)
@@ -271,6 +275,6 @@ def _moment(text: str, zone: ZoneInfo) -> dt.datetime:
         raise RecurrenceError(f"@at {text!r} is no time: write it as 2030-01-31T18:00, or with a zone, …+01:00") from None
 
 
-def _reason(error: CronSimError) -> str:
+def _reason(error: Exception) -> str:
     text = str(error)
     return text[:1].lower() + text[1:]

@@ -5,8 +5,10 @@ import json
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 from furrow import Job
+from furrow.admin.forms.schedule import ScheduleForm
 from furrow.models import AuditEntry, Schedule, Tick
 from furrow.schedules import acting
 from furrow.schedules.upcoming import condition
@@ -107,6 +109,40 @@ def test_secrets_are_masked_and_stay_as_they_are(site: Client) -> None:
     answer = site.post(f"/admin/{BASE}{row.pk}/change/", given)
     assert answer.status_code == 302, answer.content.decode()
     assert Schedule.objects.get().arguments == {"word": {"$secret": "hush-hush"}, "text": "y"}
+
+
+@pytest.mark.parametrize(("changed", "kept"), [({"priority": "7"}, True), ({"timing": "*/5 * * * *"}, False)])
+def test_a_change_keeps_times_that_are_to_be_caught_up_unless_it_is_of_its_times(
+    site: Client, changed: dict[str, str], kept: bool
+) -> None:
+    row = due("late", kind="kinds.add", ago=3 * HOUR, arguments={"a": "no number"}, held="a: no number")
+    given = {**GIVEN, "name": "late", "timing": row.timing, "timezone": row.timezone, "catch_up": "one", "overlap": "allow"}
+    assert post(site, f"{row.pk}/change/", {**given, "catch_up_window": "86400", **changed}) == 302
+    assert (Schedule.objects.get().next_at == row.next_at) is kept
+    assert fire() == int(kept)
+
+
+def test_a_change_undoes_nothing_that_happened_since_its_form_was_read(admin_user: User) -> None:
+    row = due("busy", kind="kinds.add", arguments={"a": 1})
+    given = {**GIVEN, "name": "busy", "timing": row.timing, "timezone": row.timezone}
+    form = type("Form", (ScheduleForm,), {"user": admin_user})(given, instance=Schedule.objects.get())
+    assert form.is_valid(), form.errors
+    assert fire() == 1
+    acting.pause(row, by="ann", reason="a move")
+    form.save(commit=False).save()
+    changed = Schedule.objects.get()
+    assert (condition(changed), changed.reason, changed.fire_at) == ("paused", "a move", None)
+    assert changed.last_job == Job.objects.get().pk
+    assert changed.options == {"priority": 2}
+
+
+def test_jobs_of_people_are_submitted_in_their_name(site: Client, admin_user: User) -> None:
+    row = due(ago=HOUR)
+    assert post(site, f"{row.pk}/run/do/") == 302
+    span = {"start": f"{now() - 2 * MINUTE:%Y-%m-%dT%H:%M:%S}", "end": f"{now():%Y-%m-%dT%H:%M:%S}", "step": "do"}
+    assert post(site, f"{row.pk}/backfill/", span) == 302
+    assert Job.objects.count() > 1
+    assert {one.submitted_by_id for one in Job.objects.all()} == {admin_user.pk}
 
 
 def test_people_pause_resume_and_run_and_that_is_written_down(site: Client) -> None:

@@ -165,6 +165,15 @@ def test_the_last_job_is_cancelled_for_the_next() -> None:
     assert Job.objects.filter(state=State.PENDING).count() == 1
 
 
+def test_the_last_job_goes_on_when_the_next_one_cannot_be_submitted_or_was_there_already() -> None:
+    refused, there = make(state=State.RUNNING, attempt=1), make(state=State.RUNNING, attempt=1)
+    due("refused", kind="kinds.gone", overlap="cancel", last_job=refused.pk)
+    row = due("there", overlap="cancel", last_job=there.pk)
+    Tick.objects.create(schedule=row, due_at=row.next_at or now(), job=there.pk)
+    fire()
+    assert not Job.objects.filter(cancel_requested_at__isnull=False).exists()
+
+
 def test_jobs_queue_behind_one_another() -> None:
     row = due(overlap="queue", ago=5 * MINUTE, catch_up="all")
     fire()
@@ -252,6 +261,39 @@ def test_what_cannot_be_submitted_is_held_with_its_reason_and_others_go_on(colum
     assert fire() == 1
     assert ticks(bad)[-1][0] == "fired"
     assert again(bad).held == ""
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"jitter": 1e308},
+        {"jitter": float("inf")},
+        {"catch_up_window": 1e308},
+        {"catch_up_window": float("inf"), "catch_up": "all"},
+        {"next_at": None},
+        {"next_at": dt.datetime(1, 1, 2, tzinfo=dt.UTC), "timing": "@every 1s", "catch_up": "all"},
+        {"next_at": dt.datetime(1, 1, 2, tzinfo=dt.UTC), "timing": "* * * * * *", "catch_up": "none"},
+        {"starts_at": dt.datetime(9999, 12, 30, tzinfo=dt.UTC)},
+        {"ends_at": dt.datetime(1, 1, 2, tzinfo=dt.UTC)},
+    ],
+)
+def test_a_row_that_nobody_expected_bars_no_other(columns: dict[str, Any]) -> None:
+    strange, other = due("strange", ago=2 * HOUR), due("other")
+    Row.objects.filter(pk=strange.pk).update(**columns)
+    firing.fire_due(lambda what, error: None)
+    assert ticks(other) == [FIRED]
+    assert sync.realign() <= 2
+    assert sync.look_at_held() <= 1
+
+
+def test_times_that_cannot_be_planned_are_told_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    row, other, told = due("a"), due("b"), []
+    monkeypatch.setattr(firing, "plan", lambda one, at: 1 / 0 if one.pk == row.pk else plan(one, at))
+    firing.fire_due(lambda what, error: told.append(what))
+    assert told == ["times of a schedule"]
+    assert ticks(other) == [FIRED]
+    assert (again(row).held, again(row).next_at) == ("ZeroDivisionError: division by zero", row.next_at)
+    assert again(row).fire_at is not None
 
 
 def test_an_error_that_nobody_expected_is_told_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:

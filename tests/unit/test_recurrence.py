@@ -195,6 +195,9 @@ def test_words(text: str, words: str) -> None:
         ("@every soon", "write how long, such as 90s"),
         ("@at noon", "write it as 2030-01-31T18:00"),
         ("", "is no cron expression"),
+        ("0-59," * 5_000 + "1 * * * *", "200 are possible"),
+        ("9" * 4_400 + " * * * *", "200 are possible"),
+        (["0 3 * * *"], "must be a text"),
     ],
 )
 def test_a_text_that_means_nothing_says_why(text: str, reason: str) -> None:

@@ -110,7 +110,7 @@ def backfill(request: HttpRequest, id: int) -> HttpResponse:
         span = form.cleaned_data["start"], form.cleaned_data["end"]
         try:
             if request.POST.get("step") == "do":
-                jobs = acting.backfill(row, *span)
+                jobs = acting.backfill(row, *span, by=request.user)
                 told = f"{span[0].isoformat()} to {span[1].isoformat()}"
                 target = f"schedule {row.name}"
                 audit("backfill", by=request.user, origin=Origin.ADMIN, target=target, ids=jobs, count=len(jobs), detail=told)

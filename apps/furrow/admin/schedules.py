@@ -141,7 +141,7 @@ class ScheduleAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         try:
             if verb == "run":
-                job = acting.run_now(row)
+                job = acting.run_now(row, by=request.user)
                 link = reverse("admin:furrow_job_change", args=[job])
                 messages.success(request, format_html('{}: <a href="{}">its job</a> is submitted.', row.name, link))
             else:

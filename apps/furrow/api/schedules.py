@@ -106,7 +106,7 @@ def run_schedule(request: HttpRequest, schedule_id: int) -> Any:
     who = caller(request)
     row = _may_run(who, schedule_id)
     with atomic():
-        job = acting.run_now(row)
+        job = acting.run_now(row, by=who.user)
         audit("run now", by=who.user, origin=Origin.API, target=f"schedule {row.name}", job=job, token=who.named)
     return {"schedule": row.name, "job": job}
 
@@ -123,7 +123,7 @@ def backfill_schedule(request: HttpRequest, schedule_id: int, span: BackfillSpan
         times = acting.missing(row, start, end)
         return {"schedule": row.name, "times": len(times), "due": [utc(one) for one in times], "jobs": []}
     with atomic():
-        jobs = acting.backfill(row, start, end)
+        jobs = acting.backfill(row, start, end, by=who.user)
         told, target = f"{start.isoformat()} to {end.isoformat()}", f"schedule {row.name}"
         token, count = who.named, len(jobs)
         audit("backfill", by=who.user, origin=Origin.API, target=target, ids=jobs, count=count, detail=told, token=token)

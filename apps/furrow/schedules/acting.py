@@ -3,6 +3,7 @@
 import datetime as dt
 import uuid
 from itertools import islice
+from typing import Any
 
 from furrow import statements
 from furrow.errors import InputError
@@ -46,8 +47,8 @@ def resume(row: Schedule) -> bool:
     return True
 
 
-def run_now(row: Schedule) -> uuid.UUID:
-    """Submit its job now, whatever its times, its pause and its overlap say; returns the job's id.
+def run_now(row: Schedule, *, by: Any = None) -> uuid.UUID:
+    """Submit its job now, whatever its times, its pause and its overlap say; returns the job's id. ``by``: the user who does.
 
     Raises:
         FurrowError: it cannot be submitted.
@@ -56,7 +57,7 @@ def run_now(row: Schedule) -> uuid.UUID:
         found = Schedule.objects.select_for_update().get(pk=row.pk)
         now = statements.on(connection).clock(connection)
         one = Round(found, [Due(now, Tick.Origin.RUN_NOW)])
-        make([one])
+        make([one], by)
         Schedule.objects.filter(pk=row.pk).update(last_job=found.last_job)
     assert found.last_job is not None
     return found.last_job
@@ -93,9 +94,9 @@ def missing(row: Schedule, start: dt.datetime, end: dt.datetime) -> list[dt.date
     return [moment for moment in found if moment not in taken]
 
 
-def backfill(row: Schedule, start: dt.datetime, end: dt.datetime) -> list[uuid.UUID]:
+def backfill(row: Schedule, start: dt.datetime, end: dt.datetime, *, by: Any = None) -> list[uuid.UUID]:
     """Submit a job for each time from ``start`` to ``end`` that has none, in one transaction; returns their ids. Its own start,
-    end, pause and overlap do not matter.
+    end, pause and overlap do not matter. ``by``: the user who submits them.
 
     Raises:
         InputError: the span cannot be.
@@ -106,7 +107,7 @@ def backfill(row: Schedule, start: dt.datetime, end: dt.datetime) -> list[uuid.U
         times = missing(found, start, end)
         Tick.objects.filter(schedule=found, due_at__gte=start, due_at__lte=end, job=None).delete()
         one = Round(found, [Due(moment, Tick.Origin.BACKFILL) for moment in times])
-        return make([one])
+        return make([one], by)
 
 
 def delete(row: Schedule) -> bool:

@@ -25,6 +25,7 @@ from furrow.recurrence import RecurrenceError
 from furrow.schedule import Overlap
 from furrow.schedules.plan import Due, plan
 from furrow.schedules.rows import jitter_of, options_of
+from furrow.statements import sessions
 from furrow.states import FINAL
 from furrow.submission.submit import submit_many
 
@@ -45,6 +46,8 @@ class Round:
     jobs: dict[dt.datetime, uuid.UUID] = field(default_factory=dict)
     #: Those that were submitted.
     made: list[uuid.UUID] = field(default_factory=list)
+    #: The last job, which the next one takes the place of.
+    replaces: uuid.UUID | None = None
     held: str = ""
     #: When it is looked at again, in spite of being held.
     again_at: dt.datetime | None = None
@@ -67,7 +70,7 @@ def fire_due(failed: Callable[[str, Exception], None]) -> int:
     with atomic():
         now = statements.on(connection).clock(connection)
         due = Schedule.objects.filter(fire_at__lte=now).order_by("fire_at", "pk").select_for_update(skip_locked=True)
-        rounds = [_planned(row, now) for row in due[:BATCH]]
+        rounds = [_planned(row, now, failed) for row in due[:BATCH]]
         if rounds:
             fire(rounds, now, failed)
         return len(rounds)
@@ -82,25 +85,29 @@ def fire(rounds: list[Round], now: dt.datetime, failed: Callable[[str, Exception
     statements.on(connection).move_schedules(connection, [_moved(one) for one in rounds])
 
 
-def make(rounds: list[Round]) -> list[uuid.UUID]:
-    """Make ticks and jobs of these, which people chose, in the caller's transaction; returns the jobs' ids.
+def make(rounds: list[Round], by: Any = None) -> list[uuid.UUID]:
+    """Make ticks and jobs of these, which people chose, in the caller's transaction; returns the jobs' ids. ``by``: the user
+    who submits them.
 
     Raises:
         FurrowError: one cannot be submitted.
     """
     won = _tick(rounds)
     for group in _groups(rounds):
-        _submit_all(group, won)
+        _submit_all(group, won, by)
     return [job for one in rounds for job in one.made]
 
 
-def _planned(row: Schedule, now: dt.datetime) -> Round:
+def _planned(row: Schedule, now: dt.datetime, failed: Callable[[str, Exception], None]) -> Round:
     if row.paused_at is not None or row.orphaned_at is not None:  # since its next time was written
         return Round(row, next_at=row.next_at)
     try:
         found = plan(row, now)
     except RecurrenceError as error:
         return Round(row, next_at=row.next_at, held=str(error)[:500])
+    except Exception as error:  # a row that nobody expected bars no others
+        failed("times of a schedule", error)
+        return Round(row, next_at=row.next_at, held=f"{type(error).__name__}: {error}"[:500], again_at=now + AGAIN)
     return Round(row, found.due, found.next_at)
 
 
@@ -108,7 +115,7 @@ def _planned(row: Schedule, now: dt.datetime) -> Round:
 
 
 def _look_at_overlaps(rounds: list[Round]) -> None:
-    """Those whose last job has not ended skip this time, or cancel that job; of several times at once one goes on."""
+    """Those whose last job has not ended skip this time, or take that job's place; of several times at once one goes on."""
     lasting = {Overlap.SKIP, Overlap.CANCEL}
     last = [one.row.last_job for one in rounds if one.row.overlap in lasting and one.row.last_job]
     open_jobs = set(Job.objects.filter(pk__in=last).exclude(state__in=FINAL).values_list("pk", flat=True)) if last else set()
@@ -121,8 +128,7 @@ def _look_at_overlaps(rounds: list[Round]) -> None:
             kept, why = fires[: 0 if is_open else 1], "the job before it had not ended"
         else:
             kept, why = fires[-1:], "a later one took its place"
-            if is_open and kept and one.row.last_job:
-                cancel(one.row.last_job, reason=f"the next job of schedule {one.row.name} took its place")
+            one.replaces = one.row.last_job if is_open else None
         one.due = [due if due in kept or due not in fires else _skipped(due, why) for due in one.due]
 
 
@@ -160,9 +166,9 @@ def _submit(group: list[Round], won: set[uuid.UUID], now: dt.datetime, failed: C
     try:
         with atomic():
             _submit_all(group, won)
-    except (OperationalError, InterfaceError):
-        raise
     except Exception as error:
+        if isinstance(error, OperationalError | InterfaceError) and not sessions.contended(error):
+            raise
         if len(group) > 1:
             for one in group:
                 _submit([one], won, now, failed)
@@ -170,13 +176,18 @@ def _submit(group: list[Round], won: set[uuid.UUID], now: dt.datetime, failed: C
             _refused(group[0], error, now, failed)
 
 
-def _submit_all(group: list[Round], won: set[uuid.UUID]) -> None:
+def _submit_all(group: list[Round], won: set[uuid.UUID], by: Any = None) -> None:
     rows = [(job, one) for one in group for job in one.jobs.values() if job in won]
     if not rows:
         return
+    for _, one in rows:
+        if one.replaces is not None:
+            cancel(one.replaces, reason=f"the next job of schedule {one.row.name} took its place")
     options: dict[str, Any] = options_of(group[0].row)
     ids = [job for job, _ in rows]
-    given = submit_many(get_kind(group[0].row.kind), [one.row.arguments for _, one in rows], ids=ids, **options)
+    given = submit_many(
+        get_kind(group[0].row.kind), [one.row.arguments for _, one in rows], ids=ids, submitted_by=by, **options
+    )
     for (job, one), found in zip(rows, given, strict=True):
         one.row.last_job = found
         one.made.append(found)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from furrow.models import Schedule, Tick
-from furrow.schedule import CatchUp
+from furrow.schedule import LONGEST_WINDOW, CatchUp
 from furrow.schedules.rows import TINY, jitter_of, next_time, times_of
 
 #: A time that was met by this much late was not missed: a dispatcher that takes over needs some seconds.
@@ -36,12 +36,13 @@ class Plan:
 
 
 def plan(row: Schedule, now: dt.datetime) -> Plan:
-    """What has come of the times of this schedule, whose ``next_at`` is not null.
+    """What has come of the times of this schedule.
 
     Raises:
         RecurrenceError: it has no times.
     """
-    assert row.next_at is not None
+    if row.next_at is None:
+        return Plan([], next_time(row, now))
     reached = now - jitter_of(row)
     due = _due(row, row.next_at, reached, min(reached, row.ends_at) if row.ends_at else reached)
     return Plan(due, next_time(row, due[-1].at) if due else row.next_at if row.next_at > reached else next_time(row, reached))
@@ -51,7 +52,7 @@ def _due(row: Schedule, first: dt.datetime, reached: dt.datetime, end: dt.dateti
     times, late = times_of(row), reached - GRACE
     if first > late:
         return [Due(at) for at in islice(times.between(first - TINY, end), MOST)]
-    window = max(first - TINY, min(late, reached - dt.timedelta(seconds=row.catch_up_window)))
+    window = max(first - TINY, min(late, reached - dt.timedelta(seconds=min(LONGEST_WINDOW, row.catch_up_window))))
     if row.catch_up == CatchUp.ALL:
         caught = list(islice(times.between(window, end), MOST))
         found = [Due(at, Tick.Origin.CATCH_UP if at <= late else Tick.Origin.TIME) for at in caught]

@@ -12,7 +12,7 @@ from furrow.errors import FurrowError
 from furrow.kinds.kind import Kind, get_kind
 from furrow.models import Schedule
 from furrow.recurrence import Recurrence, RecurrenceError, recurrence
-from furrow.schedule import OPTIONS, Overlap
+from furrow.schedule import LONGEST_JITTER, OPTIONS, Overlap
 from furrow.submission import options as submit_options
 
 #: The least that two times differ by.
@@ -32,7 +32,7 @@ def times_of(row: Schedule) -> Recurrence:
 def jitter_of(row: Schedule) -> dt.timedelta:
     """By how much later than its times it submits: a part of its jitter that is always the same."""
     part = int.from_bytes(hashlib.sha256(row.name.encode(errors="replace")).digest()[:8]) / 2**64
-    return dt.timedelta(milliseconds=int(part * row.jitter * 1000))
+    return dt.timedelta(milliseconds=int(part * min(LONGEST_JITTER, row.jitter) * 1000))
 
 
 def next_time(row: Schedule, moment: dt.datetime) -> dt.datetime | None:

@@ -15,7 +15,9 @@ from furrow.schedules.declared import declared
 from furrow.schedules.rows import next_time, place, problem_of, stored, usual_timezone
 
 #: Columns that say when it is due: where one of them changes, the next time is looked for anew.
-_WHEN = ("timing", "timezone", "starts_at", "ends_at")
+WHEN = ("timing", "timezone", "starts_at", "ends_at")
+#: Columns that the dispatcher and people write, whatever is declared.
+LIVE = ("next_at", "last_at", "last_job", "orphaned_at", "paused_at", "paused_by", "reason")
 #: What a sync writes beside what is declared.
 _OURS = ("orphaned_at", "held", "next_at", "fire_at", "changed_at")
 
@@ -129,7 +131,7 @@ def _differs(row: Schedule, one: Declared) -> bool:
 def _write(row: Schedule, one: Declared, now: dt.datetime, dry: bool) -> None:
     """One that comes back goes on where it ended; what it missed meanwhile is caught up as it says."""
     columns = columns_of(one)
-    anew = row.pk is None or any(getattr(row, name) != columns[name] for name in _WHEN)
+    anew = row.pk is None or any(getattr(row, name) != columns[name] for name in WHEN)
     for name, value in columns.items():
         setattr(row, name, value)
     row.orphaned_at, row.changed_at = None, now

@@ -14,8 +14,8 @@ from furrow.kinds.secret import MASK, masked
 from furrow.models import Schedule
 from furrow.recurrence import RecurrenceError, recurrence, zone_of
 from furrow.schedule import LONGEST_JITTER, LONGEST_WINDOW
-from furrow.schedules.rows import check_options, options_of, stored, usual_timezone
-from furrow.schedules.sync import plan_anew
+from furrow.schedules.rows import check_options, options_of, place, stored, usual_timezone
+from furrow.schedules.sync import LIVE, WHEN, plan_anew
 from furrow.statements import clock
 
 _CATCH_UP = {"one": "one job for all of them", "all": "a job for each", "none": "no job"}
@@ -156,5 +156,10 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
         row.arguments, row.options = self.cleaned_data["arguments"], self._options()
         row.held, row.changed_at = "", clock.now()
         assert options_of(row) is not None
-        plan_anew(row, row.changed_at)
+        if row.pk:  # what the dispatcher and other people have done since the form was read
+            row.refresh_from_db(fields=LIVE, from_queryset=Schedule.objects.select_for_update())
+        if row.pk is None or any(name in self.changed_data for name in WHEN):
+            plan_anew(row, row.changed_at)
+        else:
+            place(row, row.next_at)
         return super().save(commit)
