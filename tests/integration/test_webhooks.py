@@ -317,7 +317,19 @@ def test_a_receiver_that_never_answers_costs_a_wait(
     "address",
     [
         *("127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.169.254", "0.0.0.0", "100.64.0.1", "224.0.0.1"),
-        *("::1", "::", "fd00::1", "fe80::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "ff02::1"),
+        *(
+            "::1",
+            "::",
+            "fd00::1",
+            "fe80::1",
+            "::ffff:127.0.0.1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "ff02::1",
+            "64:ff9b:1::7f00:1",
+            "fec0::1",
+            "::127.0.0.1",
+        ),
     ],
 )
 def test_a_private_address_is_not_reached_unless_its_network_is_named(settings: Settings, address: str) -> None:

@@ -42,7 +42,7 @@ def add_schedule(request: HttpRequest, schedule: OneSchedule, idempotency_key: K
 
 @router.post("/schedules/{schedule_id}/change", auth=_MAY, response=WholeSchedule, operation_id="change_schedule")
 def change_schedule(request: HttpRequest, schedule_id: int, change: ScheduleChange) -> Any:
-    """Change a schedule that people made. Its next time is the first one from now on."""
+    """Change a schedule that people made. Where its times change, its next one is the first from now on."""
     who = caller(request)
     row = find(who, schedule_id)
     given = change.model_dump(exclude_unset=True)

@@ -83,7 +83,7 @@ class SchedulesHere(Schedules):
     def run(self, name: str) -> uuid.UUID:
         row = self._may_run(name)
         with atomic():
-            job = acting.run_now(row)
+            job = acting.run_now(row, by=self.actor.user)
             self.write_down("run now", row, job=job)
         return job
 
@@ -94,7 +94,7 @@ class SchedulesHere(Schedules):
     def backfill(self, name: str, start: dt.datetime, end: dt.datetime | None) -> list[uuid.UUID]:
         row, end, actor = self._may_run(name), end or clock.now(), self.actor
         with atomic():
-            jobs = acting.backfill(row, start, end)
+            jobs = acting.backfill(row, start, end, by=self.actor.user)
             told, target = f"{start.isoformat()} to {end.isoformat()}", f"schedule {row.name}"
             done: dict[str, object] = {"target": target, "count": len(jobs), "detail": told}
             audit("backfill", by=actor.by, origin=actor.origin, token=actor.token, ids=jobs, **done)  # type: ignore[arg-type]

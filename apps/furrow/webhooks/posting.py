@@ -17,6 +17,8 @@ from furrow.conf import conf
 READ = 2_000
 #: IPv6 addresses that stand for IPv4 ones (RFC 6052).
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+#: The IPv6 addresses of which anybody may have one (RFC 4291); of others Python calls some global that are not.
+_PUBLIC = ipaddress.ip_network("2000::/3")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -63,8 +65,9 @@ def may_reach(address: Address) -> bool:
             return may_reach(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
         if inner := address.ipv4_mapped or address.sixtofour:
             return may_reach(inner)
+    is_public = address.is_global and not address.is_multicast and (address.version == 4 or address in _PUBLIC)
     allowed = (ipaddress.ip_network(network) for network in conf().webhook_networks)
-    return (address.is_global and not address.is_multicast) or any(address in network for network in allowed)
+    return is_public or any(address in network for network in allowed)
 
 
 def post(url: str, body: bytes, headers: dict[str, str], timeout: float) -> tuple[int, str]:
