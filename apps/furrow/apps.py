@@ -26,6 +26,8 @@ class FurrowConfig(AppConfig):
         from furrow.canvas.adoption import adopt
         from furrow.conf import conf
         from furrow.diagnosis import troubles
+        from furrow.django_tasks.kinds import find
+        from furrow.kinds import kind
         from furrow.kinds.handlers import discover
         from furrow.locks import strange
         from furrow.locks.conf import times
@@ -37,6 +39,8 @@ class FurrowConfig(AppConfig):
         connection_created.connect(_look_for_pooler, dispatch_uid="furrow.pooler")
         strange.tell = troubles.tell
         eager.as_celery = _run_as_celery
+        if find not in kind.finders:
+            kind.finders.append(find)
         adopt()
         request_finished.connect(troubles.flush_quietly)
         connection_created.connect(statements.read_any_time, dispatch_uid="furrow.times")

@@ -28,6 +28,8 @@ class Run(Protocol):
 
     kind: str
     attempt: int
+    failures: int
+    max_attempts: int
 
     @property
     def meta(self) -> Mapping[str, Any]: ...

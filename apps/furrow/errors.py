@@ -129,6 +129,10 @@ class SignalTimeout(FurrowError):
     """The signal did not come in time. Raised by ``current_job.wait_signal``, in each run of the job again."""
 
 
+class CutOff(FurrowError):
+    """A run was cut off by no doing of its handler: its process died, or its worker was lost."""
+
+
 class DeadMessageError(FurrowError):
     """A dead message cannot be replayed."""
 

@@ -237,6 +237,9 @@ FURROW = {
     "METRICS_TOKEN": _secret("METRICS_TOKEN"),
 }
 
+# Django's own tasks framework (Django 6; before it the package django-tasks): each task is a job.
+TASKS = {"default": {"BACKEND": "furrow.django_tasks.FurrowBackend"}}
+
 # --- Requests (apps/furrow/web/bodies.py; what else is limited: docs/security.md) ---------------------------------------------
 
 # Texts of a form: arguments as they are typed, quoted for the way.

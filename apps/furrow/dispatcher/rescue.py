@@ -14,7 +14,7 @@ from furrow.actions import locks
 from furrow.conf import conf
 from furrow.diagnosis import troubles
 from furrow.diagnosis.drift import note
-from furrow.errors import FurrowError, UnknownKind
+from furrow.errors import CutOff, UnknownKind
 from furrow.fingerprint import fingerprint
 from furrow.kinds.kind import get_kind
 from furrow.kinds.retry import RetryPolicy, next_delay
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 BATCH = 500
 
 
-class WorkerLost(FurrowError):
+class WorkerLost(CutOff):
     """The worker's lease ended without news of the job."""
 
 

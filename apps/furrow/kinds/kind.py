@@ -31,6 +31,8 @@ Handler = Callable[..., Any]
 #: Kinds of the engine's own begin with this; they are started by the pages that need them.
 BUILT_IN = "furrow."
 _kinds: dict[str, "Kind"] = {}
+#: Declare a kind when somebody asks for its name; the application puts them here.
+finders: list[Callable[[str], "Kind | None"]] = []
 
 
 class Submit(Protocol):
@@ -264,14 +266,14 @@ def get_kind(name: str) -> Kind:
     Raises:
         UnknownKind: no such kind in this process; suggests similar names.
     """
-    if isinstance(name, str) and name in _kinds:
-        return _kinds[name]
+    if isinstance(name, str) and (kind := find_kind(name)):
+        return kind
     raise unknown_kind(name, _kinds)
 
 
 def find_kind(name: str) -> Kind | None:
     """The kind of this name, if there is one."""
-    return _kinds.get(name)
+    return _kinds.get(name) or next(filter(None, (find(name) for find in finders)), None)
 
 
 def queues_in_use() -> list[str]:

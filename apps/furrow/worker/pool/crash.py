@@ -2,7 +2,7 @@
 
 import signal
 
-from furrow.errors import FurrowError, UnknownKind
+from furrow.errors import CutOff, FurrowError, UnknownKind
 from furrow.fingerprint import fingerprint
 from furrow.kinds.kind import get_kind
 from furrow.kinds.retry import RetryPolicy, next_delay
@@ -10,7 +10,7 @@ from furrow.statements import Claimed, Settlement
 from furrow.states import Outcome, State
 
 
-class PoolProcessDied(FurrowError):
+class PoolProcessDied(CutOff):
     """The pool process died while it ran this job."""
 
 
@@ -18,7 +18,7 @@ class HardTimeout(FurrowError):
     """The kind's timeout passed, and the process was killed."""
 
 
-class LockOverstayed(FurrowError):
+class LockOverstayed(CutOff):
     """It went on after it had lost a lock, and its process was killed before another could hold it."""
 
 
