@@ -25,8 +25,9 @@ from furrow.dispatcher.prune import Prune
 from furrow.dispatcher.reconcile import Reconcile
 from furrow.dispatcher.rescue import Rescue
 from furrow.errors import OptionError
-from furrow.models import Attempt, Drift, Hold, Job, Leader, Queue, Worker
+from furrow.models import Attempt, Drift, Hold, Job, Leader, Queue, Step, Worker
 from furrow.models.job import new_id
+from furrow.models.step import SPAN
 from furrow.rabbitmq.broker import Held
 from furrow.statements import clock
 from furrow.states import Outcome, State
@@ -142,6 +143,34 @@ def test_what_was_due_sent_or_began_goes_on_when_the_clock_is_set_back(sql: Any,
     late = ahead()  # committed only now
     assert watching.run_once() == 1
     assert [id for id, *_ in sql.due(connection, "default", 9).jobs] == [due.pk, late.pk]
+
+
+def test_a_sleep_keeps_its_length_and_one_that_was_over_is_over_when_the_clock_is_set_back(
+    sql: Any, watch: tuple[Clock, Shifted]
+) -> None:
+    watching, shifted = watch
+    now, minutes = timezone.now(), dt.timedelta(minutes=5)
+    soon, past = now + HOUR, now + HOUR - dt.timedelta(seconds=2)
+
+    def waits(name: str, until: dt.datetime, began: dt.datetime = past, **more: Any) -> Step:
+        job = ahead(attempt=1, run_at=until)
+        Attempt.objects.create(job=job, number=1, outcome=Outcome.SNOOZED, started_at=began, finished_at=began)
+        return Step.objects.create(job=job, name=name, position=1, attempt=1, started_at=began, until=until, **more)
+
+    span = waits("span", soon + minutes, sort="sleep", awaits=SPAN)
+    signal = waits("signal", soon + minutes, sort="signal", awaits="paid")
+    moment = waits("moment", soon + minutes, sort="sleep")
+    over = waits("over", past, now - HOUR, sort="sleep")
+    long_ago = waits("long ago", soon + minutes, now - HOUR, sort="sleep", awaits=SPAN)
+    shifted.ahead = dt.timedelta()
+    watching.run_once()
+    ends = {step.name: round((step.until - now).total_seconds() / 60) for step in Step.objects.all() if step.until}
+    assert ends == {"span": 5, "signal": 5, "moment": 65, "over": 0, "long ago": 65}
+    for step in (span, signal, over, long_ago):
+        step.refresh_from_db()
+        assert step.until is not None
+        assert abs(step.until - Job.objects.get(pk=step.job_id).run_at) < dt.timedelta(seconds=30)
+    assert moment.until == Step.objects.get(pk=moment.pk).until
 
 
 @pytest.mark.parametrize("committed", [False, True])

@@ -12,7 +12,7 @@ from django.db.models import Sum
 from django.utils import timezone
 from furrow import statements
 from furrow.actions.jobs import retry
-from furrow.models import Attempt, Job, LogLine, Node, Queue, Rollup, Schedule, Tick, Trouble, Worker, Workflow
+from furrow.models import Attempt, Job, LogLine, Move, Node, Queue, Rollup, Schedule, Tick, Trouble, Worker, Workflow
 from furrow.models.job import new_id
 from furrow.statements import Moved, NewTick, Rescheduled, guards
 from furrow.statements.protocol import Statements
@@ -321,3 +321,34 @@ def test_waiting_jobs_of_a_node_are_freed_so_many_at_once(sql: Statements) -> No
     done.delete()
     jobs[0].delete()
     assert sql.moves_wait(connection)
+
+
+def test_moves_of_nodes_that_are_gone_are_deleted(sql: Statements) -> None:
+    flow = Workflow.objects.create(name="w")
+    kept, gone = (Node.objects.create(workflow=flow, name=name) for name in "ab")
+    lost = Node.objects.create(workflow=Workflow(pk=new_id(), name="never written"), name="c")
+    for node in (kept, gone, lost):
+        Move.objects.create(node=node.pk)
+    gone.delete()
+    assert (sql.drop_lost_moves(connection, 9), sql.drop_lost_moves(connection, 9)) == (2, 0)
+    assert list(Move.objects.values_list("node", flat=True)) == [kept.pk]
+
+
+def test_jobs_of_a_node_that_were_deleted_past_the_trigger_are_counted_as_cancelled_once(sql: Statements) -> None:
+    flow = Workflow.objects.create(name="w")
+    lost, some, told, ended = (Node.objects.create(workflow=flow, name=name, sort="map", jobs=2, open=2) for name in "abcd")
+    make(State.RUNNING, node=some.pk)
+    Move.objects.create(node=told.pk, open=-2)
+    Node.objects.filter(pk=ended.pk).update(state="succeeded", open=0)
+    assert (sql.count_lost_jobs(connection, 9), sql.count_lost_jobs(connection, 9)) == (1, 0)
+    assert list(Move.objects.filter(node=lost.pk).values_list("open", "failed", "cancelled")) == [(-2, 0, 2)]
+
+
+def test_arguments_are_put_over_those_of_a_nodes_jobs(sql: Statements) -> None:
+    node = new_id()
+    first, second = (make(State.WAITING, node=node, arguments={"a": 1, "b": {"c": [1]}}) for _ in range(2))
+    done, other = make(State.SUCCEEDED, node=node, arguments={}), make(State.WAITING, node=new_id(), arguments={})
+    given = {"b": {"d": None}, "größe": ["\u00e4", True, 1.5], "text": 'a "quoted" one', "nothing": None}
+    assert sql.fill_in(connection, node, json.dumps(given)) == 2
+    assert [Job.objects.get(pk=job.pk).arguments for job in (first, second, done, other)] == [{"a": 1, **given}] * 2 + [{}, {}]
+    assert sql.fill_in(connection, node, "{}", State.SUCCEEDED) == 1

@@ -1,8 +1,10 @@
 """People act on workflows: who may, and what the audit log has of it."""
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from furrow import Approval, InputError, WorkflowError, workflow
+from furrow import Approval, ArgumentError, InputError, WorkflowError, workflow
+from furrow.admin.forms.row_field import missing_rows
 from furrow.kinds.kind import Kind
 from furrow.models import AuditEntry, Node, Workflow
 from furrow.models.audit_entry import Origin
@@ -12,7 +14,7 @@ from furrow.workflows.builder import Builder
 from furrow.workflows.people import Person, fork, perform
 
 from tests import kinds
-from tests.kinds.arguments import guarded
+from tests.kinds.arguments import greets, guarded
 from tests.people import somebody
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("nobody_runs")]
@@ -52,7 +54,7 @@ def test_who_may_not_act_on_workflows_or_on_a_kind_inside_changes_nothing() -> N
     done = perform("cancel", [plain.id, outer.id], who)
     assert (done.changed, done.forbidden) == (1, [outer.id])
     with pytest.raises(PermissionDenied, match=r"furrow\.submit_job"):
-        fork(plain.id, "a", who)
+        fork(plain.id, "a", who, missing=missing_rows)
     who.user.user_permissions.clear()
     with pytest.raises(PermissionDenied, match=r"furrow\.act_on_workflow"):
         perform("pause", [outer.id], Person(type(who.user).objects.get(), "x", Origin.API))
@@ -67,7 +69,7 @@ def test_a_token_for_some_kinds_acts_on_workflows_of_these_alone() -> None:
     assert perform("pause", [w.id, other.id], who).forbidden == [other.id]
     perform("cancel", [w.id], who)
     drain()
-    new = fork(w.id, "a", who)
+    new = fork(w.id, "a", who, missing=missing_rows)
     assert (new.submitted_by, AuditEntry.objects.latest("pk").detail) == (who.user, f"from a, as workflow {new.pk}")
 
 
@@ -80,9 +82,25 @@ def test_a_fork_changes_nothing_of_what_an_approval_asks() -> None:
     who, others = person(*MAY, "submit_job"), {"permission": "furrow.view_workflow", "second_person": False}
     for node in ("go", Node.objects.get().pk):
         with pytest.raises(WorkflowError, match="is an approval"):
-            fork(w.id, node, who, arguments=others)
+            fork(w.id, node, who, missing=missing_rows, arguments=others)
     assert Workflow.objects.count() == 1
-    fork(w.id, "go", who)
+    fork(w.id, "go", who, missing=missing_rows)
     drain()
     asked = Approval.objects.latest("created_at")
     assert (asked.permission, asked.second_person, asked.asked_by_id) == ("auth.add_group", True, who.user.pk)
+
+
+def test_a_fork_is_refused_rows_that_the_person_may_not_see() -> None:
+    hidden = User.objects.create(username="hidden")
+    with workflow("w") as w:
+        w.add(greets, {"user": hidden.pk}, name="a")
+    drain(raise_on_failure=False)
+    who = person(*MAY, "submit_job")
+    for user in (hidden.pk, hidden.pk + 1_000):
+        with pytest.raises(ArgumentError, match="may not see any user"):
+            fork(w.id, "a", who, missing=missing_rows, arguments={"user": user})
+    shell = Person(None, "shell", Origin.COMMAND_LINE)
+    with pytest.raises(ArgumentError, match="there is no user"):
+        fork(w.id, "a", shell, missing=missing_rows, arguments={"user": hidden.pk + 1_000})
+    assert Workflow.objects.count() == 1
+    assert fork(w.id, "a", shell, missing=missing_rows, arguments={"user": hidden.pk}).fork_of == w.id

@@ -9,9 +9,10 @@ import pytest
 from django.db import connection, transaction
 from django.db.models.functions import Now
 from furrow import Job, workflow
+from furrow.actions.jobs import retry
 from furrow.models import Move, Node, Workflow
 from furrow.models.audit_entry import Origin
-from furrow.states import FINAL, State, WorkflowState
+from furrow.states import FINAL, NodeState, State, WorkflowState
 from furrow.workflows import people
 from furrow.workflows.acts import cancel, pause, restart, resume
 from furrow.workflows.advance import advance
@@ -165,3 +166,41 @@ def test_a_workflow_that_a_handler_has_locked_holds_up_nobody_who_acts_on_it() -
 
     _, acted = together(hold, act)
     assert acted == (1, [], [locked.id])
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="it has no locks of rows")
+def test_a_workflow_inside_that_somebody_has_locked_is_taken_up_later_and_the_engine_waits_for_nobody() -> None:
+    term = lead() or 0
+    with workflow("w") as w:
+        a = w.add(kinds.noop, name="a")
+        inner = w.workflow("inner", after=[a])
+        x = inner.add(kinds.noop, name="x")
+    end("a", State.FAILED)
+    for _ in range(3):
+        advance(term)
+    assert Workflow.objects.get(pk=inner.id).state == WorkflowState.CANCELLED
+    assert retry(Job.objects.filter(node=a.id)) == 1
+    holds, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            Workflow.objects.select_for_update().get(pk=inner.id)
+            holds.set()
+            done.wait(30)
+
+    def go_on() -> tuple[str, str]:
+        assert holds.wait(30)
+        try:
+            advance(term)
+            advance(term)
+            return Node.objects.get(pk=a.id).state, Workflow.objects.get(pk=inner.id).state
+        finally:
+            done.set()
+
+    _, found = together(hold, go_on)
+    assert found == (NodeState.RUNNING, WorkflowState.CANCELLED)
+    advance(term)
+    assert (Workflow.objects.get(pk=inner.id).state, Job.objects.get(node=x.id).state) == ("running", State.WAITING)
+    finish(term)
+    counts_are_true()
+    assert Workflow.objects.get(pk=w.id).state == WorkflowState.SUCCEEDED

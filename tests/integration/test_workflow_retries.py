@@ -1,14 +1,17 @@
 """Jobs of a workflow that somebody runs again, on both databases: nothing of it runs before its time."""
 
 import pytest
+from django.db.models.functions import Now
 from furrow import Job, send_signal, workflow
 from furrow.actions.jobs import cancel, retry
+from furrow.diagnosis.steps import kept_signals
 from furrow.models import Move, Node, Workflow
 from furrow.states import NodeState, State, WorkflowState
 from furrow.testing import advance, drain
 from furrow.workflows.acts import restart
 from furrow.workflows.builder import Builder
 from furrow.workflows.handles import Handle
+from furrow.workflows.moves import look_at
 
 from tests import kinds
 from tests.kinds import flows
@@ -101,3 +104,54 @@ def test_a_wait_that_timed_out_waits_anew_when_it_is_run_again() -> None:
     assert send_signal(w.id, "paid", 7)
     run(scheduled=False)
     assert (state(w), Job.objects.get(node=paid.id).result) == (WorkflowState.SUCCEEDED, 7)
+
+
+def test_a_signal_that_comes_when_nobody_waits_any_more_is_kept_and_a_retry_takes_it() -> None:
+    with workflow("w") as w:
+        paid = w.wait_for("paid", timeout=60)
+    run()
+    job = Job.objects.get(node=paid.id)
+    assert (state(w), send_signal(w.id, "paid", {"id": 7})) == (WorkflowState.FAILED, False)
+    assert [signal.name for signal in kept_signals(job)] == ["paid"]
+    assert restart(w.id) == 1
+    run(scheduled=False)
+    assert (state(w), Job.objects.get(node=paid.id).result, kept_signals(job)) == (WorkflowState.SUCCEEDED, {"id": 7}, [])
+
+
+def test_a_node_that_lacked_the_result_of_a_failed_one_waits_for_it_again_in_one_restart() -> None:
+    with workflow("w") as w:
+        a = w.add(kinds.succeeds_on, {"attempt": 2}, name="a", max_attempts=1)
+        b = w.add(kinds.add, {"a": 1, "b": a.result}, after=[a.ended], name="b")
+        w.add(kinds.add, {"a": 1, "b": b.result}, after=[b.ended], name="c")
+        w.add(kinds.noop, after=[b], name="d")
+    run()
+    assert nodes(w) == {"a": "failed", "b": "failed", "c": "failed", "d": "skipped"}
+    assert restart(w.id) == 1
+    assert nodes(w) == {"a": "running", "b": "waiting", "c": "waiting", "d": "waiting"}
+    run()
+    assert set(nodes(w).values()) == {NodeState.SUCCEEDED}
+    assert list(Job.objects.filter(kind=kinds.add.name).order_by("pk").values_list("result", flat=True)) == [3, 4]
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_a_workflow_inside_that_was_skipped_waits_again_with_its_node(stopped: bool) -> None:
+    """Also where it is still being stopped when what kept it runs again."""
+    with workflow("w") as w:
+        a = w.add(kinds.succeeds_on, {"attempt": 2}, name="a", max_attempts=1)
+        inner = w.workflow("inner", after=[a])
+        inner.add(kinds.noop, name="x")
+    drain(raise_on_failure=False)
+    assert nodes(w) == {"a": "failed", "inner": "skipped"}
+    if not stopped:  # as between two rounds
+        Job.objects.filter(node__in=inner.planned).update(state=State.WAITING, finished_at=None)
+        Node.objects.filter(workflow=inner.id).update(state=NodeState.WAITING, finished_at=None, cancelled=0, open=1)
+        Node.objects.filter(pk=inner.node.id).update(cancelled=0, open=1)  # type: ignore[union-attr]
+        reason = Workflow.objects.get(pk=inner.id).reason or "skipped: a failed"
+        Workflow.objects.filter(pk=inner.id).update(
+            state=WorkflowState.RUNNING, finished_at=None, cancel_requested_at=Now(), reason=reason
+        )
+        Move.objects.all().delete()
+        look_at(Node.objects.filter(workflow=inner.id).values_list("pk", flat=True))
+    assert retry(Job.objects.filter(node=a.id)) == 1
+    run()
+    assert (state(w), set(nodes(w).values()), state(inner)) == ("succeeded", {NodeState.SUCCEEDED}, "succeeded")

@@ -3,22 +3,27 @@
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from furrow import (
     ArgumentError,
     Job,
     OptionError,
     WorkflowError,
+    statements,
     submit,
     workflow,
 )
 from furrow.actions.jobs import cancel, delete, retry
 from furrow.diagnosis.as_json import job_json
+from furrow.dispatcher.leader import Leadership
+from furrow.dispatcher.lost_jobs import LostJobs
 from furrow.kinds.secret import MASK
 from furrow.models import Edge, Move, Node, Workflow
 from furrow.states import NodeState, State, WorkflowState
 from furrow.testing import drain
+from furrow.workflows.advance import advance
 from furrow.workflows.forking import fork
+from furrow.workflows.moves import look_at
 
 from tests import kinds
 from tests.kinds import flows
@@ -251,3 +256,24 @@ def test_what_waits_for_two_that_run_again_waits_for_both() -> None:
     retry(Job.objects.filter(node=b.id))
     run()
     assert (nodes(w)["c"], Node.objects.get(workflow=w.id, name="c").unmet) == ("succeeded", 0)
+
+
+def test_a_workflow_goes_on_whose_nodes_or_jobs_somebody_deleted_past_the_engine() -> None:
+    with workflow("gone") as gone, workflow("w") as w:
+        gone.add(kinds.noop)
+        lost = w.map(kinds.noop, [{}] * 3, name="lost")
+        w.add(kinds.noop, after=[lost.ended], name="after")
+    look_at(Node.objects.values_list("pk", flat=True))
+    Node.objects.filter(workflow=gone.id).delete()
+    statements.on(connection).unfollow_nodes(connection)
+    Job.objects.filter(node=lost.id).delete()
+    statements.on(connection).follow_nodes(connection)
+    leads = Leadership()
+    assert leads.hold()
+    for _ in range(3):
+        advance(leads.term or 0)
+    assert not Move.objects.exists()
+    assert (LostJobs(leads).run_once(), LostJobs(leads).run_once()) == (1, 0)
+    leads.resign()
+    run()
+    assert (nodes(w), Workflow.objects.get(pk=w.id).state) == ({"lost": "cancelled", "after": "succeeded"}, "cancelled")

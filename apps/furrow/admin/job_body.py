@@ -15,7 +15,7 @@ from furrow.admin.timeline import timeline
 from furrow.conf import conf
 from furrow.diagnosis import wording
 from furrow.diagnosis.explain import situation, why
-from furrow.diagnosis.steps import SHOWN, Shown, begun_by, steps_of
+from furrow.diagnosis.steps import SHOWN, Shown, begun_by, kept_signals, steps_of
 from furrow.errors import UnknownKind
 from furrow.kinds.kind import BUILT_IN, get_kind
 from furrow.kinds.secret import KEY, mask_text
@@ -42,6 +42,7 @@ def body(request: HttpRequest, job: Any, *, may_act: bool) -> dict[str, Any]:
         "job": job,
         "version": _version(job, reason, steps),
         "steps": steps,
+        "kept_signals": kept_signals(job),
         "begun_by": begun_by(job, steps),
         "more_steps": len(steps) == SHOWN,
         "may_run_from": may_act and job.state != State.RUNNING,

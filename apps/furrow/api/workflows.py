@@ -125,7 +125,7 @@ def fork_workflow(request: HttpRequest, workflow_id: uuid.UUID, given: Forking, 
 
     def do() -> tuple[int, Any]:
         try:
-            new = people.fork(found.pk, given.node, _person(who), arguments=given.arguments or None)
+            new = people.fork(found.pk, given.node, _person(who), missing=missing_rows, arguments=given.arguments or None)
         except SubmitError as error:
             raise Refused(422, str(error), {f"arguments.{name}": text for name, text in error.fields.items()}) from None
         return 201, workflow_json(new)

@@ -221,7 +221,8 @@ class Here(Source):
 
     def fork_workflow(self, workflow_id: uuid.UUID, node: str, arguments: Facts) -> Facts:
         with _permitted():
-            return workflow_json(people.fork(workflow_id, node, self._person, arguments=arguments or None))
+            new = people.fork(workflow_id, node, self._person, missing=missing_rows, arguments=arguments or None)
+            return workflow_json(new)
 
     @property
     def _person(self) -> people.Person:

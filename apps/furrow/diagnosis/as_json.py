@@ -77,7 +77,7 @@ def step_json(shown: Shown) -> dict[str, Any]:
     names = ("name", "sort", "position", "attempt", "passed_in", "version", "awaits", "timed_out", "note")
     times = {name: utc(getattr(step, name)) for name in ("started_at", "until", "finished_at")}
     result = None if shown.result is None else json.loads(shown.result)
-    plain = {name: getattr(step, name) for name in names} | ({"awaits": ""} if step.sort == Sort.STEP else {})
+    plain = {name: getattr(step, name) for name in names} | ({"awaits": ""} if step.sort in (Sort.STEP, Sort.SLEEP) else {})
     return {**plain, **times, "result": result}
 
 

@@ -11,7 +11,7 @@ from furrow.diagnosis.reason import Reason
 from furrow.errors import StepChanged
 from furrow.kinds.masks import masks_of
 from furrow.kinds.secret import mask_text
-from furrow.models import Approval, Attempt, Job, Node, Step, Worker
+from furrow.models import Approval, Attempt, Job, Node, Signal, Step, Worker
 from furrow.models.step import Sort
 from furrow.plural import counted
 from furrow.states import Outcome, State
@@ -38,6 +38,12 @@ def steps_of(job: Job) -> list[Shown]:
     given = Job.objects.filter(pk=job.pk).annotate(**texts).values_list(*texts).first() or ("{}", None)
     masks = masks_of(*given)
     return [Shown(step, None if step.result is None else mask_text(masks.json(step.result) or "null")) for step in steps]
+
+
+def kept_signals(job: Job) -> list[Signal]:
+    """Signals that were sent to a job and that no step has taken, at most ``SHOWN``: it may ask for them yet; where it has
+    ended nobody waited for them."""
+    return list(Signal.objects.filter(target=job.pk, consumed_at=None).exclude(name__startswith=OWN).defer("payload")[:SHOWN])
 
 
 def begun_by(job: Job, steps: Sequence[Shown]) -> str:

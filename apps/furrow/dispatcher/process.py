@@ -22,6 +22,7 @@ from furrow.dispatcher.expire import Expire
 from furrow.dispatcher.leader import Leadership
 from furrow.dispatcher.locked_rows import LockedRows
 from furrow.dispatcher.lookout import Lookout
+from furrow.dispatcher.lost_jobs import LostJobs
 from furrow.dispatcher.offer import Offer
 from furrow.dispatcher.orphaned_locks import OrphanedLocks
 from furrow.dispatcher.outbox import Outbox
@@ -87,6 +88,7 @@ class Dispatcher:
             Changes(self.leadership),
             locked,
             OrphanedLocks(),
+            LostJobs(self.leadership),
             Prune(clock),
             Roll(),
             Sweep(),

@@ -8,6 +8,8 @@ from furrow.models.job import Job
 
 #: In ``awaits`` of a function that was called while another step of its job was under way.
 BESIDE = "*"
+#: In ``awaits`` of a sleep for a span, not until a time: it keeps its length when the database's clock is set back.
+SPAN = "furrow.span"
 
 
 class Sort(StrEnum):

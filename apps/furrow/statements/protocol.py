@@ -337,6 +337,17 @@ class Graph(Protocol):
     def moves_wait(self, connection: Connection) -> bool:
         """Whether there is any move."""
 
+    def drop_lost_moves(self, connection: Connection, limit: int) -> int:
+        """Delete so many moves of nodes, or of workflows, that are gone: nobody counts them. Returns how many."""
+
+    def count_lost_jobs(self, connection: Connection, limit: int) -> int:
+        """Nodes that count on jobs of which no row is left: a move for each, which counts these jobs as cancelled. Returns how
+        many moves, at most so many."""
+
+    def fill_in(self, connection: Connection, node: uuid.UUID, arguments: str, state: State = State.WAITING) -> int:
+        """Put these arguments (a JSON object's text) over those of the node's jobs in this state, but for jobs that another
+        has locked; returns how many."""
+
     def free_nodes(self, connection: Connection, nodes: Sequence[uuid.UUID], limit: int) -> int:
         """Make so many waiting jobs of these nodes pending, but for those that another has locked; returns how many."""
 

@@ -20,7 +20,7 @@ from furrow.errors import LONGEST_SNOOZE, JobFailed, SignalTimeout, StepError, S
 from furrow.kinds.returned import json_text
 from furrow.models import Step
 from furrow.models.database import atomic
-from furrow.models.step import Sort
+from furrow.models.step import SPAN, Sort
 from furrow.plural import counted
 from furrow.steps.named import LONGEST_NAME, Named, check_name, name_of, seconds_in
 from furrow.steps.recorder import Recorder
@@ -132,7 +132,8 @@ class Acts:
         self.recorder.refuse_open_transaction(named.name)
         if row is None:
             now = self.recorder.now()
-            row = self.recorder.add(Sort.SLEEP, named.name, started_at=now, until=_end(until, now))
+            awaits = "" if isinstance(until, dt.datetime) else SPAN
+            row = self.recorder.add(Sort.SLEEP, named.name, awaits=awaits, started_at=now, until=_end(until, now))
         if row.finished_at is None:
             if (left := self._left(row)) > 0:
                 self._suspend(left, f"sleeps in the step {named.name!r}")

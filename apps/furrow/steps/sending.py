@@ -29,7 +29,9 @@ def send_signal(target: Job | Workflow | uuid.UUID | str, name: str, payload: An
     The job's row stays locked until the transaction ends: so a wait that begins meanwhile finds the signal.
 
     Args:
-        target: the job, or its id; or those of a workflow: each node that waits for this signal gets it.
+        target: the job, or its id; or those of a workflow: each node that waits for this signal gets it. Where the wait of
+            every such node has ended, the signal is kept with each of them: nobody waited for it, and a node that is run
+            again takes it.
         name: which signal, such as ``"paid"``.
         payload: what the wait returns; anything that has a JSON form.
         by: who sends it, for people.
@@ -67,7 +69,8 @@ def give(job: uuid.UUID, name: str, text: str, by: str) -> bool:
 
 
 def _receivers(id: uuid.UUID, name: str) -> list[uuid.UUID]:
-    """The job of this id, or those of the workflow's nodes that wait for this signal and have not ended."""
+    """The job of this id, or those of the workflow's nodes that wait for this signal and have not ended; where all of these
+    have, all."""
     if not Workflow.objects.filter(pk=id).exists():
         return [id]
     waits = Node.objects.filter(workflow=id, kind=WAITS)
@@ -77,7 +80,8 @@ def _receivers(id: uuid.UUID, name: str) -> list[uuid.UUID]:
         known = did_you_mean(name, {str(one) for one in named.values()}) if named else "none of its nodes waits for a signal"
         raise InputError({"name": f"no node of this workflow waits for {name!r}; {known}"})
     ended = set(jobs.filter(state__in=FINAL).values_list("pk", flat=True))
-    return [pk for pk, signal in named.items() if signal == name and pk not in ended]
+    receivers = [pk for pk, signal in named.items() if signal == name]
+    return [pk for pk in receivers if pk not in ended] or receivers
 
 
 def _deliver(id: uuid.UUID, name: str) -> bool:

@@ -5,16 +5,18 @@ does not exist, is left alone. The rows of a workflow and of those inside it are
 transaction for each; the engine waits for none of these locks.
 """
 
+import json
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
+from furrow import statements
 from furrow.actions.jobs import retry
 from furrow.locks.wakeup import wake
 from furrow.models import Edge, Job, Node, Workflow
-from furrow.models.database import alias, atomic
+from furrow.models.database import alias, atomic, connection
 from furrow.statements import clock
 from furrow.states import NodeState, State, WorkflowState
 from furrow.workflows import stopping
@@ -84,6 +86,17 @@ def restart(workflows: Workflows) -> int:
     return _each(workflows, do)
 
 
+def restart_inside(workflow: uuid.UUID) -> bool:
+    """Take up a workflow that has ended, in the engine's transaction, which waits for nobody; ``False``: somebody has locked
+    it, or one inside it."""
+    tree = _locked(workflow, patient=False)
+    if not tree:
+        return False
+    if not _restart(tree[0], {one.parent: one for one in tree[1:]}):  # there is nothing to take up: it stays ended
+        Workflow.objects.filter(pk=workflow).update(cancel_requested_at=None)
+    return True
+
+
 # --- The rest ---------------------------------------------------------------------------------------------------------
 
 
@@ -108,15 +121,16 @@ def _each(workflows: Workflows, do: Callable[[list[Workflow]], bool], *, inside:
     return changed
 
 
-def _locked(id: uuid.UUID) -> list[Workflow]:
-    """A workflow and those inside it, the outermost first, locked until the transaction ends."""
-    tree, level = list[Workflow](), list(Workflow.objects.select_for_update().filter(pk=id))
-    while level:
-        tree += level
-        parents = list(_nodes(level, sort=Node.Sort.WORKFLOW).values_list("pk", flat=True))
-        inner = Workflow.objects.select_for_update().filter(parent__in=parents).order_by("pk")
-        level = list(inner) if parents else []
-    return tree
+def _locked(id: uuid.UUID, *, patient: bool = True) -> list[Workflow]:
+    """A workflow and those inside it, the outermost first, locked until the transaction ends. Not ``patient``: none where
+    another has locked one of them."""
+    tree, level = list[Workflow](), Workflow.objects.filter(pk=id)
+    while rows := list(level.order_by("pk").select_for_update(skip_locked=not patient)):
+        if not patient and len(rows) < level.count():
+            return []
+        tree += rows
+        level = Workflow.objects.filter(parent__in=list(_nodes(rows, sort=Node.Sort.WORKFLOW).values_list("pk", flat=True)))
+    return tree if patient or not level.exists() else []
 
 
 def _nodes(workflows: Iterable[Workflow], **having: object) -> QuerySet[Node]:
@@ -134,11 +148,13 @@ def _restart(workflow: Workflow, inside: Mapping[uuid.UUID | None, Workflow]) ->
     """Its nodes, and those of the workflows that some of them are."""
     nodes = {node.pk: node for node in workflow.nodes.all()}
     edges = list(Edge.objects.filter(workflow=workflow))
-    taken_up = _taken_up(nodes, edges)
+    taken_up, late = _taken_up(nodes, edges)
     going_on = [id for id, node in nodes.items() if id in taken_up or node.state == NodeState.RUNNING]
     inner = [_restart(inside[id], inside) for id in going_on if id in inside]
     if not taken_up:
         return any(inner)
+    for id in late:
+        nodes[id].let_go_at = None
     _write_edges(nodes, edges, taken_up)
     begun = [id for id in taken_up if nodes[id].let_go_at is not None and nodes[id].state != NodeState.SKIPPED]
     waiting = sorted(taken_up - set(begun))
@@ -148,34 +164,44 @@ def _restart(workflow: Workflow, inside: Mapping[uuid.UUID | None, Workflow]) ->
     for part in _parts(waiting):
         Node.objects.filter(pk__in=part).update(state=NodeState.WAITING, let_go_at=None, finished_at=None, reason="")
     _run_again(begun)
-    _wait_again(waiting)
+    _wait_again(waiting, late)
     if workflow.state != WorkflowState.RUNNING:
         take_up(workflow, clock.now())
     look_at(taken_up)
     return True
 
 
-def _taken_up(nodes: dict[uuid.UUID, Node], edges: list[Edge]) -> set[uuid.UUID]:
+def _taken_up(nodes: dict[uuid.UUID, Node], edges: list[Edge]) -> tuple[set[uuid.UUID], set[uuid.UUID]]:
     """Those that failed or were cancelled, and what was skipped because of them alone. Where compensations have begun: of these
-    alone."""
+    alone. And those of them that failed since a result was missing which may come now: they wait for it again."""
     found = {node.pk for node in nodes.values() if node.state in _BROKEN and node.result_of is None and not node.role}
     if any(node.role == Node.Role.COMPENSATION and node.let_go_at for node in nodes.values()):
         found = set()  # what has been taken back would be missing
     found |= {node.pk for node in nodes.values() if node.state in _BROKEN and node.role and node.let_go_at}
-    found = {id for id in found if _filled_in(nodes[id])}
+    lacking = {id for id in found if _lacked_a_result(nodes[id])}
+    found -= lacking
     children: dict[uuid.UUID, list[uuid.UUID]] = {}
     kept_by: dict[uuid.UUID, set[uuid.UUID]] = {}
     for edge in edges:
         children.setdefault(edge.parent, []).append(edge.child)
         if edge.met is False:
             kept_by.setdefault(edge.child, set()).add(edge.parent)
-    left = list(found)
-    while left:
+    left, late = list(found), set[uuid.UUID]()
+    while left or lacking:
+        if not left:  # no parent of theirs runs again
+            left = [id for id in lacking if _filled_in(nodes[id])]
+            lacking = set()
+            found.update(left)
+            continue
         for child in children.get(left.pop(), []):
-            if child not in found and nodes[child].state == NodeState.SKIPPED and kept_by.get(child, set()) <= found:
-                found.add(child)
-                left.append(child)
-    return found
+            if child in lacking:
+                lacking.discard(child)
+                late.add(child)
+            elif child in found or nodes[child].state != NodeState.SKIPPED or not kept_by.get(child, set()) <= found:
+                continue
+            found.add(child)
+            left.append(child)
+    return found, late
 
 
 def _write_edges(nodes: dict[uuid.UUID, Node], edges: list[Edge], taken_up: set[uuid.UUID]) -> None:
@@ -197,17 +223,19 @@ def _write_edges(nodes: dict[uuid.UUID, Node], edges: list[Edge], taken_up: set[
             Node.objects.filter(pk=id).update(unmet=nodes[id].unmet + count)
 
 
+def _lacked_a_result(node: Node) -> bool:
+    """It failed before it ran, since references led to nothing."""
+    lacks = bool(node.deferred) and node.state == NodeState.FAILED
+    return lacks and Job.objects.filter(node=node.pk, state=State.FAILED, attempt=0).exists()
+
+
 def _filled_in(node: Node) -> bool:
     """A node that failed since references led to nothing gets its arguments now; ``False``: they still lead to nothing."""
-    never_ran = Job.objects.filter(node=node.pk, state=State.FAILED, attempt=0)
-    if not (node.deferred and node.state == NodeState.FAILED and never_ran.exists()):
-        return True
     try:
-        known = resolve(node)
+        known = json.dumps(resolve(node))
     except Unresolved:
         return False
-    for pk, arguments in list(never_ran.values_list("pk", "arguments")):
-        Job.objects.filter(pk=pk).update(arguments=arguments | known)
+    statements.on(connection).fill_in(connection, node.pk, known, State.FAILED)
     return True
 
 
@@ -217,9 +245,10 @@ def _run_again(nodes: list[uuid.UUID]) -> None:
             retry(ids)
 
 
-def _wait_again(nodes: list[uuid.UUID]) -> None:
+def _wait_again(nodes: list[uuid.UUID], late: Collection[uuid.UUID]) -> None:
+    """``late``: those of them whose jobs failed for want of a result."""
     for part in _parts(nodes):
-        for ids in _jobs(part, Q(state=State.CANCELLED)):
+        for ids in _jobs(part, Q(state=State.CANCELLED) | Q(state=State.FAILED, node__in=late)):
             back = Job.objects.filter(pk__in=ids)
             back.update(state=State.WAITING, finished_at=None, error="", cancel_requested_at=None)
 

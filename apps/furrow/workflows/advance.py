@@ -9,9 +9,9 @@ What is done to a node can be done again: a move that changes nothing asks for a
 """
 
 import datetime as dt
+import json
 import uuid
 from collections.abc import Collection, Iterable
-from typing import Any
 
 from django.db.models import Exists, OuterRef
 
@@ -20,21 +20,19 @@ from furrow.actions.jobs import end_unstarted
 from furrow.models import Edge, Job, Node, Workflow
 from furrow.models.database import atomic, connection
 from furrow.statements import clock
-from furrow.states import ENDED, Condition, NodeState, State
-from furrow.tables import EDGE
+from furrow.states import ENDED, Condition, NodeState, State, WorkflowState
 from furrow.workflows import reading
-from furrow.workflows.acts import restart
+from furrow.workflows.acts import restart_inside
 from furrow.workflows.calls import rouse
 from furrow.workflows.ends import end_workflows, wait_again
 from furrow.workflows.fates import is_met, why
 from furrow.workflows.moves import batched, look_at
 from furrow.workflows.references import Unresolved, resolve
-from furrow.workflows.stopping import is_stopping, stop, stop_inner
+from furrow.workflows.stopping import SKIPPED, is_stopping, stop, stop_inner, was_skipped
+from furrow.workflows.writing import counts, write_edges, write_nodes
 
 #: Moves that one transaction takes; jobs that it lets go or cancels; how far it follows nodes that end at once.
 MOVES, JOBS, DEPTH = 10_000, 10_000, 100
-
-_COUNTS = ("state", "unmet", "open", "failed", "cancelled", "reason", "let_go_at", "finished_at")
 
 
 def advance(term: int) -> int:
@@ -44,8 +42,10 @@ def advance(term: int) -> int:
     if not sql.moves_wait(connection):
         return 0
     with atomic():
-        moved = sql.take_moves(connection, MOVES) if sql.leads(connection, term) else []
-        return _Round().run(moved) if moved else 0
+        if not sql.leads(connection, term):
+            return 0
+        moved = sql.take_moves(connection, MOVES)
+        return _Round().run(moved) if moved else sql.drop_lost_moves(connection, MOVES)
 
 
 class _Round:
@@ -59,6 +59,8 @@ class _Round:
         self._reopened: list[Node] = []
         self._going: list[Node] = []
         self._again: set[uuid.UUID] = set()
+        #: Workflows that are to be taken up, and the nodes that they are.
+        self._inside: dict[uuid.UUID, uuid.UUID] = {}
         self._room = JOBS
         self._done = 0
 
@@ -77,7 +79,8 @@ class _Round:
             self._follow(ended, reopened)
         self._again |= {node.pk for node in [*self._ended, *self._reopened]}
         self._free()
-        self._write()
+        write_nodes(node for id, node in self._nodes.items() if counts(node) != self._before[id])
+        self._take_up_inside()
         self._done += end_workflows(self._nodes.values(), self._now)
         self._again.update(rouse(self._nodes.values()))
         look_at(self._again)
@@ -88,7 +91,7 @@ class _Round:
     def _read(self, ids: Iterable[uuid.UUID]) -> None:
         for part in batched(set(ids) - self._nodes.keys()):
             for node in reading.nodes(part):
-                self._nodes[node.pk], self._before[node.pk] = node, _counts(node)
+                self._nodes[node.pk], self._before[node.pk] = node, counts(node)
 
     def _count(self, node: Node, move: statements.Moved) -> None:
         node.open += move.open
@@ -104,6 +107,8 @@ class _Round:
             self._take_up(node)
         elif node.state == NodeState.RUNNING:
             self._go_on(node, asked=move.asked)
+        elif node.state == NodeState.WAITING and node.sort == Node.Sort.WORKFLOW and was_skipped(node):
+            self._wait_inside(node)
         elif node.state == NodeState.WAITING and not node.unmet:
             self._let_go(node)
         elif node.state in (NodeState.WAITING, NodeState.DORMANT) and not node.open and node.jobs:
@@ -126,11 +131,24 @@ class _Round:
         self._again.add(node.pk)
         self._reopened.append(node)
 
+    def _wait_inside(self, node: Node) -> None:
+        """It waits again, and the workflow that it is was stopped when it was skipped: that is taken up, once it has ended."""
+        if (inner := Workflow.objects.filter(parent=node.pk).exclude(state=WorkflowState.RUNNING).first()) is not None:
+            self._inside[inner.pk] = node.pk
+
+    def _take_up_inside(self) -> None:
+        """After all else is written: it changes nodes that this round may know as they were."""
+        for inner, node in self._inside.items():
+            if restart_inside(inner):
+                self._done += 1
+            else:
+                self._again.add(node)  # another has locked it
+
     def _let_go(self, node: Node) -> None:
         if is_stopping(node):
             self._stop(node)
             return
-        if node.workflow.paused_at is not None:
+        if node.workflow.paused_at is not None or (node.sort == Node.Sort.WORKFLOW and was_skipped(node)):
             return
         problem = ""
         try:
@@ -149,14 +167,9 @@ class _Round:
     def _fill_in(self, node: Node) -> bool:
         """The arguments that are known now; also a second time, which changes nothing. ``False``: somebody has locked a job,
         which must not run without."""
-        known = resolve(node, self._nodes)
-        waiting = Job.objects.filter(node=node.pk, state=State.WAITING)
-        rows = dict(waiting.select_for_update(skip_locked=True).values_list("pk", "arguments"))
-        if len(rows) < waiting.count():
-            return False
-        for pk, arguments in rows.items():
-            Job.objects.filter(pk=pk).update(arguments=arguments | known)
-        return True
+        known = json.dumps(resolve(node, self._nodes))
+        filled = statements.on(connection).fill_in(connection, node.pk, known)
+        return filled >= Job.objects.filter(node=node.pk, state=State.WAITING).count()
 
     def _open_the_gate(self, node: Node) -> None:
         """The first nodes of a workflow wait for the node that it is."""
@@ -168,9 +181,12 @@ class _Round:
             self._again.add(node.pk)
             return
         parents = Edge.objects.filter(child=OuterRef("pk"))
-        first = list(Node.objects.filter(~Exists(parents), workflow=inner, unmet=1, state=NodeState.WAITING))
-        Node.objects.filter(pk__in=[one.pk for one in first]).update(unmet=0)
-        look_at(one.pk for one in first)
+        first = Node.objects.filter(~Exists(parents), workflow=inner, unmet=1, state=NodeState.WAITING)
+        ids = list(first.values_list("pk", flat=True))
+        self._read(ids)
+        for id in ids:
+            self._nodes[id].unmet = 0
+        self._again.update(ids)
 
     def _go_on(self, node: Node, *, asked: bool = True) -> None:
         """It is running: whatever of it waits may run. Jobs that wait are looked for when it is let go, and when somebody
@@ -213,7 +229,7 @@ class _Round:
         self._done += 1
 
     def _skip_jobs(self, node: Node) -> None:
-        reason = f"skipped: {node.reason}"
+        reason = f"{SKIPPED}{node.reason}"
         if node.sort != Node.Sort.WORKFLOW:
             self._end_jobs(node, reason, State.CANCELLED)
         elif not stop_inner(node, reason):
@@ -256,8 +272,7 @@ class _Round:
 
     def _meet(self, edges: list[Edge], fates: dict[int, bool]) -> None:
         self._read({edge.child for edge in edges})
-        with connection.cursor() as cursor:
-            cursor.executemany(f"UPDATE {EDGE} SET met = %s WHERE id = %s", [(fates[edge.pk], edge.pk) for edge in edges])
+        write_edges(edges, fates)
         for edge in edges:
             child = self._nodes[edge.child]
             child.unmet -= fates[edge.pk]
@@ -271,6 +286,8 @@ class _Round:
     def _forget(self, edges: list[Edge]) -> None:
         """Their parents run again: who has not begun waits again."""
         edges = [edge for edge in edges if not _has_begun(self._nodes[edge.child])]
+        if not edges:
+            return
         Edge.objects.filter(pk__in=[edge.pk for edge in edges]).update(met=None)
         for edge in edges:
             self._nodes[edge.child].unmet += edge.met is True
@@ -280,22 +297,9 @@ class _Round:
             node = self._nodes[id]
             node.state, node.finished_at, node.reason = NodeState.WAITING, None, ""
             self._reopened.append(node)
-        wait_again(skipped - kept)
-        restart(Workflow.objects.filter(parent__in=skipped - kept))
-
-    # --- the rest ---------------------------------------------------------------------------------------------------------
-
-    def _write(self) -> None:
-        changed = [node for id, node in self._nodes.items() if _counts(node) != self._before[id]]
-        table, names = Node._meta.db_table, ", ".join(f"{name} = %s" for name in _COUNTS)
-        fields: list[Any] = [Node._meta.get_field(name) for name in ("id", *_COUNTS)]
-        rows = [[field.get_db_prep_save(getattr(node, field.attname), connection) for field in fields] for node in changed]
-        with connection.cursor() as cursor:
-            cursor.executemany(f"UPDATE {table} SET {names} WHERE id = %s", [[*row[1:], row[0]] for row in rows])
-
-
-def _counts(node: Node) -> tuple[object, ...]:
-    return tuple(getattr(node, name) for name in _COUNTS)
+        if waiting := skipped - kept:
+            wait_again(waiting)
+            self._again.update(id for id in waiting if self._nodes[id].sort == Node.Sort.WORKFLOW)
 
 
 def _has_begun(node: Node) -> bool:

@@ -2,9 +2,9 @@
 :mod:`furrow.workflows.acts` itself is trusted."""
 
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q
@@ -12,7 +12,8 @@ from django.db.models import Q
 from furrow.actions import permissions
 from furrow.actions.audit import audit
 from furrow.approvals.asking import ASKS
-from furrow.errors import InputError, WorkflowError, did_you_mean
+from furrow.errors import ArgumentError, InputError, WorkflowError, did_you_mean
+from furrow.kinds.kind import Kind, get_kind
 from furrow.models import Job, Node, Workflow
 from furrow.models.audit_entry import Origin
 from furrow.models.database import atomic
@@ -105,8 +106,25 @@ def perform(action: str, workflows: Collection[uuid.UUID], who: Person, *, reaso
     return Done(changed, sorted(barred), sorted(locked))
 
 
-def fork(workflow: uuid.UUID, node: str | uuid.UUID, who: Person, *, arguments: Mapping[str, Any] | None = None) -> Workflow:
+class Missing(Protocol):
+    """What is wrong with arguments that name rows, by argument, for each of these: there is no such row that the user may see
+    (:func:`furrow.admin.forms.row_field.missing_rows`, a room above)."""
+
+    def __call__(self, kind: Kind, user: Any, given: Iterable[Mapping[str, Any]], /) -> list[dict[str, str]]: ...
+
+
+def fork(
+    workflow: uuid.UUID,
+    node: str | uuid.UUID,
+    who: Person,
+    *,
+    missing: Missing,
+    arguments: Mapping[str, Any] | None = None,
+) -> Workflow:
     """Repeat a workflow from a node on, as :func:`furrow.workflows.forking.fork`.
+
+    Args:
+        missing: how to tell whether the person may see the rows that other arguments name.
 
     Raises:
         PermissionDenied: the person may not act on it, or submit jobs.
@@ -119,6 +137,8 @@ def fork(workflow: uuid.UUID, node: str | uuid.UUID, who: Person, *, arguments: 
         raise PermissionDenied(f"{who.by} may not act on some kinds of this workflow's jobs.")
     if arguments and _asks_people(workflow, node):
         raise WorkflowError(f"{node} is an approval: who may decide it, and on what, stays as the workflow has it.")
+    if arguments:
+        _refuse_unseen(workflow, node, who, arguments, missing)
     with atomic():
         new = forking.fork(workflow, node, arguments=arguments, submitted_by=who.user)
         audit(
@@ -130,6 +150,16 @@ def fork(workflow: uuid.UUID, node: str | uuid.UUID, who: Person, *, arguments: 
             detail=f"from {node}, as workflow {new.pk}",
         )
     return new
+
+
+def _refuse_unseen(
+    workflow: uuid.UUID, node: str | uuid.UUID, who: Person, arguments: Mapping[str, Any], missing: Missing
+) -> None:
+    """Raises ArgumentError, as a submit is refused: rows that the person may not see, or that are not there."""
+    named = Q(pk=node) if isinstance(node, uuid.UUID) else Q(name=node)
+    name = Node.objects.filter(named, workflow=workflow, sort=Node.Sort.JOB).values_list("kind", flat=True).first()
+    if name and (wrong := missing(get_kind(name), who.user, [arguments])[0]):
+        raise ArgumentError(name, wrong)
 
 
 def forbidden(workflows: Collection[uuid.UUID], who: Person) -> set[uuid.UUID]:

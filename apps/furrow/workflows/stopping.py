@@ -11,6 +11,8 @@ from furrow.statements import clock
 from furrow.states import FINAL, UNENDED, State, WorkflowState
 from furrow.workflows.moves import look_at
 
+#: How the reason begins of what was stopped when its node was skipped.
+SKIPPED = "skipped: "
 #: Jobs that one round stops of a node: dispatch waits for it.
 AT_ONCE = 2_000
 
@@ -19,6 +21,12 @@ def is_stopping(node: Node) -> bool:
     """It is of a workflow that was cancelled and has not ended. What is there for the failure of a workflow still runs."""
     workflow = node.workflow
     return workflow.cancel_requested_at is not None and workflow.state == WorkflowState.RUNNING and not node.role
+
+
+def was_skipped(node: Node) -> bool:
+    """The workflow that a node is was stopped when the node was skipped, or is being stopped so."""
+    stopped = Workflow.objects.filter(parent=node.pk, cancel_requested_at__isnull=False, reason__startswith=SKIPPED)
+    return stopped.exists()
 
 
 def begin(workflow: Workflow, reason: str) -> None:

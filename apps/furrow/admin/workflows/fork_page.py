@@ -16,7 +16,7 @@ from furrow.admin import site
 from furrow.admin.forms.arguments import argument_fields
 from furrow.admin.forms.fields import OMIT, ArgumentField
 from furrow.admin.forms.file_field import FileField
-from furrow.admin.forms.row_field import RowField
+from furrow.admin.forms.row_field import RowField, missing_rows
 from furrow.admin.workflows.permitted import find, may_act, person
 from furrow.approvals.asking import ASKS
 from furrow.diagnosis.wording import shorten
@@ -93,7 +93,7 @@ def show(request: HttpRequest, workflow_id: uuid.UUID, node_id: uuid.UUID) -> Ht
 
 def _fork(request: HttpRequest, workflow: Workflow, node: Node, form: ForkForm) -> Workflow | None:
     try:
-        return people.fork(workflow.pk, node.pk, person(request), arguments=form.changed())
+        return people.fork(workflow.pk, node.pk, person(request), missing=missing_rows, arguments=form.changed())
     except SubmitError as error:
         form.show(error)
         return None

@@ -4,7 +4,16 @@ from furrow.statements.postgresql.changes import let_go, move_limits, set_rules,
 from furrow.statements.postgresql.clock import clock, make_due, set_back
 from furrow.statements.postgresql.dispatch import due, lead, mark_queued, prune, seconds_until_due, waiting, window
 from furrow.statements.postgresql.events import mark_published, prune_events, tell_of_jobs, unpublished
-from furrow.statements.postgresql.graph import follow_nodes, free_nodes, moves_wait, take_moves, unfollow_nodes
+from furrow.statements.postgresql.graph import (
+    count_lost_jobs,
+    drop_lost_moves,
+    fill_in,
+    follow_nodes,
+    free_nodes,
+    moves_wait,
+    take_moves,
+    unfollow_nodes,
+)
 from furrow.statements.postgresql.guards import guard, unguard
 from furrow.statements.postgresql.holds import (
     candidates,
@@ -39,8 +48,11 @@ __all__ = [
     "claim",
     "clock",
     "count_cancelled",
+    "count_lost_jobs",
+    "drop_lost_moves",
     "due",
     "end_sessions",
+    "fill_in",
     "follow_nodes",
     "forget_keys",
     "free_nodes",

@@ -4,7 +4,8 @@ import datetime as dt
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
-from furrow.tables import ATTEMPT, HOLD, JOB, QUEUE
+from furrow.models.step import SPAN
+from furrow.tables import ATTEMPT, HOLD, JOB, QUEUE, STEP
 
 
 def clock(connection: Connection) -> dt.datetime:
@@ -15,7 +16,8 @@ def clock(connection: Connection) -> dt.datetime:
         return now
 
 
-# What was sent or began, and retries: one that was due is due, of the others the delay is kept. Then keys that are unique for a
+# What was sent or began, and retries: one that was due is due, of the others the delay is kept; so are the ends of sleeps and
+# the patience of waits, which a woken job goes by. Then keys that are unique for a
 # time, and slots of rates and pauses. Rows that somebody has locked stay as they are.
 _SET_BACK = (
     f"""UPDATE {JOB} SET run_at = least(run_at, statement_timestamp()), queued_at = least(queued_at, statement_timestamp())
@@ -29,6 +31,10 @@ _SET_BACK = (
        WHERE id = ANY(ARRAY(SELECT id FROM {JOB} WHERE state = 'pending' AND attempt > 0 AND run_at > statement_timestamp()
          AND (run_at <= %(before)s OR EXISTS (SELECT FROM {ATTEMPT} a WHERE a.job_id = {JOB}.id
            AND a.number = {JOB}.attempt AND a.finished_at > statement_timestamp())) FOR NO KEY UPDATE SKIP LOCKED))""",
+    f"""UPDATE {STEP} SET until = greatest(statement_timestamp(), until - (%(before)s - statement_timestamp()))
+       WHERE id = ANY(ARRAY(SELECT id FROM {STEP} WHERE finished_at IS NULL AND until > statement_timestamp() AND (
+         until <= %(before)s OR started_at > statement_timestamp() AND (sort <> 'sleep' OR awaits = '{SPAN}'))
+         FOR NO KEY UPDATE SKIP LOCKED))""",
     f"""UPDATE {JOB} SET unique_expires_at = unique_expires_at - (%(before)s - statement_timestamp())
        WHERE id = ANY(ARRAY(SELECT id FROM {JOB} WHERE unique_key IS NOT NULL AND unique_expires_at > statement_timestamp()
          AND created_at > statement_timestamp() FOR UPDATE SKIP LOCKED))""",

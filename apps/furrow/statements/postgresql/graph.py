@@ -7,8 +7,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from furrow.statements import Moved
 from furrow.statements.words import FINAL
+from furrow.states import State
 from furrow.tables import JOB, MOVE, NODE, WORKFLOW
 
+#: What one move can say of a node's jobs: the column is a small integer.
+MOST = 30_000
 #: By the trigger's name: when it is asked, for which rows, and what it counts.
 _UPDATE = f"""(NEW.state NOT IN {FINAL})::int - (OLD.state NOT IN {FINAL})::int,
     (NEW.state = 'failed')::int - (OLD.state = 'failed')::int,
@@ -75,11 +78,54 @@ def take_moves(connection: Connection, limit: int) -> list[Moved]:
         return list(map(Moved._make, cursor.fetchall()))
 
 
+def drop_lost_moves(connection: Connection, limit: int) -> int:
+    """Delete so many moves of nodes, or of workflows, that are gone: nobody counts them. Returns how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""DELETE FROM {MOVE} lost WHERE id = ANY(ARRAY(
+                 SELECT m.id FROM {MOVE} m WHERE NOT EXISTS (
+                   SELECT FROM {NODE} n JOIN {WORKFLOW} w ON w.id = n.workflow_id WHERE n.id = m.node) LIMIT %s))""",
+            [limit],
+        )
+        return int(cursor.rowcount)
+
+
+def count_lost_jobs(connection: Connection, limit: int) -> int:
+    """Nodes that count on jobs of which no row is left (somebody deleted them past the trigger, as TRUNCATE does): a move for
+    each, which counts these jobs as cancelled. Looks at so many nodes that have not ended, at most; returns how many moves.
+
+    One statement sees one state of the database: there the jobs of a node that have not ended, and the moves that tell of
+    others, add up to what the node counts."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""INSERT INTO {MOVE} (node, open, failed, cancelled)
+               SELECT n.id, -least(n.open, {MOST}), 0, least(n.open, {MOST}) FROM {NODE} n
+               WHERE n.state IN ('waiting', 'running') AND n.open > 0 AND n.sort IN ('job', 'map')
+                 AND NOT EXISTS (SELECT FROM {JOB} j WHERE j.node = n.id AND j.node IS NOT NULL AND j.state NOT IN {FINAL})
+                 AND NOT EXISTS (SELECT FROM {MOVE} m WHERE m.node = n.id)
+               LIMIT %s""",
+            [limit],
+        )
+        return int(cursor.rowcount)
+
+
 def moves_wait(connection: Connection) -> bool:
     """Whether there is any move."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT EXISTS (SELECT FROM {MOVE})")
         return bool(cursor.fetchone()[0])
+
+
+def fill_in(connection: Connection, node: uuid.UUID, arguments: str, state: State = State.WAITING) -> int:
+    """Put these arguments (a JSON object's text) over those of the node's jobs in this state, but for jobs that another has
+    locked; returns how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""UPDATE {JOB} SET arguments = arguments || %s::jsonb WHERE id = ANY(ARRAY(
+                 SELECT id FROM {JOB} WHERE node = %s AND node IS NOT NULL AND state = %s FOR UPDATE SKIP LOCKED))""",
+            [arguments, node, state],
+        )
+        return int(cursor.rowcount)
 
 
 def free_nodes(connection: Connection, nodes: Sequence[uuid.UUID], limit: int) -> int:

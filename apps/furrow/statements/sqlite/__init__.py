@@ -9,7 +9,16 @@ from furrow.statements.sqlite.changes import let_go, move_limits, set_rules, wai
 from furrow.statements.sqlite.clock import clock, make_due, set_back
 from furrow.statements.sqlite.dispatch import due, lead, mark_queued, prune, seconds_until_due, waiting, window
 from furrow.statements.sqlite.events import mark_published, prune_events, tell_of_jobs, unpublished
-from furrow.statements.sqlite.graph import follow_nodes, free_nodes, moves_wait, take_moves, unfollow_nodes
+from furrow.statements.sqlite.graph import (
+    count_lost_jobs,
+    drop_lost_moves,
+    fill_in,
+    follow_nodes,
+    free_nodes,
+    moves_wait,
+    take_moves,
+    unfollow_nodes,
+)
 from furrow.statements.sqlite.guards import guard, unguard
 from furrow.statements.sqlite.holds import (
     candidates,
@@ -44,8 +53,11 @@ __all__ = [
     "claim",
     "clock",
     "count_cancelled",
+    "count_lost_jobs",
+    "drop_lost_moves",
     "due",
     "end_sessions",
+    "fill_in",
     "follow_nodes",
     "forget_keys",
     "free_nodes",

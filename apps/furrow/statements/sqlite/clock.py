@@ -5,8 +5,9 @@ import time
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
+from furrow.models.step import SPAN
 from furrow.statements.sqlite.times import seconds, text
-from furrow.tables import ATTEMPT, HOLD, JOB, QUEUE
+from furrow.tables import ATTEMPT, HOLD, JOB, QUEUE, STEP
 
 
 def clock(connection: Connection) -> dt.datetime:
@@ -36,6 +37,13 @@ def set_back(connection: Connection, before: dt.datetime) -> int:
         retries = [(text(max(moment, seconds(run_at) - step)), id) for id, run_at in cursor.fetchall()]
         cursor.executemany(f"UPDATE {JOB} SET run_at = %s WHERE id = %s", retries)
         cursor.execute(
+            f"""SELECT id, until || '' FROM {STEP} WHERE finished_at IS NULL AND until > %s AND (
+                 until <= %s OR started_at > %s AND (sort <> 'sleep' OR awaits = '{SPAN}'))""",
+            (now, was, now),
+        )
+        ends = [(text(max(moment, seconds(until) - step)), id) for id, until in cursor.fetchall()]
+        cursor.executemany(f"UPDATE {STEP} SET until = %s WHERE id = %s", ends)
+        cursor.execute(
             f"""SELECT id, unique_expires_at || '' FROM {JOB}
                WHERE unique_key IS NOT NULL AND unique_expires_at > %s AND created_at > %s""",
             (now, now),
@@ -49,7 +57,7 @@ def set_back(connection: Connection, before: dt.datetime) -> int:
             [(text(moment + period), key, slot) for key, slot, period in late],
         )
         cursor.execute(f"UPDATE {QUEUE} SET paused_at = %s WHERE paused_at > %s", (now, now))
-        return int(changed) + len(retries) + len(unique) + len(late) + int(cursor.rowcount)
+        return int(changed) + len(retries) + len(ends) + len(unique) + len(late) + int(cursor.rowcount)
 
 
 def make_due(connection: Connection, before: dt.datetime, limit: int) -> int:
