@@ -30,7 +30,12 @@ _REASONS = {error.__name__: error.reason for error in (NotAFile, NotPython, NotT
 }
 
 
-@job(retry=RetryPolicy(max_attempts=3, base=1.0, exceptions=dict.fromkeys(FINAL_ERRORS)), soft_timeout=30, timeout=60)
+@job(
+    title="{path}",
+    retry=RetryPolicy(max_attempts=3, base=1.0, exceptions=dict.fromkeys(FINAL_ERRORS)),
+    soft_timeout=30,
+    timeout=60,
+)
 def measure(path: str, package: str = "") -> dict[str, Any]:
     """Measure one Python source file. Fails with the file, the line and the reason if it cannot be read or parsed.
 

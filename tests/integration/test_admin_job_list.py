@@ -10,7 +10,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from furrow import Job, State, submit, submit_many
+from furrow import Attempt, Job, State, submit, submit_many
 from furrow.admin import keyset
 from furrow.admin.job import JobAdmin
 from furrow.statements.bounded import TookTooLong, at_most
@@ -118,3 +118,18 @@ def test_the_list_does_not_sort_by_other_columns(admin_client: Client) -> None:
     with CaptureQueriesContext(connection) as queries:
         admin_client.get("/admin/furrow/job/?o=2.-4")
     assert any('ORDER BY "furrow_job"."id" DESC' in query["sql"] for query in queries)
+
+
+def test_each_job_says_what_it_is_about(admin_client: Client) -> None:
+    short = make(
+        State.FAILED, arguments={"z": {"$secret": "hunter2"}, "aa": 77_123, "html": "<b>bold</b>"}, finished_at=timezone.now()
+    )
+    make(State.PENDING, arguments={"text": " ".join(map(str, range(3_000)))})
+    Attempt.objects.create(job=short, number=1, outcome="failed", started_at=timezone.now(), finished_at=timezone.now())
+    about = "z=••••••, aa=77123, html=&lt;b&gt;bold&lt;/b&gt;"
+    for address in ("job/", f"job/{short.pk}/", "attempt/"):
+        page = admin_client.get(f"/admin/furrow/{address}", follow=True).content.decode()
+        assert f">{about}<" in page, address
+        assert "hunter2" not in page
+    assert about in admin_client.get("/admin/").content.decode()
+    assert "2998 2999" not in admin_client.get("/admin/furrow/job/").content.decode(), "large arguments are not read for a list"

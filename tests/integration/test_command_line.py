@@ -67,7 +67,7 @@ def test_list() -> None:
         submit(kinds.typed, {"text": "x", "options": {"deep": 7}}, queue="other"),
     )
     lines = jobs("list").splitlines()
-    assert lines[0].split() == ["id", "kind", "state", "queue", "created", "run", "time", "attempts", "error"]
+    assert lines[0].split() == ["id", "kind", "state", "queue", "created", "run", "time", "attempts", "about", "error"]
     assert [line.split()[:4] for line in lines[1:]] == [
         [str(other.pk), "kinds.typed", "pending", "other"],
         [str(failed.pk), "kinds.add", "failed", "default"],

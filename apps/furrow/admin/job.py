@@ -16,10 +16,12 @@ from furrow.actions.permissions import may_act
 from furrow.actions.selection import select
 from furrow.admin import bulk_page, filters, job_page, step_acts, submit_page
 from furrow.admin.job_body import run_seconds
+from furrow.admin.job_link import job_link
 from furrow.admin.readonly import ReadOnlyAdmin
 from furrow.admin.site import shows
 from furrow.admin.theme import display
 from furrow.diagnosis import wording
+from furrow.diagnosis.titles import with_titles
 from furrow.errors import InputError
 from furrow.models import Job
 from furrow.models.job import DEFAULT_PRIORITY
@@ -109,7 +111,7 @@ class JobAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Rows for a list: without the large columns, with the beginning of the error."""
-        rows = super().get_queryset(request).defer("arguments", "result", "error")
+        rows = with_titles(super().get_queryset(request).defer("arguments", "result", "error"))
         found: QuerySet[Any] = rows.annotate(error_start=Left("error", 200))
         return found
 
@@ -125,11 +127,8 @@ class JobAdmin(ReadOnlyAdmin):
 
     @display(description="job")
     def job(self, job: Job) -> SafeString:
-        """Kind and id, leading to the page."""
-        link = reverse("admin:furrow_job_change", args=[job.pk])
-        return format_html(
-            '<a class="fw-job" href="{}"><b>{}</b><code>{}</code></a>', link, wording.plain(job.kind), str(job.pk)
-        )
+        """Kind, title and id, leading to the page."""
+        return job_link(job)
 
     @display(description="state")
     def condition(self, job: Job) -> SafeString:

@@ -24,6 +24,7 @@ from furrow.admin.filters import LEVELS
 from furrow.admin.job_body import JSON_COLUMNS, body, whole_text
 from furrow.admin.listening import listening
 from furrow.diagnosis import wording
+from furrow.diagnosis.titles import with_titles
 from furrow.errors import InputError
 from furrow.kinds.secret import mask_text
 from furrow.models import Job, LogLine, OutputChunk
@@ -187,7 +188,7 @@ def find(request: HttpRequest, job_id: uuid.UUID | str, *, act: bool = False) ->
         wanted = job_id if isinstance(job_id, uuid.UUID) else uuid.UUID(job_id)
     except ValueError:
         raise Http404(f"{job_id!r} is not the id of a job.") from None
-    rows = Job.objects.defer(*JSON_COLUMNS).annotate(
+    rows = with_titles(Job.objects.defer(*JSON_COLUMNS)).annotate(
         **{f"{name}_text": Left(Cast(name, TextField()), 4 * wording.SHOWN + 1) for name in JSON_COLUMNS},
         **{f"{name}_length": Length(Cast(name, TextField())) for name in JSON_COLUMNS},
     )

@@ -5,15 +5,17 @@ from typing import Any
 
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from furrow.actions.permissions import may_view
 from furrow.admin import filters
+from furrow.admin.job_link import job_link
 from furrow.admin.readonly import ReadOnlyAdmin
 from furrow.admin.site import shows
 from furrow.admin.theme import display
 from furrow.diagnosis import wording
+from furrow.diagnosis.titles import with_titles
 from furrow.models import Attempt, Job, LogLine, Worker
 
 
@@ -25,16 +27,16 @@ class _OfJob(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request)
-        return rows.prefetch_related(Prefetch("job", Job.objects.only("kind")))
+        jobs: QuerySet[Any] = Job.objects.only("kind")
+        return rows.prefetch_related(Prefetch("job", with_titles(jobs) if may_view(request.user) else jobs))
 
     @display(description="job")
     def of_job(self, row: Any) -> str:
-        """Kind and id, leading to the job; the id alone when it was deleted."""
+        """Kind, title and id, leading to the job; the id alone when it was deleted."""
         job = getattr(row, "job", None)
         if job is None:
             return format_html("<code>{}</code> (deleted)", row.job_id)
-        link = reverse("admin:furrow_job_change", args=[job.pk])
-        return format_html('<a class="fw-job" href="{}"><b>{}</b><code>{}</code></a>', link, wording.plain(job.kind), job.pk)
+        return job_link(job)
 
 
 @shows(Attempt)

@@ -123,6 +123,7 @@ class JobShape(BaseModel):
 
     id: uuid.UUID
     kind: str
+    title: str
     state: str
     queue: str
     priority: int

@@ -7,7 +7,7 @@ from furrow.diagnosis import wording
 from furrow.states import State
 
 #: Columns of the table of jobs.
-COLUMNS = ("id", "kind", "state", "queue", "created", ">run time", ">attempts", "error")
+COLUMNS = ("id", "kind", "state", "queue", "created", ">run time", ">attempts", "about", "error")
 
 
 def cells(job: dict[str, Any], now: dt.datetime) -> tuple[Any, ...]:
@@ -19,7 +19,8 @@ def cells(job: dict[str, Any], now: dt.datetime) -> tuple[Any, ...]:
     if due and due > now and ended is None:
         created += f", due {wording.relative(due, now)}"
     error = wording.shorten(job["error"], 60)
-    return (job["id"], job["kind"], job["state"], job["queue"], created, wording.span(seconds), attempts(job), error)
+    about = wording.shorten(job.get("title", ""), 40)  # an older server has none
+    return (job["id"], job["kind"], job["state"], job["queue"], created, wording.span(seconds), attempts(job), about, error)
 
 
 def attempts(job: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from furrow.diagnosis.figures import QueueFigures, queue_figures
 from furrow.diagnosis.kind_figures import KindFigures, by_kind
 from furrow.diagnosis.reason import Reason
 from furrow.diagnosis.steps import Shown, steps_of
+from furrow.diagnosis.titles import title_of
 from furrow.diagnosis.workflows import place
 from furrow.kinds.kind import Kind
 from furrow.kinds.secret import masked
@@ -28,6 +29,7 @@ def job_json(job: Job, *, result: bool = False) -> dict[str, Any]:
     found = {
         "id": job.pk,
         "kind": job.kind,
+        "title": title_of(job.kind, job.arguments),
         "state": job.state,
         "queue": job.queue,
         "priority": job.priority,

@@ -20,7 +20,7 @@ from furrow.kinds.declaration import refuse_what_cannot_work
 from furrow.kinds.handlers import refuse_handler
 from furrow.kinds.retry import RetryPolicy
 from furrow.kinds.schedules import schedules_of
-from furrow.limits.key_template import LimitError
+from furrow.limits.key_template import LimitError, Template
 from furrow.limits.limit import Rule, Rules
 from furrow.models.job import DEFAULT_PRIORITY, Job
 from furrow.partitions import NO_LIMITS
@@ -84,6 +84,7 @@ class Kind:
         transactional: bool = False,
         permission: str = "",
         tags: Collection[str] = (),
+        title: str | None = None,
         upgrade: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
         schedule: Schedule | Sequence[Schedule] = (),
         **rules: Unpack[Rule],
@@ -109,6 +110,7 @@ class Kind:
         if lacking := self.lacks_key_of(self.queue):
             raise KindError(f"{self.name}: queue {self.queue!r} {lacking}.")
         self.rules = self._rules(rules)
+        self.title = None if title is None else self._template("title", title)
         if self.rules.any and self.queue in conf().partitioned:
             raise KindError(f"{self.name}: queue {self.queue!r}: {NO_LIMITS}.")
         self.schedules = schedules_of(self, schedule)
@@ -150,6 +152,12 @@ class Kind:
             f"has partitions by the argument {parted.key!r}, and {self.name} has no such argument: "
             "add it to the handler, or choose another queue"
         )
+
+    def _template(self, option: str, text: str) -> Template:
+        try:
+            return Template(option, text, self.arguments.names, self.arguments.secret)
+        except LimitError as error:
+            raise KindError(f"{self.name}: {error}.") from None
 
     def _rules(self, given: Rule) -> Rules:
         try:

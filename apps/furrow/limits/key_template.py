@@ -56,9 +56,13 @@ class Template:
         """It names no argument."""
         return all(path is None for _, path in self._parts)
 
+    def text(self, arguments: Mapping[str, Any]) -> str:
+        """The text for these arguments, as in JSON: a text stands as it is, all else as JSON; what is not there is null."""
+        return "".join(literal + ("" if path is None else _shown(arguments, path)) for literal, path in self._parts)
+
     def fill(self, prefix: str, arguments: Mapping[str, Any]) -> str:
-        """The key for these arguments, as in JSON: a text stands as it is, all else as JSON; what is not there is null."""
-        text = prefix + "".join(literal + ("" if path is None else _shown(arguments, path)) for literal, path in self._parts)
+        """The key for these arguments: the text after ``prefix``, the end of a long one hashed."""
+        text = prefix + self.text(arguments)
         if len(text) <= LONGEST_KEY:
             return text
         return f"{text[: LONGEST_KEY - 33]}…{hashlib.sha256(text.encode()).hexdigest()[:32]}"

@@ -20,6 +20,7 @@ from furrow.diagnosis import lockers
 from furrow.diagnosis import troubles as noted
 from furrow.diagnosis.explain import living_workers
 from furrow.diagnosis.figures import COUNTED, QueueFigures, queue_figures
+from furrow.diagnosis.titles import with_titles
 from furrow.diagnosis.unserved import unserved_queues
 from furrow.models import DeadMessage, Drift, Job, Leader, Worker
 from furrow.models.database import connection
@@ -157,7 +158,8 @@ def _ended(day: list[rates.Point]) -> list[dict[str, Any]]:
 
 def _failures() -> QuerySet[Any]:
     rows = Job.objects.filter(state=State.FAILED, finished_at__isnull=False).order_by("-finished_at")
-    return rows.only("kind", "finished_at", "attempt").annotate(error_start=Left("error", 200))[:FAILURES]
+    found: QuerySet[Any] = with_titles(rows.only("kind", "finished_at", "attempt")).annotate(error_start=Left("error", 200))
+    return found[:FAILURES]
 
 
 def _working(workers: list[Worker], *, named: bool) -> list[dict[str, Any]]:

@@ -29,6 +29,7 @@ def job(
     transactional: bool = False,
     permission: str = "",
     tags: Collection[str] = (),
+    title: str | None = None,
     upgrade: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     schedule: Schedule | Sequence[Schedule] = (),
     **rules: Unpack[Rule],
@@ -58,6 +59,7 @@ def job(handler: Any = None, /, **options: Any) -> Any:
         fair: a key that names the tenant. The tenants of a queue take turns.
         permission: a further permission (``app.codename``) that people need to submit these jobs and to act on them.
         tags: short texts to find these jobs by.
+        title: what a job is about, as lists show it: ``"invoice of order {order_id}"``. Default: its arguments in short.
         upgrade: makes new arguments (a dict, as in JSON) of old ones: called for a job that was submitted before the signature
             changed, when its arguments do not fit any more.
         schedule: when jobs are submitted by themselves: ``Schedule("0 3 * * *", …)``, or a list of such with a ``name`` each.

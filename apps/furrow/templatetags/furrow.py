@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from furrow.diagnosis import wording
+from furrow.diagnosis import titles, wording
 from furrow.diagnosis.commands import flower_command, worker_command
 from furrow.diagnosis.reason import Reason
 from furrow.models import Job
@@ -45,6 +45,9 @@ def job_output(job: Job, seconds: int = USUAL) -> SafeString:
 def number(value: int) -> str:
     """A number with separators between thousands."""
     return f"{value:,}"
+
+
+register.filter("title_of", titles.title)
 
 
 @register.filter
