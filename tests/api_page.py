@@ -24,7 +24,7 @@ Everything that code may import from `furrow`, from the docstrings (`{COMMAND}` 
 GROUPS = {
     "Declare a kind": "job external_kind Kind RetryPolicy Unique Schedule Secret ForeignKey File UploadedPath get_kind "
     "all_kinds",
-    "Submit": "submit submit_many",
+    "Submit": "submit submit_many backfill",
     "Inside a handler": "current_job send_signal Retry Snooze Abort SoftTimeout Cancelled",
     "Records": "Job Attempt Approval LogLine State Outcome FINAL",
     "Act on jobs": "cancel retry retry_from run_now snooze change_priority change_queue delete",

@@ -121,6 +121,7 @@ def _settle_down() -> None:
 def _delete_jobs() -> None:
     from furrow.models import (
         Attempt,
+        Backfill,
         BridgedMessage,
         BridgeReader,
         DeadMessage,
@@ -148,7 +149,7 @@ def _delete_jobs() -> None:
     bridges = (BridgedMessage, BridgeReader, Reply, StreamPlace)
     jobs = (DeadMessage, Event, LogLine, Attempt, Job, Queue, WorkerRequest, Rollup, ErrorCount, ErrorGroup, Trouble)
     workflows = (Move, Edge, Node, Workflow)  # behind jobs, whose deletion leaves moves
-    for model in (*bridges, Tick, Schedule, Signal, Step, *jobs, *workflows):
+    for model in (*bridges, Backfill, Tick, Schedule, Signal, Step, *jobs, *workflows):
         model.objects.all()._raw_delete(connection.alias)
 
 

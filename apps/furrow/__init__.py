@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from furrow.actions.jobs import cancel, change_priority, change_queue, delete, retry, run_now, snooze
     from furrow.actions.steps import retry_from
     from furrow.approvals.deciding import decide
+    from furrow.backfills.declared import backfill
     from furrow.context import current_job
     from furrow.diagnosis.explain import Situation, situation
     from furrow.errors import (
@@ -144,6 +145,7 @@ __all__ = [
     "WorkflowError",
     "WorkflowFailed",
     "all_kinds",
+    "backfill",
     "batch",
     "cancel",
     "change_priority",
@@ -232,6 +234,7 @@ _WHERE = {
     "WorkflowError": "furrow.errors",
     "WorkflowFailed": "furrow.errors",
     "all_kinds": "furrow.kinds.kind",
+    "backfill": "furrow.backfills.declared",
     "batch": "furrow.workflows.batches",
     "cancel": "furrow.actions.jobs",
     "change_priority": "furrow.actions.jobs",

@@ -5,6 +5,7 @@ API_TOKEN = "furrow_apitoken"  # noqa: S105 - a table
 APPROVAL = "furrow_approval"
 ATTEMPT = "furrow_attempt"
 AUDIT_ENTRY = "furrow_auditentry"
+BACKFILL = "furrow_backfill"
 BRIDGE_READER = "furrow_bridgereader"
 BRIDGED_MESSAGE = "furrow_bridgedmessage"
 DEAD_MESSAGE = "furrow_deadmessage"

@@ -27,8 +27,10 @@ from django.test.utils import override_settings
 from django.db import connections, transaction
 from django.test import Client
 from django.urls import reverse
-from furrow import Job, State, cancel, retry, submit, submit_many
+from django.contrib.auth.models import Group
+from furrow import Job, State, backfill, cancel, retry, submit, submit_many
 from furrow.actions import bulk
+from furrow.backfills.moving import move_due
 from furrow.models import AuditEntry
 from tests import kinds
 
@@ -66,6 +68,10 @@ told["audit"] = AuditEntry.objects.get(job=entry.pk).who
 told["acts"] = [cancel(job.pk), retry(job.pk), cancel(job.pk)]
 furrow("jobs", "list", "--limit", "3")
 furrow("jobs", "show", str(job.pk))
+group = Group.objects.create(name="rows are in the other database")
+row = backfill(Group.objects.all(), kinds.renames)
+move_due(print)
+told["backfill"] = [job.arguments["group"] == group.pk for job in Job.objects.filter(batch=row.pk)]
 user.delete()
 job.refresh_from_db()
 told["deleted"] = [job.state, client.get(reverse("admin:login")).status_code]
@@ -117,7 +123,8 @@ def test_web_submits_shows_and_acts_there(bare: Stack, tmp_path: Path) -> None:
     assert (told["submitter"], told["by"], told["audit"]) == (True, True, "ann")
     assert told["acts"] == [1, 1, 1]
     assert told["deleted"] == ["cancelled", 200]
-    assert Job.objects.count() == 32, "here they are: one, thirty, and the bulk action"
+    assert told["backfill"] == [True]
+    assert Job.objects.count() == 33, "here they are: one, thirty, the bulk action, and the backfill's"
 
 
 def test_routers_that_part_jobs_are_refused(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Kinds for the tests: small handlers that do one thing each. Loaded by ``FURROW_MODULES=tasks,tests.kinds``."""
 
 from tests.kinds.arguments import Colour, greets, guarded, hostile, keeps, typed
+from tests.kinds.backfilled import groups, groups_by_tens, renames, renames_many
 from tests.kinds.bridged import fib, hears, hears_and_says, takes_text, takes_text_and_headers
 from tests.kinds.declared import ONCE, QUICK, append, note, noted
 from tests.kinds.limited import (
@@ -92,6 +93,8 @@ __all__ = [
     "floods",
     "freezes_in_a_transaction",
     "greets",
+    "groups",
+    "groups_by_tens",
     "guarded",
     "hard_sleeper",
     "hears",
@@ -118,6 +121,8 @@ __all__ = [
     "rated",
     "reads_its_session",
     "reads_its_session_async",
+    "renames",
+    "renames_many",
     "returns",
     "says_to_its_worker",
     "scripted",

@@ -128,6 +128,7 @@ def options(parser: ArgumentParser) -> set[str]:
     [
         ("jobs", "command_line.md"),
         ("schedules", "schedules.md"),
+        ("backfills", "backfills.md"),
         ("mcp", "assistants.md"),
         ("prove", "prove.md"),
         ("dev", "new_project.md"),

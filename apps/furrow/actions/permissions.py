@@ -67,6 +67,16 @@ def may_delete_schedules(user: Any, kind: Kind | str | None = None) -> bool:
     return _has(user, "furrow.delete_schedule") and _has_own(user, kind)
 
 
+def may_act_on_backfill(user: Any, kind: Kind | str) -> bool:
+    """May pause, resume and cancel backfills of this kind, and retry what failed."""
+    return may_see(user, "backfill") and may_act(user, kind)
+
+
+def may_start_backfill(user: Any, kind: Kind | str) -> bool:
+    """May start backfills of this kind: that submits jobs."""
+    return may_see(user, "backfill") and may_submit(user, kind)
+
+
 def may_make_tokens(user: Any) -> bool:
     """May make tokens of the HTTP API that act for this user; a superuser may for anybody."""
     return _has(user, "furrow.add_apitoken")

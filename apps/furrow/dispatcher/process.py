@@ -1,5 +1,5 @@
 """The dispatcher process: lead, dispatch until nothing is due, wait for a wake-up, and run the other duties in between.
-Threads beside it rescue, fire schedules, and publish events."""
+Threads beside it rescue, fire schedules, move backfills, and publish events."""
 
 import logging
 import threading
@@ -14,6 +14,7 @@ from furrow.announcer import Announcer
 from furrow.conf import conf
 from furrow.diagnosis import troubles
 from furrow.dispatcher.admission import Admission
+from furrow.dispatcher.backfilling import Backfilling
 from furrow.dispatcher.callers import Callers
 from furrow.dispatcher.changes import Changes
 from furrow.dispatcher.clock import Clock
@@ -79,6 +80,7 @@ class Dispatcher:
         self._outbox = Outbox(self.leadership)
         self._callers = Callers(self.leadership)
         self._timetable = Timetable(self.leadership)
+        self._backfilling = Backfilling(self.leadership)
         self._duties: list[Duty] = [
             clock,
             Expire(),
@@ -122,6 +124,7 @@ class Dispatcher:
         self._outbox.start()
         self._callers.start()
         self._timetable.start()
+        self._backfilling.start()
         try:
             self._go_round()
         finally:
@@ -129,6 +132,7 @@ class Dispatcher:
             self._outbox.stop()
             self._callers.stop()
             self._timetable.stop()
+            self._backfilling.stop()
             announcer.stop()
         self._end()
 

@@ -6,6 +6,7 @@ from furrow.models.api_token import ApiToken
 from furrow.models.approval import Approval
 from furrow.models.attempt import Attempt
 from furrow.models.audit_entry import AuditEntry
+from furrow.models.backfill import Backfill
 from furrow.models.bridge_reader import BridgeReader
 from furrow.models.bridged_message import BridgedMessage
 from furrow.models.dead_message import DeadMessage
@@ -36,6 +37,7 @@ __all__ = [
     "Approval",
     "Attempt",
     "AuditEntry",
+    "Backfill",
     "BridgeReader",
     "BridgedMessage",
     "DeadMessage",

@@ -18,6 +18,7 @@ COMMANDS = {
     "replay": ("furrow.command.replay", "give a subscriber the events since a time again"),
     "jobs": ("furrow.command.jobs", "submit, list, follow and act on jobs"),
     "schedules": ("furrow.command.schedules", "list, make, pause and backfill schedules; take over those of Celery's beat"),
+    "backfills": ("furrow.command.backfills", "start, watch, pause and cancel backfills: a job for each row of a table"),
     "deploy-check": ("furrow.command.deploy_check", "would this code run what is in the database? For before a deployment"),
     "mcp": ("furrow.assistant.command", "let an assistant look at jobs, and act if allowed (Model Context Protocol)"),
     "health": ("furrow.monitoring.health", "check a part: dispatcher, worker, stores"),
