@@ -33,6 +33,7 @@ from furrow.models import Schedule
 from furrow.models.audit_entry import Origin
 from furrow.recurrence import RecurrenceError, zone_of
 from furrow.schedules import acting, upcoming
+from furrow.schedules.telling import tell_of
 from furrow.statements import clock
 
 #: What a page shows of one, beside its form.
@@ -160,11 +161,12 @@ class ScheduleAdmin(ReadOnlyAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
+        tell_of([obj], "changed" if change else "added")
         self._write_down(request, "change" if change else "add", obj)
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        self._write_down(request, "delete", obj)
-        super().delete_model(request, obj)
+        if acting.delete(obj):
+            self._write_down(request, "delete", obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         """Those of the code stay, unless they are orphaned."""

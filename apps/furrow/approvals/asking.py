@@ -11,6 +11,7 @@ from django.db.models import Max
 
 from furrow.approvals.form import load
 from furrow.approvals.mailing import tell
+from furrow.approvals.telling import tell_of
 from furrow.context import current_job
 from furrow.errors import ApprovalRejected, ApprovalTimeout, InputError, StepError
 from furrow.models import Approval, Attempt, Job, Node, Step
@@ -27,6 +28,8 @@ REJECTIONS = ("fail", "result")
 LONGEST = 200
 #: The step that waits for the decision: behind the one that asks.
 _WAITS = "{}: decision"
+#: The step that tells subscribers that nobody decided in time.
+_EXPIRES = "{}: expired"
 
 
 class Question(NamedTuple):
@@ -99,12 +102,20 @@ def ask(question: Question, name: str) -> Any:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return outcome(question, _wait(question, name, _ask(question, name)))
+        approval = _ask(question, name)
+        decision = _wait(question, name, approval)
+        if decision is None:
+            _expire(name, approval)
+        return outcome(question, decision)
     return _asked(question, name)
 
 
 async def _asked(question: Question, name: str) -> Any:
-    return outcome(question, await _wait(question, name, await _ask(question, name)))
+    approval = await _ask(question, name)
+    decision = await _wait(question, name, approval)
+    if decision is None:
+        await _expire(name, approval)
+    return outcome(question, decision)
 
 
 def _ask(question: Question, name: str) -> Any:
@@ -113,6 +124,16 @@ def _ask(question: Question, name: str) -> Any:
 
 def _wait(question: Question, name: str, approval: str) -> Any:
     return current_job.wait_signal(signal_of(approval), timeout=question.seconds, default=None, name=_WAITS.format(name))
+
+
+def _expire(name: str, approval: str) -> Any:
+    return current_job.step(_EXPIRES.format(name), transactional=True)(_tell_expired)(approval)
+
+
+def _tell_expired(approval: str) -> None:
+    """In the transaction that records that its time is over."""
+    for row in Approval.objects.filter(pk=approval, decided_at=None):
+        tell_of(row, "expired")
 
 
 def outcome(question: Question, decision: Any) -> Any:
@@ -153,6 +174,7 @@ def _leave(question: Question, name: str) -> str:
         timeout_at=None if question.seconds is None else now + dt.timedelta(seconds=question.seconds),
     )
     approval.save(force_insert=True)
+    tell_of(approval, "asked")
     tell(approval, question.notify)
     return str(approval.pk)
 
@@ -200,8 +222,11 @@ def approval(
     ended, number = _ended_by_decision(), 1
     while True:
         name = "approval" if number == 1 else f"approval {number}"
-        decision = _wait(question, name, _ask(question, name))
+        approval_id = _ask(question, name)
+        decision = _wait(question, name, approval_id)
         if _WAITS.format(name) not in ended:
+            if decision is None:
+                _expire(name, approval_id)
             return outcome(question, decision)
         number += 1
 

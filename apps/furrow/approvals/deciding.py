@@ -12,6 +12,7 @@ from furrow.actions.audit import audit
 from furrow.actions.permissions import may_see
 from furrow.approvals.asking import signal_of
 from furrow.approvals.form import load
+from furrow.approvals.telling import tell_of
 from furrow.errors import InputError, did_you_mean
 from furrow.kinds.returned import json_text
 from furrow.models import Approval, Job
@@ -174,6 +175,7 @@ def decide(
             row.refresh_from_db()
             raise InputError({"approval": closed_because(row, state or "deleted", now)})
         decision = {"approved": approved, "by": row.decider, "note": row.note, "answers": row.answers}
+        tell_of(row, "approved" if approved else "rejected")
         give(row.job_id, signal_of(row.pk), json_text("the decision", decision), row.decider)
         if origin is not None:
             action = "approve" if approved else "reject"

@@ -13,6 +13,7 @@ from furrow.recurrence import RecurrenceError
 from furrow.schedules.firing import Round, make
 from furrow.schedules.plan import Due
 from furrow.schedules.rows import TINY, next_time, place, problem_of, times_of
+from furrow.schedules.telling import tell_of
 
 #: Jobs of one backfill at most, and how far ahead of now one may reach.
 MOST = 10_000
@@ -20,15 +21,13 @@ MOST = 10_000
 
 def pause(row: Schedule, *, by: str = "", reason: str = "") -> bool:
     """It fires no more. ``False`` when it was paused already."""
-    paused = Schedule.objects.filter(pk=row.pk, paused_at=None)
-    return bool(
-        paused.update(
-            paused_at=statements.on(connection).clock(connection),
-            fire_at=None,
-            paused_by=by[:150],
-            reason=reason.replace("\0", "")[:500],
-        )
-    )
+    paused, reason = Schedule.objects.filter(pk=row.pk, paused_at=None), reason.replace("\0", "")[:500]
+    with atomic():
+        now = statements.on(connection).clock(connection)
+        done = bool(paused.update(paused_at=now, fire_at=None, paused_by=by[:150], reason=reason))
+        if done:
+            tell_of([row], "paused", by=by[:150], reason=reason)
+    return done
 
 
 def resume(row: Schedule) -> bool:
@@ -44,6 +43,7 @@ def resume(row: Schedule) -> bool:
         except RecurrenceError:
             place(found, None)
         found.save(update_fields=["paused_at", "paused_by", "reason", "held", "next_at", "fire_at"])
+        tell_of([found], "resumed")
     return True
 
 
@@ -118,4 +118,8 @@ def delete(row: Schedule) -> bool:
     """
     if row.source == Schedule.Source.CODE and row.orphaned_at is None:
         raise InputError({"schedule": f"{row.name} is declared in the code: remove it there, or pause it"})
-    return bool(Schedule.objects.filter(pk=row.pk).delete()[1].get("furrow.Schedule"))
+    with atomic():
+        done = bool(Schedule.objects.filter(pk=row.pk).delete()[1].get("furrow.Schedule"))
+        if done:
+            tell_of([row], "deleted")
+    return done

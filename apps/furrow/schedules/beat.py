@@ -19,6 +19,7 @@ from furrow.rabbitmq.queues import project_app
 from furrow.recurrence import RecurrenceError, every, recurrence, zone_of
 from furrow.schedules.rows import check_options, stored
 from furrow.schedules.sync import plan_anew
+from furrow.schedules.telling import tell_of
 
 _TASKS = "django_celery_beat_periodictask"
 _SHAPES = {
@@ -71,6 +72,7 @@ def take_over(found: list[Entry]) -> list[Schedule]:
         for row in rows:
             plan_anew(row, now)
             row.save()
+        tell_of(rows, "added")
     return rows
 
 

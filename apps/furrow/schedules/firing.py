@@ -25,6 +25,7 @@ from furrow.recurrence import RecurrenceError
 from furrow.schedule import Overlap
 from furrow.schedules.plan import Due, plan
 from furrow.schedules.rows import jitter_of, options_of
+from furrow.schedules.telling import tell_ticks
 from furrow.statements import sessions
 from furrow.states import FINAL
 from furrow.submission.submit import submit_many
@@ -44,10 +45,13 @@ class Round:
     next_at: dt.datetime | None = None
     #: The ids that the jobs of its ticks will have, by their times.
     jobs: dict[dt.datetime, uuid.UUID] = field(default_factory=dict)
-    #: Those that were submitted.
-    made: list[uuid.UUID] = field(default_factory=list)
     #: The last job, which the next one takes the place of.
     replaces: uuid.UUID | None = None
+    #: Of these the ones whose ticks this transaction inserted, and the jobs that were submitted for them.
+    won: set[uuid.UUID] = field(default_factory=set)
+    became: dict[uuid.UUID, uuid.UUID] = field(default_factory=dict)
+    #: Why a job was left out that would not have been unique.
+    note: str = ""
     held: str = ""
     #: When it is looked at again, in spite of being held.
     again_at: dt.datetime | None = None
@@ -82,6 +86,7 @@ def fire(rounds: list[Round], now: dt.datetime, failed: Callable[[str, Exception
     won = _tick(rounds)
     for group in _groups(rounds):
         _submit(group, won, now, failed)
+    tell_ticks(rounds)
     statements.on(connection).move_schedules(connection, [_moved(one) for one in rounds])
 
 
@@ -95,7 +100,8 @@ def make(rounds: list[Round], by: Any = None) -> list[uuid.UUID]:
     won = _tick(rounds)
     for group in _groups(rounds):
         _submit_all(group, won, by)
-    return [job for one in rounds for job in one.made]
+    tell_ticks(rounds)
+    return [job for one in rounds for job in one.became.values()]
 
 
 def _planned(row: Schedule, now: dt.datetime, failed: Callable[[str, Exception], None]) -> Round:
@@ -146,7 +152,10 @@ def _tick(rounds: list[Round]) -> set[uuid.UUID]:
             ticks.append(
                 statements.NewTick(one.row.pk, due.at, given, str(due.outcome), str(due.origin), due.missed, due.note[:200])
             )
-    return statements.on(connection).insert_ticks(connection, ticks) if ticks else set()
+    won = statements.on(connection).insert_ticks(connection, ticks) if ticks else set()
+    for one in rounds:
+        one.won = won.intersection(one.jobs.values())
+    return won
 
 
 # --- Jobs ---------------------------------------------------------------------------------------------------------------------
@@ -190,7 +199,7 @@ def _submit_all(group: list[Round], won: set[uuid.UUID], by: Any = None) -> None
     )
     for (job, one), found in zip(rows, given, strict=True):
         one.row.last_job = found
-        one.made.append(found)
+        one.became[job] = found
         if found != job:  # of a unique kind, whose job was there
             Tick.objects.filter(job=job).update(job=found)
 
@@ -198,8 +207,10 @@ def _submit_all(group: list[Round], won: set[uuid.UUID], by: Any = None) -> None
 def _refused(one: Round, error: Exception, now: dt.datetime, failed: Callable[[str, Exception], None]) -> None:
     """Its times are kept, and it waits until it can submit; a job that would not be unique is left out."""
     mine = Tick.objects.filter(schedule=one.row, job__in=one.jobs.values())
+    one.became.clear()
     if isinstance(error, NotUnique):
-        mine.update(job=None, outcome=Tick.Outcome.SKIPPED, note=str(error)[:200])
+        one.note = str(error)[:200]
+        mine.update(job=None, outcome=Tick.Outcome.SKIPPED, note=one.note)
         return
     mine.delete()
     one.next_at, one.held = one.row.next_at, str(error)[:500]

@@ -13,6 +13,7 @@ from furrow.recurrence import RecurrenceError
 from furrow.schedule import Schedule as Declared
 from furrow.schedules.declared import declared
 from furrow.schedules.rows import next_time, place, problem_of, stored, usual_timezone
+from furrow.schedules.telling import tell_held, tell_of
 
 #: Columns that say when it is due: where one of them changes, the next time is looked for anew.
 WHEN = ("timing", "timezone", "starts_at", "ends_at")
@@ -64,6 +65,10 @@ def sync(*, dry: bool = False) -> Synced:
                 row.orphaned_at, row.fire_at = now, None
                 if not dry:
                     row.save(update_fields=["orphaned_at", "fire_at"])
+        if not dry and done:
+            written = Schedule.objects.in_bulk([*done.added, *done.changed, *done.orphaned], field_name="name")
+            for event in ("added", "changed", "orphaned"):
+                tell_of([written[name] for name in getattr(done, event)], event)
     return done
 
 
@@ -77,6 +82,8 @@ def realign() -> int:
         for row in Schedule.objects.filter(orphaned_at=None).select_for_update(skip_locked=True):
             before = (row.next_at, row.fire_at, row.held)
             row.held = problem_of(row)[:500]
+            if row.held and not before[2]:
+                tell_held(row, row.held)
             next_at = row.next_at
             if not row.held and next_at is not None and next_at > now:
                 next_at = next_time(row, now) or next_at

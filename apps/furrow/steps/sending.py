@@ -7,6 +7,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from furrow.errors import InputError, ResultError, StepError, did_you_mean
+from furrow.events.telling import tell, word
 from furrow.kinds.returned import json_text
 from furrow.locks.wakeup import wake
 from furrow.models import Job, Node, Signal, Step, Workflow
@@ -57,8 +58,11 @@ def send_signal(target: Job | Workflow | uuid.UUID | str, name: str, payload: An
         raise InputError({"payload": str(error).replace(" returned ", " carries ", 1)}) from None
     with atomic():
         delivered = False
-        for job in _receivers(id, name):
+        jobs = _receivers(id, name)
+        for job in jobs:
             delivered |= give(job, name, text, by)
+        told = {"to": id, "jobs": [str(job) for job in jobs], "name": name, "by": clean(by)[:200], "delivered": delivered}
+        tell("signal", [(f"{word(name)}.sent", told)])
         return delivered
 
 

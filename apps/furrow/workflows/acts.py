@@ -23,6 +23,7 @@ from furrow.workflows import stopping
 from furrow.workflows.ends import take_up
 from furrow.workflows.moves import look_at
 from furrow.workflows.references import Unresolved, resolve
+from furrow.workflows.telling import tell_of
 
 #: One workflow, several, or those of a query set.
 Workflows = uuid.UUID | Iterable[uuid.UUID] | QuerySet[Workflow]
@@ -41,6 +42,7 @@ def cancel(workflows: Workflows, *, reason: str = "cancelled by request") -> int
         if not _goes_on(tree[0]):
             return False
         stopping.begin(tree[0], reason)
+        tell_of(tree[:1], "cancelling", reason=reason[:500])
         return True
 
     return _each(workflows, do, inside=False)
@@ -54,6 +56,7 @@ def pause(workflows: Workflows) -> int:
             return False
         going_on = [one.pk for one in tree if _goes_on(one) and one.paused_at is None]
         Workflow.objects.filter(pk__in=going_on).update(paused_at=clock.now())
+        tell_of(tree[:1], "paused")
         return True
 
     return _each(workflows, do)
@@ -67,6 +70,7 @@ def resume(workflows: Workflows) -> int:
             return False
         Workflow.objects.filter(pk__in=[one.pk for one in tree]).update(paused_at=None)
         _look_at(_nodes(tree, state=NodeState.WAITING, unmet=0))
+        tell_of(tree[:1], "resumed")
         return True
 
     return _each(workflows, do)
@@ -81,7 +85,10 @@ def restart(workflows: Workflows) -> int:
     def do(tree: list[Workflow]) -> bool:
         if any(one.cancel_requested_at is not None and one.state == WorkflowState.RUNNING for one in tree):
             return False
-        return _restart(tree[0], {one.parent: one for one in tree[1:]})
+        if not _restart(tree[0], {one.parent: one for one in tree[1:]}):
+            return False
+        tell_of(tree[:1], "restarted", state=str(WorkflowState.RUNNING), reason="")
+        return True
 
     return _each(workflows, do)
 

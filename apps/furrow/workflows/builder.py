@@ -27,6 +27,7 @@ from furrow.workflows.handles import After, Handle
 from furrow.workflows.jobs import Prepared, Rows
 from furrow.workflows.moves import look_at
 from furrow.workflows.references import inside, template
+from furrow.workflows.telling import tell_of
 
 #: The longest name of a workflow or a node.
 LONGEST_NAME = 200
@@ -400,6 +401,7 @@ class Builder(Graph):
         self.row.result_node = self._result.id if self._result else [id for id in plain if id not in waited_for][-1]
         self.row.created_at = clock.now()
         self.row.save(force_insert=True, using=alias())
+        tell_of([self.row], "submitted")
         self.write(gate)
         look_at(self.unlinked)
 

@@ -11,7 +11,7 @@ from django.db.models import Exists, OuterRef
 from furrow.models import Edge, Job, Move, Node, Workflow
 from furrow.states import ENDED, UNENDED, Condition, NodeState, State, WorkflowState
 from furrow.workflows.moves import batched, look_at
-from furrow.workflows.telling import tell_end
+from furrow.workflows.telling import tell_of
 
 
 def end_workflows(nodes: Collection[Node], now: dt.datetime) -> int:
@@ -71,7 +71,7 @@ def _turn(workflow: Workflow, state: WorkflowState, now: dt.datetime) -> None:
     again: dict[str, Any] = {} if finished else {"cancel_requested_at": None, "reason": "", "expires_at": None}
     Workflow.objects.filter(pk=workflow.pk).update(state=state, finished_at=finished, **again)
     if finished:
-        tell_end(workflow, state)
+        tell_of([workflow], state, state=state)
     if workflow.parent is not None:
         change = {
             "open": (state == WorkflowState.RUNNING) - (before == WorkflowState.RUNNING),

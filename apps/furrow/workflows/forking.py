@@ -22,6 +22,7 @@ from furrow.states import Condition, NodeState, State, WorkflowState
 from furrow.submission.columns import Ruled
 from furrow.submission.submit import written
 from furrow.workflows.moves import look_at
+from furrow.workflows.telling import tell_of
 
 #: Jobs that are copied at once.
 AT_ONCE = 5_000
@@ -136,6 +137,7 @@ class _Copy:
         self.new.result_node = self._ids.get(self.old.result_node) if self.old.result_node else None
         self.new.created_at = clock.now()
         self.new.save(force_insert=True, using=alias())
+        tell_of([self.new], "submitted")
         roles = {id for id, node in self.nodes.items() if node.role}
         self.edges = [edge for edge in self.edges if edge.child not in roles]
         again = again - roles

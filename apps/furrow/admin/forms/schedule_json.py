@@ -15,6 +15,7 @@ from furrow.models import Schedule
 from furrow.models.database import atomic
 from furrow.schedule import OPTIONS
 from furrow.schedules.rows import check_options, usual_timezone
+from furrow.schedules.telling import tell_of
 
 #: What the form calls otherwise.
 _FORMS = {"window": "catch_up_window"}
@@ -36,6 +37,7 @@ def written(given: Mapping[str, Any], user: Any, row: Schedule | None = None) ->
         InputError: names each field at fault. Nothing was written.
         UnknownKind, OptionError: there is no such kind, or it takes no such options.
     """
+    event = "added" if row is None else "changed"
     row = Schedule(timezone=usual_timezone()) if row is None else row
     if unknown := [name for name in given if name not in (*NAMES, *OPTIONS)]:
         raise InputError({name: f"is unknown; {did_you_mean(name, (*NAMES, *OPTIONS))}" for name in unknown[:10]})
@@ -49,6 +51,7 @@ def written(given: Mapping[str, Any], user: Any, row: Schedule | None = None) ->
         try:
             with atomic():
                 found: Schedule = form.save()
+                tell_of([found], event)
                 return found
         except IntegrityError:  # somebody was faster
             raise InputError({"name": "there is a schedule of this name: choose another"}) from None
