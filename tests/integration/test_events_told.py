@@ -10,6 +10,7 @@ from furrow import Job, cancel, current_job, decide, send_signal, submit, workfl
 from furrow.admin.forms.schedule_json import written
 from furrow.events import telling
 from furrow.models import Approval, Event, Schedule, Tick, Webhook
+from furrow.schedule import Schedule as Declared
 from furrow.schedules import acting, sync
 from furrow.testing import advance, drain
 from furrow.workflows import acts, forking
@@ -80,7 +81,7 @@ def test_what_is_done_to_a_schedule_is_told(wanted: None, settings: Settings) ->
     assert acting.resume(row)
     assert acting.delete(row)
     assert told() == [f"schedule.it.{event}" for event in ("added", "changed", "paused", "resumed", "deleted")]
-    settings.FURROW = {**settings.FURROW, "SCHEDULES": {"declared": sync.Declared("@daily", kind="kinds.noop")}}
+    settings.FURROW = {**settings.FURROW, "SCHEDULES": {"declared": Declared("@daily", kind="kinds.noop")}}
     sync.sync()
     settings.FURROW = {**settings.FURROW, "SCHEDULES": {}}
     sync.sync(dry=True)
