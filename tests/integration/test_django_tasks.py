@@ -51,7 +51,7 @@ def test_an_enqueued_task_is_a_job_of_the_kind_that_its_module_path_names() -> N
     assert (job.kind, job.queue, job.state, job.priority) == ("tests.kinds.django_tasks.adds", "default", State.PENDING, 5)
     assert job.arguments == {"a": 1, "b": 2, "more": [3, 4], "named": {"five": 5}}
     assert (result.status, result.args, result.kwargs) == (Status.READY, [1, 2, 3, 4], {"five": 5})
-    assert tasks.adds.get_result(result.id).enqueued_at == job.created_at
+    assert tasks.adds.get_result(result.id) == result
     assert (result.started_at, result.finished_at, result.worker_ids, result.errors) == (None, None, [], [])
     assert result.task == tasks.adds
 

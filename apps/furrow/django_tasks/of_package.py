@@ -11,7 +11,7 @@ from furrow.django_tasks.backend import Backend
 from furrow.django_tasks.frameworks import Framework
 from furrow.django_tasks.options import JobOptions
 
-#: The error's name before release 0.12.
+#: The error's name differs between releases.
 _invalid: Any = getattr(exceptions, "InvalidTaskError", None) or vars(exceptions)["InvalidTask"]
 FRAMEWORK = Framework(django_tasks, base, exceptions, signals, _invalid)
 

@@ -15,7 +15,7 @@ from furrow.schedule import Schedule
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 #: Where a function keeps what :func:`job_options` gave it.
 _GIVEN = "furrow_job_options"
-#: A task that raises is not tried again, as with Django's own backends; one whose process or worker died is, or that asks for it.
+#: A task that raises is not tried again, as with Django's own backends, unless it raises Retry; one whose process died is.
 NO_RETRY_OF_ERRORS = RetryPolicy(exceptions={BaseException: None, CutOff: RetryPolicy(), Retry: RetryPolicy()})
 
 

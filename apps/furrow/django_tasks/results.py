@@ -63,7 +63,7 @@ def result_of(job: Job, kind: TaskKind, *, new: bool = False) -> Any:
         queue=job.queue,
         id=str(job.pk),
         status=kind.framework.base.TaskResultStatus[_STATUS.get(State(job.state), "READY")],
-        enqueued_at=job.created_at,
+        enqueued_at=time_of(job.pk) or job.created_at,
         started_at=first,
         finished_at=job.finished_at if job.state in FINAL else None,
         last_attempted_at=job.started_at or (attempts[-1].started_at if attempts else None),
@@ -118,6 +118,8 @@ def _path(attempt: Attempt) -> str:
     return f"furrow.errors.{'CutOff' if attempt.outcome in (Outcome.CRASHED, Outcome.LOST) else 'JobFailed'}"
 
 
-def time_of(id: uuid.UUID) -> dt.datetime:
-    """When a job's id was made, to the millisecond."""
+def time_of(id: uuid.UUID) -> dt.datetime | None:
+    """When a job's id was made, to the millisecond: who enqueues knows it without asking. ``None``: the id does not say."""
+    if id.version != 7:
+        return None
     return dt.datetime.fromtimestamp((id.int >> 80) / 1000, tz=timezone.get_default_timezone())
