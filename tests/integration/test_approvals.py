@@ -36,6 +36,7 @@ from furrow.approvals import mailing
 from furrow.approvals.deciding import count_for, for_user, open_approvals
 from furrow.diagnosis.explain import situation, why
 from furrow.kinds.kind import _kinds
+from furrow.kinds.secret import MASK
 from furrow.models import Attempt, Node, Signal, Workflow
 from furrow.states import NodeState
 from furrow.testing import advance, drain
@@ -259,6 +260,17 @@ def test_a_job_that_runs_again_from_the_step_asks_anew_what_was_decided(boss: Us
     assert job.result == "second"
 
 
+def test_what_a_handler_asks_shows_no_secret_of_its_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    def asks(word: str, text: str = "") -> Any:
+        return current_job.approval(f"Use {word}?", permission=MAY, description=f"It is {word}.")
+
+    monkeypatch.setattr(_kinds["kinds.keeps"], "handler", asks)
+    submit("kinds.keeps", {"word": "hunter2hunter2"})
+    run()
+    approval = Approval.objects.get()
+    assert (approval.title, approval.description) == (f"Use {MASK}?", f"It is {MASK}.")
+
+
 # --- E-mail, and what is said -------------------------------------------------------------------------------------------------
 
 
@@ -312,6 +324,7 @@ def test_why_it_waits_names_the_permission() -> None:
 def test_an_approval_is_deleted_with_its_job() -> None:
     approval = asked()
     cancel(approval.job_id)
+    run()
     delete(approval.job_id)
     assert not Approval.objects.exists()
     with pytest.raises(InputError, match="there is none"):

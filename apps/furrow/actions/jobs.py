@@ -15,6 +15,7 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce, Greatest, Now
 
 from furrow import signals, statements
+from furrow.actions.needed import needed
 from furrow.conf import conf
 from furrow.errors import InputError, did_you_mean
 from furrow.kinds.kind import all_kinds, queues_in_use
@@ -133,10 +134,12 @@ def change_queue(jobs: Jobs, queue: str) -> int:
 
 
 def delete(jobs: Jobs) -> int:
-    """Delete ended jobs, with all that belongs to them. Returns how many."""
+    """Delete ended jobs, with all that belongs to them; those of a workflow that goes on stay, which passes their results on.
+    Returns how many."""
     using = router.db_for_write(Job)
     with transaction.atomic(using=using):
-        ended = list(_rows(jobs).filter(state__in=FINAL).select_for_update().values_list("pk", flat=True))
+        ended = set(_rows(jobs).filter(state__in=FINAL).select_for_update().values_list("pk", flat=True))
+        ended -= needed(ended)
         by_job = [(model, "job") for model in (LogLine, OutputChunk, Step, Approval, Attempt)]
         for model, column in (*by_job, (Signal, "target"), (Job, "pk")):
             rows: Any = model._default_manager.filter(**{f"{column}__in": ended})

@@ -145,7 +145,7 @@ _NOT_DONE = {
     "retry": "Not retried: the job has not ended",
     "run now": "Nothing was changed: the job is not scheduled for later",
     "snooze": "Nothing was changed: the job has begun, has ended, or expires before that",
-    "delete": "Not deleted: the job has not ended; cancel it first",
+    "delete": "Not deleted: the job has not ended (cancel it first), or its workflow goes on, which passes its result on",
 }
 
 

@@ -26,7 +26,7 @@ ACTIONS = {
     "snooze": ("snooze", "postpone jobs that have not begun", "had begun"),
     "set-priority": ("change priority", "change the priority of jobs that have not begun", "had begun, or have that priority"),
     "set-queue": ("change queue", "move jobs that have not begun to another queue", "had begun, or are in that queue"),
-    "delete": ("delete", "delete ended jobs, with their attempts and logs", "had not ended"),
+    "delete": ("delete", "delete ended jobs, with their attempts and logs", "had not ended, or their workflow goes on"),
 }
 _OPTIONS = {
     "snooze": ("until", "--until-time", "TIME", "when they become due, such as 2026-01-31T13:45"),

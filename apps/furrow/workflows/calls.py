@@ -42,9 +42,10 @@ def outcome(call: str) -> list[Any] | None:
     unwell = jobs.exclude(state=State.SUCCEEDED)
     if (first := unwell.first()) is not None:
         raise JobFailed(f"{unwell.count():,} of {counted(jobs.count(), 'job')} did not succeed; {first.pk}: {first.error}")
-    if row is None:
-        raise JobFailed("the jobs of this call were deleted")
-    return list(jobs.values_list("result", flat=True))
+    results, wanted = list(jobs.values_list("result", flat=True)), Node.objects.filter(workflow=uuid.UUID(call)).first()
+    if wanted is None or len(results) < wanted.jobs:
+        raise JobFailed("jobs of this call were deleted before their results were read")
+    return results
 
 
 def rouse(nodes: Collection[Node]) -> list[uuid.UUID]:

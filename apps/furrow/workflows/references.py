@@ -11,9 +11,11 @@ from types import MappingProxyType
 from typing import Any
 
 from furrow.conf import conf
+from furrow.errors import JobFailed
 from furrow.kinds.secret import KEY
 from furrow.models import Job, Node, Workflow
 from furrow.states import State
+from furrow.workflows.results import refuse_gaps
 
 _NONE: Mapping[uuid.UUID, Node] = MappingProxyType({})
 
@@ -112,8 +114,7 @@ def _filled(part: Mapping[str, Any], name: str, known: Mapping[uuid.UUID, Node])
     if sort == "lazy":
         return {"results_of": str(source(uuid.UUID(part["lazy"])))}
     if sort == "all":
-        jobs = Job.objects.filter(node=source(uuid.UUID(part["all"])))
-        return list(jobs.order_by("pk").values_list("result", flat=True))
+        return _of_many(source(uuid.UUID(part["all"])))
     return _followed(result_of(uuid.UUID(part["result"]), known), part["path"], name, part["named"])
 
 
@@ -130,11 +131,20 @@ def result_of(id: uuid.UUID, known: Mapping[uuid.UUID, Node] = _NONE) -> Any:
         inner = Workflow.objects.filter(parent=node.pk).first()
         return None if inner is None or inner.result_node is None else result_of(inner.result_node)
     if node.sort in (Node.Sort.MAP, Node.Sort.BATCH):
-        return list(Job.objects.filter(node=node.pk).order_by("pk").values_list("result", flat=True))
+        return _of_many(node.pk)
     row = Job.objects.filter(node=node.pk).values_list("state", "result").first()
     if row is None or row[0] != State.SUCCEEDED:
         raise Unresolved(f"{node.name!r} has no result: its job {row[0] if row else 'is gone'}")
     return row[1]
+
+
+def _of_many(node: uuid.UUID) -> list[Any]:
+    found = list(Job.objects.filter(node=node).order_by("pk").values_list("result", flat=True))
+    try:
+        refuse_gaps(node, len(found))
+    except JobFailed as error:
+        raise Unresolved(str(error)) from None
+    return found
 
 
 def _followed(value: Any, path: list[str | int], name: str, named: str) -> Any:

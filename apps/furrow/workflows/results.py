@@ -7,7 +7,9 @@ from typing import Any, Generic, TypeVar, cast
 import pydantic_core
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 
-from furrow.models import Job
+from furrow.errors import JobFailed
+from furrow.models import Job, Node
+from furrow.plural import counted
 from furrow.states import State
 
 T = TypeVar("T")
@@ -30,13 +32,15 @@ class Results(Generic[T]):
         self.node = node
 
     def __iter__(self) -> Iterator[T]:
-        last: uuid.UUID | None = None
+        last, read = None, 0
         while True:
             rows = Job.objects.filter(node=self.node).order_by("pk")
             part = list((rows.filter(pk__gt=last) if last else rows).values_list("pk", "state", "result")[:AT_ONCE])
             for _, state, result in part:
                 yield cast("T", result if state == State.SUCCEEDED else None)
+            read += len(part)
             if len(part) < AT_ONCE:
+                refuse_gaps(self.node, read)
                 return
             last = part[-1][0]
 
@@ -62,6 +66,17 @@ class Results(Generic[T]):
     def __get_pydantic_json_schema__(cls, schema: pydantic_core.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         node = {"type": "string", "format": "uuid"}
         return {"type": "object", "title": "Results", "properties": {"results_of": node}, "required": ["results_of"]}
+
+
+def refuse_gaps(node: uuid.UUID, read: int) -> None:
+    """So many results of a node's many jobs were read: those of all others would stand in the wrong places, or be missing.
+
+    Raises:
+        JobFailed: somebody has deleted some of its jobs.
+    """
+    jobs = Node.objects.filter(pk=node, sort=Node.Sort.MAP).values_list("jobs", flat=True).first()
+    if jobs is not None and read < jobs:
+        raise JobFailed(f"{jobs - read:,} of {counted(jobs, 'result')} are gone: their jobs were deleted")
 
 
 def _written(results: Results[Any] | list[Any]) -> dict[str, Any] | list[Any]:

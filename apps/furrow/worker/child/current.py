@@ -127,7 +127,9 @@ class Run:
     def approval(self, title: str, permission: str, name: str, *, form: Any = None, **options: Any) -> Any:
         """Ask a person, and wait in a step."""
         made_by = "" if form is None else path_of(form)
-        return asking.ask(asking.Question.of(title, permission, form=made_by, **options), name)
+        asked = asking.Question.of(title, permission, form=made_by, **options)
+        shown = asked._replace(title=self.masks.text(asked.title), description=self.masks.text(str(asked.description)))
+        return asking.ask(shown, name)
 
     def check(self) -> None:
         """Stop here if somebody cancelled the job.
