@@ -67,6 +67,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     os.environ.update(
         FURROW_RUN=str(RUN),
         FURROW_MODULES="tasks,tests.kinds",
+        FURROW_ADOPT="adopted.*",
         FURROW_QUEUES="default,other",
         DATABASE_URL=f"sqlite:///{RUN}/db.sqlite3" if ON_SQLITE else postgres.url,
         BROKER_URL=f"amqp://{NOWHERE}//" if serverless else broker.url,

@@ -22,6 +22,7 @@ class FurrowConfig(AppConfig):
         """Import every module that declares kinds, also the engine's own, so that each process knows the same ones."""
         from furrow import celery, checks, statements  # noqa: F401
         from furrow.actions import bulk  # noqa: F401
+        from furrow.adoption.tasks import adopt_noticed
         from furrow.approvals import asking  # noqa: F401
         from furrow.canvas.adoption import adopt
         from furrow.conf import conf
@@ -53,6 +54,7 @@ class FurrowConfig(AppConfig):
             if error.name not in modules:
                 raise
             raise ImproperlyConfigured(f"FURROW['MODULES'] names {error.name!r}, and there is no such package.") from None
+        adopt_noticed()
 
 
 def _run_as_celery(ids: Any) -> None:

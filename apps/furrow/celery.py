@@ -11,6 +11,8 @@ from typing import Any
 import celery
 from celery.signals import celeryd_after_setup
 
+from furrow.adoption.mixing import AdoptedTask, mix_in, mixed, noticed
+
 logger = logging.getLogger(__name__)
 
 #: What makes an application's workers run jobs.
@@ -30,6 +32,23 @@ class Celery(celery.Celery):  # type: ignore[misc]
         """The class of this application's workers."""
         return self.subclass_with_self("furrow.worker.celery.worker:Worker")
 
+    #: Its tasks may be jobs (``FURROW["ADOPT"]``).
+    adopts = True
+
+    def _task_from_fun(self, fun: Any, name: str | None = None, base: Any = None, **options: Any) -> Any:
+        known = (name or self.gen_task_name(fun.__name__, fun.__module__)) in self._tasks
+        task = super()._task_from_fun(fun, name=name, base=mixed(base or self.Task), **options)
+        if not known:
+            _notice(task)
+        return task
+
+    def register_task(self, task: Any, **options: Any) -> Any:
+        """Register a task of a class; it may be a job as any."""
+        task = super().register_task(task, **options)
+        mix_in(task)
+        _notice(task)
+        return task
+
     def send_task(self, name: str, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
         """Submit a job if a kind has this name, else send an ordinary task.
 
@@ -47,8 +66,26 @@ class Celery(celery.Celery):  # type: ignore[misc]
         kind = find_kind(name)
         if kind is None:
             return super().send_task(name, args=args, kwargs=kwargs, **options)
+        if kind.adopted:
+            from furrow.adoption.sending import send
+
+            return send(kind, args, kwargs, options)
         options.pop("serializer", None)  # arguments are always JSON
         return kind.apply_async(args, kwargs, **options)
+
+
+def _notice(task: Any) -> None:
+    """A task was declared: a kind is made of it, when that can be."""
+    from django.apps import apps
+
+    if not isinstance(task, AdoptedTask):
+        return
+    if apps.ready:
+        from furrow.adoption.tasks import adopt
+
+        adopt(task)
+    else:
+        noticed.append(task)
 
 
 @celeryd_after_setup.connect  # type: ignore[untyped-decorator]

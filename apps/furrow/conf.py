@@ -49,6 +49,8 @@ class Conf:
     modules: list[str] = field(default_factory=list)
     #: Dotted paths of the classes that wrap submits and runs (:mod:`furrow.middleware`); the first is the outermost.
     middleware: list[str] = field(default_factory=list)
+    #: Celery tasks of the project that are jobs: ``"all"``, ``"none"``, or a list of patterns such as ``"orders.*"``.
+    adopt: str | list[str] = "none"
     #: Name kinds by the last part of their module: ``tasks.charge``, not ``orders.tasks.charge``.
     short_names: bool = False
     #: Queues of other programs whose messages become jobs.
@@ -247,6 +249,9 @@ def _must_be(name: str, kind: Any, value: Any) -> str:
         if right and (0 < value < float("inf") or (value == 0 and may_be_zero)):
             return ""
         return f"a {'whole ' if kind is int else ''}number {'not less' if may_be_zero else 'greater'} than 0"
+    if kind == str | list[str]:
+        named = isinstance(value, list) and value and all(isinstance(item, str) for item in value)
+        return "" if named or value in ("all", "none") else "'all', 'none', or a list of patterns such as ['orders.*']"
     if kind is bool:
         return "" if isinstance(value, bool) else "True or False"
     if kind is str:

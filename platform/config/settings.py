@@ -40,6 +40,11 @@ def _number(name: str, default: float) -> float:
         raise ImproperlyConfigured(f"{name} is {text!r}: it must be a number, such as {default!r}.") from None
 
 
+def _adopted(given: list[str]) -> str | list[str]:
+    """One word is Celery tasks at large; else patterns of their names."""
+    return given[0] if given in (["all"], ["none"]) else given
+
+
 def _counts(name: str) -> dict[str, int]:
     try:
         return {key: int(count) for key, _, count in (pair.rpartition("=") for pair in env.list(name, default=[]))}
@@ -220,6 +225,7 @@ FURROW = {
     "VERSION": env.str("FURROW_VERSION", default=""),
     "EVENT_SOURCE": env.str("FURROW_EVENT_SOURCE", default="") or "furrow",
     "SHORT_NAMES": True,
+    "ADOPT": _adopted(env.list("FURROW_ADOPT", default=["none"])),
     "MODULES": env.list("FURROW_MODULES", default=["tasks"]),
     "MIDDLEWARE": env.list("FURROW_MIDDLEWARE", default=[]),
     "MAX_ARGUMENT_BYTES": _number("FURROW_MAX_ARGUMENT_BYTES", 1024 * 1024),

@@ -9,6 +9,8 @@ from celery.canvas import Signature
 
 from furrow.canvas.building import start
 from furrow.canvas.makeup import Makeup, makeup
+from furrow.canvas.signatures import kinds_in
+from furrow.kinds.kind import get_kind
 
 #: Celery's names of the classes.
 _TYPES = ("chain", "chord", "chunks", "group", "xmap", "xstarmap")
@@ -25,12 +27,19 @@ def adopt() -> None:
             cls.apply_async = _ours_or(cls.apply_async)
 
 
+def runs_here(signature: Signature) -> bool:
+    """Celery runs it where it is applied (``task_always_eager`` of the application of its tasks): tasks that are jobs have no
+    rows then."""
+    kinds = [get_kind(name) for name in {*kinds_in(signature)}]
+    return all(kind.adopted and kind.task.app.conf.task_always_eager for kind in kinds) and bool(kinds)
+
+
 def _ours_or(celerys: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(celerys)
     def apply_async(
         self: Any, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, *more: Any, **options: Any
     ) -> Any:
-        if makeup(self, options) is not Makeup.KINDS:
+        if makeup(self, options) is not Makeup.KINDS or runs_here(self):
             return celerys(self, args, kwargs, *more, **options)
         return start(self, args, kwargs, options)
 

@@ -14,13 +14,16 @@ from vine import barrier
 from furrow.canvas.makeup import Makeup, makeup
 from furrow.canvas.signatures import Call, alike, callbacks, flat, is_empty, merged, name_of, only, parts, sort_of, without
 from furrow.errors import ArgumentError, WorkflowError
-from furrow.kinds.celery_options import FOLLOWERS, submit_options
-from furrow.kinds.kind import Kind, get_kind
+from furrow.kinds.celery_options import ERRBACK, FOLLOWERS, META
+from furrow.kinds.kind import Kind, find_kind, get_kind
 from furrow.kinds.results import JobGroup, job_result
 from furrow.models.job import new_id
 from furrow.workflows.builder import Builder, workflow
 from furrow.workflows.handles import After, Handle
 from furrow.workflows.references import Reference
+
+#: The kind of the engine's own that returns what it is given.
+GATHERS = "furrow.gather"
 
 
 class Given(NamedTuple):
@@ -73,6 +76,23 @@ def start(
     return part.result
 
 
+def start_workflow(signature: Signature) -> str:
+    """The same of a canvas whose result somebody waits for, whatever its form: returns the workflow's id.
+
+    Raises:
+        WorkflowError, ArgumentError, OptionError: as :func:`start`.
+    """
+    if makeup(signature) is not Makeup.KINDS:
+        raise WorkflowError(f"{name_of(signature)} cannot take a job's place: it has ordinary tasks.")
+    with workflow(name_of(signature)) as w:
+        part = Building(w).followed(signature, Given())
+        if isinstance(part.value, Reference) and isinstance(part.ends[0], Handle):
+            w.result = part.ends[0]
+        else:
+            w.result = w.add(GATHERS, {"value": part.value}, after=_once(part.ends))
+    return str(w.id.hex)
+
+
 def start_with(kind: Kind, arguments: Mapping[str, Any], followers: Mapping[str, Any], **options: Any) -> list[uuid.UUID]:
     """Submit a job and what follows it, in the current transaction; returns the ids of all the jobs, its own first.
 
@@ -96,6 +116,8 @@ class Building:
 
     def __init__(self, w: Builder) -> None:
         self.w = w
+        #: The first task of each chain, by the tasks that follow it.
+        self._roots: dict[str, str] = {}
 
     def followed(self, signature: Signature, given: Given) -> Part:
         """A part with what it says that follows it: what it links to, and the rest of a chain."""
@@ -117,9 +139,14 @@ class Building:
         """One job, with these options of a submit, and what is called if it fails."""
         handle = self.w.add(kind, arguments, after=_once(given.after), **chosen)
         id = str(self.w.planned[handle.id].ids[0])
+        if kind.adopted and (root := chosen.get("meta", {}).get(META, {}).get("root_id")):
+            self._roots[id] = root
         for errback in given.errbacks:
+            found = find_kind(errback.task)
+            now = (None, None, None) if found is not None and found.wants_the_error(errback) else (id,)
+            options = {} if now == (id,) else {ERRBACK: id}
             try:
-                self.followed(errback, Given((id,), {}, [handle.failed]))
+                self.followed(errback, Given(now, {}, [handle.failed], options))
             except ArgumentError as error:
                 text = "an errback is called with the id of the job that failed, or with nothing if it is .si()"
                 raise ArgumentError(error.kind, error.fields, f"cannot be an errback as it is ({text})") from None
@@ -127,9 +154,19 @@ class Building:
 
     def _call(self, signature: Signature, given: Given) -> Part:
         kind, options = get_kind(signature.task), without({**signature.options, **given.options}, *FOLLOWERS)
-        arguments = kind.arguments.bind(*merged(signature, given.args, given.kwargs))
-        chosen = submit_options(kind.name, options, later=bool(given.after)) | _batch(given.batch)
+        if kind.adopted:
+            options = {**self._lineage(given), **options}
+        arguments, chosen = kind.call(*merged(signature, given.args, given.kwargs), options, later=bool(given.after))
+        chosen |= _batch(given.batch)
         return self.job(kind, arguments, chosen, given)
+
+    def _lineage(self, given: Given) -> dict[str, str]:
+        """By which of its tasks a task is sent, as Celery has it."""
+        before = next((self.w.planned[one.id].ids for one in given.after if isinstance(one, Handle)), [])
+        if not before:
+            return {}
+        parent = str(before[0])
+        return {"parent_id": parent, "root_id": self._roots.get(parent, parent)}
 
     def _chain(self, chain: Signature, given: Given) -> Part:
         steps = [only(step) for step in parts(chain) if not is_empty(step)]
@@ -200,9 +237,10 @@ class Building:
         """Jobs of one kind with the same options, as one node."""
         first = calls[0]
         kind = get_kind(first.signature.task)
-        rows = [kind.arguments.bind(*merged(call.signature, call.args, given.kwargs)) for call in calls]
         options = {**first.signature.options, **first.options, **given.options}
-        chosen: dict[str, Any] = submit_options(kind.name, options, later=bool(given.after)) | _batch(given.batch)
+        given_to = [merged(call.signature, call.args, given.kwargs) for call in calls]
+        rows = [kind.arguments.bind(*given) for given in given_to]
+        chosen = kind.call(*given_to[0], options, later=bool(given.after))[1] | _batch(given.batch)
         handle = self.w.map(kind, rows, after=_once(given.after), **chosen)
         jobs = self.w.planned[handle.id].ids
         return Part(handle.results, [handle], _group(id, [job_result(job) for job in jobs]))

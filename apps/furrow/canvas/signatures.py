@@ -105,19 +105,20 @@ def without(options: Mapping[str, Any], *names: str) -> dict[str, Any]:
 
 def name_of(signature: Signature) -> str:
     """For people: its sort, and its kinds; never arguments, which may be secret."""
-    kinds = dict.fromkeys(_kinds(signature))
+    kinds = dict.fromkeys(kinds_in(signature))
     sort = sort_of(signature)
     text = ", ".join(name.rpartition(".")[2] for name in kinds)
     text = f"{sort} of {text}" if sort else f"{text} and what follows"
     return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"
 
 
-def _kinds(signature: Signature) -> Iterator[str]:
+def kinds_in(signature: Signature) -> Iterator[str]:
+    """The names of the tasks that it calls."""
     sort = sort_of(signature)
     if sort in ("chain", "group", "chord"):
         for part in parts(signature):
-            yield from _kinds(part)
+            yield from kinds_in(part)
         if sort == "chord":
-            yield from _kinds(maybe_signature(signature.kwargs["body"]))
+            yield from kinds_in(maybe_signature(signature.kwargs["body"]))
     else:
         yield str(maybe_signature(signature.kwargs["task"]).task if sort else signature.task)

@@ -114,6 +114,10 @@ class Arguments:
                 raise KindError(f"{text}; use plain types, dataclasses or pydantic models.") from error
         raise KindError(f"{self.kind}: a type hint has no JSON form: {error}") from error
 
+    def takes(self, name: str) -> bool:
+        """Whether there is an argument of this name."""
+        return name in self.names
+
     def without(self, names: Collection[str]) -> "Arguments":
         """The same but for these arguments, which come later."""
         key = frozenset(names)

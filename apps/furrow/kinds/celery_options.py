@@ -16,6 +16,8 @@ _OF_CELERYS_OWN = frozenset(
     }
 )
 _NAMES = {"countdown": "countdown", "eta": "run_at", "expires": "expires", "priority": "priority", "queue": "queue"}
+#: The option of an errback that takes a request, an exception and a traceback: the id of the job that failed.
+ERRBACK = "furrow_errback"
 #: Where stamps are in a job's metadata.
 META = "celery"
 

@@ -14,7 +14,9 @@ from furrow.models.job import HIGHEST_PRIORITY, LOWEST_PRIORITY
 if TYPE_CHECKING:
     from furrow.kinds.kind import Kind
 
-_NAME = re.compile(r"[\w-]+(\.[\w-]+)*")
+#: What can name a kind, and at most how long it is.
+NAME = re.compile(r"[\w-]+(\.[\w-]+)*")
+LONGEST_NAME = 200
 _PERMISSION = re.compile(r"\w+\.\w+")
 
 
@@ -36,7 +38,7 @@ def refuse_what_cannot_work(kind: "Kind") -> None:
     Raises:
         KindError: names the option, the reason and the remedy.
     """
-    if not isinstance(kind.name, str) or not _NAME.fullmatch(kind.name) or len(kind.name) > 200:
+    if not isinstance(kind.name, str) or not NAME.fullmatch(kind.name) or len(kind.name) > LONGEST_NAME:
         raise KindError(
             f"name={kind.name!r} cannot name a kind: use letters, digits, '_' and '-', with dots between "
             "(at most 200 characters)."

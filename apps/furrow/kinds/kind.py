@@ -14,7 +14,7 @@ from typing import Any, Protocol, Unpack
 from celery import shared_task
 
 from furrow.conf import conf
-from furrow.errors import ArgumentError, KindError, unknown_kind
+from furrow.errors import ArgumentError, KindError, SoftTimeout, unknown_kind
 from furrow.kinds.arguments import Arguments
 from furrow.kinds.declaration import refuse_what_cannot_work
 from furrow.kinds.handlers import refuse_handler
@@ -66,6 +66,10 @@ class Kind:
     do_not_call_in_templates = True
     #: Its handler is elsewhere: a worker in another language takes its jobs over HTTP.
     external = False
+    #: It is made of a Celery task of the project's, which is run as Celery runs it.
+    adopted = False
+    #: Raised in its handler when its soft timeout has passed.
+    soft_error: type[BaseException] = SoftTimeout
     #: What a result must be, as a JSON schema; ``None``: of any form.
     result_schema: dict[str, Any] | None = None
 
@@ -189,13 +193,41 @@ class Kind:
             WorkflowError: what it links to cannot follow it.
         """
         from furrow.kinds import task
-        from furrow.kinds.celery_options import FOLLOWERS, submit_options
+        from furrow.kinds.celery_options import FOLLOWERS
         from furrow.kinds.results import job_result
 
         if any(given.get(name) for name in FOLLOWERS):
             return task.start_canvas(self.task.signature(args, kwargs, **given))
-        arguments = self.arguments.bind(tuple(args or ()), kwargs or {})
-        return job_result(self._submit(self, arguments, **submit_options(self.name, given)).id)
+        arguments, options = self.call(args or (), kwargs or {}, given)
+        return job_result(self._submit(self, arguments, **options).id)
+
+    def call(
+        self, args: Iterable[Any], kwargs: Mapping[str, Any], given: Mapping[str, Any], *, later: bool = False
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """A call, with Celery's options, as a submit: its arguments by name, and its options. ``later``: it waits for others.
+
+        Raises:
+            ArgumentError, OptionError: as for :func:`furrow.submit`.
+        """
+        from furrow.kinds.celery_options import submit_options
+
+        return self.arguments.bind(tuple(args), kwargs), submit_options(self.name, given, later=later)
+
+    def limits(self, meta: str | None) -> tuple[float | None, float | None]:
+        """The timeouts of a job with this metadata: the soft one, and the one that kills."""
+        return self.soft_timeout, self.timeout
+
+    def failure_text(self, error: BaseException) -> str | None:
+        """What is kept of the error of a job that failed for good, besides its text and its traceback: JSON, or nothing."""
+        return None
+
+    def wants_the_error(self, errback: Any) -> bool:
+        """As an errback it is given the request, the exception and the traceback of what failed, and not its id."""
+        return False
+
+    def told(self, job: Job) -> dict[str, Any]:
+        """Where Celery's result of this job differs from what is told of any: ``status``, ``result``, ``task_id``."""
+        return {}
 
     # --- As Celery's tasks have them: parts of a canvas ---------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from django.db.models import QuerySet
 from vine import barrier
 
 from furrow.errors import JobCancelled, JobFailed
+from furrow.kinds.kind import find_kind
 from furrow.kinds.secret import masked
 from furrow.models import Attempt, Edge, Job, Node
 from furrow.models.json_field import Unreadable
@@ -153,12 +154,21 @@ def _results(jobs: QuerySet[Job]) -> list[JobResult]:
     return [job_result(pk) for pk in jobs.order_by("pk").values_list("pk", flat=True)]
 
 
+#: Ids of tasks that are no UUIDs are mapped to ids of jobs by this one.
+_NAMESPACE = uuid.UUID("6f0a2b0e-7d5c-5b57-9a6e-2f6b8a4c1d33")
+
+
+def job_id(task_id: object) -> uuid.UUID:
+    """The id of the job of this task: the same, if it is a UUID, else one that is made of it."""
+    try:
+        return uuid.UUID(str(task_id))
+    except ValueError:
+        return uuid.uuid5(_NAMESPACE, str(task_id))
+
+
 def find(task_id: str) -> Job | None:
     """The job of this id."""
-    try:
-        return Job.objects.filter(pk=uuid.UUID(str(task_id))).first()
-    except ValueError:
-        return None
+    return Job.objects.filter(pk=job_id(task_id)).first()
 
 
 def meta(job: Job, causes: dict[uuid.UUID, JobFailed | None] | None = None) -> dict[str, Any]:
@@ -178,6 +188,7 @@ def meta(job: Job, causes: dict[uuid.UUID, JobFailed | None] | None = None) -> d
             causes[job.node] = _cause(job.node)
         result = (job.node and causes[job.node]) or JobCancelled(job.error or "cancelled")
         state = State.FAILED if isinstance(result, JobFailed) else state
+    kind = find_kind(job.kind)
     return {
         "task_id": str(job.id),
         "status": _CELERY_STATE[state],
@@ -189,6 +200,7 @@ def meta(job: Job, causes: dict[uuid.UUID, JobFailed | None] | None = None) -> d
         "kwargs": masked(job.arguments),
         "retries": max(0, job.counted_attempts - 1),
         "queue": job.queue,
+        **(kind.told(job) if kind is not None and not isinstance(result, ChordFailed) else {}),
     }
 
 

@@ -1,6 +1,7 @@
 """What a handler returned, as the JSON text of a result."""
 
 import json
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, get_type_hints
 
@@ -11,6 +12,13 @@ from furrow.conf import conf
 from furrow.errors import ResultError
 from furrow.kinds.kind import Kind
 from furrow.sanitize import has_long_integer, has_nul
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A result that is JSON text already."""
+
+    text: str
 
 
 def result_json(kind: Kind, value: Any) -> str | None:
@@ -29,7 +37,8 @@ def json_text(name: str, value: Any) -> str:
         ResultError: it has no JSON form, or is larger than the limit.
     """
     try:
-        text = pydantic_core.to_json(value, inf_nan_mode="constants").decode()
+        encoded = isinstance(value, Encoded)
+        text = value.text if encoded else pydantic_core.to_json(value, inf_nan_mode="constants").decode()
         if "NaN" in text or "Infinity" in text:  # perhaps only within a string
             json.loads(text, parse_constant=_no_constant)
     except (ValueError, pydantic_core.PydanticSerializationError) as error:

@@ -25,6 +25,7 @@ class JobTask(DjangoTask):
     sent under the kind's name; the dispatcher's messages go to the intake."""
 
     abstract = True
+    is_a_kinds = True
     Strategy = "furrow.worker.celery.sent_tasks:strategy"
     kind: Any = None
     #: Celery calls an errback of one argument with the failed task's id, through ``apply_async``, and others where it is.

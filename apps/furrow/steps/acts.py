@@ -178,6 +178,31 @@ class Acts:
             raise JobFailed(row.note)
         return _value(row.result)
 
+    def canvas(self, name: str, start: Callable[[], str], outcome: Callable[[str], tuple[Any] | None]) -> Any:
+        """Submit a workflow, end the run, and go on when it has ended: its result. ``start``: its id; ``outcome``: its result
+        in a tuple, or ``None`` while it runs; raises :class:`JobFailed`."""
+        row = self._meet(Sort.CALL, Named(name))
+        self.recorder.refuse_open_transaction(name)
+        if row is None:
+            row = self.recorder.add(Sort.CALL, name, lambda: {"awaits": start()}, started_at=self.recorder.now())
+        if row.finished_at is None and not self.recorder.surely(partial(self._look_at_canvas, row, outcome)):
+            self._suspend(LONGEST_SNOOZE, "waits for what took its place")
+        if row.note:
+            raise JobFailed(row.note)
+        return _value(row.result)
+
+    def _look_at_canvas(self, row: Step, outcome: Callable[[str], tuple[Any] | None]) -> bool:
+        self.recorder.hold()
+        text = None
+        try:
+            if (found := outcome(row.awaits)) is None:
+                return False
+            text = json_text(f"the step {row.name!r} of {self._run.kind}", found[0])
+        except JobFailed as failed:
+            row.note = str(failed)[:300]
+        self.recorder.pass_by(row, text)
+        return True
+
     def _look_at_call(self, row: Step, many: bool) -> bool:
         """Whether the jobs have ended."""
         self.recorder.hold()

@@ -6,12 +6,13 @@ import uuid
 from django.db.models import Q
 
 from furrow import statements
+from furrow.adoption.ended import Ended as TaskEnded
 from furrow.conf import conf
 from furrow.errors import Interruption, JobFailed, Retry, Snooze, UnknownQueue, did_you_mean
 from furrow.kinds.kind import Kind, get_kind
 from furrow.locks.errors import LockUnavailable
 from furrow.models.database import connection
-from furrow.states import Outcome
+from furrow.states import Outcome, State
 from furrow.testing.drained import Drained
 from furrow.testing.engine import Ended, open_engine
 from furrow.testing.times import advance, seconds_of
@@ -103,14 +104,19 @@ def _now() -> dt.datetime:
 
 
 def _look_at(run: Ended, raise_on_failure: bool) -> None:
-    bad = run.settlement.outcome in _BAD and not isinstance(run.raised, (Retry, Snooze))
+    bad = run.settlement.outcome in _BAD and not isinstance(run.raised, (Retry, Snooze)) and not _goes_on(run)
     if bad and (raise_on_failure or isinstance(run.raised, KeyboardInterrupt)):
         raise_of(run)
 
 
+def _goes_on(run: Ended) -> bool:
+    """A Celery task asked for another run."""
+    return isinstance(run.raised, TaskEnded) and run.settlement.state == State.PENDING
+
+
 def raise_of(run: Ended) -> None:
     """Raise what its handler raised; the text of what would end this program too, or came before its handler was called."""
-    if run.raised is None or isinstance(run.raised, (SystemExit, Interruption)):
+    if run.raised is None or isinstance(run.raised, (SystemExit, Interruption, TaskEnded)):
         raise JobFailed(f"{run.kind} {run.job}: {run.settlement.error}") from run.raised
     note = f"Raised by {run.kind}, job {run.job}, attempt {run.settlement.attempt}; raise_on_failure=False goes on."
     run.raised.add_note(note)

@@ -13,6 +13,7 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from django.db import connections
 
+from furrow.kinds.kind import Kind
 from furrow.locks.wakeup import wake
 from furrow.statements import Chunk, LogRecord, Progress
 from furrow.worker import channel
@@ -56,7 +57,7 @@ class Uninterrupted(Interruptions):
         super().__init__()
         self.raised: BaseException | None = None
 
-    def call(self, run: Run, soft_timeout: float | None, function: Callable[[], Any]) -> Any:
+    def call(self, run: Run, kind: Kind, function: Callable[[], Any]) -> Any:
         """As of a pool process."""
         try:
             return function()

@@ -49,7 +49,7 @@ def refuse_references(
         WorkflowError: the node has not ended by then.
     """
     for name, value in late.items():
-        if name not in kind.arguments.names:
+        if not kind.arguments.takes(name):
             raise ArgumentError(kind.name, {name: "is not an argument of this kind"})
         for reference in inside(value):
             if reference.node not in before:

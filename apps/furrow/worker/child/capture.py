@@ -8,6 +8,8 @@ from typing import Any
 
 from furrow.context import _run
 
+_TRACER = "celery.app.trace"
+
 
 class JobLogHandler(logging.Handler):
     """Sends what is logged while a job runs into the job's log: from INFO up, and below that what comes from loggers that were
@@ -34,7 +36,10 @@ class JobLogHandler(logging.Handler):
         base.setLevel(min(base.level, logging.INFO))
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Report the record to the run that this code is in, if any."""
+        """Report the record to the run that this code is in, if any. That a task began or ended, which Celery's tracer says,
+        stands in the job."""
+        if record.name == _TRACER:
+            return
         run = _run.get()
         if run is None:
             return

@@ -34,7 +34,8 @@ class Run:
     """One run of a job; what ``current_job`` speaks to."""
 
     def __init__(self, id: str, kind: str, attempt: int, excused: int, max_attempts: int, meta: str | None = None) -> None:
-        self.kind, self.attempt, self._meta = kind, attempt, meta
+        self.kind, self.attempt, self.meta_text = kind, attempt, meta
+        self.arguments_text = ""  #: as the row has them
         self.failures, self.max_attempts = attempt - excused, max_attempts
         self._text_id, self._lines, self._progress_at, self._complete = id, 0, 0.0, False
         self._chunks = self._emitted = 0  # chunks, and their characters
@@ -51,7 +52,7 @@ class Run:
     @cached_property
     def meta(self) -> dict[str, Any]:
         """What its submit gave it."""
-        return from_json(self._meta)
+        return from_json(self.meta_text)
 
     @cached_property
     def scheduled_for(self) -> dt.datetime | None:
@@ -87,11 +88,11 @@ class Run:
         except Error:
             return False
 
-    def progress(self, fraction: float, note: str) -> None:
-        """Report progress, at most ten times a second."""
+    def progress(self, fraction: float, note: str, *, at_once: bool = False) -> None:
+        """Report progress, at most ten times a second, unless it is to be told ``at_once``."""
         self.check()
         now = time.monotonic()
-        if now - self._progress_at >= PROGRESS_INTERVAL or (fraction == 1 and not self._complete):
+        if at_once or now - self._progress_at >= PROGRESS_INTERVAL or (fraction == 1 and not self._complete):
             self._progress_at, self._complete = now, fraction == 1
             channel.reports.send(("progress", self._text_id, self.attempt, fraction, clean(self.masks.text(note))))
 

@@ -19,6 +19,7 @@ from typing import Any
 from billiard.pool import EX_RECYCLE
 
 from furrow.errors import SoftTimeout
+from furrow.kinds.kind import Kind
 from furrow.worker.child import lock_keeper
 from furrow.worker.child.current import Run
 
@@ -49,6 +50,7 @@ class Interruptions:
         self._coroutine: Interruptible | None = None
         self._clock: _Clock | None = None
         self._interrupted = 0
+        self._soft_error: type[BaseException] = SoftTimeout
 
     def install(self) -> None:
         """In a new pool process."""
@@ -73,12 +75,13 @@ class Interruptions:
 
         os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
 
-    def call(self, run: Run, soft_timeout: float | None, function: Callable[[], Any]) -> Any:
+    def call(self, run: Run, kind: Kind, function: Callable[[], Any]) -> Any:
         """Call the function; meanwhile what stops the run is raised in it.
 
         Raises:
-            Interruption: one of them.
+            Interruption: one of them; for the soft timeout what the kind says.
         """
+        soft_timeout, self._soft_error = kind.limits(run.meta_text)[0], kind.soft_error
         self._deadline = None if soft_timeout is None else time.monotonic() + soft_timeout
         if self._deadline is not None:
             if self._clock is None or self._clock.pid != os.getpid():
@@ -148,7 +151,7 @@ class Interruptions:
             return
         if self._deadline is not None and time.monotonic() >= self._deadline:
             self._deadline = None
-            raise SoftTimeout("the soft timeout passed")
+            raise self._soft_error("the soft timeout passed")
         self.run.told = False
         self.run.check()
         lock_keeper.check()

@@ -190,6 +190,7 @@ def _run_to_its_end(current: Run, arguments: str, meta: str | None, started: flo
     try:
         kind = get_kind(current.kind)
         given = kind.read(arguments)
+        current.arguments_text = arguments
         current.masks = masks_of(arguments, meta)
         current.called = True
         handle = _handle_and_settle if kind.transactional else _handle
@@ -234,7 +235,7 @@ def _handle(current: Run, kind: Kind, given: dict[str, Any], started: float) -> 
         current.end_steps()
         return current.masks.json(result_json(kind, value))
 
-    result: str | None = _interruptions.call(current, kind.soft_timeout, lambda: in_this_process(to_its_end))
+    result: str | None = _interruptions.call(current, kind, lambda: in_this_process(to_its_end))
     return result
 
 

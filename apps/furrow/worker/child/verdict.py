@@ -5,6 +5,11 @@ import os
 import traceback
 from typing import Any
 
+import celery.app
+from billiard.exceptions import SoftTimeLimitExceeded
+
+from furrow.adoption import ended
+from furrow.adoption.ended import Ended
 from furrow.conf import conf
 from furrow.errors import Cancelled, Snooze, SoftTimeout, StepChanged, Suspended, UnknownKind
 from furrow.fingerprint import fingerprint
@@ -18,13 +23,19 @@ from furrow.worker.child.current import Run
 
 #: How long a job of an unknown kind waits before it is offered again, in seconds: so long, longer each time, at most so long.
 UNKNOWN_KIND_DELAY, UNKNOWN_KIND_LONGEST = 15.0, 600.0
-#: The folder of the worker.
-_ENGINE = os.path.dirname(os.path.dirname(__file__)) + os.sep
+#: Folders whose frames lead to the handler.
+_ENGINE = (
+    os.path.dirname(os.path.dirname(__file__)) + os.sep,
+    os.path.dirname(ended.__file__) + os.sep,
+    os.path.dirname(celery.app.__file__) + os.sep,
+)
 
 
 def verdict(current: Run, error: BaseException) -> tuple[Any, ...]:
     """What becomes of a job whose handler raised: state, outcome, delay, result, error, error's type, traceback,
     fingerprint."""
+    if isinstance(error, Ended):
+        return _as_said(current, error)
     name = name_of(error)
     who = name.rpartition(".")[2] + (f" in middleware {path}" if (path := raised_by(error)) else "")
     text = cut(clean(" ".join(f"{who}: {_said(error, current.masks)}".split())), 2_000)
@@ -36,11 +47,30 @@ def verdict(current: Run, error: BaseException) -> tuple[Any, ...]:
         return (State.PENDING, Outcome.INTERRUPTED, _held(current), None, text, "UnknownKind", "", "")
     if isinstance(error, Cancelled):
         return (State.CANCELLED, Outcome.CANCELLED, None, None, text, name, "", "")
-    outcome = Outcome.TIMED_OUT if isinstance(error, SoftTimeout) else Outcome.FAILED
+    outcome = Outcome.TIMED_OUT if isinstance(error, (SoftTimeout, SoftTimeLimitExceeded)) else Outcome.FAILED
     story = cut(clean(current.masks.text(_story(error))), conf().max_traceback)
     delay = _next_delay(current, error)
     state = State.FAILED if delay is None else State.PENDING
-    return (state, outcome, delay, None, text, name, story, fingerprint(name, text, story))
+    return (state, outcome, delay, _kept(current, error), text, name, story, fingerprint(name, text, story))
+
+
+def _as_said(current: Run, end: Ended) -> tuple[Any, ...]:
+    """The verdict that the run of a Celery task came to itself."""
+    shown = end.error
+    name = "" if shown is None else name_of(shown)
+    said = end.said if shown is None else f"{name.rpartition('.')[2]}: {_said(shown, current.masks)}"
+    text = cut(clean(" ".join(said.split())), 2_000)
+    story = "" if shown is None else cut(clean(current.masks.text(_story(shown))), conf().max_traceback)
+    mark = fingerprint(name, text, story) if end.outcome == Outcome.FAILED else ""
+    return (end.state, end.outcome, end.delay, shown and _kept(current, shown), text, name, story, mark)
+
+
+def _kept(current: Run, error: BaseException) -> str | None:
+    """What the kind keeps of an error, as JSON."""
+    try:
+        return current.masks.json(get_kind(current.kind).failure_text(error))
+    except Exception:  # of the exception's own code, or of a kind that is not there
+        return None
 
 
 def _held(current: Run) -> float:

@@ -35,7 +35,7 @@ def settle_death(job: Claimed, pid: int, exitcode: int | None, kill_reason: Outc
         return Settlement(job.id, job.attempt, State.CANCELLED, Outcome.CANCELLED, pid, error=reason)
     try:
         kind = get_kind(job.kind)
-        policy, timeout = kind.retry, kind.timeout
+        policy, timeout = kind.retry, kind.limits(job.meta)[1]
     except UnknownKind:
         policy, timeout = RetryPolicy(), None
     error: FurrowError

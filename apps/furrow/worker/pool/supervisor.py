@@ -136,7 +136,7 @@ class PoolSupervisor:
         if job is None:
             return  # handed back meanwhile: what it does is stale, and its end will be fenced off
         try:
-            timeout = get_kind(job.kind).timeout
+            timeout = get_kind(job.kind).limits(job.meta)[1]
         except UnknownKind:
             timeout = None
         now = time.monotonic()
