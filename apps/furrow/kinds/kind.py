@@ -16,6 +16,7 @@ from celery import shared_task
 from furrow.conf import conf
 from furrow.errors import ArgumentError, KindError, SoftTimeout, unknown_kind
 from furrow.kinds.arguments import Arguments
+from furrow.kinds.canvas_parts import CanvasParts
 from furrow.kinds.declaration import refuse_what_cannot_work
 from furrow.kinds.handlers import refuse_handler
 from furrow.kinds.retry import RetryPolicy
@@ -55,7 +56,7 @@ class Submit(Protocol):
         """The job."""
 
 
-class Kind:
+class Kind(CanvasParts):
     """A kind of job: a handler with its options, registered under a name. ``@job`` makes one.
 
     Rows, messages and Flower carry ``name``, by default Celery's name of the function (``orders.tasks.charge``). Renaming the
@@ -228,32 +229,6 @@ class Kind:
     def told(self, job: Job) -> dict[str, Any]:
         """Where Celery's result of this job differs from what is told of any: ``status``, ``result``, ``task_id``."""
         return {}
-
-    # --- As Celery's tasks have them: parts of a canvas ---------------------------------------------------------------------
-
-    def s(self, *args: Any, **kwargs: Any) -> Any:
-        """A part of a canvas, which is given the result of the part before it as its first argument."""
-        return self.task.s(*args, **kwargs)
-
-    def si(self, *args: Any, **kwargs: Any) -> Any:
-        """A part of a canvas, which is given nothing."""
-        return self.task.si(*args, **kwargs)
-
-    def signature(self, *args: Any, **kwargs: Any) -> Any:
-        """A part of a canvas, with options: ``charge.signature((7,), {"currency": "EUR"}, queue="payments")``."""
-        return self.task.signature(*args, **kwargs)
-
-    def map(self, rows: Iterable[Any]) -> Any:
-        """A part of a canvas: one job for each argument. Its result is the list of theirs."""
-        return self.task.map(rows)
-
-    def starmap(self, rows: Iterable[Iterable[Any]]) -> Any:
-        """A part of a canvas: one job for each list of arguments. Its result is the list of theirs."""
-        return self.task.starmap(rows)
-
-    def chunks(self, rows: Iterable[Iterable[Any]], size: int) -> Any:
-        """A part of a canvas: one job for each list of arguments. Its result is the list of theirs, in lists of ``size``."""
-        return self.task.chunks(rows, size)
 
     def AsyncResult(self, task_id: str) -> Any:
         """The job of this id as Celery's result, which reads the job's row."""
