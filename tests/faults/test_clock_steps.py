@@ -77,6 +77,7 @@ def server(tmp_path: Path, clock: clocks.Clock) -> Iterator[Server]:
     server.stop()
 
 
+@pytest.mark.thorough
 def test_the_databases_clock_is_set_back_and_forward(bare: Stack, server: Server, tmp_path: Path) -> None:
     env: dict[str, Any] = {"DATABASE_URL": server.postgres.url, **QUICK}
     subprocess.run([PYTHON, "manage.py", "migrate", "-v0"], env=bare.environ(**env), check=True)

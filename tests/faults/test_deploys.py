@@ -149,6 +149,7 @@ def test_a_dispatcher_ends_while_the_database_hangs(bare: Stack, asked: list[sig
     assert why in dispatcher.text
 
 
+@pytest.mark.thorough
 def test_old_and_new_workers_run_side_by_side(bare: Stack) -> None:
     """The old one does not know a kind: it hands those jobs back with the reason, uncounted, and the new one runs them."""
     bare.dispatcher()

@@ -12,7 +12,7 @@ from tests import kinds
 from tests.history import Broken, at_most, in_order, never_together, read
 from tests.stack import Stack, all_ended, wait_until
 
-pytestmark = [pytest.mark.engine, pytest.mark.dialect]
+pytestmark = pytest.mark.engine
 
 
 def cut_off() -> frozenset[tuple[str, int]]:

@@ -12,7 +12,7 @@ from tests.faults.test_limits_under_faults import cut_off
 from tests.history import never_together, read
 from tests.stack import Stack, all_ended, wait_until
 
-pytestmark = [pytest.mark.engine, pytest.mark.dialect]
+pytestmark = pytest.mark.engine
 
 
 def succeeded() -> int:
@@ -25,6 +25,7 @@ def handed_over() -> int:
     return Job.objects.filter(state=State.SUCCEEDED, queued_at=None).count()
 
 
+@pytest.mark.dialect
 def test_pool_processes_and_a_worker_are_killed_in_the_middle_of_lines(bare: Stack, tmp_path: Path) -> None:
     path = str(tmp_path / "history")
     bare.dispatcher()
@@ -61,6 +62,7 @@ def test_the_rest_of_a_line_that_takes_longer_than_thought_goes_back(bare: Stack
     assert not counted  # who went back was not counted
 
 
+@pytest.mark.thorough
 def test_a_worker_that_is_stopped_leaves_its_lines(bare: Stack, tmp_path: Path) -> None:
     path = str(tmp_path / "history")
     bare.dispatcher()

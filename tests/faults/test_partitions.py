@@ -18,6 +18,7 @@ __all__ = ["orders"]
 KEYS, EACH = 24, 30
 
 
+@pytest.mark.thorough
 @pytest.mark.engine
 @pytest.mark.usefixtures("orders")
 @pytest.mark.timeout(500)

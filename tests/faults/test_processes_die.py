@@ -78,7 +78,6 @@ def test_a_killed_pool_process_reruns_only_what_it_ran(bare: Stack, tmp_path: Pa
     assert "cannot take jobs" not in worker.text
 
 
-@pytest.mark.dialect
 def test_a_process_killed_among_hundreds_claimed_ahead_reruns_one_job_and_loses_no_result(bare: Stack, tmp_path: Path) -> None:
     mark, kills = tmp_path / "mark", 3
     bare.dispatcher()
@@ -183,7 +182,6 @@ def test_sigkill_of_a_process_that_holds_a_job_it_has_not_begun(bare: Stack) -> 
     assert sum(counts.values()) - 4000 <= 3 * 2 + 3 * 2
 
 
-@pytest.mark.thorough
 def test_a_worker_that_may_start_no_process_goes_on_with_those_it_has(bare: Stack, tmp_path: Path) -> None:
     refuse = tmp_path / "refuse"
     bare.dispatcher()

@@ -55,6 +55,7 @@ def attempted(job: Job, number: int = 1, **columns: str) -> None:
     Attempt.objects.create(job_id=job.pk, number=number, outcome="failed", started_at=now, finished_at=now, **columns)
 
 
+@pytest.mark.bare
 def test_an_assistant_looks() -> None:
     waiting = submit(kinds.typed, {"text": "x", "options": {"deep": 7}}, countdown=600, tags=["nightly"])
     job = failed(error="ValueError: no luck", fingerprint="abc")
@@ -133,6 +134,7 @@ def look_at(assistant: Session, waiting: Job, job: Job) -> None:
         assert said in assistant.refused(name, **arguments), (name, arguments)
 
 
+@pytest.mark.bare
 @pytest.mark.usefixtures("users")
 def test_an_assistant_acts_as_its_user() -> None:
     user = somebody("view_job", "submit_job", "act_on_job", "view_workflow", "act_on_workflow")
@@ -182,6 +184,7 @@ def test_an_assistant_acts_as_its_user() -> None:
     assert (states[ended.pk], states[later.pk], states[guarded.pk]) == ("pending", "cancelled", "pending")
 
 
+@pytest.mark.bare
 def test_what_jobs_wrote_is_data_secrets_are_dots_and_all_is_bounded() -> None:
     secret = submit(kinds.keeps, {"word": "hunter2", "text": "ada"}, countdown=600)
     hostile = failed(error=HOSTILE, result={"$secret": "hunter2"}, progress_note=HOSTILE)
@@ -225,6 +228,7 @@ def without_marked(value: Any) -> Any:
     return [without_marked(part) for part in value] if isinstance(value, list) else value
 
 
+@pytest.mark.bare
 def test_while_the_database_is_away_it_says_so_and_the_session_lives() -> None:
     if services.ON_SQLITE:
         pytest.skip("a database server is stopped")
@@ -286,6 +290,7 @@ def test_what_takes_too_long_fails_or_is_too_large_is_said(monkeypatch: pytest.M
 NARROW = "Narrow it: a state, a kind, a shorter time (since)."
 
 
+@pytest.mark.bare
 def test_the_configuration_in_the_docs_works_as_it_stands() -> None:
     text = (ROOT / "docs" / "assistants.md").read_text()
     given = json.loads(re.findall(r"```json\n(.*?)```", text, re.DOTALL)[0])["mcpServers"]["furrow"]

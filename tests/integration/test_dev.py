@@ -6,6 +6,7 @@ import urllib.request
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.newcomer import Project
 from tests.stack import Process, wait_until
@@ -43,6 +44,7 @@ def dispatcher_of(process: Process) -> psutil.Process:
     return found
 
 
+@pytest.mark.thorough
 def test_the_processes_of_a_project_run_change_and_end_together(tmp_path: Path) -> None:
     project = Project(tmp_path)
     refused = project.run("-m", "furrow", "dev")

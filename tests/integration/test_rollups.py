@@ -141,7 +141,6 @@ def test_what_comes_late_is_added_to_what_was_rolled() -> None:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.dialect
 def test_the_sums_are_what_happened_though_a_worker_is_killed(bare: Stack, tmp_path: Path) -> None:
     """Every recorded attempt is counted once: of two workers, one of which is killed amid its work, and of the rescue."""
     bare.dispatcher()

@@ -102,6 +102,7 @@ def open_to_others(folder: Path) -> Iterator[Path]:
             yield path
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(400)
 def test_a_stack_comes_up_outlives_crashes_and_goes_down(
     shell: Shell, foreign: Redis, capsys: pytest.CaptureFixture[str]

@@ -82,6 +82,18 @@ def test_every_test_that_is_named_exists(page: Path) -> None:
     assert page.name != "guarantees.md" or len(named) > 40
 
 
+def test_every_promise_is_shown_without_the_tests_that_only_ci_runs() -> None:
+    """A promise is a paragraph of the guarantees, or a table."""
+    left_to_ci, others = set[str](), set[str]()
+    for file in (ROOT / "tests").rglob("test_*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                marks = {ast.unparse(decorator) for decorator in node.decorator_list}
+                (left_to_ci if "pytest.mark.thorough" in marks else others).add(node.name)
+    promises = [{*re.findall(r"`(test_\w+)`", part)} for part in (DOCS / "guarantees.md").read_text().split("\n\n")]
+    assert [named for named in promises if named and named <= left_to_ci - others] == []
+
+
 @each_page
 def test_commands_exist(page: Path) -> None:
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
