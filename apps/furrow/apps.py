@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.apps import AppConfig
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import request_finished
 from django.db import connections, router
@@ -32,10 +33,13 @@ class FurrowConfig(AppConfig):
         from furrow.kinds.handlers import discover
         from furrow.locks import strange
         from furrow.locks.conf import times
+        from furrow.models.zoned import keep_zones
         from furrow.submission import eager
         from furrow.webhooks import deliveries  # noqa: F401
         from furrow.workflows import pausing  # noqa: F401
 
+        if not settings.USE_TZ:
+            keep_zones(self.get_models())
         times()  # a lease that cannot be is refused at the start and not at the first lock
         connection_created.connect(_look_for_pooler, dispatch_uid="furrow.pooler")
         strange.tell = troubles.tell

@@ -73,20 +73,6 @@ def check_databases(**kwargs: Any) -> list[CheckMessage]:
 
 
 @register(Tags.compatibility)
-def check_time_zones(**kwargs: Any) -> list[CheckMessage]:
-    """Times are compared with the database's clock, in UTC."""
-    if settings.USE_TZ:
-        return []
-    return [
-        Error(
-            "USE_TZ is False: times of jobs have a zone, and would be mistaken for others.",
-            hint="Set USE_TZ = True, which is Django's default; times of your own models are then aware as well.",
-            id="furrow.E009",
-        )
-    ]
-
-
-@register(Tags.compatibility)
 def check_theme(**kwargs: Any) -> list[CheckMessage]:
     """The theme puts an admin site of its own in the place of Django's: what was registered before that is on no page. Its
     ``BasicAppConfig`` leaves Django's alone."""

@@ -53,7 +53,7 @@ def unstorable(value: Any, depth: int = 0) -> str:
     if isinstance(value, str):
         return _broken_text(value)
     if isinstance(value, dt.datetime) and value.utcoffset() is None:
-        return f"{value.isoformat()} has no time zone: pass an aware datetime (django.utils.timezone.now())"
+        return f"{value.isoformat()} has no time zone: pass an aware one (django.utils.timezone.make_aware)"
     if isinstance(value, float):
         return "" if math.isfinite(value) else f"{value} is not a number that JSON knows: pass None or a text instead"
     if isinstance(value, int):

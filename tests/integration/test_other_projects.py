@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from furrow import checks
-from pytest_django import Settings
 
 from tests import services
 from tests.stack import Stack, wait_until
@@ -108,13 +106,3 @@ def test_tables_are_found_by_the_search_path(bare: Stack) -> None:
         bare.stop()
         with connection.cursor() as cursor:
             cursor.execute("DROP SCHEMA elsewhere CASCADE")
-
-
-def test_a_project_without_time_zones_is_refused_by_name(settings: Settings) -> None:
-    assert checks.check_time_zones() == []
-    settings.USE_TZ = False
-    (error,) = checks.check_time_zones()
-    assert (error.id, error.msg) == (
-        "furrow.E009",
-        "USE_TZ is False: times of jobs have a zone, and would be mistaken for others.",
-    )

@@ -134,7 +134,7 @@ def _bounded(rows: QuerySet[Job], **bound: uuid.UUID) -> Q:
     """An id begins with the time of its making, so that the primary key bounds the search. Not so the ids that another program
     made (random ones, of version 4): where there are such, they are looked through as well."""
     among = Job.objects.using(rows.db)
-    otherwise = Q(pk__lt=_first_id(_NONE_BEFORE)), Q(pk__gte=_first_id(timezone.now() + _NONE_AFTER))
+    otherwise = Q(pk__lt=_first_id(_NONE_BEFORE)), Q(pk__gte=_first_id(dt.datetime.now(dt.UTC) + _NONE_AFTER))
     return _any([Q(**bound), *otherwise]) if any(among.filter(ids).exists() for ids in otherwise) else Q(**bound)
 
 

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_GET
 from furrow.actions.audit import audit
 from furrow.actions.permissions import may_change_schedules, may_run_schedule, may_see
 from furrow.admin import site, theme
+from furrow.admin.forms.time_fields import with_zone
 from furrow.diagnosis import wording
 from furrow.errors import FurrowError, InputError, SubmitError
 from furrow.kinds.kind import find_kind
@@ -107,7 +108,7 @@ def backfill(request: HttpRequest, id: int) -> HttpResponse:
     form = _Span(request.POST or None, initial=initial)
     times: list[dt.datetime] | None = None
     if form.is_valid():
-        span = form.cleaned_data["start"], form.cleaned_data["end"]
+        span = with_zone(form.cleaned_data["start"]), with_zone(form.cleaned_data["end"])
         try:
             if request.POST.get("step") == "do":
                 jobs = acting.backfill(row, *span, by=request.user)

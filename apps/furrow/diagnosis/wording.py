@@ -108,7 +108,7 @@ def moment(when: dt.datetime | None, now: dt.datetime | None = None) -> str:
         '<time class="fw-moment" datetime="{}" title="{}">{}</time>',
         when.astimezone(dt.UTC).isoformat(),
         exact(local),
-        relative(when, now or timezone.now()),
+        relative(when, now or dt.datetime.now(dt.UTC)),
     )
 
 

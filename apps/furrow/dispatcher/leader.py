@@ -68,7 +68,8 @@ class Leadership:
     def _over(self, now: float) -> tuple[str, dt.datetime] | None:
         """Another's lease (holder, end) that is over: by the database's clock, or because its row has stood unchanged for the
         length of a lease on this process's monotonic clock. The database's may have been set back."""
-        other = Leader.objects.filter(role=ROLE).exclude(holder=self.holder).annotate(now=Now()).first()
+        now_there = Now(output_field=Leader._meta.get_field("lease_until"))
+        other = Leader.objects.filter(role=ROLE).exclude(holder=self.holder).annotate(now=now_there).first()
         seen = (other.holder, other.lease_until) if other else None
         if seen != self._seen:
             self._seen, self._seen_since = seen, now

@@ -8,8 +8,6 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from django.utils import timezone
-
 from furrow.conf import conf
 from furrow.errors import BrokerError, Unserved
 from furrow.locks.wakeup import wake
@@ -95,7 +93,7 @@ class Watch:
             trouble = f"{name} could not be asked: {type(error).__name__}: {error}"
         before = self._found[name]
         same = before.since is not None and bool(before.trouble) == bool(trouble)
-        since = before.since if same else timezone.now()
+        since = before.since if same else dt.datetime.now(dt.UTC)
         self._found[name] = Health(name, trouble, since, time.monotonic() - begin)
 
 

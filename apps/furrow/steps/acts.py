@@ -261,7 +261,7 @@ def _end(given: dt.timedelta | float | dt.datetime, now: dt.datetime) -> dt.date
     if not isinstance(given, dt.datetime):
         given = now + dt.timedelta(seconds=seconds_in(given, "sleep"))
     elif given.utcoffset() is None:
-        raise StepError(f"{given.isoformat()} has no time zone: pass an aware datetime (django.utils.timezone.now()).")
+        raise StepError(f"{given.isoformat()} has no time zone: pass an aware one (django.utils.timezone.make_aware).")
     if not in_calendar(given):
         raise StepError(f"{given.isoformat()} is outside of the years 1 to 9999: pass a time that is within.")
     return given

@@ -111,7 +111,7 @@ def _now(countdown: object, expires: object) -> dt.datetime:
     """From when spans count: the database's clock, which also says when a job is due and when it expires. It is asked only
     where one is given, or a time that must lie ahead."""
     if not countdown and expires is None:
-        return timezone.now()
+        return dt.datetime.now(dt.UTC)
     connection = connections[router.db_for_write(Job)]
     return statements.on(connection).clock(connection)
 
@@ -131,7 +131,7 @@ def _due(run_at: dt.datetime | None, countdown: float | None, wrong: dict[str, s
         if not isinstance(run_at, dt.datetime):
             wrong["run_at"] = f"{run_at!r} must be a datetime"
         elif timezone.is_naive(run_at):
-            wrong["run_at"] = f"{run_at.isoformat()} has no time zone: pass an aware datetime (django.utils.timezone.now())"
+            wrong["run_at"] = f"{run_at.isoformat()} has no time zone: pass an aware one (django.utils.timezone.make_aware)"
         elif not in_calendar(run_at):
             wrong["run_at"] = f"{run_at.isoformat()} is outside of the years 1 to 9999, or within a day of their ends"
         else:

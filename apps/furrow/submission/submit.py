@@ -11,7 +11,6 @@ from django.db import connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import TextField
 from django.db.models.functions import Cast
-from django.utils import timezone
 
 from furrow import signals, statements
 from furrow.errors import ArgumentError, OptionError
@@ -104,7 +103,7 @@ def _write_one(
     if not statements.on(connection).insert_jobs(connection, [job_id], [text], columns, own):
         raise OptionError(kind.name, {"id": f"{job_id} is the id of another job: leave it out, or use a fresh one"})
     signals.submitted(kind.name, [job_id])
-    now = timezone.now()
+    now = dt.datetime.now(dt.UTC)
     job = Job(id=job_id, arguments=json.loads(text), **{"created_at": now, "run_at": now, **columns, **(own[0] if own else {})})
     for name in ("tags", "meta"):
         setattr(job, name, json.loads(columns[name]) if name in columns else None)

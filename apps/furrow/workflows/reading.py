@@ -12,7 +12,6 @@ from django.db.models import Model
 
 from furrow.models import Edge, Node, Workflow
 from furrow.models.database import alias, connection
-from furrow.models.json_field import JSONField
 
 
 def nodes(ids: Collection[uuid.UUID]) -> list[Node]:
@@ -57,6 +56,6 @@ def _columns(of: tuple[type[Model], ...]) -> tuple[str, list[tuple[type[Model], 
     for letter, model in zip("ab", of, strict=False):
         fields = model._meta.concrete_fields
         listed += [f'{letter}."{field.column}"' for field in fields]
-        converters = [field.from_db_value if isinstance(field, JSONField) else None for field in fields]
+        converters = [getattr(field, "from_db_value", None) for field in fields]
         columns.append((model, [field.attname for field in fields], converters))
     return ", ".join(listed), columns

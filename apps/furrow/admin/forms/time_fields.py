@@ -24,6 +24,11 @@ class TimeField(WordField):
         return theme.TextInput({"type": self.kind_of_input, **step})
 
 
+def with_zone(moment: dt.datetime) -> dt.datetime:
+    """A time that Django's forms leave naive in a project with ``USE_TZ = False``: a local one."""
+    return moment if moment.tzinfo else timezone.make_aware(moment)
+
+
 class MomentField(ArgumentField):
     """A date and a time in the current time zone."""
 
@@ -45,7 +50,7 @@ class MomentField(ArgumentField):
             moment = dt.datetime.fromisoformat(text.strip())
         except ValueError:
             return text
-        return moment if moment.tzinfo else from_current_timezone(moment)
+        return moment if moment.tzinfo else with_zone(from_current_timezone(moment))
 
 
 class SpanField(ArgumentField):

@@ -5,12 +5,13 @@ import datetime as dt
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from furrow.models.step import SPAN
+from furrow.statements.postgresql.times import reading_times
 from furrow.tables import ATTEMPT, HOLD, JOB, QUEUE, STEP
 
 
 def clock(connection: Connection) -> dt.datetime:
     """The database's time, by which jobs become due and expire."""
-    with connection.cursor() as cursor:
+    with reading_times(connection) as cursor:
         cursor.execute("SELECT clock_timestamp()")
         now: dt.datetime = cursor.fetchone()[0]
         return now

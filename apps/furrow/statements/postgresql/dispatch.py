@@ -11,6 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 from furrow.models.job import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from furrow.statements import Due, Position, Sendable, Window
 from furrow.statements.postgresql.link import in_one_go, plain, raw
+from furrow.statements.postgresql.times import reading_times
 from furrow.states import State
 from furrow.tables import APPROVAL, ATTEMPT, JOB, LEADER, LOG_LINE, OUTPUT_CHUNK, SIGNAL, STEP
 
@@ -21,7 +22,7 @@ def due(connection: Connection, queue: str, limit: int, since: Mapping[int, Posi
 
     Looked up per priority: a scan of the whole index in its order would walk over all jobs that are scheduled for later at a
     better priority. For the same reason the time is ``statement_timestamp()``: a volatile one is no index condition."""
-    with connection.cursor() as cursor:
+    with reading_times(connection) as cursor:
         cursor.execute(
             f"""SELECT since.level, coalesce(found.run_at, statement_timestamp()), coalesce(found.id, %s),
                        found.kind, found.attempt
@@ -65,7 +66,7 @@ def waiting(connection: Connection, queues: Sequence[str], limit: int) -> list[t
     """For each queue: its name, how many pending jobs that are not held are due, how many are for later (each counted up to
     ``limit``), and when the longest due became so. By priority, as :func:`due`, so that it reads no more of the indexes than
     it counts."""
-    with connection.cursor() as cursor:
+    with reading_times(connection) as cursor:
         cursor.execute(
             f"""SELECT q.name, least(sum(due.jobs), %(limit)s)::int, least(sum(later.jobs), %(limit)s)::int, min(due.oldest)
                FROM unnest(%(queues)s::text[]) AS q(name), generate_series(%(first)s, %(last)s) AS level,
@@ -120,7 +121,7 @@ def mark_queued(connection: Connection, attempts: Mapping[uuid.UUID, int], term:
 
 def window(connection: Connection, queue: str, since: dt.datetime | None = None) -> Window:
     """How many jobs of a queue RabbitMQ holds, and for how long the oldest has been there; of those sent from ``since`` on."""
-    with connection.cursor() as cursor:
+    with reading_times(connection) as cursor:
         cursor.execute(
             f"""SELECT count(*), coalesce(date_part('epoch', clock_timestamp()) - date_part('epoch', min(queued_at)), 0),
                       coalesce(min(queued_at), statement_timestamp())

@@ -9,6 +9,7 @@ from psycopg import sql as compose
 from furrow.statements import Outgoing
 from furrow.statements.moves import DEPTH_KEY, PROGRESS, SUBMITTED, WORD
 from furrow.statements.postgresql.link import in_one_go, plain
+from furrow.statements.postgresql.times import reading_times
 from furrow.tables import ATTEMPT, EVENT, JOB, LEADER
 
 _NAMES = ("furrow_tell_insert", "furrow_tell_update")
@@ -85,7 +86,7 @@ def _bodies(schema: str, patterns: Collection[str]) -> list[str]:
 def unpublished(connection: Connection, limit: int) -> list[Outgoing]:
     """The first events that RabbitMQ has not confirmed, in the order of their ids. They are on disk then: a claim's commit does
     not wait for that, and a crash of the server would take its event back, and give the id to another."""
-    with connection.cursor() as cursor:
+    with reading_times(connection) as cursor:
         cursor.execute(
             f"""SELECT id, name, job::text, number, data::text, depth, created_at FROM {EVENT} WHERE published_at IS NULL
                ORDER BY id LIMIT %s""",

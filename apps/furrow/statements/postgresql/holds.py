@@ -9,6 +9,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 from furrow.plural import counted
 from furrow.statements import EARLY, Candidate, Slot
 from furrow.statements.postgresql.link import Statement, columns, entries, plain, raw, texts
+from furrow.statements.postgresql.times import reading_times
 from furrow.statements.words import FINAL, KEEPS_SLOTS, UNFINISHED
 from furrow.tables import HOLD, JOB, LEADER, QUEUE
 
@@ -33,7 +34,7 @@ def leads(connection: Connection, term: int) -> bool:
 
 def candidates(connection: Connection, queue: str, limit: int) -> list[Candidate]:
     """Due jobs of a queue that have limits and wait for no key, in the order of the day."""
-    with connection.cursor() as cursor:
+    with reading_times(connection) as cursor:
         cursor.execute(
             f"""SELECT found.id, found.kind, found.attempt, found.limits::text, found.priority, found.run_at
                FROM generate_series(0, 9) AS level, LATERAL (

@@ -8,6 +8,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from furrow.statements import Locker
 from furrow.statements.postgresql.link import plain, raw
+from furrow.statements.postgresql.times import reading_times
 from furrow.tables import JOB
 
 
@@ -34,7 +35,7 @@ _SESSION = (
 def locker(connection: Connection, id: uuid.UUID) -> Locker | None:
     """The session that has this job's row locked; ``None`` when no other transaction has. A row names the transaction that
     changed or locked it last; of several that share it, it names their list."""
-    with connection.cursor() as cursor:
+    with reading_times(connection) as cursor:
         cursor.execute(
             f"""SELECT {_SESSION} FROM {JOB} j JOIN pg_locks l ON l.locktype = 'transactionid' AND l.granted
                   AND l.transactionid = j.xmax JOIN pg_stat_activity a ON a.pid = l.pid
@@ -60,7 +61,7 @@ def locker(connection: Connection, id: uuid.UUID) -> Locker | None:
 
 def lockers(connection: Connection, age: float) -> list[Locker]:
     """Sessions that may have jobs' rows locked, with transactions of more than ``age`` seconds; the oldest first."""
-    with connection.cursor() as cursor:
+    with reading_times(connection) as cursor:
         cursor.execute(
             f"""SELECT {_SESSION} FROM pg_stat_activity a
                 WHERE a.pid <> pg_backend_pid() AND a.datname = current_database()

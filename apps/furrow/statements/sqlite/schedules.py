@@ -2,18 +2,17 @@
 
 import uuid
 from collections.abc import Sequence
-from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from furrow.statements import NewTick, Rescheduled
 from furrow.statements.sqlite.times import now as _now
+from furrow.statements.sqlite.times import stored
 from furrow.tables import SCHEDULE, TICK
 
 
 def insert_ticks(connection: Connection, ticks: Sequence[NewTick]) -> set[uuid.UUID]:
     """Insert those of these ticks whose schedule and time have none; returns the jobs that those will have."""
-    stored: Any = connection.ops.adapt_datetimefield_value
     inserted = set[uuid.UUID]()
     with connection.cursor() as cursor:
         for one in ticks:
@@ -29,7 +28,6 @@ def insert_ticks(connection: Connection, ticks: Sequence[NewTick]) -> set[uuid.U
 
 def move_schedules(connection: Connection, moved: Sequence[Rescheduled]) -> None:
     """Write what became of these schedules; what is ``None`` of their last time and job stays as it is."""
-    stored: Any = connection.ops.adapt_datetimefield_value
     with connection.cursor() as cursor:
         cursor.executemany(
             f"""UPDATE {SCHEDULE} SET next_at = %s, fire_at = %s, held = %s, last_at = coalesce(%s, last_at),

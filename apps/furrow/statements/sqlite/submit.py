@@ -10,7 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from furrow.statements.begun import HAS_BEGUN
 from furrow.statements.sqlite.times import now as _now
-from furrow.statements.sqlite.times import seconds
+from furrow.statements.sqlite.times import seconds, stored
 from furrow.statements.words import FINAL, UNSTARTED
 from furrow.tables import HOLD, JOB
 
@@ -24,7 +24,7 @@ def insert_jobs(
 ) -> int:
     """Insert a pending job for each id and arguments text; the other columns are the same for all, but for those in ``own``.
     Returns how many: rows whose id exists are left out."""
-    text, rows = _rows(connection, ids, texts, columns, own)
+    text, rows = _rows(ids, texts, columns, own)
     with connection.cursor() as cursor:
         cursor.executemany(f"{text} ON CONFLICT (id) DO NOTHING", rows)
         return int(cursor.rowcount)
@@ -39,7 +39,7 @@ def insert_unique(
 ) -> set[uuid.UUID]:
     """The same for jobs with unique keys; returns the ids of those that are in the table now. Those whose key another has are
     left out."""
-    text, rows = _rows(connection, ids, texts, columns, own)
+    text, rows = _rows(ids, texts, columns, own)
     inserted: set[uuid.UUID] = set()
     with connection.cursor() as cursor:
         for id, row in zip(ids, rows, strict=True):
@@ -50,7 +50,6 @@ def insert_unique(
 
 
 def _rows(
-    connection: Connection,
     ids: Sequence[uuid.UUID],
     texts: Sequence[str],
     columns: dict[str, Any],
@@ -58,8 +57,8 @@ def _rows(
 ) -> tuple[str, list[tuple[Any, ...]]]:
     """The INSERT's text, and a tuple of values for each row."""
     names = ["id", "arguments", *columns, *(own[0] if own else ())]
-    shared = [_adapted(connection, value) for value in columns.values()]
-    mine = [[_adapted(connection, value) for value in values.values()] for values in own] if own else [[]] * len(ids)
+    shared = [_adapted(value) for value in columns.values()]
+    mine = [[_adapted(value) for value in values.values()] for values in own] if own else [[]] * len(ids)
     text = f"INSERT INTO {JOB} ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})"
     return text, [(id.hex, arguments, *shared, *values) for id, arguments, values in zip(ids, texts, mine, strict=True)]
 
@@ -103,7 +102,7 @@ def replace(connection: Connection, key: str, text: str, columns: Mapping[str, A
                   arguments = %s{sets}
                 WHERE unique_key = %s AND NOT {HAS_BEGUN}
                     AND state IN {UNSTARTED} RETURNING id""",
-            (text, *[_adapted(connection, value) for value in columns.values()], key),
+            (text, *[_adapted(value) for value in columns.values()], key),
         )
         row = cursor.fetchone()
         if row is None:
@@ -112,7 +111,7 @@ def replace(connection: Connection, key: str, text: str, columns: Mapping[str, A
     return uuid.UUID(row[0])
 
 
-def _adapted(connection: Connection, value: Any) -> Any:
+def _adapted(value: Any) -> Any:
     if isinstance(value, uuid.UUID):
         return value.hex
-    return connection.ops.adapt_datetimefield_value(value) if isinstance(value, dt.datetime) else value
+    return stored(value) if isinstance(value, dt.datetime) else value

@@ -18,6 +18,11 @@ def text(moment: float) -> str:
     return dt.datetime.fromtimestamp(moment, dt.UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
+def stored(moment: dt.datetime | None) -> str | None:
+    """An aware time as Django stores it with ``USE_TZ``, whether or not the project has that."""
+    return None if moment is None else str(moment.astimezone(dt.UTC).replace(tzinfo=None))
+
+
 def seconds(moment: str) -> float:
     """A stored time as seconds since the epoch."""
     return read(moment).replace(tzinfo=dt.UTC).timestamp()

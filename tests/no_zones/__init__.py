@@ -1,0 +1,1 @@
+"""A project whose times have no zone."""
