@@ -133,7 +133,7 @@ def test_a_change_undoes_nothing_that_happened_since_its_form_was_read(admin_use
     changed = Schedule.objects.get()
     assert (condition(changed), changed.reason, changed.fire_at) == ("paused", "a move", None)
     assert changed.last_job == Job.objects.get().pk
-    assert changed.options == {"priority": 2}
+    assert (changed.options, changed.submitted_by) == ({"priority": 2}, admin_user)
 
 
 def test_jobs_of_people_are_submitted_in_their_name(site: Client, admin_user: User) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from celery import current_app
+from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
 from furrow import Job, KindError, Schedule, State, current_job, job
 from furrow.checks import check_schedules
@@ -404,6 +405,39 @@ def test_a_sync_keeps_pauses_and_times_and_leaves_what_people_made(settings: Set
     row = Row.objects.get(name="one")
     assert (row.paused_at is not None, row.fire_at, row.next_at) == (True, None, before)
     assert again(made).timing == "* * * * *"
+
+
+def test_what_a_newer_process_has_declared_an_older_one_that_takes_over_leaves(settings: Settings) -> None:
+    old, new = {"one": nightly(), "gone": nightly()}, {"one": nightly(timing="30 4 * * *"), "added": nightly()}
+    declare(settings, **old)
+    sync.sync(age=7_200)
+    declare(settings, **new)
+    assert str(sync.sync(age=60)) == "added: added; changed: one; orphaned: gone"
+    before = list(Row.objects.order_by("name").values())
+    declare(settings, **old)
+    assert sync.sync(age=7_300).left == ["one", "gone", "added"]
+    assert list(Row.objects.order_by("name").values()) == before
+    assert str(sync.sync()) == "changed: one, gone; orphaned: added"  # the old release was started again
+
+
+def test_a_process_that_declares_the_same_keeps_it_from_older_ones_and_a_clock_that_was_set_back_keeps_nothing(
+    settings: Settings,
+) -> None:
+    declare(settings, one=nightly())
+    sync.sync(age=3_600)
+    assert not sync.sync(age=60)
+    declare(settings)
+    assert sync.sync(age=600).left == ["one"]
+    Row.objects.update(declared_at=now() + DAY)
+    assert sync.sync(age=600).orphaned == ["one"]
+
+
+def test_jobs_are_submitted_in_the_name_of_who_wrote_the_schedule() -> None:
+    users = [User.objects.create(username=name) for name in ("ann", "bob")]
+    rows = [due("ann's", submitted_by=users[0]), due("bob's", submitted_by=users[1]), due("the code's")]
+    fire()
+    found = {again(row).last_job: row.submitted_by_id for row in rows}
+    assert dict(Job.objects.values_list("pk", "submitted_by")) == found
 
 
 def test_kinds_declare_schedules(monkeypatch: pytest.MonkeyPatch) -> None:

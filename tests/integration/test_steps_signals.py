@@ -5,14 +5,16 @@ import uuid
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 from furrow import InputError, Job, JobFailed, SignalTimeout, State, current_job, send_signal, submit
 from furrow.diagnosis.explain import situation, why
-from furrow.models import Signal, Step
+from furrow.models import Signal, Step, Workflow
 from furrow.testing import advance, drain
 
 from tests import kinds
+from tests.kinds import stepped
 from tests.steps import HOUR, Deploys, again, deploy, outcomes, run
 
 pytestmark = [pytest.mark.django_db, pytest.mark.engine]
@@ -147,3 +149,13 @@ def test_a_job_that_waits_for_others_says_for_how_many(deploy: Deploys) -> None:
     assert reason.text == "Waits in its step “kinds.add” for 3 of 3 jobs to end"
     run()
     assert again(job).result == [1, 2, 3]
+
+
+def test_what_a_job_calls_is_submitted_by_whom_the_job_was(deploy: Deploys) -> None:
+    user = User.objects.create(username="ann")
+    deploy(lambda: current_job.call("kinds.add", {"a": 1}))
+    job = submit(stepped.scripted, submitted_by=user)
+    run()
+    assert Job.objects.get(kind="kinds.add").submitted_by == user
+    assert Workflow.objects.get().submitted_by == user
+    assert again(job).state in (State.PENDING, State.SUCCEEDED)

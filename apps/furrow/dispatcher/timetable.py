@@ -43,7 +43,7 @@ class Timetable(threading.Thread):
         super().__init__(name="furrow-timetable", daemon=True)
         self._leadership = leadership
         self._stopping = threading.Event()
-        self._pause = 0.1
+        self._pause, self._made = 0.1, time.monotonic()
         #: The term for which the code's declarations were written down.
         self._synced: int | None = None
         self._rare_at = 0.0
@@ -99,7 +99,7 @@ class Timetable(threading.Thread):
 
     def _begin_term(self) -> None:
         """What the code of this process declares holds from now on."""
-        done = sync()
+        done = sync(age=time.monotonic() - self._made)
         if done:
             logger.info("Schedules: %s.", done)
         for name, why in done.refused.items():

@@ -5,6 +5,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from furrow.models.json_field import JSONField
+from furrow.models.users import user_field
 from furrow.schedule import CatchUp, Overlap
 
 
@@ -56,6 +57,10 @@ class Schedule(models.Model):
     last_job = models.UUIDField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     changed_at = models.DateTimeField(db_default=Now(), editable=False)
+    #: When the process began whose code last declared it, or orphaned it.
+    declared_at = models.DateTimeField(null=True, blank=True, editable=False)
+    #: In whose name its jobs are submitted: the person who last wrote it.
+    submitted_by = user_field()
 
     class Meta:
         ordering = ["name"]

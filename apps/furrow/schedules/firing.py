@@ -10,7 +10,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import Error, InterfaceError, OperationalError
 
@@ -34,6 +34,12 @@ from furrow.submission.submit import submit_many
 BATCH = 250
 #: After an error that nobody expected a schedule is tried again this much later.
 AGAIN = dt.timedelta(seconds=30)
+
+
+class _Owner(NamedTuple):
+    """A user, of whom nothing else is asked."""
+
+    pk: Any
 
 
 @dataclass
@@ -162,11 +168,12 @@ def _tick(rounds: list[Round]) -> set[uuid.UUID]:
 
 
 def _groups(rounds: Iterable[Round]) -> list[list[Round]]:
-    """Those that can be submitted at once: of one kind, with the same options."""
-    groups: dict[tuple[str, str], list[Round]] = {}
+    """Those that can be submitted at once: of one kind, with the same options, in one name."""
+    groups: dict[tuple[str, str, Any], list[Round]] = {}
     for one in rounds:
         if one.due:
-            groups.setdefault((one.row.kind, json.dumps(options_of(one.row), sort_keys=True)), []).append(one)
+            alike = one.row.kind, json.dumps(options_of(one.row), sort_keys=True), one.row.submitted_by_id
+            groups.setdefault(alike, []).append(one)
     return list(groups.values())
 
 
@@ -193,7 +200,9 @@ def _submit_all(group: list[Round], won: set[uuid.UUID], by: Any = None) -> None
         if one.replaces is not None:
             cancel(one.replaces, reason=f"the next job of schedule {one.row.name} took its place")
     options: dict[str, Any] = options_of(group[0].row)
-    ids = [job for job, _ in rows]
+    ids, owner = [job for job, _ in rows], group[0].row.submitted_by_id
+    if by is None and owner is not None:
+        by = _Owner(owner)
     given = submit_many(
         get_kind(group[0].row.kind), [one.row.arguments for _, one in rows], ids=ids, submitted_by=by, **options
     )

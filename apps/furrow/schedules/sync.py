@@ -4,6 +4,8 @@ import datetime as dt
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db.models import Q
+
 from furrow import statements
 from furrow.errors import FurrowError
 from furrow.kinds.kind import find_kind
@@ -20,7 +22,7 @@ WHEN = ("timing", "timezone", "starts_at", "ends_at")
 #: Columns that the dispatcher and people write, whatever is declared.
 LIVE = ("next_at", "last_at", "last_job", "orphaned_at", "paused_at", "paused_by", "reason")
 #: What a sync writes beside what is declared.
-_OURS = ("orphaned_at", "held", "next_at", "fire_at", "changed_at")
+_OURS = ("orphaned_at", "held", "next_at", "fire_at", "changed_at", "declared_at")
 
 
 @dataclass
@@ -30,41 +32,62 @@ class Synced:
     added: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     orphaned: list[str] = field(default_factory=list)
+    #: As a process has written them down that began later: its code is newer.
+    left: list[str] = field(default_factory=list)
     #: Left out, and why.
     refused: dict[str, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.added or self.changed or self.orphaned or self.refused)
+        return bool(self.added or self.changed or self.orphaned or self.left or self.refused)
 
     def __str__(self) -> str:
         told = [f"{word}: {', '.join(names)}" for word, names in vars(self).items() if names and word != "refused"]
         return "; ".join([*told, *(f"refused: {name} ({why})" for name, why in self.refused.items())]) or "nothing changed"
 
 
-def sync(*, dry: bool = False) -> Synced:
-    """Bring the table in line with the code; in one transaction. ``dry``: only say what that would do."""
+def sync(*, dry: bool = False, age: float = 0.0) -> Synced:
+    """Bring the table in line with the code; in one transaction. What a process declared that began later stays as it is: an
+    old one that takes over the lead while a release is rolled out has older code.
+
+    Args:
+        dry: only say what that would do.
+        age: seconds since this process began.
+    """
     wanted, refused = declared()
     done = Synced(refused=refused)
     with atomic():
         now = statements.on(connection).clock(connection)
+        began = now - dt.timedelta(seconds=age)
         # Nothing is locked but what is written: a row that somebody else has locked holds up no other.
         rows = {row.name: row for row in Schedule.objects.all()}
         for name, one in wanted.items():
             row = rows.get(name)
             if row is None:
                 done.added.append(name)
-                _write(_fresh(one), one, now, dry)
+                _write(_fresh(one), one, now, began, dry)
             elif row.source != Schedule.Source.CODE:
                 done.refused[name] = "a schedule that people made has this name: rename one, or delete that"
             elif _differs(row, one) or row.orphaned_at is not None:
-                done.changed.append(name)
-                _write(row, one, now, dry)
+                if _is_newer(row, began, now):
+                    done.left.append(name)
+                else:
+                    done.changed.append(name)
+                    _write(row, one, now, began, dry)
         for name, row in rows.items():
-            if row.source == Schedule.Source.CODE and name not in wanted and row.orphaned_at is None:
-                done.orphaned.append(name)
-                row.orphaned_at, row.fire_at = now, None
-                if not dry:
-                    row.save(update_fields=["orphaned_at", "fire_at"])
+            if row.source != Schedule.Source.CODE or name in wanted or row.orphaned_at is not None:
+                continue
+            if _is_newer(row, began, now):
+                done.left.append(name)
+                continue
+            done.orphaned.append(name)
+            row.orphaned_at, row.fire_at, row.declared_at = now, None, began
+            if not dry:
+                row.save(update_fields=["orphaned_at", "fire_at", "declared_at"])
+        if not dry:
+            older = Q(declared_at=None) | Q(declared_at__lt=began) | Q(declared_at__gt=now)
+            mine = Schedule.objects.filter(older, source=Schedule.Source.CODE, name__in=wanted)
+            free = list(mine.select_for_update(skip_locked=True).values_list("pk", flat=True))
+            Schedule.objects.filter(pk__in=free).update(declared_at=began)
         if not dry and done:
             written = Schedule.objects.in_bulk([*done.added, *done.changed, *done.orphaned], field_name="name")
             for event in ("added", "changed", "orphaned"):
@@ -135,13 +158,18 @@ def _differs(row: Schedule, one: Declared) -> bool:
     return any(getattr(row, name) != value for name, value in columns_of(one).items())
 
 
-def _write(row: Schedule, one: Declared, now: dt.datetime, dry: bool) -> None:
+def _is_newer(row: Schedule, began: dt.datetime, now: dt.datetime) -> bool:
+    """A process declared it that began after this one. A time that lies ahead is of a clock that was set back since."""
+    return row.declared_at is not None and began < row.declared_at <= now
+
+
+def _write(row: Schedule, one: Declared, now: dt.datetime, began: dt.datetime, dry: bool) -> None:
     """One that comes back goes on where it ended; what it missed meanwhile is caught up as it says."""
     columns = columns_of(one)
     anew = row.pk is None or any(getattr(row, name) != columns[name] for name in WHEN)
     for name, value in columns.items():
         setattr(row, name, value)
-    row.orphaned_at, row.changed_at = None, now
+    row.orphaned_at, row.changed_at, row.declared_at = None, now, began
     row.held = problem_of(row)[:500]
     plan_anew(row, now) if anew else place(row, row.next_at)
     if not dry:

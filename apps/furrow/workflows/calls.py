@@ -7,12 +7,14 @@ from typing import Any
 from django.db import transaction
 from django.db.models.functions import Now
 
+from furrow.context import current_job
 from furrow.errors import JobFailed
 from furrow.kinds.kind import Kind
 from furrow.locks.wakeup import wake
 from furrow.models import Job, Node, Step, Workflow
 from furrow.models.database import alias
 from furrow.models.step import Sort
+from furrow.models.users import submitter
 from furrow.plural import counted
 from furrow.states import FINAL, State, WorkflowState
 from furrow.workflows.builder import workflow
@@ -24,7 +26,8 @@ def start(kind: Kind | str, rows: Iterable[Mapping[str, Any]], *, name: str, **o
     Raises:
         UnknownKind, ArgumentError, OptionError: nothing was submitted.
     """
-    with workflow(name) as called:
+    caller = Job.objects.only("submitted_by").get(pk=str(current_job.id))
+    with workflow(name, submitted_by=submitter(caller)) as called:
         called.map(kind, rows, **options)
     return called.id.hex
 

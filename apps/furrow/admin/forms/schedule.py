@@ -155,6 +155,7 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
         row = self.instance
         row.arguments, row.options = self.cleaned_data["arguments"], self._options()
         row.held, row.changed_at = "", clock.now()
+        row.submitted_by_id = getattr(self.user, "pk", None)
         assert options_of(row) is not None
         if row.pk:  # what the dispatcher and other people have done since the form was read
             row.refresh_from_db(fields=LIVE, from_queryset=Schedule.objects.select_for_update())
