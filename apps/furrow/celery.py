@@ -5,13 +5,16 @@ prefork; a task that is sent under the name of a kind is submitted as a job.
 """
 
 import logging
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 import celery
+from celery.app import utils
 from celery.signals import celeryd_after_setup
 
 from furrow.adoption.mixing import AdoptedTask, mix_in, mixed, noticed
+from furrow.service_urls import masked
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +89,23 @@ def _notice(task: Any) -> None:
         adopt(task)
     else:
         noticed.append(task)
+
+
+def _hide_passwords() -> None:
+    """``celery report``, ``inspect conf`` and Flower show Django's settings, and hide by name: not those within ours."""
+    hidden: Callable[[Any], dict[str, Any]] = utils.filter_hidden_settings
+    if hasattr(hidden, "hides_furrow"):
+        return
+
+    def hide(settings: Any) -> dict[str, Any]:
+        found = hidden(settings)
+        return {**found, "FURROW": masked(found["FURROW"])} if "FURROW" in found else found
+
+    hide.hides_furrow = True  # type: ignore[attr-defined]
+    utils.filter_hidden_settings = hide
+
+
+_hide_passwords()
 
 
 @celeryd_after_setup.connect  # type: ignore[untyped-decorator]

@@ -184,6 +184,7 @@ def test_a_worker_consumes_job_queues_if_it_can_run_jobs(pool: str, chosen: str 
     worker.app, worker.pool_cls = app, pool
     worker.setup_queues(chosen)
     assert {*app.amqp.queues.consume_from} == consumed
+    assert {*app.amqp.queues} == {"celery", "mail"}, "what the project's tasks are sent to"
     assert app.amqp.queues["mail"].queue_arguments is None
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 from celery.canvas import Signature, maybe_signature
 
-from furrow.canvas.signatures import MAPS, callbacks, is_empty, parts, sort_of
+from furrow.canvas.signatures import MAPS, callbacks, is_empty, parts, sort_of, unmade
 from furrow.errors import WorkflowError
 from furrow.kinds.kind import find_kind
 
+_MIXED = "has ordinary tasks and kinds, whose results are in different places: make two groups, or make the tasks kinds (@job)."
 _REMEDY = "After a kind come kinds: make the task a kind (@job), or call it in the handler of one, in transaction.on_commit"
 
 
@@ -70,17 +71,32 @@ def _of_a_chain(chain: Signature) -> Makeup:
 
 
 def _of_a_group(group: Signature) -> Makeup:
+    coming = unmade(group)
+    first = None if coming is None else next(iter(coming), None)
+    if first is not None and makeup(maybe_signature(first)) is Makeup.TASKS:
+        coming.map(_is_a_task)
+        return Makeup.TASKS
     found = [makeup(member) for member in parts(group) if not is_empty(member)]
     if Makeup.TASKS in found and {*found} != {Makeup.TASKS}:
-        raise WorkflowError(
-            f"{_said(group)} has ordinary tasks and kinds, whose results are in different places: make two groups, "
-            "or make the tasks kinds (@job)."
-        )
+        raise WorkflowError(f"{_said(group)} {_MIXED}")
     return _together(found)
 
 
+def _is_a_task(member: Any) -> Any:
+    """A member that a generator makes while Celery sends those before it.
+
+    Raises:
+        WorkflowError: it is none.
+    """
+    if makeup(maybe_signature(member)) is not Makeup.TASKS:
+        raise WorkflowError(f"a group {_MIXED}")
+    return member
+
+
 def _of_a_chord(chord: Signature) -> Makeup:
-    header, body = Signature.TYPES["group"](parts(chord)), maybe_signature(chord.kwargs.get("body"))
+    coming = unmade(chord)
+    header = Signature.TYPES["group"](parts(chord) if coming is None else coming)
+    body = maybe_signature(chord.kwargs.get("body"))
     if body is None:
         return Makeup.TASKS
     head, then = _of_a_group(header), makeup(body)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from celery.canvas import Signature, maybe_signature
-from celery.utils.functional import maybe_list
+from celery.utils.functional import _regen, maybe_list
 
 from furrow.kinds.celery_options import FOLLOWERS, that_matter
 from furrow.workflows.builder import LONGEST_NAME
@@ -31,9 +31,19 @@ def sort_of(signature: Signature) -> str:
 
 def parts(signature: Any) -> list[Signature]:
     """The members of a group or a header, also where it has not been made a signature yet."""
+    return [maybe_signature(member) for member in _members(signature) or ()]
+
+
+def _members(signature: Any) -> Any:
     members = signature.tasks if isinstance(signature, Signature) else signature
-    members = members.tasks if isinstance(members, Signature) else members
-    return [maybe_signature(member) for member in members or ()]
+    return members.tasks if isinstance(members, Signature) else members
+
+
+def unmade(signature: Any) -> Any:
+    """The members, where a generator has not made all of them yet: Celery sends each before it asks for the next but one. Else
+    ``None``."""
+    members = _members(signature)
+    return members if isinstance(members, _regen) and not members._regen__done else None
 
 
 def callbacks(options: Mapping[str, Any], name: str) -> list[Signature]:
@@ -44,7 +54,11 @@ def callbacks(options: Mapping[str, Any], name: str) -> list[Signature]:
 
 def is_empty(signature: Signature) -> bool:
     """A group or chain without a part, which Celery leaves out."""
-    return sort_of(signature) in ("chain", "group") and all(is_empty(part) for part in parts(signature))
+    if sort_of(signature) not in ("chain", "group"):
+        return False
+    if (coming := unmade(signature)) is not None:
+        return next(iter(coming), None) is None
+    return all(is_empty(part) for part in parts(signature))
 
 
 def alike(calls: Sequence[Call]) -> bool:

@@ -18,7 +18,9 @@ from celery.worker.control import Panel, nok, ok
 from kombu import Queue
 from kombu.exceptions import OperationalError
 
+from furrow.conf import conf
 from furrow.diagnosis import troubles
+from furrow.rabbitmq.queues import job_queue
 
 if TYPE_CHECKING:
     from furrow.worker.celery.bootsteps import JobWorker
@@ -49,7 +51,8 @@ def add_consumer(
     if not queue:
         return nok("queue must be a name")  # type: ignore[no-any-return]
     given = {"exchange": exchange or queue, "exchange_type": exchange_type or "direct", "routing_key": routing_key or queue}
-    meant = known[queue] if queue in known else Queue.from_dict(queue, **given, **options)
+    of_jobs = queue in conf().queues
+    meant = job_queue(queue) if of_jobs else known[queue] if queue in known else Queue.from_dict(queue, **given, **options)
     try:
         with consumer.connection.clone(**_SHORT) as link:
             refusal = refused(link, meant, consuming=True)
@@ -58,7 +61,9 @@ def add_consumer(
     if refusal:
         return nok(f"queue {queue} is not consumed: {refusal}")  # type: ignore[no-any-return]
     logger.info("Consuming queue %s from now on, as remote control asks.", queue)
-    known.select_add(meant)
+    if not of_jobs:
+        known.add(meant)
+    known.consume_from[queue] = meant
     return _chosen(consumer, f"add consumer {queue}")
 
 
@@ -111,7 +116,7 @@ class Refused:
         reasons = {name: refused(connection, queue, consuming=True) for name, queue in self._waiting.items()}
         for name in [name for name, reason in reasons.items() if not reason]:
             logger.info("RabbitMQ has queue %s as it is meant; it is consumed.", name)
-            self._queues.select_add(self._waiting.pop(name))
+            self._queues.consume_from[name] = self._waiting.pop(name)
         if self._waiting:
             names = ", ".join(sorted(self._waiting))
             alone = "" if self._queues.consume_from else " and so no queue at all"

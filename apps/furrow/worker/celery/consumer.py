@@ -1,11 +1,12 @@
-"""Celery's consumer with seven changes: job messages take a short way, buffered ones are dropped with their channel,
+"""Celery's consumer with eight changes: job messages take a short way, buffered ones are dropped with their channel,
 running jobs are looked after while the broker is away, also before the connection is whole, a message that Celery would drop is
-kept, nothing that is sent to the worker's remote control ends it, and a queue that RabbitMQ refuses does not keep it from
-others."""
+kept, nothing that is sent to the worker's remote control ends it, a queue that RabbitMQ refuses does not keep it from
+others, and tasks that wait for their time do not keep it from others either."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from celery.worker.consumer import Consumer
@@ -17,11 +18,12 @@ from django.db import Error
 from furrow.rabbitmq.queues import EXCHANGE
 from furrow.worker.celery import consumed, mailbox
 from furrow.worker.celery.handling import wrong_limits
+from furrow.worker.failing import Watched
 from furrow.worker.intake import readable
 from furrow.worker.intake.readable import UNREADABLE
 from furrow.worker.intake.transport import signal_safe
 from furrow.worker.ledger.dead import DeadMessages, Kept
-from furrow.worker.pool.shutdown import kill_all
+from furrow.worker.pool.shutdown import kill_all, shutdown_requested
 
 if TYPE_CHECKING:
     from furrow.worker.celery.bootsteps import JobWorker
@@ -72,6 +74,7 @@ class JobConsumer(Consumer):
                 mailbox.guard(step.box, self.dead_elsewhere)
             if isinstance(step, Tasks):
                 step.qos_global = lambda consumer: False  # quorum queues, which the job queues are, take no other
+                step.start = _with_room(step.start)
 
     @property
     def jobs(self) -> JobWorker:
@@ -180,6 +183,34 @@ class JobConsumer(Consumer):
                 ordinary(message)
 
         return handling.over(handle)
+
+
+def _with_room(start: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Celery takes one message more for each task that it holds until its time has come, by the limit of the whole channel. The
+    limit of each consumer holds for consumers that begin later: so the project's queues are consumed anew."""
+
+    def start_with_room(consumer: JobConsumer) -> None:
+        start(consumer)
+        qos, begun, asked = consumer.qos, consumer.qos.value, False
+        increment = qos.increment_eventually
+
+        def increment_eventually(n: int = 1) -> int:
+            nonlocal asked
+            before, after = qos.value, int(increment(n))
+            if after > before and not asked:
+                asked = True
+                consumer.hub.call_soon(Watched(renew, "room for tasks of a worker"))
+            return after
+
+        def renew() -> None:
+            nonlocal asked
+            asked = False
+            if consumer.qos is qos and consumer.task_consumer is not None and not shutdown_requested():
+                consumer.jobs.intake.consume_tasks_anew(consumer, begun)
+
+        qos.callback, qos.increment_eventually = lambda prefetch_count: None, increment_eventually
+
+    return start_with_room
 
 
 def watch_the_dying(pool: Any) -> None:

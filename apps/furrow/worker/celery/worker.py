@@ -21,7 +21,8 @@ class Worker(CeleryWorker):
     """Without ``-Q`` it consumes all job queues, if its pool is prefork; with ``-Q`` what is named there."""
 
     def setup_queues(self, include: Any, exclude: Any = None) -> None:
-        """Celery's choice of queues; the project's are as the project declares them."""
+        """Celery's choice of queues; the project's are as the project declares them. The job queues are consumed, but are none
+        of the application's own: those its tasks are sent to, and Celery looks at their types and arguments."""
         queues = self.app.amqp.queues
         if problem := shared_queues(self.app):
             raise ImproperlyConfigured(problem)
@@ -33,6 +34,8 @@ class Worker(CeleryWorker):
         for name in conf().queues:
             queues.add(job_queue(name))
         super().setup_queues(chosen, exclude)
+        for name in conf().queues:
+            del queues[name]
 
     def wait_for_soft_shutdown(self) -> None:
         """What Celery's handler of a cold shutdown does first."""

@@ -122,6 +122,18 @@ class Intake:
         self._return_all_but(wanted if consumed <= chosen.keys() else 0)
         self._consume(tasks, chosen, wanted)
 
+    def consume_tasks_anew(self, consumer: Any, prefetch: int) -> None:
+        """Take so many more messages of ordinary tasks. Those that came remain this worker's."""
+        tasks = consumer.task_consumer
+        names = {queue.name for queue in tasks.queues}.difference(conf().queues)
+        for name in names:
+            tasks.cancel_by_queue(name)
+        tasks.qos(prefetch_count=prefetch, apply_global=False)
+        for name, queue in consumer.app.amqp.queues.consume_from.items():  # as remote control has it meanwhile
+            if name in names and not tasks.consuming_from(name):
+                tasks.add_queue(queue)
+        tasks.consume()
+
     def _chosen(self, selected: dict[str, Any]) -> dict[str, Any]:
         """Of the queues that settings and remote control select, those to consume now."""
         left_out = conf().queues if self.supervisor.capacity.blocked else self.supervisor.paused
