@@ -1,7 +1,6 @@
 """A result backend for projects that have django-celery-results: with it ``AsyncResult(id)`` finds jobs by their ids alone. Set
 ``CELERY_RESULT_BACKEND = "furrow.celery_results:JobResultBackend"``; without it only what ``delay`` returns reads jobs."""
 
-import uuid
 from typing import Any
 
 from django_celery_results.backends import DatabaseBackend
@@ -22,8 +21,8 @@ class JobResultBackend(DatabaseBackend):  # type: ignore[misc]
 
     def mark_as_revoked(self, task_id: str, *args: Any, **kwargs: Any) -> Any:
         """Celery's revoke: cancels a job; of a task it keeps the state."""
-        if find(task_id) is not None:
+        if (job := find(task_id)) is not None:
             from furrow.actions.jobs import cancel
 
-            return bool(cancel(uuid.UUID(task_id), reason="revoked through Celery's remote control"))
+            return bool(cancel(job.pk, reason="revoked through Celery's remote control"))
         return super().mark_as_revoked(task_id, *args, **kwargs)

@@ -24,12 +24,13 @@ from furrow.dispatcher import callers
 from furrow.dispatcher.callers import Callers
 from furrow.dispatcher.leader import Leadership
 from furrow.errors import BrokerError
+from furrow.kinds.results import job_id
 from furrow.models import DeadMessage, Reply, Workflow
-from furrow.rabbitmq.answers import Post
+from furrow.rabbitmq.answers import Post, answer_queue
 from furrow.worker.celery import sent_tasks
 from kombu import Connection
 
-from tests import kinds, services
+from tests import kinds, node, services
 from tests.kinds import flows
 from tests.services import ROOT
 from tests.stack import Stack, wait_until
@@ -42,7 +43,6 @@ PATIENCE = 60
 def client() -> Iterator[Celery]:
     """With ``rpc://``."""
     with Celery("elsewhere", broker=services.broker.url, backend="rpc://", set_as_current=False) as found:
-        found.conf.update(task_default_queue="celery", task_default_queue_type="quorum", task_default_exchange_type="topic")
         yield found
 
 
@@ -57,6 +57,7 @@ def _forget(live_db: None) -> Iterator[None]:
 def test_a_celery_client_with_rpc_gets_what_became_of_its_tasks(stack: Stack, client: Celery) -> None:
     good = client.send_task("kinds.add", kwargs={"a": 30}, priority=9, headers={"tenant": "acme"})
     unseen = client.send_task("kinds.add", [1], ignore_result=True)
+    named = client.send_task("kinds.add", [6], task_id="invoice 7/2026")
     bad = client.send_task("kinds.add", kwargs={"a": "many"})
     failing = client.send_task("kinds.fails_with", kwargs={"error": "KeyError"}, retries=100)
     of_group = str(uuid.uuid4())
@@ -65,6 +66,9 @@ def test_a_celery_client_with_rpc_gets_what_became_of_its_tasks(stack: Stack, cl
     hour = dt.timedelta(hours=1)
     late = client.send_task("kinds.add", [5], headers={"eta": (timezone.now() + hour).isoformat()})
     assert good.get(timeout=PATIENCE) == 31
+    assert named.get(timeout=PATIENCE) == 7
+    assert Job.objects.get(pk=job_id(named.id)).meta["celery"]["id"] == app.AsyncResult(named.id).id == named.id
+    assert app.AsyncResult(named.id).result == 7
     job = Job.objects.get(pk=good.id)
     assert (job.priority, job.meta["celery"]["headers"]) == (0, {"tenant": "acme"})
     with pytest.raises(Exception, match="a: input should be a valid integer"):
@@ -83,13 +87,12 @@ def test_a_celery_client_with_rpc_gets_what_became_of_its_tasks(stack: Stack, cl
     cancel(uuid.UUID(late.id))
     with pytest.raises(TaskRevokedError, match="cancelled"):
         late.get(timeout=PATIENCE)
-    made = [good.id, unseen.id, failing.id, soon.id, late.id, *(one.id for one in several)]
-    wait_until(lambda: not Reply.objects.filter(correlation_id__in=[*made, bad.id]).exists(), what="all were told")
+    made = [good.id, unseen.id, bad.id, failing.id, soon.id, late.id, *(one.id for one in several)]
+    wait_until(lambda: not Reply.objects.filter(correlation_id__in=[*made, named.id]).exists(), what="all were told")
     # And in the project's result backend, for clients that have the same.
     assert TaskResult.objects.get(task_id=good.id).status == "SUCCESS"
     assert not TaskResult.objects.filter(task_id=unseen.id).exists()
     assert Job.objects.filter(pk__in=made, state__in=FINAL).count() == len(made)
-    assert not Job.objects.filter(pk=bad.id).exists()
 
 
 def test_what_a_job_cannot_do_is_kept_and_its_sender_told(stack: Stack, client: Celery) -> None:
@@ -99,7 +102,7 @@ def test_what_a_job_cannot_do_is_kept_and_its_sender_told(stack: Stack, client: 
             "kinds.add", [1], link=client.signature("elsewhere.other")
         ): "kinds.add links to elsewhere.other, which is",
         client.send_task("kinds.add", [1], time_limit=9): "its time_limit is 9 s",
-        client.send_task("kinds.add", [1], task_id="seven"): "its id is 'seven': it must be a UUID",
+        client.send_task("kinds.add", ["x"], link=add): "kinds.add was not submitted: a: input should be",
         client.send_task("kinds.add", [1], serializer="pickle"): "ContentDisallowed",
         client.send_task("kinds.add", [1], chord=add, group_id=str(uuid.uuid4())): "it carries a chord, whose parts",
     }
@@ -160,6 +163,29 @@ def test_a_message_that_comes_again_makes_no_second_job() -> None:
     assert sent_tasks.take(kinds.add, app, message(id=str(other.pk)), "w@here")
     assert "is the id of another job" in DeadMessage.objects.get().reason
     assert Reply.objects.get(refused__contains="of another job").correlation_id == str(other.pk)
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "arguments", "reason"),
+    [
+        ([], {"a": "many"}, {"a": "many"}, "a: input should be a valid integer"),
+        ([1, 2, 3, 4], {}, {"args": [1, 2, 3, 4]}, "4 given by position"),
+        ([1], {"a": 2, "c": 3}, {"args": [1], "a": 2, "c": 3}, "a: is given twice"),
+        ([], {}, {}, "a: is missing"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_a_failed_job(args: Any, kwargs: Any, arguments: Any, reason: str) -> None:
+    sent = message(id="of my own", group="mine")
+    sent.payload[:2] = args, kwargs
+    for _ in range(2):
+        assert sent_tasks.take(kinds.add, app, sent, "w@here")
+    job = Job.objects.get()
+    assert (job.state, job.attempt, job.arguments) == (State.FAILED, 0, arguments)
+    assert reason in job.error
+    assert (job.pk, job.batch) == (job_id("of my own"), job_id("mine"))
+    assert job.meta == {"celery": {"id": "of my own", "group": "mine"}}
+    assert Reply.objects.get(job=job.pk).correlation_id == "of my own"
+    assert not DeadMessage.objects.exists()
 
 
 def message(**headers: Any) -> Any:
@@ -256,6 +282,34 @@ def test_while_rabbitmq_is_away_an_answer_waits() -> None:
     assert (told["task_id"], told["status"], told["result"], told["children"]) == (str(job.pk), "SUCCESS", 2, [])
     assert answer.properties["correlation_id"] == str(job.pk)
     assert not Reply.objects.exists()
+
+
+def test_an_answer_waits_for_the_queue_that_celery_node_makes_when_it_looks() -> None:
+    job = ended()
+    queue = answer_queue(str(job.pk))
+    Reply.objects.update(reply_to=queue)
+    teller = Callers(Leadership())
+    assert teller.run_once() == callers.SOON
+    assert not Reply.objects.exists()
+    with Connection(services.broker.url) as link:
+        link.channel().queue_declare(queue, durable=False, auto_delete=True)
+        assert teller.run_once() == callers.IDLE, "it was taken"
+        assert json.loads(link.channel().basic_get(queue).body)["result"] == 2
+        link.channel().queue_delete(queue)
+
+
+@pytest.mark.thorough
+def test_celery_node_without_settings_submits_and_gets_what_became_of_it(stack: Stack) -> None:
+    """But for where the broker is."""
+    program = """
+        import celery from "celery-node";
+        const client = celery.createClient(process.argv[2], process.argv[2]);
+        const good = await client.createTask("kinds.add").delay(3, 4).get(60000);
+        const bad = await client.createTask("kinds.add").delay("many").get(60000).catch(error => error.message);
+        console.log(JSON.stringify([good, bad]));
+        process.exit(0);
+    """
+    assert json.loads(node.run(program, services.broker.url)) == [7, "FAILURE"]
 
 
 def test_an_old_answer_queue_that_is_gone_holds_nobody_up() -> None:

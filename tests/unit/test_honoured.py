@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from furrow.kinds.results import job_id
 from furrow.worker.celery.honoured import Caller, NotHonoured, Sent, caller, headers_of, read
 
 from tests import kinds
@@ -51,6 +52,7 @@ def test_a_message_that_asks_for_nothing_leaves_all_to_the_kind() -> None:
         pytest.param({}, {"priority": 200}, {"priority": 0}, id="priority beyond nine"),
         pytest.param({}, {"priority": 1}, {"priority": 8}, id="low priority"),
         pytest.param({"group": GROUP, "group_index": 3}, {}, {"batch": uuid.UUID(GROUP)}, id="group"),
+        pytest.param({"group": "mine"}, {}, {"batch": job_id("mine"), "meta": {"celery": {"group": "mine"}}}, id="any group"),
         pytest.param({"retries": 2}, {}, {"max_attempts": kinds.add.retry.max_attempts - 2}, id="retries"),
         pytest.param({"retries": 200}, {}, {"max_attempts": 1}, id="many retries"),
         pytest.param({"shadow": "nice"}, {}, {"meta": {"celery": {"shadow": "nice"}}}, id="shadow"),
@@ -87,9 +89,10 @@ def test_what_a_job_can_do_it_does(headers: dict[str, Any], properties: dict[str
         pytest.param([[1], {}, {"chord": {"task": "t"}}], {"group": GROUP}, {}, "it carries a chord, whose parts", id="chord"),
         pytest.param([[1], {}, {}], {"timelimit": [9, None]}, {}, "its time_limit is 9 s (the kind's: none)", id="time_limit"),
         pytest.param([[1], {}, {}], {"timelimit": [None, 5]}, {}, "its soft_time_limit is 5 s", id="soft_time_limit"),
-        pytest.param([[1], {}, {}], {"id": "seven"}, {}, "its id is 'seven': it must be a UUID", id="id"),
+        pytest.param([[1], {}, {}], {"id": "x" * 256}, {}, "its id is 'xxx", id="id"),
+        pytest.param([[1], {}, {}], {"id": 7}, {}, "its id is 7: it must be a text of at most 255", id="id that is no text"),
         pytest.param([[1], {}, {}], {"id": None}, {}, "it has no id", id="no id"),
-        pytest.param([[1], {}, {}], {"group": "g"}, {}, "its group is 'g': it must be a UUID", id="group"),
+        pytest.param([[1], {}, {}], {"group": ["g"]}, {}, "its group is ['g']: it must be a text", id="group"),
         pytest.param([[1], {}, {}], {"eta": "noon"}, {}, "its header eta is 'noon', and no time", id="eta"),
         pytest.param([[1], {}, {}], {"expires": 7}, {}, "its header expires is 7, and no time", id="expires"),
         pytest.param([[1], {}, {}], {"retries": "x"}, {}, "its header retries is 'x'", id="retries"),
@@ -102,6 +105,14 @@ def test_what_a_job_cannot_do_is_named(body: Any, headers: dict[str, Any], prope
     with pytest.raises(NotHonoured) as refused:
         asked(body, headers=headers, **properties)
     assert str(refused.value).startswith(reason)
+
+
+@pytest.mark.parametrize("id", ["seven", "x" * 255, "order 7/2026 ü"])
+def test_any_text_is_an_id_and_always_the_same_jobs(id: str) -> None:
+    told = asked(headers={"id": id})
+    assert told.id == job_id(id) == asked(headers={"id": id}).id != asked(headers={"id": f"{id[1:]}."}).id
+    assert told.options["meta"] == {"celery": {"id": id}}
+    assert asked(headers={"id": ID, "root_id": ID}).options["meta"] is None
 
 
 def test_all_that_a_job_cannot_do_is_named_at_once() -> None:
@@ -148,6 +159,7 @@ def test_who_waits_for_its_end() -> None:
     sent = message(reply_to="mine", correlation_id=ID)
     assert caller(sent, sent.headers) == Caller(ID, "mine")
     assert caller(message(), HEADERS) == Caller(ID, "")
+    assert caller(message(), {**HEADERS, "lang": "js"}) == Caller(ID, ID.replace("-", "")), "where celery-node looks"
     assert caller(sent, {"ignore_result": True}) is None
     for reply_to in ("celery", "default"):
         with pytest.raises(NotHonoured, match="is a queue of jobs or tasks"):

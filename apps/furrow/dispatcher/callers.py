@@ -20,7 +20,7 @@ from furrow.errors import BrokerError
 from furrow.kinds.results import as_reply, keeps_results, store, told
 from furrow.models import Job, Reply
 from furrow.models.database import connection
-from furrow.rabbitmq.answers import Answer, Post
+from furrow.rabbitmq.answers import Answer, Post, answer_queue
 from furrow.statements import clock, sessions
 from furrow.states import FINAL
 
@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 #: Told at once; seconds between two looks while somebody waits, and while nobody does; how many times longer than a look its
 #: pause is at least.
 BATCH, SOON, IDLE, RARELY = 200, 0.1, 1.0, 20
+#: Seconds for which an answer waits for its queue, and how many do: celery-node makes the queue when it looks for a result.
+UNREAD, MOST_UNREAD = 10.0, 500
 #: For how long it is tried to write the end of a job into a result backend that refuses it.
 TRIED = dt.timedelta(hours=1)
 _PROPERTIES = {"content_type": "application/json", "content_encoding": "utf-8", "delivery_mode": 2}
@@ -42,6 +44,7 @@ class Callers(threading.Thread):
         self._leadership = leadership
         self._post = Post()
         self._stopping = threading.Event()
+        self._unread: list[tuple[float, Answer]] = []
         self._pause = IDLE
 
     def run(self) -> None:
@@ -78,11 +81,12 @@ class Callers(threading.Thread):
         """
         waiting = Reply.objects.filter(form=Reply.Form.CELERY)
         unfinished = Job.objects.filter(pk=OuterRef("job")).exclude(state__in=FINAL)
+        self._answer_again()
         began = time.monotonic()
         due = list(waiting.filter(~Exists(unfinished)).order_by("pk")[:BATCH])
         looked = time.monotonic() - began
         if not due:
-            return max(SOON, RARELY * looked) if waiting.exists() else IDLE
+            return max(SOON, RARELY * looked) if self._unread or waiting.exists() else IDLE
         return self._tell(due)
 
     def _tell(self, due: list[Reply]) -> float:
@@ -99,14 +103,24 @@ class Callers(threading.Thread):
         return IDLE if kept else 0.0 if more else SOON
 
     def _answer(self, due: list[Reply], ends: dict[int, dict[str, Any]]) -> None:
-        """Who has no queue (any more) gets none: Celery's clients name one whatever their result backend."""
+        """Who has no queue (any more) gets none: Celery's clients name one whatever their result backend. One that is made only
+        when its client looks is waited for, a little."""
         answers = [
             Answer(str(row.pk), row.reply_to, as_reply(ends[row.pk]), {**_PROPERTIES, "correlation_id": row.correlation_id})
             for row in due
             if row.reply_to
         ]
         if answers:
-            self._post.send(answers)
+            returned, until = self._post.send(answers), time.monotonic() + UNREAD
+            made_later = (one for one in answers if one.queue == answer_queue(one.properties["correlation_id"]))
+            self._unread += [(until, one) for one in made_later if one.id in returned]
+
+    def _answer_again(self) -> None:
+        now = time.monotonic()
+        self._unread = [(until, one) for until, one in self._unread if until > now][-MOST_UNREAD:]
+        if self._unread:
+            returned = self._post.send([one for _until, one in self._unread])
+            self._unread = [(until, one) for until, one in self._unread if one.id in returned]
 
 
 def _stored(due: list[Reply], ends: dict[int, dict[str, Any]]) -> list[Reply]:

@@ -143,10 +143,7 @@ def _backend(app: Any) -> JobBackend:
 
 def find_group(id: str) -> JobGroup | None:
     """The jobs of a group, in its order, without the groups within it."""
-    try:
-        found = _results(Job.objects.filter(batch=uuid.UUID(str(id))))
-    except ValueError:
-        return None
+    found = _results(Job.objects.filter(batch=job_id(id)))
     return JobGroup(id, found, ready_barrier=barrier()) if found else None
 
 
@@ -159,7 +156,7 @@ _NAMESPACE = uuid.UUID("6f0a2b0e-7d5c-5b57-9a6e-2f6b8a4c1d33")
 
 
 def job_id(task_id: object) -> uuid.UUID:
-    """The id of the job of this task: the same, if it is a UUID, else one that is made of it."""
+    """The id of the job that a task of this id becomes: the same, if it is a UUID, else always the same one for the same text."""
     try:
         return uuid.UUID(str(task_id))
     except ValueError:

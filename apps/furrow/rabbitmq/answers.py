@@ -11,6 +11,12 @@ from furrow.rabbitmq.broker import Publisher
 DIRECT = "amq.rabbitmq.reply-to."
 
 
+def answer_queue(task_id: str) -> str:
+    """Where celery-node looks for a result that is not in Redis. Its messages do not say so, and it makes that only when it
+    looks."""
+    return task_id.replace("-", "")
+
+
 class Answer(NamedTuple):
     """A message to one queue."""
 

@@ -14,7 +14,9 @@ from celery.worker.strategy import proto1_to_proto2
 
 from furrow.conf import CELERY_QUEUE, conf
 from furrow.kinds.kind import Kind
+from furrow.kinds.results import job_id
 from furrow.models.job import LOWEST_PRIORITY
+from furrow.rabbitmq.answers import answer_queue
 from furrow.sanitize import clean
 
 #: What a message may carry that starts other tasks, as options of Celery's.
@@ -42,6 +44,8 @@ _KNOWN = frozenset(
 )
 #: Headers that are kept as they are, in the job's metadata.
 _TOLD = ("shadow", "origin", "root_id", "parent_id", "stamps")
+#: Characters of an id, and of the name of a queue.
+LONGEST_ID = 255
 #: Where they are in the metadata.
 META = "celery"
 
@@ -78,10 +82,10 @@ def caller(message: Any, headers: Mapping[str, Any]) -> Caller | None:
     """
     if headers.get("ignore_result"):
         return None
-    found = Caller(
-        str(message.properties.get("correlation_id") or headers.get("id") or ""), str(message.properties.get("reply_to") or "")
-    )
-    if any(clean(text) != text or "\0" in text or len(text) > 255 for text in found):
+    task_id = str(message.properties.get("correlation_id") or headers.get("id") or "")
+    reply_to = str(message.properties.get("reply_to") or (answer_queue(task_id) if headers.get("lang") == "js" else ""))
+    found = Caller(task_id, reply_to)
+    if any(clean(text) != text or "\0" in text or len(text) > LONGEST_ID for text in found):
         raise NotHonoured("its id or reply_to cannot be kept: it is too long, or has characters that no text may have")
     if found.reply_to in {CELERY_QUEUE, *conf().queues}:
         raise NotHonoured(
@@ -123,7 +127,7 @@ def read(kind: Kind, message: Any, headers: Mapping[str, Any], now: dt.datetime,
         expires = _expiration(message.properties["expiration"], now, run_at, wrong)
     id, batch = (_id(name, headers.get(name), wrong) for name in ("id", "group"))
     if id is None and not wrong:
-        wrong.append("it has no id: a job's id is the task's, a UUID")
+        wrong.append("it has no id: a job's id comes of the task's")
     retries = headers.get("retries") or 0
     if not isinstance(retries, int) or retries < 0:
         wrong.append(f"its header retries is {retries!r:.40}, and no count")
@@ -136,7 +140,7 @@ def read(kind: Kind, message: Any, headers: Mapping[str, Any], now: dt.datetime,
         "priority": _priority(message.properties.get("priority")),
         "batch": batch,
         "max_attempts": max(1, kind.retry.max_attempts - retries) if retries else None,
-        "meta": _meta(headers, id),
+        "meta": _meta(headers, id, batch),
     }
     return Sent(id, list(args), dict(kwargs), options, expired, followers)
 
@@ -187,11 +191,10 @@ def _expiration(value: Any, now: dt.datetime, run_at: dt.datetime | None, wrong:
 def _id(name: str, value: Any, wrong: list[str]) -> uuid.UUID | None:
     if value in (None, ""):
         return None
-    try:
-        return uuid.UUID(value)
-    except (TypeError, ValueError, AttributeError):
-        wrong.append(f"its {name} is {value!r:.60}: it must be a UUID")
+    if not isinstance(value, str) or len(value) > LONGEST_ID or clean(value) != value:
+        wrong.append(f"its {name} is {value!r:.60}: it must be a text of at most {LONGEST_ID} characters")
         return None
+    return job_id(value)
 
 
 def _priority(value: Any) -> int | None:
@@ -199,11 +202,12 @@ def _priority(value: Any) -> int | None:
     return LOWEST_PRIORITY - min(value, LOWEST_PRIORITY) if isinstance(value, int) and value > 0 else None
 
 
-def _meta(headers: Mapping[str, Any], id: uuid.UUID) -> dict[str, Any] | None:
-    """Who sent it, and the client's own headers."""
+def _meta(headers: Mapping[str, Any], id: uuid.UUID, batch: uuid.UUID | None) -> dict[str, Any] | None:
+    """Who sent it, its ids where the job has others, and the client's own headers."""
     told = {name: headers[name] for name in _TOLD if headers.get(name)}
-    if told.get("root_id") == str(id):
+    if told.get("root_id") == headers["id"]:
         del told["root_id"]
+    told |= {name: headers[name] for name, ours in (("id", id), ("group", batch)) if ours and headers[name] != str(ours)}
     own = {name: value for name, value in headers.items() if name not in _KNOWN and not name.startswith("x-")}
     found = told | ({"headers": own} if own else {})
     return {META: json.loads(json.dumps(found, default=str))} if found else None

@@ -4,7 +4,6 @@ A kind is a Celery task by name, and its jobs are not run by Celery: a rate or t
 and revoking leaves alone what runs. Panel commands of the same names take their places; they pass on what is no job.
 """
 
-import uuid
 from typing import Any
 
 from celery.utils.functional import maybe_list
@@ -13,6 +12,7 @@ from django.db import Error
 
 from furrow.errors import UnknownKind
 from furrow.kinds.kind import get_kind
+from furrow.kinds.results import job_id
 from furrow.models import Job
 from furrow.states import FINAL
 from furrow.worker.remote import cancel_from_celery
@@ -46,7 +46,8 @@ def revoke(state: Any, task_id: Any, terminate: bool = False, signal: Any = None
     """Revoke task by task id (or list of ids); a job is cancelled, also while it runs."""
     ids = [str(one) for one in maybe_list(task_id) or []]
     try:
-        jobs = {str(job.pk): job for job in Job.objects.filter(pk__in=_uuids(ids)).only("state")}
+        meant = {job_id(id): id for id in ids}  # of what a Celery client sent, also by the client's own id
+        jobs = {meant[job.pk]: job for job in Job.objects.filter(pk__in=meant).only("state")}
     except Error as error:
         return control.nok(f"The database is away, so that nothing is revoked: {str(error).strip()}")
     others = [id for id in ids if id not in jobs]
@@ -96,16 +97,6 @@ def _no_kind(name: str, what: str, instead: str) -> Any:
         f"{name} is a kind of job: Celery's {what} do not hold for it. Declare {instead}, and restart the workers; "
         "a queue can be paused in the admin meanwhile."
     )
-
-
-def _uuids(ids: list[str]) -> list[uuid.UUID]:
-    found = []
-    for id in ids:
-        try:
-            found.append(uuid.UUID(id))
-        except ValueError:
-            continue  # an ordinary task's may be any text
-    return found
 
 
 def _cancel(job: Job) -> str:

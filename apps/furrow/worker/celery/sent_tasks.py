@@ -6,6 +6,7 @@ for its end is told that it failed. Both are one transaction: whoever dies, the 
 
 from __future__ import annotations
 
+import json
 import logging
 import uuid
 from collections.abc import Callable, Mapping
@@ -13,11 +14,13 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 import amqp
-from django.db import Error
+from django.db import Error, connections, router
 
+from furrow import signals, statements
 from furrow.actions.jobs import end_unstarted
 from furrow.canvas.building import start_with
-from furrow.errors import FurrowError, OptionError
+from furrow.conf import conf
+from furrow.errors import ArgumentError, FurrowError, OptionError
 from furrow.kinds.kind import Kind
 from furrow.kinds.results import keeps_results
 from furrow.models import DeadMessage, Job, Reply
@@ -26,6 +29,8 @@ from furrow.sanitize import clean
 from furrow.signals import EXPIRED
 from furrow.statements import clock
 from furrow.statements.refused import refuses_value
+from furrow.states import State
+from furrow.submission import options
 from furrow.submission.submit import submit
 from furrow.worker.celery.handling import AGAIN
 from furrow.worker.celery.honoured import NotHonoured, Sent, caller, headers_of, read
@@ -101,13 +106,12 @@ def _submit(kind: Kind, app: Any, message: Any) -> None:
     waits = caller(message, headers)
     now = clock.now()
     sent = read(kind, message, headers, now, UTC if app.conf.enable_utc else app.timezone)
-    arguments = kind.arguments.bind(sent.args, sent.kwargs)
     before = Job.objects.filter(pk=sent.id, kind=kind.name)
     if sent.followers and before.exists():
         return
     with atomic():
         try:
-            ids, existed = _written(kind, arguments, sent)
+            ids, existed = _written(kind, sent)
         except OptionError as error:
             if "id" in error.fields and before.exists():
                 return  # the message came before
@@ -120,12 +124,38 @@ def _submit(kind: Kind, app: Any, message: Any) -> None:
                 _await(str(id), waits.reply_to, job=id)
 
 
-def _written(kind: Kind, arguments: dict[str, Any], sent: Sent) -> tuple[list[uuid.UUID], bool]:
+def _written(kind: Kind, sent: Sent) -> tuple[list[uuid.UUID], bool]:
     """The job, and those that follow it; and whether it is an earlier one."""
-    if sent.followers:
-        return start_with(kind, arguments, sent.followers, id=sent.id, **sent.options), False
-    job = submit(kind, arguments, id=sent.id, **sent.options)
-    return [job.pk], job.existed
+    try:
+        arguments = kind.arguments.bind(sent.args, sent.kwargs)
+        if sent.followers:
+            return start_with(kind, arguments, sent.followers, id=sent.id, **sent.options), False
+        job = submit(kind, arguments, id=sent.id, **sent.options)
+        return [job.pk], job.existed
+    except ArgumentError as error:
+        if sent.followers:
+            raise
+        return _failed(kind, sent, error), False
+
+
+def _failed(kind: Kind, sent: Sent, error: ArgumentError) -> list[uuid.UUID]:
+    """A job that failed before it began, with the arguments as they came."""
+    names, args, kwargs = kind.arguments.names, sent.args, sent.kwargs
+    if len(args) > len(names) or {*names[: len(args)]} & kwargs.keys():
+        came: dict[str, Any] = {"args": args, **kwargs}
+    else:
+        came = {**dict(zip(names, args, strict=False)), **kwargs}
+    text = json.dumps(came, default=str)
+    if len(text) > conf().max_argument_bytes:
+        raise error
+    columns = options.columns(kind, None, None, None, None, None, None, sent.options["batch"], None)
+    columns |= options.meta_column(kind, sent.options["meta"] or {})
+    link = connections[router.db_for_write(Job)]
+    if not statements.on(link).insert_jobs(link, [sent.id], [text], columns):
+        raise OptionError(kind.name, {"id": f"{sent.id} is the id of another job: leave it out, or use a fresh one"})
+    signals.submitted(kind.name, [sent.id])
+    end_unstarted(Job.objects.filter(pk=sent.id), str(error), State.FAILED)
+    return [sent.id]
 
 
 def _refuse(kind: Kind, message: Any, node: str, error: Exception) -> None:
