@@ -156,7 +156,7 @@ _NAMESPACE = uuid.UUID("6f0a2b0e-7d5c-5b57-9a6e-2f6b8a4c1d33")
 
 
 def job_id(task_id: object) -> uuid.UUID:
-    """The id of the job that a task of this id becomes: the same, if it is a UUID, else always the same one for the same text."""
+    """The id of the job that a task of this id becomes: the same, if it is a UUID, else always the same of the same text."""
     try:
         return uuid.UUID(str(task_id))
     except ValueError:
