@@ -144,6 +144,14 @@ ROWS: dict[str, Row] = {
     Q + "<str:name>/drain/": Row(change="AR", where={"name": "other"}),
     Q + "<str:name>/resume/": Row(change="AR", where={"name": "default"}),
 }
+# Backfills: to start one is to submit jobs.
+B = "admin/furrow/backfill/"
+_BACKFILL = {"backfill_id": "{furrow.backfill}"}
+ROWS |= {
+    B + "start/<str:name>/": Row(see="R", where={"name": "groups by tens"}),
+    B + "<uuid:backfill_id>/live/": Row(see=VIEWERS, where=_BACKFILL),
+    B + "<uuid:backfill_id>/<str:verb>/do/": Row(change="AR", where={**_BACKFILL, "verb": "cancel"}),
+}
 # The HTTP API. It takes JSON: what its POSTs with a body change is tested where they are.
 A = "api/"
 ROWS |= {A + name: Row(see=VIEWERS) for name in ("jobs", "health", "queues", "workers", "errors")}

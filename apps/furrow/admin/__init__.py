@@ -3,9 +3,9 @@
 Read in this order: ``site`` and ``theme`` (where, and in which look), ``job`` (the list), ``filters``, ``readonly``, ``keyset``
 (its pages), ``bulk_page``, ``job_page``, ``job_body`` and ``timeline`` (one job), ``submit_page``, ``forms``, ``arguments`` and
 ``fields`` (submitting), ``records`` (attempts, log lines), ``audit_log``, ``queues``, ``workers`` (and the leader) and
-``worker_page``, ``workflows`` (a room of its own), ``schedules`` and ``schedule_pages``, ``approvals``, ``bridges``,
-``dead_messages``, ``events``, ``drift``, ``locks``, ``tokens``, ``webhooks``, ``live``, ``navigation``. How things are said is
-in :mod:`furrow.diagnosis.wording`.
+``worker_page``, ``workflows`` (a room of its own), ``schedules`` and ``schedule_pages``, ``backfills`` and
+``backfill_start``, ``approvals``, ``bridges``, ``dead_messages``, ``events``, ``drift``, ``locks``, ``tokens``, ``webhooks``,
+``live``, ``navigation``. How things are said is in :mod:`furrow.diagnosis.wording`.
 
 Django loads it by itself, and the default site shows everything; another site does after::
 
@@ -17,6 +17,7 @@ from django.apps import apps
 from furrow.admin import (
     approvals,
     audit_log,
+    backfills,
     bridges,
     dead_messages,
     drift,
@@ -39,6 +40,7 @@ if apps.is_installed("django.contrib.admin"):  # the command line uses parts of 
 __all__ = [
     "approvals",
     "audit_log",
+    "backfills",
     "bridges",
     "dead_messages",
     "drift",

@@ -32,6 +32,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _model(request, "Workflows", "account_tree", "furrow", "workflow"),
                 _approvals(request),
                 _model(request, "Schedules", "schedule", "furrow", "schedule"),
+                _model(request, "Backfills", "table_rows", "furrow", "backfill"),
                 _model(request, "Attempts", "replay", "furrow", "attempt"),
                 _model(request, "Log lines", "notes", "furrow", "logline"),
                 _model(request, "Events", "campaign", "furrow", "event"),

@@ -13,6 +13,7 @@ from furrow.backfills.queries import keep, made_again, refuse
 from furrow.conf import conf
 from furrow.errors import InputError, KindError, did_you_mean
 from furrow.kinds.arguments import Arguments
+from furrow.kinds.hints import File, ForeignKey, find_hint
 from furrow.kinds.kind import Kind, get_kind
 from furrow.models.backfill import AHEAD, MAX_FAILURES, Backfill
 
@@ -29,12 +30,17 @@ class Declared:
     def __init__(self, function: Rows, kind: Kind, name: str | None, options: dict[str, Any]) -> None:
         usual = f"{function.__module__.rpartition('.')[2] if conf().short_names else function.__module__}.{function.__name__}"
         self.name = usual if name is None else name
-        if not isinstance(self.name, str) or not 0 < len(self.name) <= 200 or not self.name.isprintable():
-            raise KindError(f"@backfill: name={self.name!r} must be a text of 1 to 200 characters.")
+        if not isinstance(self.name, str) or not 0 < len(self.name) <= 200 or "/" in self.name or not self.name.isprintable():
+            raise KindError(f"@backfill: name={self.name!r} must be a text of 1 to 200 characters, without a slash.")
         self.function, self.kind = function, kind
         self.doc = inspect.getdoc(function) or ""
         #: Of the function.
         self.arguments = Arguments(self.name, function)
+        fields = self.arguments.model.model_fields.values()
+        if self.arguments.secret or any(
+            find_hint(one.annotation, one.metadata, hint) for one in fields for hint in (File, ForeignKey)
+        ):
+            raise KindError(f"{self.name}: a parameter is a secret, a File or a ForeignKey, which only kinds have.")
         try:
             self.plan = planned(kind, **options)
         except InputError as error:
@@ -47,6 +53,15 @@ class Declared:
     def __call__(self, *args: Any, **kwargs: Any) -> QuerySet[Any]:
         """The rows: call the function, like any."""
         return self.function(*args, **kwargs)
+
+    def kept(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Parameters as a row has them.
+
+        Raises:
+            ArgumentError: names each at fault.
+        """
+        found: dict[str, Any] = json.loads(self.arguments.to_json(parameters))
+        return found
 
     def rows(self, parameters: Mapping[str, Any]) -> QuerySet[Any]:
         """The rows with these parameters, as a row has them.
@@ -159,7 +174,7 @@ def start(
         ArgumentError, InputError: as for :meth:`Declared.start`; also when there is no such declaration.
     """
     one = get_backfill(name)
-    kept = json.loads(one.arguments.to_json(parameters))
+    kept = one.kept(parameters)
     return begin(one.name, one.rows(kept), one.plan.changed(**(changes or {})), parameters=kept, by=submitted_by)
 
 

@@ -119,8 +119,7 @@ def _changes(options: dict[str, Any]) -> dict[str, Any]:
 
 def _preview(output: Output, actor: Actor, options: dict[str, Any]) -> None:
     one = declared.get_backfill(options["name"])
-    parameters = json.loads(one.arguments.to_json(read_json(options["json_args"])))
-    found = acting.preview(one.rows(parameters), one.plan.changed(**_changes(options)))
+    found = acting.preview(one.rows(one.kept(read_json(options["json_args"]))), one.plan.changed(**_changes(options)))
     if output.as_json:
         output.json({"name": one.name, "kind": one.kind.name, **vars(found)})
         return
