@@ -99,6 +99,7 @@ def test_a_file_may_vanish_between_listing_and_running(bare: Stack, tree: Path) 
     assert printed["report"]["total"]["files"] == 9
 
 
+@pytest.mark.thorough
 def test_the_census_survives_its_worker_and_its_dispatcher(bare: Stack, tree: Path) -> None:
     """Killed in the middle, both: nothing is lost, nothing is counted twice."""
     for n in range(150):

@@ -214,6 +214,7 @@ def test_the_image_gets_what_it_copies() -> None:
     assert not any(fnmatch.fnmatch(name, pattern) for name in (".env", ".git", ".run") for pattern in shown)
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(300)
 def test_the_commands_and_health_checks_work(process: Processes) -> None:
     """As the containers run them: warned of nothing, migrated, healthy when up, and not before or afterwards."""

@@ -109,6 +109,7 @@ def test_a_reply_that_cannot_be_sent_costs_nothing(stack: Stack, link: Any, exch
     assert "Error in event loop" not in log
 
 
+@pytest.mark.thorough
 def test_a_worker_serves_its_other_queues_and_names_the_one_that_is_declared_otherwise(bare: Stack, link: Any) -> None:
     with link.channel() as channel:
         channel.queue_declare("otherwise", durable=True, auto_delete=False)

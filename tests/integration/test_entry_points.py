@@ -235,6 +235,7 @@ def ended(job: Job) -> None:
     wait_until(lambda: Job.objects.get(pk=job.pk).state == State.SUCCEEDED, what="the job succeeded")
 
 
+@pytest.mark.thorough
 def test_started_without_rabbitmq_they_say_so_and_come_up_when_it_does(bare: Stack) -> None:
     services.broker.stop()
     dispatcher, worker = bare.dispatcher(), bare.worker(ready=False)

@@ -140,6 +140,7 @@ def test_what_comes_late_is_added_to_what_was_rolled() -> None:
     assert GRAINS[0].into == 60
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(240)
 def test_the_sums_are_what_happened_though_a_worker_is_killed(bare: Stack, tmp_path: Path) -> None:
     """Every recorded attempt is counted once: of two workers, one of which is killed amid its work, and of the rescue."""

@@ -88,6 +88,7 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     assert not service.folder.exists()
 
 
+@pytest.mark.thorough
 def test_data_address_and_password_outlive_a_kill(case: Case) -> None:
     url = case.service.url
     case.put(url)

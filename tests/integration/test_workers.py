@@ -79,6 +79,7 @@ def test_a_job_that_does_not_run_has_no_stack(stack: Stack) -> None:
     assert (answer.succeeded, answer.answer) == (False, "The job does not run on this worker any more.")
 
 
+@pytest.mark.thorough
 def test_a_queue_is_paused_for_one_worker(bare: Stack) -> None:
     bare.dispatcher()
     bare.worker()
