@@ -135,6 +135,11 @@ ROWS: dict[str, Row] = {
     ),
     "admin/furrow/drift/<path:object_id>/change/": Row(),
     "admin/furrow/drift/<path:object_id>/history/": Row(),
+    **{
+        f"admin/furrow/{name}/<path:object_id>/{page}/": Row()
+        for name in ("watchedtask", "watchedcall")
+        for page in ("change", "history")
+    },
     # Queues.
     Q + "live/": Row(see=VIEWERS),
     Q + "<str:name>/live/": Row(see=VIEWERS, where={"name": "default"}),

@@ -59,6 +59,10 @@ class FurrowConfig(AppConfig):
                 raise
             raise ImproperlyConfigured(f"FURROW['MODULES'] names {error.name!r}, and there is no such package.") from None
         adopt_noticed()
+        if conf().adopt == "watch":
+            from furrow.watch.listening import listen
+
+            listen()
 
 
 def _run_as_celery(ids: Any) -> None:

@@ -50,6 +50,7 @@ class Conf:
     #: Dotted paths of the classes that wrap submits and runs (:mod:`furrow.middleware`); the first is the outermost.
     middleware: list[str] = field(default_factory=list)
     #: Celery tasks of the project that are jobs: ``"all"``, ``"none"``, or a list of patterns such as ``"orders.*"``.
+    #: ``"watch"``: none, and all are watched (:mod:`furrow.watch`).
     adopt: str | list[str] = "none"
     #: Name kinds by the last part of their module: ``tasks.charge``, not ``orders.tasks.charge``.
     short_names: bool = False
@@ -251,7 +252,8 @@ def _must_be(name: str, kind: Any, value: Any) -> str:
         return f"a {'whole ' if kind is int else ''}number {'not less' if may_be_zero else 'greater'} than 0"
     if kind == str | list[str]:
         named = isinstance(value, list) and value and all(isinstance(item, str) for item in value)
-        return "" if named or value in ("all", "none") else "'all', 'none', or a list of patterns such as ['orders.*']"
+        known = ("all", "none", "watch")
+        return "" if named or value in known else "'all', 'none', 'watch', or a list of patterns such as ['orders.*']"
     if kind is bool:
         return "" if isinstance(value, bool) else "True or False"
     if kind is str:

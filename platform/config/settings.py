@@ -42,7 +42,7 @@ def _number(name: str, default: float) -> float:
 
 def _adopted(given: list[str]) -> str | list[str]:
     """One word is Celery tasks at large; else patterns of their names."""
-    return given[0] if given in (["all"], ["none"]) else given
+    return given[0] if given in (["all"], ["none"], ["watch"]) else given
 
 
 def _counts(name: str) -> dict[str, int]:

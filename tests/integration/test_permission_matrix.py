@@ -148,6 +148,8 @@ SAMPLES: dict[str, Any] = {
     "furrow.backfill": lambda now: _make("furrow.Backfill", name="sample", kind="kinds.noop", argument="n", next_at=None),
     "furrow.deadmessage": lambda now: _make("furrow.DeadMessage", reason="sample"),
     "furrow.bridgereader": lambda now: _make("furrow.BridgeReader", queue="sample", node="sample", pid=1),
+    "furrow.watchedtask": lambda now: _make("furrow.WatchedTask", name="sample", first_seen=now),
+    "furrow.watchedcall": lambda now: _make("furrow.WatchedCall", key="sample:0", task="sample", seen_at=now),
     "furrow.drift": lambda now: _make("furrow.Drift", name="sample", looked_at=now),
     "furrow.apitoken": lambda now: _make("furrow.ApiToken", name="sample", hash="x"),
     "furrow.workflow": lambda now: _workflow(),

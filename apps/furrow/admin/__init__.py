@@ -4,8 +4,8 @@ Read in this order: ``site`` and ``theme`` (where, and in which look), ``job`` (
 (its pages), ``bulk_page``, ``job_page``, ``job_body`` and ``timeline`` (one job), ``submit_page``, ``forms``, ``arguments`` and
 ``fields`` (submitting), ``records`` (attempts, log lines), ``audit_log``, ``queues``, ``workers`` (and the leader) and
 ``worker_page``, ``workflows`` (a room of its own), ``schedules`` and ``schedule_pages``, ``backfills`` and
-``backfill_start``, ``approvals``, ``bridges``, ``dead_messages``, ``events``, ``drift``, ``locks``, ``tokens``, ``webhooks``,
-``live``, ``navigation``. How things are said is in :mod:`furrow.diagnosis.wording`.
+``backfill_start``, ``approvals``, ``bridges``, ``dead_messages``, ``events``, ``drift``, ``watched``, ``locks``, ``tokens``,
+``webhooks``, ``live``, ``navigation``. How things are said is in :mod:`furrow.diagnosis.wording`.
 
 Django loads it by itself, and the default site shows everything; another site does after::
 
@@ -28,6 +28,7 @@ from furrow.admin import (
     records,
     schedules,
     tokens,
+    watched,
     webhooks,
     workers,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "register",
     "schedules",
     "tokens",
+    "watched",
     "webhooks",
     "workers",
     "workflows",

@@ -57,6 +57,8 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         (
             "Celery",
             [
+                _model(request, "Celery tasks", "visibility", "furrow", "watchedtask"),
+                _model(request, "Celery calls", "mail", "furrow", "watchedcall"),
                 *_of_others(request, "Task results", "task_alt", "django_celery_results", "taskresult"),
                 *_of_others(request, "Group results", "stacks", "django_celery_results", "groupresult"),
             ],

@@ -23,7 +23,7 @@ _STRATEGY = "furrow.worker.celery.sent_tasks:strategy"
 
 def adopt_noticed() -> None:
     """When Django's applications are ready: those that were declared until now."""
-    if conf().adopt == "none":
+    if conf().adopt in ("none", "watch"):
         return
     app = current_app._get_current_object()
     if hasattr(app, "adopts"):

@@ -26,6 +26,7 @@ from furrow.models.signal import Signal
 from furrow.models.step import Step
 from furrow.models.stream_place import StreamPlace
 from furrow.models.trouble import Trouble
+from furrow.models.watched import WatchedCall, WatchedTask
 from furrow.models.webhook import Webhook
 from furrow.models.worker import Worker
 from furrow.models.worker_request import WorkerRequest
@@ -65,6 +66,8 @@ __all__ = [
     "StreamPlace",
     "Tick",
     "Trouble",
+    "WatchedCall",
+    "WatchedTask",
     "Webhook",
     "Worker",
     "WorkerRequest",

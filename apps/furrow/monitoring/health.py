@@ -26,6 +26,7 @@ from furrow.plural import counted
 from furrow.rabbitmq.inbox import unread
 from furrow.rabbitmq.patient import patient
 from furrow.statements import clock
+from furrow.watch import report
 
 logger = logging.getLogger(__name__)
 
@@ -36,13 +37,16 @@ PATIENCE, FAILING = 5.0, 60.0
 class Command(BaseCommand):
     """Exits with 1 and says what is wrong, if something is."""
 
-    help = "Check a part: dispatcher, this machine's worker, bridges or stores. Exits with 1 if it does not work."
+    help = (
+        "Check a part: dispatcher, this machine's worker, bridges, stores, or the Celery tasks that are watched. "
+        "Exits with 1 if it does not work."
+    )
     # Only asked questions count: the system checks are `manage.py check`.
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The part, and which worker."""
-        parser.add_argument("part", choices=["dispatcher", "worker", "bridges", "stores"])
+        parser.add_argument("part", choices=["dispatcher", "worker", "bridges", "stores", "tasks"])
         parser.add_argument(
             "--node", default="", help="a worker's node name; default: $WORKER_NODE, else the worker of this host"
         )
@@ -59,6 +63,8 @@ class Command(BaseCommand):
                     self.stdout.write(bridges())
                 case "stores":
                     self.stdout.write(stores())
+                case "tasks":
+                    self.stdout.write(tasks())
         except DatabaseError as error:
             raise CommandError(f"The database does not answer: {str(error).strip()}") from None
 
@@ -141,6 +147,21 @@ def stores() -> str:
     if troubles := missing():
         raise CommandError(" ".join(troubles))
     return f"The database{', RabbitMQ and Redis' if conf().redis_url else ' and RabbitMQ'} answer."
+
+
+def tasks() -> str:
+    """Each Celery task that is watched, and ran daily, has run lately.
+
+    Raises:
+        CommandError: names those that have not.
+    """
+    silent = report.missed(clock.now())
+    if silent:
+        said = "; ".join(
+            f"{task.name} ran on {task.streak} days in a row, and not since {exact(task.last_began)}" for task in silent
+        )
+        raise CommandError(f"{said}.")
+    return "No Celery task that ran daily is missed."
 
 
 def missing() -> list[str]:
