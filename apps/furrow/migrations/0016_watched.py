@@ -17,7 +17,7 @@ def unguard(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('furrow', '0009_backfill'),
+        ('furrow', '0012_schedule_writers'),
     ]
 
     operations = [
