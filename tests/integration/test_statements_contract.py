@@ -310,13 +310,14 @@ def test_waiting_jobs_of_a_node_are_freed_so_many_at_once(sql: Statements) -> No
         make(State.WAITING, node=node.pk),
     ]
     done, other = make(State.SUCCEEDED, node=node.pk), make(State.WAITING, node=new_id())
-    assert sql.free_nodes(connection, [node.pk], 2) == 2
+    assert sql.free_nodes(connection, [node.pk], 2) == {"default": 2}
     assert [state_of(job) for job in [*jobs, done, other]] == ["pending", "pending", "waiting", "succeeded", "waiting"]
     for job in jobs:
         job.refresh_from_db()
     assert jobs[0].run_at > jobs[2].run_at
     assert abs((jobs[1].run_at - later).total_seconds()) < 1
-    assert (sql.free_nodes(connection, [node.pk], 9), sql.free_nodes(connection, [node.pk], 9)) == (1, 0)
+    Job.objects.filter(pk=jobs[2].pk).update(queue="other")
+    assert [sql.free_nodes(connection, [node.pk], 9) for _ in range(2)] == [{"other": 1}, {}]
     assert not sql.moves_wait(connection)
     done.delete()
     jobs[0].delete()

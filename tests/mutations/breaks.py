@@ -270,7 +270,7 @@ BREAKS = [
         "wake()",
         T_WAKE,
     ),
-    Break("a wake-up lost", "locks/wakeup.py", '_client.publish(CHANNEL, b"")', "_client.ping()", T_WAKE),
+    Break("a wake-up lost", "locks/wakeup.py", "_client.publish(CHANNEL, why)", "_client.ping()", T_WAKE),
     Break(
         "a submit beside the transaction",
         "submission/submit.py",
@@ -504,14 +504,14 @@ BREAKS = [
     Break("log lines that a crash loses", RUNS, "durable=ends or bool(group.logs or group.output)", "durable=ends", T_RACES),
     Break(
         "a join that counts twice",
-        "workflows/advance.py",
+        "workflows/round.py",
         "child.unmet -= fates[edge.pk]",
         "child.unmet -= 2 * fates[edge.pk]",
         T_FLOWS,
     ),
     Break(
         "a node that runs though what it waits for cannot come",
-        "workflows/advance.py",
+        "workflows/round.py",
         "            if not fates[edge.pk]:\n",
         "            if False:\n",
         T_FLOWS,
@@ -528,7 +528,7 @@ BREAKS = [
     ),
     Break(
         "a retry that leaves what was skipped",
-        "workflows/advance.py",
+        "workflows/round.py",
         "self._nodes[edge.child].unmet += edge.met is True",
         "pass",
         T_FLOWS,

@@ -49,6 +49,8 @@ class Dispatch:
         self.window = max(BATCH, self._smallest)
         self._publisher = publisher
         self._ran_dry = False
+        #: After a round: there may be more that is due. The look saw all else.
+        self.more = False
         self._shrunk_at = 0.0
         #: What RabbitMQ held when this looked last, how much it may take since (or more: workers take from it), when to look.
         self.held = statements.Window()
@@ -64,6 +66,7 @@ class Dispatch:
             BrokerError: RabbitMQ could not be reached. What was not marked stays pending and is sent again.
             Unserved: RabbitMQ cannot serve this queue.
         """
+        self.more = False
         if self._parted is not None:
             self._publisher.prepare(self._parted)
         batch = min(max(BATCH, self.window // 2), LARGEST_BATCH)
@@ -74,10 +77,10 @@ class Dispatch:
             return 0
         limit = min(self._room, batch)
         found = self._next(limit + len(self._locked))
-        jobs = self._locked.without([*self._limited.due(limit, found.more_from, term), *self._limited.sort_out(found.jobs)])[
-            :limit
-        ]
-        self._ran_dry = self._ran_dry and bool(jobs)
+        limited, free = self._limited.due(limit, found.more_from, term), self._limited.sort_out(found.jobs)
+        jobs = self._locked.without([*limited, *free])[:limit]
+        self.more = len(jobs) == limit or bool(limited) or len(free) < len(found.jobs)
+        self._ran_dry = self._ran_dry and self.more
         confirmed = self._publisher.publish(self.queue, [job[:2] for job in jobs], self._keys(jobs)) if jobs else []
         if confirmed:
             attempts = {job.id: job.attempt for job in jobs}

@@ -21,6 +21,8 @@ class Offer:
         self.queue = queue
         self._limited = Limited(queue, admission)
         self._locked = locked
+        #: After a round: there may be more to let in.
+        self.more = False
 
     def run_once(self, term: int) -> int:
         """Let in what has its slots; returns how many."""
@@ -30,6 +32,7 @@ class Offer:
         jobs = self._locked.without(self._limited.due(room, None, term))
         if jobs:
             self._locked.mark({job.id: job.attempt for job in jobs}, term)
+        self.more = bool(jobs)
         return len(jobs)
 
     def seconds_until_due(self) -> float | None:

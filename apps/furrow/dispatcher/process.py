@@ -4,12 +4,13 @@ Threads beside it rescue, fire schedules, move backfills, and publish events."""
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
 from django.db import Error
 
+from furrow import statements
 from furrow.announcer import Announcer
 from furrow.conf import conf
 from furrow.diagnosis import troubles
@@ -42,7 +43,8 @@ from furrow.models.database import connection
 from furrow.models.leader import BROKER_AWAY
 from furrow.rabbitmq.broker import Publisher
 from furrow.statements import sessions
-from furrow.workflows.advance import advance
+from furrow.workflows.advance import advance_round
+from furrow.workflows.round import Advanced
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +105,8 @@ class Dispatcher:
         self._away = ""  # the last that was said of the database, while it is away
         self._fruitless = 0
         self._failed = 0  # rounds, one after the other
+        self._advanced = Advanced(0)  # in this round
+        self._idle_until = 0.0
         #: Queues that cannot be served: until when, and why.
         self._unserved: dict[str, tuple[float, str]] = {}
 
@@ -143,7 +147,7 @@ class Dispatcher:
                 if (holds := self.leadership.hold()) != leading:
                     leading, self._trouble = holds, None
                     logger.info(*self._place(holds))
-                seconds = self._step() if leading else conf().poll_interval
+                seconds = self._round() if leading else conf().poll_interval
                 troubles.flush(connection)
                 self._failed = 0
                 self._is_back()
@@ -159,6 +163,24 @@ class Dispatcher:
             return "This dispatcher leads (term %s).", self.leadership.term
         return "Standing by: %s leads.", self.leadership.other or "another dispatcher"
 
+    def _round(self) -> float:
+        """As :meth:`_step`. One that was asked for since jobs of workflows ended sends what is let go by that, and leaves out
+        the rest: all else waits for its time or a wake-up of its own."""
+        if self._waiter.for_moves and (left := self._idle_until - time.monotonic()) > 0:
+            self._advanced = self._advance(known=True)
+            if self._send(self._advanced.freed):
+                return 0.0 if self._more() else left
+        return self._step()
+
+    def _send(self, freed: Mapping[str, int]) -> bool:
+        """Send jobs that were let go just now, by their queues; ``False``: it takes a whole round."""
+        mine = [dispatch for dispatch in self._open() if dispatch.queue in freed]
+        try:
+            sent = sum(self._guarded(f"dispatch of queue {one.queue}", partial(self._dispatch, one)) for one in mine)
+        except BrokerError:
+            return False
+        return sent >= sum(freed.values()) and not any(one.more for one in mine)
+
     def _step(self) -> float:
         """One round; returns how long to wait before the next (seconds, 0: there is more to do)."""
         sent, trouble = 0, ""
@@ -172,28 +194,47 @@ class Dispatcher:
         if trouble:
             return RETRY
         self._fruitless = 0 if sent else self._fruitless + 1
-        return 0.0 if sent else self._seconds_idle()
+        seconds = 0.0 if sent and self._more() else self._seconds_idle()
+        self._idle_until = time.monotonic() + seconds
+        return seconds
+
+    def _more(self) -> bool:
+        """This round did something, and the next would find more: a look has seen what was due by then."""
+        moved = self._advanced.more
+        return any(one.more for one in self._open()) or (moved and bool(statements.on(connection).moves_wait(connection)))
 
     def _dispatch_all(self) -> int:
         self._pauses.look()
         _past_locks(lambda: self._admission.open_rates(self.leadership.term or 0))
-        moved = self._guarded("advance of workflows", lambda: advance(self.leadership.term or 0))
-        return moved + sum(
+        self._advanced = self._advance()
+        return self._advanced.changed + sum(
             self._guarded(f"dispatch of queue {dispatch.queue}", partial(self._dispatch, dispatch)) for dispatch in self._open()
         )
+
+    def _advance(self, *, known: bool = False) -> Advanced:
+        """Move workflows. ``known``: somebody said that there is something to do."""
+        found = Advanced(0)
+
+        def look() -> int:
+            nonlocal found
+            found = advance_round(self.leadership.term or 0, known=known)
+            return found.changed
+
+        self._guarded("advance of workflows", look)
+        return found
 
     def _open(self) -> list[Offer | Dispatch]:
         """The dispatches of the queues that are not paused."""
         return [dispatch for dispatch in self._dispatches if dispatch.queue not in self._pauses.paused]
 
     def _dispatch(self, dispatch: Offer | Dispatch) -> int:
-        now = time.monotonic()
+        now, dispatch.more = time.monotonic(), False
         if now < self._unserved.get(dispatch.queue, (0.0, ""))[0]:
             return 0
         try:
             sent = dispatch.run_once(self.leadership.term or 0)
         except Unserved as error:  # the other queues go on
-            self._unserved[dispatch.queue] = now + UNSERVED, str(error)
+            self._unserved[dispatch.queue], dispatch.more = (now + UNSERVED, str(error)), False
             return 0
         self._unserved.pop(dispatch.queue, None)
         return sent

@@ -15,6 +15,8 @@ from furrow.locks.patient import patient
 logger = logging.getLogger(__name__)
 
 CHANNEL = "furrow:wake"
+#: What is sent when jobs of workflows have ended and nothing else is new; everything else means that jobs may be due.
+MOVES = b"moves"
 #: After a failure nothing is sent for this long (seconds), so that a dead Redis does not slow every submit.
 QUIET = 2.0
 #: Wake-ups that are taken for one: who sends more, and goes on, must not keep the dispatcher.
@@ -34,7 +36,7 @@ def client(timeout: float = 0.25) -> redis.Redis:
     )
 
 
-def wake() -> bool:
+def wake(why: bytes = b"") -> bool:
     """Wake the dispatcher; ``False`` when that could not be done (the dispatcher's poll will do)."""
     global _client, _quiet_until
     if time.monotonic() < _quiet_until or not redis_url():
@@ -42,7 +44,7 @@ def wake() -> bool:
     try:
         with _lock:
             _client = _client or client()
-        _client.publish(CHANNEL, b"")
+        _client.publish(CHANNEL, why)
     except Exception as error:  # whatever answers there: the job is committed
         _quiet_until = time.monotonic() + QUIET
         logger.warning("No wake-up sent, Redis is unreachable (%s); the dispatcher's poll finds the job.", error)
@@ -54,20 +56,27 @@ class Waiter:
     """The dispatcher's end: waits for a wake-up, at most for a time, also when Redis is away."""
 
     def __init__(self) -> None:
+        #: The last wait was ended by wake-ups for :data:`MOVES` alone.
+        self.for_moves = False
         self._subscription: redis.client.PubSub | None = None
         self._retry_at = 0.0
         self._never = threading.Event()
 
     def wait(self, seconds: float) -> bool:
         """Wait for a wake-up, at most ``seconds``; ``True`` when one came. Wake-ups that came before count."""
+        self.for_moves = False
         try:
             subscription = self._subscribed()
             if subscription is None:
                 return self._never.wait(seconds)
-            woken = subscription.get_message(timeout=seconds) is not None
+            message = subscription.get_message(timeout=seconds)
+            woken, others = message is not None, 0
             for _ in range(MOST):
-                if not woken or subscription.get_message(timeout=0) is None:
+                if message is None:
                     break
+                others += message["data"] != MOVES
+                message = subscription.get_message(timeout=0)
+            self.for_moves = woken and not others
         except Exception as error:  # whatever answers there: nobody needs it
             logger.warning("Redis is unreachable (%s); polling instead of waiting for wake-ups.", error)
             self.close()

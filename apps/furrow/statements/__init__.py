@@ -202,6 +202,7 @@ class Written(NamedTuple):
 
     claimed: list[Claimed]  #: lines first, each in its order
     let_go: int  #: jobs that had waited for keys and are the dispatcher's now
+    moved: int = 0  #: jobs of workflows' nodes that ended: moves for the dispatcher
 
 
 #: Where a job stands among the pending ones of its queue and priority: its ``run_at`` and id.

@@ -348,8 +348,9 @@ class Graph(Protocol):
         """Put these arguments (a JSON object's text) over those of the node's jobs in this state, but for jobs that another
         has locked; returns how many."""
 
-    def free_nodes(self, connection: Connection, nodes: Sequence[uuid.UUID], limit: int) -> int:
-        """Make so many waiting jobs of these nodes pending, but for those that another has locked; returns how many."""
+    def free_nodes(self, connection: Connection, nodes: Sequence[uuid.UUID], limit: int) -> dict[str, int]:
+        """Make so many waiting jobs of these nodes pending, but for those that another has locked; returns how many by
+        queue."""
 
     def take_moves(self, connection: Connection, limit: int) -> list[Moved]:
         """Take so many moves out of the table, added up by node, and lock the workflows that they are of until the caller's

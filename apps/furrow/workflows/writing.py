@@ -5,30 +5,52 @@ from typing import Any
 
 from furrow.models import Edge, Node
 from furrow.models.database import connection
+from furrow.statements.postgresql.link import plain, raw, texts
 from furrow.tables import EDGE, NODE
 
-_COUNTS = ("state", "unmet", "open", "failed", "cancelled", "reason", "let_go_at", "finished_at")
-_NODE = f"UPDATE {NODE} SET {', '.join(f'{name} = %s' for name in _COUNTS)} WHERE id = %s"
+#: What a round may change of a node, with the types; timestamps and numbers need no quotes in an array's text.
+_COLUMNS = {
+    "state": "text",
+    "unmet": "int",
+    "open": "int",
+    "failed": "int",
+    "cancelled": "int",
+    "reason": "text",
+    "let_go_at": "timestamptz",
+    "finished_at": "timestamptz",
+}
+_MANY = f"""UPDATE {NODE} SET {", ".join(f"{name} = v.{name}" for name in _COLUMNS)}
+    FROM unnest(%s::uuid[], {", ".join(f"%s::{sort}[]" for sort in _COLUMNS.values())}) AS v(id, {", ".join(_COLUMNS)})
+    WHERE {NODE}.id = v.id"""
 
 
 def counts(node: Node) -> tuple[object, ...]:
     """What a round may change of it."""
-    return tuple(getattr(node, name) for name in _COUNTS)
+    return tuple(getattr(node, name) for name in _COLUMNS)
 
 
 def write_nodes(nodes: Iterable[Node]) -> None:
     """Write what a round may have changed of these."""
-    fields: list[Any] = [Node._meta.get_field(name) for name in (*_COUNTS, "id")]
-    _run(_NODE, [[field.get_db_prep_save(getattr(node, field.attname), connection) for field in fields] for node in nodes])
+    if not (changed := list(nodes)):
+        return
+    if connection.vendor != "postgresql":
+        Node.objects.bulk_update(changed, list(_COLUMNS), batch_size=50)
+        return
+    given = []
+    for name, sort in _COLUMNS.items():
+        field: Any = Node._meta.get_field(name)
+        column = [field.get_db_prep_save(getattr(node, name), connection) for node in changed]
+        given.append((texts if sort == "text" else plain)(column))
+    with raw(connection) as cursor:
+        cursor.execute(_MANY, [plain(node.pk for node in changed), *given])
 
 
 def write_edges(edges: Iterable[Edge], fates: Mapping[int, bool]) -> None:
     """Write what came of these."""
-    _run(f"UPDATE {EDGE} SET met = %s WHERE id = %s", [(fates[edge.pk], edge.pk) for edge in edges])
-
-
-def _run(statement: str, rows: list[Any]) -> None:
-    """One row is written without the pipeline that many need."""
-    if rows:
-        with connection.cursor() as cursor:
-            cursor.execute(statement, rows[0]) if len(rows) == 1 else cursor.executemany(statement, rows)
+    for fate in (True, False):
+        ids = [edge.pk for edge in edges if fates[edge.pk] == fate]
+        if ids and connection.vendor == "postgresql":
+            with raw(connection) as cursor:
+                cursor.execute(f"UPDATE {EDGE} SET met = %s WHERE id = ANY(%s::bigint[])", (fate, plain(ids)))
+        elif ids:
+            Edge.objects.filter(pk__in=ids).update(met=fate)

@@ -1,6 +1,7 @@
 """Workflows: what became of a node's jobs, from the statement that moves them to who counts it."""
 
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
@@ -128,14 +129,14 @@ def fill_in(connection: Connection, node: uuid.UUID, arguments: str, state: Stat
         return int(cursor.rowcount)
 
 
-def free_nodes(connection: Connection, nodes: Sequence[uuid.UUID], limit: int) -> int:
-    """Make so many waiting jobs of these nodes pending, but for those that another has locked; returns how many."""
+def free_nodes(connection: Connection, nodes: Sequence[uuid.UUID], limit: int) -> dict[str, int]:
+    """Make so many waiting jobs of these nodes pending, but for those that another has locked; returns how many by queue."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"""UPDATE {JOB} SET state = 'pending', run_at = greatest(run_at, statement_timestamp())
                WHERE id = ANY(ARRAY(
                  SELECT id FROM {JOB} WHERE node = ANY(%s) AND node IS NOT NULL AND state = 'waiting' ORDER BY id LIMIT %s
-                 FOR UPDATE SKIP LOCKED))""",
+                 FOR UPDATE SKIP LOCKED)) RETURNING queue""",
             [list(nodes), limit],
         )
-        return int(cursor.rowcount)
+        return Counter(queue for (queue,) in cursor)

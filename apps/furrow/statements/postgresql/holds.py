@@ -20,15 +20,15 @@ _LEAD = f"CASE WHEN h.job IS NULL THEN least({EARLY}, h.period / 2) ELSE 0 END *
 _BUSY = f"(h.free_at IS NULL OR h.free_at > clock_timestamp() + {_LEAD})"
 
 
+_OFF = """(SELECT count(set_config(name, 'off', true))
+  FROM unnest('{synchronous_commit,enable_seqscan,enable_hashjoin,enable_mergejoin,jit}'::text[]) AS name)"""
+
+
 def leads(connection: Connection, term: int) -> bool:
     """This term still leads, and will until the transaction ends: whoever wants to follow waits. The commit need not be on
     disk: what is lost in a crash of the database was not claimed either. Rows are found by their keys in what follows."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            """SELECT set_config(name, 'off', true)
-               FROM unnest('{synchronous_commit,enable_seqscan,enable_hashjoin,enable_mergejoin,jit}'::text[]) AS name"""
-        )
-        cursor.execute(f"SELECT 1 FROM {LEADER} WHERE role = 'dispatcher' AND term = %s FOR SHARE", [term])
+        cursor.execute(f"SELECT {_OFF} FROM {LEADER} WHERE role = 'dispatcher' AND term = %s FOR SHARE", [term])
         return cursor.fetchone() is not None
 
 

@@ -278,6 +278,5 @@ def write(connection: Connection, worker: uuid.UUID, group: Group) -> Written:
     if "claim" in answers:
         claimed += map(Claimed._make, answers["claim"].fetchall())
     let_go = answers["let go"].rowcount if "let go" in answers else 0
-    if "settle" in answers:  # nodes of workflows, whose ends let others go
-        let_go += sum(of_node for _, of_node in answers["settle"].fetchall())
-    return Written(claimed, let_go)
+    moved = sum(of_node for _, of_node in answers["settle"].fetchall()) if "settle" in answers else 0
+    return Written(claimed, let_go, moved)

@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
@@ -112,15 +112,15 @@ def fill_in(connection: Connection, node: uuid.UUID, arguments: str, state: Stat
         return int(cursor.rowcount)
 
 
-def free_nodes(connection: Connection, nodes: Sequence[uuid.UUID], limit: int) -> int:
-    """Make so many waiting jobs of these nodes pending; returns how many."""
-    freed = 0
+def free_nodes(connection: Connection, nodes: Sequence[uuid.UUID], limit: int) -> dict[str, int]:
+    """Make so many waiting jobs of these nodes pending; returns how many by queue."""
+    freed = Counter[str]()
     with connection.cursor() as cursor:
         for node in nodes:
             cursor.execute(
                 f"""UPDATE {JOB} SET state = 'pending', run_at = max(run_at, %s) WHERE id IN (
-                     SELECT id FROM {JOB} WHERE node = %s AND state = 'waiting' ORDER BY id LIMIT %s)""",
-                [_now(), node.hex, max(0, limit - freed)],
+                     SELECT id FROM {JOB} WHERE node = %s AND state = 'waiting' ORDER BY id LIMIT %s) RETURNING queue""",
+                [_now(), node.hex, max(0, limit - freed.total())],
             )
-            freed += int(cursor.rowcount)
+            freed.update(queue for (queue,) in cursor.fetchall())
     return freed

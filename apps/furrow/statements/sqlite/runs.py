@@ -61,11 +61,11 @@ def write(connection: Connection, worker: uuid.UUID, group: Group) -> Written:
         _emit(cursor, group.output)
         _keep_dead(cursor, group.dead, group.again)
         claimed = claim(connection, worker, group.claims)
-        cursor.execute(f"SELECT EXISTS (SELECT 1 FROM {MOVE})")  # nodes of workflows, whose ends let others go
+        cursor.execute(f"SELECT EXISTS (SELECT 1 FROM {MOVE})")
         (moves,) = cursor.fetchone()
         if own:
             cursor.execute("COMMIT")
-    return Written([*handing.claimed, *claimed], handing.let_go + moves)
+    return Written([*handing.claimed, *claimed], handing.let_go, moves)
 
 
 def claim(connection: Connection, worker: uuid.UUID, ids: Collection[str]) -> list[Claimed]:

@@ -18,7 +18,7 @@ from django.db import Error
 
 from furrow import signals, statements
 from furrow.diagnosis import troubles
-from furrow.locks.wakeup import wake
+from furrow.locks.wakeup import MOVES, wake
 from furrow.plural import counted
 from furrow.statements import HandOver
 from furrow.statements.refused import ANY, refuses_value
@@ -142,8 +142,8 @@ class LedgerThread(threading.Thread):
         handed = [won.pop(id) for id in [id for id, claimed in won.items() if claimed.line]]
         if group.hand_over:
             self._post(HandedOver(handed))
-        if written.let_go:
-            wake()
+        if written.let_go or written.moved:
+            wake(b"" if written.let_go else MOVES)
         claims, dead, batch.claims, batch.dead = batch.claims, batch.dead, [], []
         if len(won) < len(group.claims):
             try:
