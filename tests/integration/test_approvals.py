@@ -16,6 +16,7 @@ from django.db import connection
 from django.utils import timezone
 from furrow import (
     Approval,
+    ApprovalTimeout,
     InputError,
     Job,
     State,
@@ -157,6 +158,25 @@ def test_what_has_ended_or_is_too_late_cannot_be_decided(boss: User) -> None:
     Approval.objects.update(timeout_at=timezone.now())
     with pytest.raises(InputError, match="its time was over at"):
         decide(approval, by=boss, approved=True)
+
+
+def test_what_its_job_has_given_up_cannot_be_decided(boss: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    def asks() -> str:
+        try:
+            current_job.approval("Go on?", permission=MAY, timeout=60)
+        except ApprovalTimeout:
+            current_job.wait_signal("more")
+        return "never"
+
+    monkeypatch.setattr(approved, "script", asks)
+    submit("kinds.asks")
+    run()
+    advance(120)
+    run()
+    Approval.objects.update(timeout_at=timezone.now() + HOUR)  # as where the database's clock was set back meanwhile
+    with pytest.raises(InputError, match="its job has gone on"):
+        decide(Approval.objects.get(), by=boss, approved=True)
+    assert not Signal.objects.exists()
 
 
 def test_nobody_decides_in_time() -> None:

@@ -2,9 +2,12 @@
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, Permission, User
+from furrow import Job
 from furrow.actions.permissions import forbidden_kinds, may_act, may_submit, may_view
+from furrow.kinds.kind import BUILT_IN, all_kinds
 
 from tests import kinds
+from tests.api import Api
 
 pytestmark = pytest.mark.django_db
 
@@ -62,3 +65,17 @@ def test_the_kinds_that_a_bulk_statement_leaves_out() -> None:
 
 def test_a_kind_that_is_not_registered_asks_for_nothing_of_its_own() -> None:
     assert may_act(somebody(*ALL), "kinds.long_gone")
+
+
+def test_nobody_submits_the_engines_own_kinds() -> None:
+    everybody = User.objects.create(username="root", is_superuser=True)
+    own = [kind for kind in all_kinds() if kind.name.startswith(BUILT_IN)]
+    assert {"furrow.approval", "furrow.webhook", "furrow.bulk_action"} <= {kind.name for kind in own}
+    assert [kind.name for kind in own if may_submit(everybody, kind) or may_submit(everybody, kind.name)] == []
+    asks = {"title": "Go?", "permission": "auth.add_group", "form": "this:s"}
+    whole = {"name": "w", "nodes": [{"kind": "furrow.approval", "name": "go", "arguments": asks}]}
+    root = Api(everybody)
+    for path, body in (("jobs", {"kind": "furrow.approval", "arguments": asks}), ("workflows", whole)):
+        answer = root.post(path, body)
+        assert (answer.status_code, "of its own kinds by itself" in answer.content.decode()) == (403, True), path
+    assert not Job.objects.exists()

@@ -10,7 +10,7 @@ A user is Django's (``request.user``); ``None`` is nobody and may nothing.
 from typing import Any
 
 from furrow.errors import UnknownKind
-from furrow.kinds.kind import Kind, all_kinds, get_kind
+from furrow.kinds.kind import BUILT_IN, Kind, all_kinds, get_kind
 
 VIEW, SUBMIT, ACT = "furrow.view_job", "furrow.submit_job", "furrow.act_on_job"
 VIEW_WORKFLOW, ACT_ON_WORKFLOW = "furrow.view_workflow", "furrow.act_on_workflow"
@@ -22,8 +22,17 @@ def may_view(user: Any) -> bool:
 
 
 def may_submit(user: Any, kind: Kind | str | None = None) -> bool:
-    """May submit jobs of this kind; without a kind: of those that ask for no permission of their own."""
-    return _has(user, SUBMIT) and _has_own(user, kind)
+    """May submit jobs of this kind; without a kind: of those that ask for no permission of their own. Nobody submits jobs of
+    the engine's own kinds, whose arguments the engine trusts."""
+    name = kind.name if isinstance(kind, Kind) else kind or ""
+    return _has(user, SUBMIT) and _has_own(user, kind) and not name.startswith(BUILT_IN)
+
+
+def needed_to_submit(kind: Kind) -> str:
+    """What somebody lacks who may not submit jobs of this kind."""
+    if kind.name.startswith(BUILT_IN):
+        return "a kind of the project's: Furrow submits jobs of its own kinds by itself"
+    return SUBMIT + (f" and {kind.permission}" if kind.permission else "")
 
 
 def may_act(user: Any, kind: Kind | str | None = None) -> bool:

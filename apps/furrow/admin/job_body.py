@@ -17,7 +17,7 @@ from furrow.diagnosis import wording
 from furrow.diagnosis.explain import situation, why
 from furrow.diagnosis.steps import SHOWN, Shown, begun_by, kept_signals, steps_of
 from furrow.errors import UnknownKind
-from furrow.kinds.kind import BUILT_IN, get_kind
+from furrow.kinds.kind import get_kind
 from furrow.kinds.secret import KEY, mask_text
 from furrow.models import Attempt, Event, Job, Node, Tick, Webhook
 from furrow.statements import clock
@@ -62,7 +62,7 @@ def body(request: HttpRequest, job: Any, *, may_act: bool) -> dict[str, Any]:
         "may_run_now": job.state == State.PENDING and job.run_at > now,
         "may_snooze": job.state in (State.PENDING, State.QUEUED),
         "snoozes": SNOOZES,
-        "may_submit": may_submit(request.user, job.kind) and not job.kind.startswith(BUILT_IN),
+        "may_submit": may_submit(request.user, job.kind),
         "kind_known": known,
         "flower_link": _flower_link(request, job),
     }

@@ -28,7 +28,7 @@ from furrow.diagnosis import wording
 from furrow.diagnosis.kind_figures import KindFigures, by_kind
 from furrow.errors import UnknownKind
 from furrow.kinds import docstrings
-from furrow.kinds.kind import BUILT_IN, Kind, all_kinds, get_kind
+from furrow.kinds.kind import Kind, all_kinds, get_kind
 from furrow.kinds.secret import KEY
 from furrow.models import Job
 from furrow.plural import counted
@@ -60,7 +60,7 @@ def kinds(request: HttpRequest) -> HttpResponse:
     groups: dict[str, list[Row]] = {}
     lately = {figures.kind: figures for figures in by_kind(clock.now(), LATELY)}
     for kind in all_kinds():
-        if kind.name.startswith(BUILT_IN) or not may_submit(request.user, kind):
+        if not may_submit(request.user, kind):
             continue
         runs = list(Job.objects.filter(kind=kind.name).order_by("-id").only("state", "created_at")[:RUNS])
         row = Row(kind.name, kind.queue, docstrings.first_line(kind.doc), runs, lately.get(kind.name))

@@ -51,8 +51,7 @@ class Caller:
 
     def must_submit(self, kind: Kind) -> None:
         """Raises Refused (403) unless it may submit jobs of this kind."""
-        needed = permissions.SUBMIT + (f" and {kind.permission}" if kind.permission else "")
-        self.must(permissions.may_submit(self.user, kind), f"submit {kind.name}", needed)
+        self.must(permissions.may_submit(self.user, kind), f"submit {kind.name}", permissions.needed_to_submit(kind))
         self._must_have(kind.name)
 
     def must_act(self, kind: str) -> None:

@@ -15,7 +15,7 @@ from furrow.approvals.form import load
 from furrow.approvals.telling import tell_of
 from furrow.errors import InputError, did_you_mean
 from furrow.kinds.returned import json_text
-from furrow.models import Approval, Job
+from furrow.models import Approval, Job, Step
 from furrow.models.audit_entry import Origin
 from furrow.models.database import atomic
 from furrow.sanitize import clean
@@ -165,6 +165,8 @@ def decide(
         now = clock.now()
         if reason := closed_because(row, state or "deleted", now):
             raise InputError({"approval": reason})
+        if Step.objects.filter(job=row.job_id, awaits=signal_of(row.pk), finished_at__isnull=False).exists():
+            raise InputError({"approval": "its time was over, and its job has gone on"})
         row.answers = _checked(row, approved, answers)
         row.approved, row.decided_at = approved, now
         row.decided_by_id, row.decider = (by.pk if is_user else None), clean(str(by.get_username() if is_user else by))[:200]

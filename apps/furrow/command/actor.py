@@ -37,8 +37,8 @@ class Actor:
 
     def must_submit(self, kind: Kind) -> None:
         """Raises CommandError unless it may submit jobs of this kind."""
-        needed = permissions.SUBMIT + (f" and {kind.permission}" if kind.permission else "")
-        self._must(self.user is None or permissions.may_submit(self.user, kind), f"submit {kind.name}", needed)
+        may = self.user is None or permissions.may_submit(self.user, kind)
+        self._must(may, f"submit {kind.name}", permissions.needed_to_submit(kind))
 
     def must_act(self) -> None:
         """Raises CommandError unless it may act on jobs (of kinds that ask for nothing more)."""
