@@ -18,6 +18,7 @@ from furrow.watch import listening, report
 from furrow.watch.recorder import MOST, Recorder
 from furrow.watch.sightings import Began, Ended, Published, Sighting
 from furrow.watch.writing import KEPT, write
+from kombu import Connection
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db]
 NOW = dt.datetime(2026, 3, 4, 12, tzinfo=dt.UTC)
@@ -186,7 +187,7 @@ def test_a_publish_says_what_it_uses(options: dict[str, Any], uses: set[str], mo
     seen: list[Any] = []
     monkeypatch.setattr("furrow.watch.listening.recorder.see", seen.append)
     link = [current_app.signature("tests.other")] if "link" in options else None
-    with current_app.connection_for_write(hostname="memory://") as connection, connection.Producer() as producer:
+    with Connection("memory://") as connection, connection.Producer() as producer:
         listening.listen()
         try:
             name = "tests.watched.nothing"
