@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import tarfile
@@ -25,6 +26,7 @@ sys.path[:0] = [str(ROOT / "apps"), str(ROOT / "platform")]
 
 import psycopg  # noqa: E402
 import redis  # noqa: E402
+from deploy import files  # noqa: E402
 from deploy.services import Postgres, RabbitMQ, Redis  # noqa: E402
 
 from tests.celery_suite import table  # noqa: E402
@@ -57,9 +59,12 @@ def main() -> int:
     given.add_argument("-k", default="", metavar="WORDS", help="tests, by pytest's expression")
     given.add_argument("--seconds", type=int, default=90, help="the longest that one test may take")
     chosen = given.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if chosen.mode == "table":
         return table.write(FOLDER, ROOT / "docs" / "celery_compatibility.md")
-    tests, python = source(), environment()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with files.locked(FOLDER / "lock"):
+        tests, python = source(), environment()
     with servers(chosen.mode) as addresses:
         environ = environment_of(chosen.mode, addresses, python) | {"CELERY_SUITE_SECONDS": str(chosen.seconds)}
         with processes_of(chosen.mode, python, environ):
@@ -71,7 +76,6 @@ def source() -> Path:
     release = version("celery")
     folder = FOLDER / f"celery-{release}"
     if not folder.exists():
-        FOLDER.mkdir(parents=True, exist_ok=True)
         fetch = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", "celery", "-d", str(FOLDER)]
         subprocess.run([*fetch, f"celery=={release}"], check=True)
         with tarfile.open(FOLDER / f"celery-{release}.tar.gz") as archive:

@@ -13,10 +13,11 @@ MODE = os.environ["CELERY_SUITE"]
 
 
 class Written:
-    """Appends lines of JSON: a test, its outcome, in which phase, and why."""
+    """Appends lines of JSON: that a run began; a test, its outcome, in which phase, and why."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("a")
+        print(json.dumps(["", "began"]), file=self._file, flush=True)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Setup, call and teardown each have a report: the call's counts, and that of another one that did not pass."""

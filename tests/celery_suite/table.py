@@ -20,15 +20,17 @@ Outcomes = dict[str, str]
 
 def outcomes(path: Path) -> Outcomes:
     """How each test ended. A test that is run again counts by its last run; subtests and teardown count with their test."""
-    runs: dict[str, list[str]] = defaultdict(list)
+    ended: dict[str, list[str]] = {}
+    now: dict[str, list[str]] = defaultdict(list)
     for line in path.read_text().splitlines():
         name, outcome, *_ = json.loads(line)
-        name = name.removeprefix("t/integration/")
-        if outcome == "rerun":
-            runs[name].clear()
+        if outcome == "began":
+            ended, now = {**ended, **now}, defaultdict(list)
+        elif outcome == "rerun":
+            now[name].clear()
         else:
-            runs[name].append(outcome)
-    return {name: _of(ended) for name, ended in runs.items()}
+            now[name].append(outcome)
+    return {name.removeprefix("t/integration/"): _of(how) for name, how in {**ended, **now}.items()}
 
 
 def _of(ended: list[str]) -> str:
