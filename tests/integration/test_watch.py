@@ -132,7 +132,7 @@ def test_health_and_the_page_name_a_task_that_is_missed(admin_client: Client) ->
     page = admin_client.get("/admin/furrow/watchedtask/").content.decode()
     assert "ran daily, and has not since" in page
     assert "?problem=lost&amp;q=shop.charge" in page
-    assert "a chord: it becomes a workflow" in page
+    assert '<span title="a chord: it becomes a workflow">chord</span>' in page
     calls = admin_client.get("/admin/furrow/watchedcall/?problem=lost&q=shop.charge").content.decode()
     assert "b:0" in calls
     assert "a:0" not in calls
@@ -204,3 +204,9 @@ def test_a_batch_asks_the_database_little(django_assert_max_num_queries: Any) ->
     with django_assert_max_num_queries(25):
         write(batch)
     assert WatchedCall.objects.filter(runs=1, outcome="SUCCESS", seen_at=F("published_at")).count() == 200
+
+
+def test_the_second_beginning_of_a_call_is_no_wait() -> None:
+    write([published(), began(at=NOW + dt.timedelta(seconds=1))])
+    write([began(at=NOW + HOUR)])
+    assert (the_task().began, the_task().waited, the_task().longest_wait) == (2, 1, 1)

@@ -37,7 +37,7 @@ class _List(ReadOnlyAdmin):
 class WatchedTaskAdmin(_List):
     """One row a task."""
 
-    list_display = ("task", "calls", "runs", "failures", "waits", "takes", "last", "saved_from", "differs")
+    list_display = ("task", "saved_from", "differs", "calls", "runs", "failures", "waits", "takes", "last")
     ordering = ("name",)
     search_fields = ("name",)
     search_texts = ("name", "last_error")
@@ -69,11 +69,11 @@ class WatchedTaskAdmin(_List):
         said = f"{task.failed:,}, {task.retried:,}"
         return format_html('<span title="{}">{}</span>', task.last_error, said) if task.last_error else said
 
-    @display(description="wait: mean, longest")
+    @display(description="wait")
     def waits(self, task: WatchedTask) -> str:
         return _mean(task.wait_seconds, task.waited, task.longest_wait)
 
-    @display(description="run: mean, longest")
+    @display(description="run")
     def takes(self, task: WatchedTask) -> str:
         return _mean(task.run_seconds, task.succeeded + task.failed + task.retried, task.longest_run)
 
@@ -81,7 +81,7 @@ class WatchedTaskAdmin(_List):
     def last(self, task: WatchedTask) -> str:
         return wording.moment(task.last_began) if task.last_began else wording.NOTHING
 
-    @display(description="what jobs would have saved")
+    @display(description="jobs would save")
     def saved_from(self, task: Any) -> str:
         link = reverse("admin:furrow_watchedcall_changelist")
         found = [(link, name, task.name, f"{count:,} {name}") for name, count in task.saved._asdict().items() if count]
@@ -90,9 +90,10 @@ class WatchedTaskAdmin(_List):
             said.append(SafeString("<strong>ran daily, and has not since</strong>"))
         return format_html_join(", ", "{}", ((one,) for one in said)) or wording.NOTHING
 
-    @display(description="what adoption treats in another way")
+    @display(description="differs")
     def differs(self, task: WatchedTask) -> str:
-        return "; ".join(report.USES.get(use, use) for use in task.uses.split()) or wording.NOTHING
+        uses = ((report.USES.get(use, use), use) for use in task.uses.split())
+        return format_html_join(", ", '<span title="{}">{}</span>', uses) or wording.NOTHING
 
 
 class ProblemFilter(SimpleListFilter):
@@ -136,4 +137,6 @@ class WatchedCallAdmin(_List):
 
 
 def _mean(total: float, count: int, longest: float) -> str:
-    return f"{wording.span(total / count)}, {wording.span(longest)}" if count else wording.NOTHING
+    if not count:
+        return wording.NOTHING
+    return format_html('<span title="on average; {} at most">{}</span>', wording.span(longest), wording.span(total / count))

@@ -62,7 +62,7 @@ def _waits(batch: list[Sighting]) -> dict[str, list[float]]:
     """Seconds from published (or due) to begun, by task: of calls of which now both are known, and were not before."""
     began = {one.key for one in batch if isinstance(one, Began)}
     published = {one.key for one in batch if isinstance(one, Published)}
-    rows = WatchedCall.objects.filter(key__in=began | published, published_at__isnull=False, began_at__isnull=False, runs__gt=0)
+    rows = WatchedCall.objects.filter(key__in=began | published, published_at__isnull=False, began_at__isnull=False, runs=1)
     found: dict[str, list[float]] = {}
     for row in rows:
         if row.began_at and row.published_at:
