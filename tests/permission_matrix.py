@@ -178,7 +178,8 @@ ROWS |= {A + "batches": Row(), A + "kinds/<name>/jobs": Row(where={"name": "kind
 ROWS |= {A + "workflows": Row(see=VIEWERS), A + "workflows/<workflow_id>": Row(see=VIEWERS, where=FLOW)}
 ROWS |= {A + "workflows/<workflow_id>/pause": Row(change="AR", where=FLOW)}
 ROWS |= {A + f"workflows/<workflow_id>/{name}": Row(act="AR", where=FLOW) for name in ("resume", "restart")}
-ROWS |= {A + f"workflows/<workflow_id>/{name}": Row(where=FLOW) for name in ("cancel", "fork")}
+ROWS |= {A + f"workflows/<workflow_id>/{name}": Row(where=FLOW) for name in ("cancel", "fork", "signals", "jobs", "close")}
+ROWS |= {A + "open-batches": Row()}
 # For tokens with the scope "work" alone: no session may.
 ROWS |= {A + f"work/{name}": Row() for name in ("claim", "heartbeat", "log", "progress", "finish", "leave")}
 ROWS |= {A + "kinds": Row(see=STAFF), A + "kinds/<name>": Row(see="VAMER", where={"name": "kinds.add"})}

@@ -10,7 +10,7 @@ from config.wsgi import application
 from django.contrib.auth.models import User
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, transaction
-from furrow import submit
+from furrow import Approval, submit, workflow
 from furrow.api import waiting
 from furrow.web import event_stream
 from hypothesis import HealthCheck, Phase, given, settings
@@ -21,6 +21,7 @@ from schemathesis.core.result import Ok
 from tests import kinds
 from tests.api import ALL, Api
 from tests.people import somebody
+from tests.schedules import HOUR, due, now
 
 pytestmark = [
     pytest.mark.usefixtures("unlimited"),
@@ -71,17 +72,28 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("at_once")
 def test_every_operation_answers_as_it_is_documented(role: tuple[str, Api]) -> None:
     name, api = role
-    job = submit(kinds.add, {"a": 1}, countdown=3600, tags=[HIDDEN], batch=None)
+    there = _there()
     document = schemathesis.openapi.from_wsgi("/api/openapi.json", application)
     for result in document.get_all_operations():
         assert isinstance(result, Ok), result
         operation = result.ok()
-        _try(operation, operation.as_strategy(), name, api, str(job.pk))
+        _try(operation, operation.as_strategy(), name, api, there)
         if name == "superuser":
-            _try(operation, operation.as_strategy(generation_mode=GenerationMode.NEGATIVE), name, api, "")
+            _try(operation, operation.as_strategy(generation_mode=GenerationMode.NEGATIVE), name, api, {})
 
 
-def _try(operation: Any, cases: Any, name: str, api: Api, job: str) -> None:
+def _there() -> dict[str, str]:
+    """Something of each sort, by what its id is called in addresses."""
+    job = submit(kinds.add, {"a": 1}, countdown=3600, tags=[HIDDEN], batch=None)
+    with workflow(HIDDEN) as w:
+        w.add(kinds.add, {"a": 1}, name="a")
+    row = due(HIDDEN, timing="@yearly", next_at=now() + HOUR)
+    asked = Approval.objects.create(job=job, step="approval", title=HIDDEN, permission="auth.add_group")
+    ids = {"job_id": job.pk, "workflow_id": w.id, "schedule_id": row.pk, "approval_id": asked.pk}
+    return {name: str(id) for name, id in ids.items()}
+
+
+def _try(operation: Any, cases: Any, name: str, api: Api, there: dict[str, str]) -> None:
 
     @settings(
         max_examples=2 if name == "superuser" else 1,
@@ -93,8 +105,8 @@ def _try(operation: Any, cases: Any, name: str, api: Api, job: str) -> None:
     )
     @given(case=cases)
     def ask(case: Any) -> None:
-        if job:
-            _be_there(case, job)
+        if there:
+            _be_there(case, there)
         with transaction.atomic():
             headers = {"Authorization": f"Bearer {api.secret}"}
             answer = case.call(headers=headers)
@@ -113,10 +125,10 @@ def _names_nothing(answer: Any) -> bool:
     return bool(problems) and {problem["field"].rpartition(".")[2] for problem in problems} <= NAMING
 
 
-def _be_there(case: Any, job: str) -> None:
+def _be_there(case: Any, there: dict[str, str]) -> None:
     """What names something names what is there."""
-    if "job_id" in (case.path_parameters or {}):
-        case.path_parameters["job_id"] = job
+    for name in {*there}.intersection(case.path_parameters or {}):
+        case.path_parameters[name] = there[name]
     for name in NOT_GUESSED:
         (case.query or {}).pop(name, None)
         (case.headers or {}).pop("Last-Event-ID", None)

@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission, User
 from furrow import workflow
-from furrow.models import AuditEntry, Workflow
+from furrow.models import AuditEntry, Signal, Workflow
 from furrow.testing import drain
 from furrow.workflows.builder import Builder
 
@@ -95,7 +96,11 @@ def test_a_workflow_is_submitted_whole_and_once(api: Api) -> None:
         ({"kind": "kinds.add", "arguments": {"b": 1}, "results": {"a": {"node": "a"}}}, "nodes.1", "does not wait for"),
         ({"kind": "kinds.noop", "name": "a"}, "nodes.1", "has a node 'a' already"),
         ({"kind": "kinds.noop", "queue": "nowhere"}, "nodes.1.queue", "'nowhere'"),
-        ({"kind": "kinds.map", "rows": [1]}, "kind", "kinds.map"),
+        ({"kind": "kinds.map", "rows": [1]}, "nodes.1.kind", "kinds.map"),
+        ({"kind": "kinds.add", "rows": [{"a": 1, "b": 1}, {"a": "x", "b": 1}]}, "nodes.1.rows.1.a", "integer"),
+        ({"kind": "furrow.approval", "arguments": {"title": "Go?", "permission": "any"}}, "nodes.1", "a permission's name"),
+        ({"kind": "kinds.noop", "compensation": {"kind": "kinds.nop"}}, "nodes.1.compensation.kind", "kinds.noop"),
+        ({"kind": "kinds.add", "rows": [], "compensation": {"kind": "kinds.noop"}}, "nodes.1.compensation", "has rows"),
         ({"kind": "kinds.add", "rows": [1]}, "nodes.1.rows.0", "must be an object"),
     ],
 )
@@ -107,6 +112,71 @@ def test_a_node_that_cannot_be_is_refused_by_its_place_and_nothing_is_written(
     )
     assert (answer.status_code, Workflow.objects.exists()) == (422, False), answer.json()
     assert text in fields(answer)[field]
+
+
+def test_what_waits_what_takes_back_and_what_follows_a_failure_are_submitted_too(api: Api) -> None:
+    given: dict[str, Any] = {
+        "name": "order 9",
+        "nodes": [
+            {"name": "a", "kind": "kinds.add", "arguments": {"a": 1, "b": 2}},
+            {"name": "paid", "kind": "furrow.wait", "arguments": {"signal": "paid"}, "after": ["a"]},
+            {"name": "later", "kind": "furrow.sleep", "arguments": {"seconds": 0}, "after": ["paid"]},
+            {"name": "b", "kind": "kinds.fails", "arguments": {}, "max_attempts": 1, "after": ["later"]},
+        ],
+        "on_failure": {"kind": "kinds.note", "arguments": {"text": "it failed"}},
+    }
+    given["nodes"][0]["compensation"] = {"kind": "kinds.add", "arguments": {"b": 1}, "results": {"a": {"node": "a"}}}
+    here = f"workflows/{api.post('workflows', given).json()['id']}"
+    assert "did you mean 'paid'" in fields(api.post(f"{here}/signals", {"name": "payed"}))["name"]
+    drain()
+    sent = api.post(f"{here}/signals", {"name": "paid", "payload": {"by": "card"}}, Idempotency_Key="k")
+    assert (sent.status_code, sent.json()) == (201, {"delivered": True})
+    assert api.post(f"{here}/signals", {"name": "paid", "payload": {"by": "card"}}, Idempotency_Key="k").json() == sent.json()
+    drain(raise_on_failure=False)
+    shown = api.get(here).json()
+    states = {node["name"]: node["state"] for node in shown["nodes"]}
+    went = ("a", "paid", "later", "a: compensation", "on failure")
+    assert states == {**dict.fromkeys(went, "succeeded"), "b": "failed"}
+    entry = AuditEntry.objects.get(action="signal")
+    assert (entry.target, entry.detail, entry.token) == (f"workflow order 9 {shown['id']}", "paid", str(api.token))
+
+
+def test_a_batch_is_opened_filled_and_closed(api: Api) -> None:
+    after = {"on_success": {"kind": "kinds.noop"}, "on_first_failure": {"kind": "kinds.note", "arguments": {"text": "no"}}}
+    opened = api.post("open-batches", {"name": "import", **after}, Idempotency_Key="k")
+    nodes = ["jobs", "on success", "on first failure"]
+    assert (opened.status_code, [node["name"] for node in opened.json()["nodes"]]) == (201, nodes)
+    here = f"workflows/{opened.json()['id']}"
+    rows = {"kind": "kinds.add", "rows": [{"a": 1}, {"a": 2}], "priority": 1}
+    for _ in range(2):  # the second time it is the same answer
+        assert api.post(f"{here}/jobs", rows, Idempotency_Key="rows").json() == {"workflow": opened.json()["id"], "added": 2}
+    drain()
+    assert api.get(here).json()["state"] == "running"
+    assert "integer" in fields(api.post(f"{here}/jobs", {"kind": "kinds.add", "rows": [{"a": 1}, {"a": "x"}]}))["rows.1.a"]
+    other = Api(User.objects.create(username="all", is_superuser=True))
+    assert [other.post(f"{here}/{act}", given).status_code for act, given in (("jobs", rows), ("close", None))] == [403, 403]
+    assert api.post(f"{here}/close").status_code == api.post(f"{here}/close").status_code == 200
+    drain()
+    assert api.get(here).json()["state"] == "succeeded"
+    refused = api.post(f"{here}/jobs", rows)
+    assert (refused.status_code, "is closed" in refused.json()["detail"]) == (409, True)
+    assert api.post(f"workflows/{two().id}/close").status_code == 409
+    assert "on_complete.kind" in fields(api.post("open-batches", {"name": "x", "on_complete": {"kind": "kinds.nop"}}))
+    acts = AuditEntry.objects.exclude(action="create token").order_by("pk").values_list("action", "target", "count")
+    target = f"batch import {opened.json()['id']}"
+    assert list(acts) == [("submit", target, 2), ("add", target, 2), ("close", target, 1)]
+
+
+def test_a_signal_to_a_workflow_needs_the_permission_and_its_kinds(db: None) -> None:
+    with workflow("order 7") as w:
+        w.wait_for("paid")
+        w.add(kinds.guarded, {"n": 1})
+    viewer = Api(somebody("view_job", "view_workflow"))
+    assert viewer.post(f"workflows/{w.id}/signals", {"name": "paid"}).status_code == 403
+    may = User.objects.create(username="may")
+    may.user_permissions.set(Permission.objects.filter(codename__in=ALL))
+    assert Api(may).post(f"workflows/{w.id}/signals", {"name": "paid"}).status_code == 403
+    assert not Signal.objects.exists()
 
 
 def test_acts_change_a_workflow_or_say_why_they_do_not(api: Api) -> None:

@@ -19,7 +19,7 @@ from furrow.models import ApiToken, AuditEntry
 from tests import kinds
 from tests.api import ALL, Api
 from tests.assistant import over_http
-from tests.integration.test_assistant import ACTING, READING
+from tests.integration.test_assistant import ACTING, READING, SUBMITTING
 from tests.integration.test_request_limits_asgi import asked
 from tests.people import somebody
 
@@ -68,7 +68,7 @@ def test_an_assistant_over_http_is_its_token(address: str, mode: str) -> None:
         assert "id: input should be a valid UUID" in assistant.refused("show_job", id="7")
     token, secret = tokens.make("acts", user=user, scopes=ALL)
     with over_http(address, secret, mode) as assistant:
-        assert {tool.name for tool in assistant.tools()} == READING | ACTING | {"submit_job"}
+        assert {tool.name for tool in assistant.tools()} == READING | ACTING | SUBMITTING
         assert assistant.ask("cancel_jobs", ids=[later.pk, guarded.pk])["changed"] == 1
         assert assistant.ask("submit_job", kind="kinds.add", arguments={"a": 2}, countdown=600)["submitted_by"] == "somebody"
         assert "needs furrow.submit_job and auth.change_group" in assistant.refused("submit_job", kind="kinds.guarded")

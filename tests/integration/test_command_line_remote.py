@@ -18,7 +18,7 @@ from furrow import Job, State, submit, workflow
 from furrow.actions import tokens
 from furrow.command import schedules
 from furrow.command.jobs import Command
-from furrow.models import ApiAnswer, AuditEntry, Queue, Schedule, Signal, Step
+from furrow.models import ApiAnswer, AuditEntry, Queue, Schedule, Signal, Step, Workflow
 
 from tests.command_line import jobs, refused
 from tests.stack import Stack, all_ended, wait_until
@@ -123,6 +123,11 @@ def test_here_and_there_print_the_same(remote: Remote, tmp_path: Path) -> None:
     ):
         for form in ([], ["--json"]):
             assert alike(remote.jobs(*words, *form)) == alike(jobs(*words, *form)), words
+    with workflow("order 8") as waits:
+        waits.wait_for("paid")
+    assert remote.jobs("signal", waits.id, "paid", "7").startswith("signal: ")
+    assert "did you mean 'paid'" in remote.refused("signal", waits.id, "payed")
+    wait_until(lambda: Workflow.objects.get(pk=waits.id).state == "succeeded", what="the signal has arrived")
     acts = [remote.jobs("workflow", act, w.id) for act in ("pause", "resume", "cancel")]
     assert acts == ["pause: 1 changed.\n", "resume: 1 changed.\n", "cancel: 1 changed.\n"]
     assert remote.ends("workflow", "pause", w.id)[0] == 1

@@ -93,6 +93,25 @@ def test_workflows_are_listed_and_acted_on(db: None) -> None:
     assert list(acts) == ["pause", "resume", "cancel", "restart", "fork"]
 
 
+def test_a_signal_to_a_workflow_goes_to_the_nodes_that_wait_for_it(db: None) -> None:
+    with workflow("order 7") as w:
+        w.wait_for("paid")
+    drain()
+    assert "none of" not in (told := refused("signal", w.id, "payed"))
+    assert "did you mean 'paid'" in told
+    assert "furrow.act_on_workflow" in refused("signal", w.id, "paid", "--user", somebody("view_workflow").username)
+    assert jobs("signal", w.id, "paid", '"card"') == "signal: the job goes on.\n"
+    drain()
+    assert Workflow.objects.get().state == "succeeded"
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.target, entry.detail, entry.origin) == (
+        "signal",
+        f"workflow order 7 {w.id}",
+        "paid",
+        "command line",
+    )
+
+
 def test_what_cannot_be_is_refused() -> None:
     with workflow("order 7") as w:
         w.add(kinds.noop, name="a")

@@ -17,7 +17,20 @@ from ninja.openapi.docs import Swagger
 from ninja.openapi.schema import OpenAPISchema
 from ninja.parser import Parser
 
-from furrow.api import acting, approvals, events, jobs, looking, schedules, scheduling, steps, submitting, work, workflows
+from furrow.api import (
+    acting,
+    approvals,
+    batching,
+    events,
+    jobs,
+    looking,
+    schedules,
+    scheduling,
+    steps,
+    submitting,
+    work,
+    workflows,
+)
 from furrow.api.auth import needs
 from furrow.errors import FurrowError, InputError, NotUnique, SubmitError, UnknownKind, UnknownQueue
 from furrow.models.api_token import Scope
@@ -25,9 +38,10 @@ from furrow.web import event_stream
 from furrow.web.parameters import WrongParameter, refuse_unknown
 from furrow.web.problems import CONTENT_TYPE, Refused, database_away
 
-# Their operations are in the routers of the jobs and of the schedules, whose addresses they share.
+# Their operations are in the routers of the jobs, the schedules and the workflows, whose addresses they share.
 assert submitting
 assert scheduling
+assert batching
 #: What this API is called in addresses.
 NAME = "furrow-api"
 _PROBLEM = {

@@ -25,6 +25,16 @@ class WaitsFor(Given):
     condition: Literal["success", "end", "failure", "first failure"] = "success"
 
 
+class FollowUp(Given):
+    """A job that follows: what takes a node back, or what is done when a workflow has failed."""
+
+    kind: str
+    arguments: Annotated[Any, said("The handler's arguments by name.", "object")] = Field(default_factory=dict)
+    results: dict[str, Reference] = Field(
+        default_factory=dict, description="Of a compensation: arguments that are results of its node."
+    )
+
+
 class OneNode(Options):
     """A node: a job, or with ``rows`` many of one kind."""
 
@@ -38,6 +48,7 @@ class OneNode(Options):
     )
     results: dict[str, Reference] = Field(default_factory=dict, description="Arguments that are results of earlier nodes.")
     after: list[str | WaitsFor] = Field(default_factory=list, description="Earlier nodes; a name alone waits for the success.")
+    compensation: FollowUp | None = Field(None, description="What takes it back when the workflow fails; not of rows.")
 
 
 class OneWorkflow(Given):
@@ -48,9 +59,35 @@ class OneWorkflow(Given):
     result: str | None = Field(
         None, description="The node whose result is the workflow's. Default: the last that none waits for."
     )
+    on_failure: FollowUp | None = Field(None, description="What is done when the workflow has failed or was cancelled.")
     expires: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="Cancel it if it has not ended in so many seconds."
     )
+
+
+class OneBatch(Given):
+    """A batch to be opened, and what follows: when all of its jobs have succeeded, when all have ended, when one has failed."""
+
+    name: str = Field(min_length=1, max_length=200)
+    on_success: FollowUp | None = None
+    on_complete: FollowUp | None = None
+    on_first_failure: FollowUp | None = None
+
+
+class MoreJobs(Options):
+    """Jobs of one kind that are added to an open batch."""
+
+    kind: str
+    rows: list[Any] = Field(
+        min_length=1, max_length=10_000, json_schema_extra={"items": {"type": "object"}}, description="Arguments, a job each."
+    )
+
+
+class Added(BaseModel):
+    """How many jobs were added."""
+
+    workflow: uuid.UUID
+    added: int
 
 
 class Cancelling(Given):

@@ -1,7 +1,8 @@
 """Workflows: look at them, submit one, act on one."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,9 +14,11 @@ from furrow.admin.forms.row_field import missing_rows
 from furrow.api.auth import Caller, caller, needs
 from furrow.api.idempotency import Key, once
 from furrow.api.jobs import Limit
+from furrow.api.shapes import Sent, SentSignal
 from furrow.api.submitting import arguments_for, kind_for, options_for
 from furrow.api.workflow_shapes import (
     Cancelling,
+    FollowUp,
     Forking,
     OneNode,
     OneWorkflow,
@@ -24,9 +27,11 @@ from furrow.api.workflow_shapes import (
     WorkflowPage,
     WorkflowShape,
 )
+from furrow.api.workflow_shapes import Reference as OneReference
+from furrow.approvals.asking import ASKS, Question
 from furrow.diagnosis.workflows import select_workflows
 from furrow.diagnosis.workflows_as_json import whole_workflow_json, workflow_json
-from furrow.errors import SubmitError, WorkflowError, did_you_mean
+from furrow.errors import StepError, SubmitError, UnknownKind, WorkflowError, did_you_mean
 from furrow.models import Workflow
 from furrow.models.api_token import Scope
 from furrow.models.audit_entry import Origin
@@ -40,6 +45,8 @@ from furrow.workflows.people import Person
 from furrow.workflows.references import Reference
 
 router = Router(auth=needs(Scope.READ), tags=["workflows"])
+#: What a question has that is looked at before it is asked.
+_ASKED = ("title", "permission", "notify", "rejection")
 _MAY_ACT, _MAY_SUBMIT = needs(Scope.ACT), needs(Scope.SUBMIT)
 
 
@@ -68,10 +75,10 @@ def list_workflows(
 @router.get("/workflows/{workflow_id}", response=WholeWorkflow, operation_id="get_workflow")
 def get_workflow(request: HttpRequest, workflow_id: uuid.UUID) -> Any:
     """A workflow with its nodes and edges, and why each node waits."""
-    return whole_workflow_json(_find(caller(request), workflow_id))
+    return whole_workflow_json(find(caller(request), workflow_id))
 
 
-def _find(who: Caller, workflow_id: uuid.UUID) -> Workflow:
+def find(who: Caller, workflow_id: uuid.UUID) -> Workflow:
     """The workflow, for who may see it.
 
     Raises:
@@ -121,11 +128,11 @@ def restart_workflow(request: HttpRequest, workflow_id: uuid.UUID) -> Any:
 def fork_workflow(request: HttpRequest, workflow_id: uuid.UUID, given: Forking, idempotency_key: Key = None) -> Any:
     """Repeat an ended workflow from a node on, as a new one; what succeeded before is reused."""
     who = caller(request)
-    found = _find(who, workflow_id)
+    found = find(who, workflow_id)
 
     def do() -> tuple[int, Any]:
         try:
-            new = people.fork(found.pk, given.node, _person(who), missing=missing_rows, arguments=given.arguments or None)
+            new = people.fork(found.pk, given.node, person(who), missing=missing_rows, arguments=given.arguments or None)
         except SubmitError as error:
             raise Refused(422, str(error), {f"arguments.{name}": text for name, text in error.fields.items()}) from None
         return 201, workflow_json(new)
@@ -133,22 +140,35 @@ def fork_workflow(request: HttpRequest, workflow_id: uuid.UUID, given: Forking, 
     return once(request, who.user, idempotency_key, do)
 
 
-def _person(who: Caller) -> Person:
+@router.post("/workflows/{workflow_id}/signals", auth=_MAY_ACT, response={201: SentSignal}, operation_id="send_workflow_signal")
+def send_workflow_signal(request: HttpRequest, workflow_id: uuid.UUID, signal: Sent, idempotency_key: Key = None) -> Any:
+    """Send a signal to the nodes of a workflow that wait for it; ``delivered``: one waits right now, else it is kept."""
+    who = caller(request)
+    found = find(who, workflow_id)
+
+    def do() -> tuple[int, Any]:
+        return 201, {"delivered": people.signal(found.pk, signal.name, signal.payload, person(who))}
+
+    return once(request, who.user, idempotency_key, do)
+
+
+def person(who: Caller) -> Person:
+    """Who asks, as acts on workflows have it."""
     return Person(who.user, who.user, Origin.API, who.named, who.kinds)
 
 
 def _act(request: HttpRequest, workflow_id: uuid.UUID, action: str, reason: str = "") -> Any:
     """Raises Refused: 403 for kinds inside on which the user may not act; 409, when nothing was changed."""
     who = caller(request)
-    found = _find(who, workflow_id)
-    done = people.perform(action, [found.pk], _person(who), reason=reason)
+    found = find(who, workflow_id)
+    done = people.perform(action, [found.pk], person(who), reason=reason)
     if done.forbidden:
         raise Refused(403, f"{who.user.get_username()} may not act on some kinds of this workflow's jobs.")
     if done.locked:
         raise Refused(409, f"Nothing was changed: {people.LOCKED}", retry_after=1)
     if not done.changed:
         raise Refused(409, f"Nothing was changed: it {people.ACTIONS[action].otherwise}.")
-    return workflow_json(_find(who, workflow_id))
+    return workflow_json(find(who, workflow_id))
 
 
 # --- Submitting -------------------------------------------------------------------------------------------------------
@@ -168,6 +188,9 @@ def submit_workflow(request: HttpRequest, given: OneWorkflow, idempotency_key: K
                     handles[handle.name] = handle
                 if given.result is not None:
                     w.result = _named(given.result, handles, "result")
+                if given.on_failure is not None:
+                    with blaming("on_failure."):
+                        w.on_failure(kind_for(who, given.on_failure.kind), checked(who, given.on_failure, "on_failure."))
         except WorkflowError as error:
             raise Refused(422, str(error)) from None
         jobs = sum(1 if node.rows is None else len(node.rows) for node in given.nodes)
@@ -180,28 +203,62 @@ def submit_workflow(request: HttpRequest, given: OneWorkflow, idempotency_key: K
 
 def _add(who: Caller, w: Builder, node: OneNode, handles: Mapping[str, Handle], where: str) -> Handle:
     """Raises Refused (422): the field at fault."""
-    try:
-        kind = kind_for(who, node.kind)
-        shared = arguments_for(kind, node.arguments, f"{where}arguments")
-        if wrong := missing_rows(kind, who.user, [shared])[0]:
-            raise Refused(422, fields={f"{where}arguments.{name}": text for name, text in wrong.items()})
-        results = {
-            name: _reference(_named(one.node, handles, f"{where}results.{name}"), one.path)
-            for name, one in node.results.items()
-        }
+    with blaming(where):
+        kind, shared = kind_for(who, node.kind), checked(who, node, where)
+        results = _results(node.results, handles, where)
         after = [_after(one, handles, f"{where}after.{number}") for number, one in enumerate(node.after)]
         options = options_for(kind, node)
         if node.rows is None:
-            return w.add(kind, {**shared, **results}, after=after, name=node.name, **options)
+            handle = w.add(kind, {**shared, **results}, after=after, name=node.name, **options)
+            if kind.name == ASKS and {"title", "permission"} <= {*shared}:
+                Question(**{name: shared[name] for name in _ASKED if name in shared}).checked()
+            if node.compensation is not None:
+                _compensate(who, w, handle, node.compensation, f"{where}compensation.")
+            return handle
+        if node.compensation is not None:
+            raise Refused(422, fields={f"{where}compensation": "is of one job, and this node has rows: leave it out"})
         rows = [arguments_for(kind, row, f"{where}rows.{number}") for number, row in enumerate(node.rows)]
         for number, wrong in enumerate(missing_rows(kind, who.user, rows)):
             if wrong:
                 raise Refused(422, fields={f"{where}rows.{number}.{name}": text for name, text in wrong.items()})
         return w.map(kind, rows, shared={**shared, **results}, after=after, name=node.name, **options)
+
+
+def _compensate(who: Caller, w: Builder, node: Handle, given: FollowUp, where: str) -> None:
+    with blaming(where):
+        results = _results(given.results, {node.name: node}, where)
+        w.compensate(node, kind_for(who, given.kind), {**checked(who, given, where), **results})
+
+
+@contextmanager
+def blaming(where: str) -> Iterator[None]:
+    """Raises Refused (422), which names the field at fault below this one."""
+    try:
+        yield
     except SubmitError as error:
-        raise Refused(422, str(error), {where + name: text for name, text in error.fields.items()}) from None
-    except WorkflowError as error:
+        raise Refused(422, str(error), {where + place(name): text for name, text in error.fields.items()}) from None
+    except UnknownKind as error:
+        raise Refused(422, str(error), {f"{where}kind": str(error)}) from None
+    except (WorkflowError, StepError) as error:
         raise Refused(422, str(error), {where.rstrip("."): str(error)}) from None
+
+
+def place(name: str) -> str:
+    """``rows.3.a`` of ``row 3: a``."""
+    return name.replace("row ", "rows.", 1).replace(": ", ".", 1) if name.startswith("row ") else name
+
+
+def checked(who: Caller, given: OneNode | FollowUp, where: str) -> Mapping[str, Any]:
+    """The arguments that it has already."""
+    kind = kind_for(who, given.kind)
+    shared = arguments_for(kind, given.arguments, f"{where}arguments")
+    if wrong := missing_rows(kind, who.user, [shared])[0]:
+        raise Refused(422, fields={f"{where}arguments.{name}": text for name, text in wrong.items()})
+    return shared
+
+
+def _results(given: Mapping[str, OneReference], handles: Mapping[str, Handle], where: str) -> dict[str, Reference]:
+    return {name: _reference(_named(one.node, handles, f"{where}results.{name}"), one.path) for name, one in given.items()}
 
 
 def _named(name: str, handles: Mapping[str, Handle], field: str) -> Handle:

@@ -2,6 +2,7 @@
 
 ``command`` serves standard input and output, ``http`` an address of the site; ``server`` speaks the protocol (the only module
 that imports the package ``mcp``, which ``package`` looks for), ``tools`` says what a tool is and calls it. The tools are in
-``reading``, ``doing`` and ``flows`` (workflows): mostly the command line's functions, which ask for permissions and write the
-audit log; ``told`` takes their JSON. ``answers`` bounds what a tool answers and marks what jobs wrote as data.
+``reading``, ``doing``, ``flows`` (workflows) and ``planned`` (schedules, approvals): mostly the command line's functions,
+which ask for permissions and write the audit log; ``told`` takes their JSON. ``answers`` bounds what a tool answers and marks
+what jobs wrote as data.
 """

@@ -26,6 +26,7 @@ FROM_JOBS = frozenset(
     {
         *("arguments", "meta", "tags", "result", "progress_note"),
         *("error", "error_type", "traceback", "logger", "message", "example", "place"),
+        *("title", "description", "note", "answers", "form"),
     }
 )
 NOTE = (

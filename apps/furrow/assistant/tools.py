@@ -71,7 +71,7 @@ class Door:
     def __init__(self, actor: Callable[[], Actor], scopes: Collection[str], needed: str) -> None:
         """``actor``: as whom; asked at each call, since permissions may have been withdrawn. ``needed``: what an assistant
         needs that lacks a ``{scope}``."""
-        from furrow.assistant import doing, flows, reading  # noqa: F401 - they register their tools
+        from furrow.assistant import doing, flows, planned, reading  # noqa: F401 - they register their tools
 
         self._actor, self._needed = actor, needed
         self.tools = {name: tool for name, tool in TOOLS.items() if tool.scope in scopes}

@@ -106,7 +106,7 @@ class Source(Protocol):
         """There may be kinds on which the actor may not act."""
 
     def signal(self, job_id: uuid.UUID, name: str, payload: Any) -> bool:
-        """Send a job a signal; whether it waited for it."""
+        """Send a job, or the nodes of a workflow, a signal; whether one waited for it."""
 
     def retry_from(self, job_id: uuid.UUID, step: str) -> bool:
         """Run a job again from a step; ``False``: it is running."""

@@ -19,7 +19,7 @@ def add_signal_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def signal(output: Output, source: Source, options: dict[str, Any]) -> int:
-    """Send a job a signal."""
+    """Send a job, or a workflow, a signal."""
     (job_id,) = read_ids([options["id"]])
     try:
         payload = json.loads(options["payload"])
@@ -52,6 +52,6 @@ def retry_from(output: Output, source: Source, options: dict[str, Any]) -> int:
 
 
 COMMANDS: dict[str, tuple[Any, Any, str]] = {
-    "signal": (add_signal_arguments, signal, "send a job a signal that it waits for, or will"),
+    "signal": (add_signal_arguments, signal, "send a job or a workflow a signal that it waits for, or will"),
     "retry-from": (add_retry_from_arguments, retry_from, "run a job again from one of its steps"),
 }

@@ -155,7 +155,18 @@ class There(Source):
 
     def signal(self, job_id: uuid.UUID, name: str, payload: Any) -> bool:
         body = {"name": name, "payload": payload}
-        return bool(self._server.post(f"jobs/{job_id}/signals", body, key=str(uuid.uuid4()))["delivered"])
+        try:
+            return bool(self._server.post(f"jobs/{job_id}/signals", body, key=str(uuid.uuid4()))["delivered"])
+        except Problem as problem:
+            if problem.status != 404 or not self._is_workflow(job_id):
+                raise
+        return bool(self._server.post(f"workflows/{job_id}/signals", body, key=str(uuid.uuid4()))["delivered"])
+
+    def _is_workflow(self, id: uuid.UUID) -> bool:
+        try:
+            return bool(self._server.get(f"workflows/{id}"))
+        except Problem:
+            return False
 
     def retry_from(self, job_id: uuid.UUID, step: str) -> bool:
         try:

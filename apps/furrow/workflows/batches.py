@@ -63,14 +63,17 @@ class Batch:
             inserted.flush()
         written(ids if node.state == NodeState.RUNNING else [])
 
-    def close(self) -> None:
-        """Nothing more comes: when all that is there has ended, the callbacks run. Closing twice is closing once."""
+    def close(self) -> bool:
+        """Nothing more comes: when all that is there has ended, the callbacks run. Closing twice is closing once; ``False``: it
+        was closed."""
         with atomic():
             node = self._locked()
-            if node.closed_at is None:
+            was_open = node.closed_at is None
+            if was_open:
                 Node.objects.filter(pk=node.pk).update(closed_at=Now())
                 Move.objects.create(node=node.pk, open=-1)
         written([])
+        return was_open
 
     @property
     def results(self) -> Results[Any]:
@@ -86,6 +89,30 @@ class Batch:
     def _locked(self) -> Node:
         Workflow.objects.select_for_update().filter(pk=self.id).first()
         return self._node()
+
+
+def open_batch(
+    name: str, callbacks: Mapping[str, Callback | None], *, submitted_by: Any = None, id: uuid.UUID | None = None
+) -> Batch:
+    """A batch that stays open until somebody closes it; ``callbacks`` are those of :func:`batch`, by their names.
+
+    Raises:
+        WorkflowError, UnknownKind, ArgumentError, OptionError: something cannot be.
+    """
+    builder = Builder.of(name, submitted_by, id)
+    jobs = builder.open_node("jobs")
+    after: dict[str, Handle | After] = {
+        "on_success": jobs,
+        "on_complete": jobs.ended,
+        "on_first_failure": jobs.first_failed,
+    }
+    for called, waits in after.items():
+        if (callback := callbacks.get(called)) is not None:
+            kind, arguments = callback if isinstance(callback, tuple) else (callback, {})
+            builder.add(kind, arguments, after=[waits], name=called.replace("_", " "))
+    builder.result = jobs
+    builder.submit()
+    return Batch(builder.id)
 
 
 @contextlib.contextmanager
@@ -117,20 +144,8 @@ def batch(
         WorkflowError, UnknownKind, ArgumentError, OptionError: something cannot be.
         Exception: what the block raises; the batch is cancelled then.
     """
-    builder = Builder.of(name, submitted_by, id)
-    jobs = builder.open_node("jobs")
-    after: dict[str, tuple[Callback | None, Handle | After]] = {
-        "on success": (on_success, jobs),
-        "on complete": (on_complete, jobs.ended),
-        "on first failure": (on_first_failure, jobs.first_failed),
-    }
-    for called, (callback, waits) in after.items():
-        if callback is not None:
-            kind, arguments = callback if isinstance(callback, tuple) else (callback, {})
-            builder.add(kind, arguments, after=[waits], name=called)
-    builder.result = jobs
-    builder.submit()
-    opened = Batch(builder.id)
+    given = {"on_success": on_success, "on_complete": on_complete, "on_first_failure": on_first_failure}
+    opened = open_batch(name, given, submitted_by=submitted_by, id=id)
     try:
         yield opened
     except BaseException as error:

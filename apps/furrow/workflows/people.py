@@ -17,6 +17,7 @@ from furrow.kinds.kind import Kind, get_kind
 from furrow.models import Job, Node, Workflow
 from furrow.models.audit_entry import Origin
 from furrow.models.database import atomic
+from furrow.steps.sending import send_signal
 from furrow.workflows import acts, forking
 
 #: Why nothing was changed.
@@ -160,6 +161,24 @@ def _refuse_unseen(
     name = Node.objects.filter(named, workflow=workflow, sort=Node.Sort.JOB).values_list("kind", flat=True).first()
     if name and (wrong := missing(get_kind(name), who.user, [arguments])[0]):
         raise ArgumentError(name, wrong)
+
+
+def signal(workflow: uuid.UUID, name: str, payload: Any, who: Person) -> bool:
+    """Send a signal to the nodes of a workflow that wait for it, as :func:`furrow.send_signal`; whether one waits right now.
+
+    Raises:
+        PermissionDenied: the person may not act on it.
+        InputError: as there.
+    """
+    _refuse(who)
+    if forbidden([workflow], who):
+        raise PermissionDenied(f"{who.by} may not act on some kinds of this workflow's jobs.")
+    with atomic():
+        delivered = send_signal(workflow, name, payload, by=str(who.by))
+        row = Workflow.objects.only("name").get(pk=workflow)
+        target = f"workflow {row.name} {workflow}"
+        audit("signal", by=who.by, origin=who.origin, token=who.token, target=target, detail=name)
+    return delivered
 
 
 def forbidden(workflows: Collection[uuid.UUID], who: Person) -> set[uuid.UUID]:
