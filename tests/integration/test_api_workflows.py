@@ -198,6 +198,9 @@ def test_acts_change_a_workflow_or_say_why_they_do_not(api: Api) -> None:
     forked = api.post(f"{path}/fork", {"node": "a", "arguments": {"b": 9}})
     assert (forked.status_code, forked.json()["fork_of"]) == (201, str(w.id))
     assert "arguments.b" in fields(api.post(f"{path}/fork", {"node": "a", "arguments": {"b": "x"}}))
+    acts = Api(User.objects.create(username="acts", is_superuser=True), "act")
+    refused = acts.post(f"{path}/fork", {"node": "a", "arguments": {"b": 9}})
+    assert (refused.status_code, "lacks the scope submit" in refused.json()["detail"]) == (403, True)
     done = AuditEntry.objects.exclude(action="create token").order_by("pk").values_list("action", flat=True)
     assert list(done) == ["pause", "resume", "cancel", "restart", "fork"]
 

@@ -2,8 +2,10 @@
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, Permission, User
+from django.core.management.base import CommandError
 from furrow import Job
 from furrow.actions.permissions import forbidden_kinds, may_act, may_submit, may_view
+from furrow.command.actor import find_actor
 from furrow.kinds.kind import BUILT_IN, all_kinds
 
 from tests import kinds
@@ -78,4 +80,7 @@ def test_nobody_submits_the_engines_own_kinds() -> None:
     for path, body in (("jobs", {"kind": "furrow.approval", "arguments": asks}), ("workflows", whole)):
         answer = root.post(path, body)
         assert (answer.status_code, "of its own kinds by itself" in answer.content.decode()) == (403, True), path
+    for kind in own:
+        with pytest.raises(CommandError, match="of its own kinds by itself"):
+            find_actor("").must_submit(kind)
     assert not Job.objects.exists()

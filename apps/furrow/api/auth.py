@@ -61,6 +61,11 @@ class Caller:
         self.must(permissions.may_act(self.user, kind), f"act on {kind}", needed)
         self._must_have(kind)
 
+    def must_have_scope(self, scope: Scope) -> None:
+        """Raises Refused (403) unless it may be used for this too, beside what its operation asks for."""
+        if scope not in self.scopes:
+            raise Refused(403, f"This token lacks the scope {scope}: it has {', '.join(sorted(self.scopes))}.")
+
     def must_act_on_queues(self) -> None:
         """Raises Refused (403) unless it may pause queues: jobs of all kinds are in them."""
         needed = f"furrow.view_queue, {permissions.VIEW} and {permissions.ACT}"
@@ -92,8 +97,7 @@ class Token(HttpBearer):
             Refused: 401 for what is no token (any more), 403 for one without the scope, 429 for one that asks too often.
         """
         caller = _caller(request, token)
-        if self._scope not in caller.scopes:
-            raise Refused(403, f"This token lacks the scope {self._scope}: it has {', '.join(sorted(caller.scopes))}.")
+        caller.must_have_scope(self._scope)
         if caller.token is not None:
             rate.check(caller.token)
             tokens.note_use(caller.token)

@@ -128,6 +128,7 @@ def restart_workflow(request: HttpRequest, workflow_id: uuid.UUID) -> Any:
 def fork_workflow(request: HttpRequest, workflow_id: uuid.UUID, given: Forking, idempotency_key: Key = None) -> Any:
     """Repeat an ended workflow from a node on, as a new one; what succeeded before is reused."""
     who = caller(request)
+    who.must_have_scope(Scope.SUBMIT)
     found = find(who, workflow_id)
 
     def do() -> tuple[int, Any]:
