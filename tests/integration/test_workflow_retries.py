@@ -155,3 +155,14 @@ def test_a_workflow_inside_that_was_skipped_waits_again_with_its_node(stopped: b
     assert retry(Job.objects.filter(node=a.id)) == 1
     run()
     assert (state(w), set(nodes(w).values()), state(inner)) == ("succeeded", {NodeState.SUCCEEDED}, "succeeded")
+
+
+def test_a_workflow_ends_though_somebody_looks_at_a_dormant_node_in_the_same_round() -> None:
+    """As the engine does where a workflow that was taken up makes its compensations dormant again."""
+    with workflow("w") as w:
+        a = w.add(kinds.noop, name="a")
+        back = w.compensate(a, kinds.noop)
+    Job.objects.filter(node=a.id).update(state=State.SUCCEEDED, finished_at=Now())
+    look_at([back.id])
+    run()
+    assert (state(w), nodes(w)) == (WorkflowState.SUCCEEDED, {"a": "succeeded", "a: compensation": "skipped"})

@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import Exists, OuterRef
 
 from furrow.models import Edge, Job, Move, Node, Workflow
-from furrow.states import ENDED, UNENDED, Condition, NodeState, State, WorkflowState
+from furrow.states import UNENDED, Condition, NodeState, State, WorkflowState
 from furrow.workflows.moves import batched, look_at
 from furrow.workflows.telling import tell_of
 
@@ -19,7 +19,7 @@ def end_workflows(nodes: Collection[Node], now: dt.datetime) -> int:
     turned = 0
     unfinished = Exists(Node.objects.filter(workflow=OuterRef("pk"), state__in=UNENDED))
     seen = {node.workflow_id: node.workflow for node in nodes}
-    busy = {node.workflow_id for node in nodes if node.state not in ENDED}
+    busy = {node.workflow_id for node in nodes if node.state in UNENDED}
     for part in batched([id for id, workflow in seen.items() if id not in busy or workflow.finished_at]):
         for workflow in Workflow.objects.filter(pk__in=part).annotate(unfinished=unfinished):
             if workflow.unfinished == (workflow.state == WorkflowState.RUNNING):
