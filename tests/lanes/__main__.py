@@ -28,12 +28,12 @@ def main() -> int:
     given, rest = parser.parse_known_args()
     paths = [one for one in rest if not one.startswith("-") and Path(one.partition("::")[0]).exists()]
     options = [one for one in rest if one not in paths]
-    lanes = plan(targets(paths), measured())
+    # A file that somebody names runs as a whole.
+    whole = bool(given.all or given.record or paths or os.environ.get("FURROW_TEST_ALL"))
+    lanes = plan(targets(paths), measured()["all" if whole else "plain"])
     if not lanes:
         parser.error(f"there are no tests in {' '.join(paths)}")
-    # A file that somebody names runs as a whole.
-    marks = EVERYTHING if given.all or given.record or paths or os.environ.get("FURROW_TEST_ALL") else MARKS
-    with _started(lanes, marks, options) as started:
+    with _started(lanes, EVERYTHING if whole else MARKS, options) as started:
         codes = _wait(started)
     if given.record:
         _record(lanes)
@@ -98,9 +98,15 @@ def _record(lanes: list[Lane]) -> None:
     known = measured()
     for lane in lanes:
         with suppress(FileNotFoundError):  # it did not get so far
-            seconds = json.loads(recorded(_folder(lane)).read_text())
-            known.setdefault(lane.database, {}).update({file: round(took, 1) for file, took in seconds.items()})
-    kept = {database: {file: of[file] for file in sorted(of) if (ROOT / file).exists()} for database, of in known.items()}
+            for which, seconds in json.loads(recorded(_folder(lane)).read_text()).items():
+                rounded = {file: round(took, 1) for file, took in seconds.items()}
+                known[which].setdefault(lane.database, {}).update(rounded)
+    kept = {
+        which: {
+            database: {file: of[file] for file in sorted(of) if (ROOT / file).exists()} for database, of in databases.items()
+        }
+        for which, databases in known.items()
+    }
     DURATIONS.write_text(json.dumps(kept, indent=1) + "\n")
 
 

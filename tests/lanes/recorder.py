@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-_seconds: defaultdict[str, float] = defaultdict(float)
+_seconds: dict[str, defaultdict[str, float]] = {name: defaultdict(float) for name in ("all", "plain")}
 
 
 def recorded(folder: Path) -> Path:
@@ -16,8 +16,12 @@ def recorded(folder: Path) -> Path:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Setup and teardown count as well."""
-    _seconds[report.nodeid.partition("::")[0]] += report.duration
+    """Setup and teardown count as well. ``plain``: of the tests that ``make test`` runs."""
+    marks = report.keywords
+    elsewhere = os.environ.get("DATABASE") == "sqlite" and "bare" in marks and "dialect" not in marks
+    file = report.nodeid.partition("::")[0]
+    _seconds["all"][file] += report.duration
+    _seconds["plain"][file] += 0 if elsewhere or "thorough" in marks else report.duration
 
 
 def pytest_sessionfinish() -> None:
