@@ -34,6 +34,7 @@ def test_the_first_page_shows_a_job_when_it_runs_and_when_it_ended(admin: Page, 
     assert Job.objects.get(pk=job.pk).state == State.SUCCEEDED
 
 
+@pytest.mark.thorough
 def test_failures_appear_together_and_are_retried(admin: Page, stack: Stack) -> None:
     admin.goto(f"{stack.web_url}/admin/errors/")
     expect(admin.locator("body")).to_contain_text("Nothing has failed")

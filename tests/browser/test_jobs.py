@@ -47,6 +47,7 @@ def test_the_list_stays_live_and_keeps_what_was_selected(admin: Page, stack: Sta
     assert "state=failed" in admin.url
 
 
+@pytest.mark.thorough
 def test_what_matches_is_retried_by_a_job_and_written_down(admin: Page, stack: Stack) -> None:
     failed(120)
     go(admin, stack, "furrow/job/?state=failed")
@@ -63,6 +64,7 @@ def test_what_matches_is_retried_by_a_job_and_written_down(admin: Page, stack: S
     expect(admin.locator("#result_list")).to_contain_text("state failed")
 
 
+@pytest.mark.thorough
 def test_the_chosen_jobs_get_another_priority(admin: Page, stack: Stack) -> None:
     submit_many(kinds.noop, [{"n": n} for n in range(3)], countdown=3600)
     go(admin, stack, "furrow/job/")
@@ -79,6 +81,7 @@ def test_the_chosen_jobs_get_another_priority(admin: Page, stack: Stack) -> None
     assert (entry.count, entry.detail) == (2, "priority 1")
 
 
+@pytest.mark.thorough
 def test_a_job_is_found_by_its_argument_and_by_its_error(admin: Page, stack: Stack) -> None:
     failed(2)
     submit(kinds.add, {"a": 77}, countdown=3600)
@@ -114,6 +117,7 @@ def test_a_log_is_followed_filtered_and_found_in(admin: Page, stack: Stack) -> N
     assert "line 0 even" in download.value.path().read_text()
 
 
+@pytest.mark.thorough
 def test_a_job_is_snoozed_and_run_now(admin: Page, stack: Stack) -> None:
     job = submit(kinds.add, {"a": 1}, run_at=timezone.now() + dt.timedelta(hours=1))
     go(admin, stack, f"furrow/job/{job.pk}/change/")

@@ -52,6 +52,7 @@ def test_a_job_is_found_and_run_by_keys_alone_and_what_was_chosen_stays(admin: P
     assert Job.objects.get(pk=job.pk).state == State.RUNNING
 
 
+@pytest.mark.thorough
 def test_a_worker_and_a_lock_are_asked_about_once(admin: Page, stack: Stack) -> None:
     questions: list[str] = []
 

@@ -47,6 +47,7 @@ def test_a_job_is_submitted_by_its_form_seen_to_succeed_and_found_in_flower(admi
     expect(admin.locator("body")).to_contain_text("SUCCESS")
 
 
+@pytest.mark.thorough
 def test_a_bad_argument_is_refused_with_its_name_and_corrected(admin: Page) -> None:
     open_form(admin, "kinds.typed")
     admin.fill("input[name=text]", "kept <b>")
@@ -62,6 +63,7 @@ def test_a_bad_argument_is_refused_with_its_name_and_corrected(admin: Page) -> N
     assert Job.objects.get().arguments["items"] == [1, 2]
 
 
+@pytest.mark.thorough
 def test_a_failing_job_shows_its_attempts_and_is_retried(admin: Page) -> None:
     open_form(admin, "kinds.fails")
     admin.fill("input[name=message]", "no <b>luck</b>")
@@ -75,6 +77,7 @@ def test_a_failing_job_shows_its_attempts_and_is_retried(admin: Page) -> None:
     expect(admin.locator(".fw-timeline")).to_contain_text("Attempt 4", timeout=PATIENCE)
 
 
+@pytest.mark.thorough
 def test_a_scheduled_job_says_why_it_waits_and_is_cancelled(admin: Page) -> None:
     open_form(admin, "kinds.noop")
     admin.fill("input[name='option.run_at']", "2036-01-02T03:04:05")

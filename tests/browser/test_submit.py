@@ -44,6 +44,7 @@ def test_a_row_is_found_by_typing_and_a_file_goes_with_it(admin: Page, stack: St
     assert default_storage.exists(second.arguments["letter"])
 
 
+@pytest.mark.thorough
 def test_a_form_that_arrives_twice_at_once_makes_one_job(admin: Page, stack: Stack) -> None:
     admin.goto(stack.web_url + FORM.format("kinds.noop"))
     send = "fetch(form.action, { method: 'POST', body: new FormData(form) }).then((answer) => answer.url)"
@@ -71,6 +72,7 @@ def test_a_table_is_corrected_looked_at_and_submitted(admin: Page, stack: Stack)
     expect(admin.locator("#result_list tbody, .result-list").first).to_contain_text("kinds.add")
 
 
+@pytest.mark.thorough
 def test_hostile_texts_in_docs_and_fields_are_shown_harmlessly(admin: Page, stack: Stack) -> None:
     hostile = "<img src=x onerror=\"document.title='owned'\">\u202e\x1b[31m'\">"
     admin.goto(stack.web_url + FORM.format("kinds.hostile"))

@@ -32,6 +32,7 @@ def test_a_queue_is_paused_seen_on_its_jobs_page_and_resumed(admin: Page, stack:
     wait_until(lambda: Job.objects.get(pk=job.pk).state == State.SUCCEEDED, what="it runs")
 
 
+@pytest.mark.thorough
 def test_a_running_job_says_where_it_is_and_a_worker_leaves_a_queue(admin: Page, stack: Stack) -> None:
     job = submit(kinds.sleeps, {"seconds": 120})
     wait_until(lambda: Job.objects.get(pk=job.pk).state == State.RUNNING)
@@ -51,6 +52,7 @@ def test_a_running_job_says_where_it_is_and_a_worker_leaves_a_queue(admin: Page,
     assert set(WorkerRequest.objects.values_list("succeeded", flat=True)) == {True}
 
 
+@pytest.mark.thorough
 def test_flower_under_the_same_login(admin: Page, stack: Stack) -> None:
     job = submit(kinds.sleeps, {"seconds": 120})
     wait_until(lambda: Job.objects.get(pk=job.pk).state == State.RUNNING)
@@ -66,6 +68,7 @@ def test_flower_under_the_same_login(admin: Page, stack: Stack) -> None:
     expect(admin.locator(".fw-headline")).to_contain_text("cancelled")
 
 
+@pytest.mark.thorough
 def test_who_may_only_look(viewer: Page, stack: Stack) -> None:
     get_user_model().objects.get(username="viewer").user_permissions.add(Permission.objects.get(codename="view_flower"))
     job = submit(kinds.sleeps, {"seconds": 120})

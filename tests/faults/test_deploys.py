@@ -21,6 +21,7 @@ pytestmark = pytest.mark.engine
 SHORT, LONG = 600, 12
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(400)
 def test_a_rolling_restart_under_load_fails_loses_and_counts_nothing(bare: Stack, tmp_path: Path) -> None:
     mark = tmp_path / "mark"

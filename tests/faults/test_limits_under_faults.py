@@ -21,6 +21,7 @@ def cut_off() -> frozenset[tuple[str, int]]:
     return frozenset((str(job), number) for job, number in runs)
 
 
+@pytest.mark.thorough
 def test_kills_and_an_empty_redis_while_keys_are_held(bare: Stack, tmp_path: Path) -> None:
     path = str(tmp_path / "history")
     first, worker = bare.dispatcher("first"), bare.worker("one")

@@ -25,7 +25,6 @@ def handed_over() -> int:
     return Job.objects.filter(state=State.SUCCEEDED, queued_at=None).count()
 
 
-@pytest.mark.dialect
 def test_pool_processes_and_a_worker_are_killed_in_the_middle_of_lines(bare: Stack, tmp_path: Path) -> None:
     path = str(tmp_path / "history")
     bare.dispatcher()
@@ -46,6 +45,7 @@ def test_pool_processes_and_a_worker_are_killed_in_the_middle_of_lines(bare: Sta
     assert not Job.objects.exclude(held="").exists()
 
 
+@pytest.mark.thorough
 def test_the_rest_of_a_line_that_takes_longer_than_thought_goes_back(bare: Stack, tmp_path: Path) -> None:
     path = str(tmp_path / "history")
     bare.dispatcher()

@@ -78,6 +78,7 @@ def test_a_killed_pool_process_reruns_only_what_it_ran(bare: Stack, tmp_path: Pa
     assert "cannot take jobs" not in worker.text
 
 
+@pytest.mark.thorough
 def test_a_process_killed_among_hundreds_claimed_ahead_reruns_one_job_and_loses_no_result(bare: Stack, tmp_path: Path) -> None:
     mark, kills = tmp_path / "mark", 3
     bare.dispatcher()

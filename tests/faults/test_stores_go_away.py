@@ -54,6 +54,7 @@ def test_a_commit_with_the_broker_stopped_leaves_a_pending_job_that_runs_when_it
     assert Leader.objects.get(role="dispatcher").troubled_since is None
 
 
+@pytest.mark.thorough
 def test_the_broker_is_killed_under_load(bare: Stack, tmp_path: Path) -> None:
     bare.dispatcher()
     bare.worker()

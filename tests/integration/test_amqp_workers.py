@@ -96,6 +96,7 @@ def test_the_programs_of_the_page_over_amqp(site: Site) -> None:
     assert not DeadMessage.objects.exists()
 
 
+@pytest.mark.thorough
 def test_worker_bridges_and_rabbitmq_die_and_no_job_is_lost(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A killed worker's job runs again; the others' deaths cost no attempt."""
     # Both longer than RabbitMQ is away; whoever is killed has its lease ended.

@@ -51,7 +51,6 @@ def test_the_classic_example(bare: Stack, stranger: Any) -> None:
     assert bridges.stop() == 0
 
 
-@pytest.mark.thorough
 def test_kill_9_while_messages_flow_loses_and_doubles_none(bare: Stack, stranger: Any) -> None:
     stranger.queue_declare(queue="hello")
     publisher = threading.Thread(target=_publish, args=(MESSAGES,))

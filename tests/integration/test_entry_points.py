@@ -249,6 +249,7 @@ def test_started_without_rabbitmq_they_say_so_and_come_up_when_it_does(bare: Sta
     ended(job)
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(services.ON_SQLITE, reason="SQLite is a file and never away")
 def test_started_without_the_database_they_say_so_and_come_up_when_it_does(bare: Stack) -> None:
     from django.db import connection

@@ -46,6 +46,7 @@ def test_jobs_claimed_ahead_of_one_that_turns_out_long_go_to_another_process(bar
     assert Job.objects.get(pk=ids[5]).state == State.RUNNING
 
 
+@pytest.mark.thorough
 def test_a_worker_that_joins_gets_its_share_of_what_the_first_has_not_begun(bare: Stack, tmp_path: Path) -> None:
     bare.dispatcher()
     bare.worker("one", processes=1)

@@ -66,7 +66,6 @@ def test_a_rate_is_never_exceeded_and_its_slots_are_taken_early(bare: Stack, sta
     assert min(gaps) >= period, gaps
 
 
-@pytest.mark.dialect
 def test_a_tenants_jobs_do_not_wait_for_thousands_of_anothers(bare: Stack) -> None:
     """By count: since the one that came last was there, at most a few windows of the many went before it."""
     many = submit_many(kinds.shared, [{"tenant": "large", "n": n} for n in range(8_000)])
@@ -80,7 +79,6 @@ def test_a_tenants_jobs_do_not_wait_for_thousands_of_anothers(bare: Stack) -> No
     assert before < 5_000, before
 
 
-@pytest.mark.dialect
 def test_a_program_that_only_inserts_gets_its_kinds_limits(bare: Stack, tmp_path: Path) -> None:
     path = str(tmp_path / "history")
     for n in range(12):

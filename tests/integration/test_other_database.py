@@ -107,6 +107,7 @@ def test_dispatcher_and_worker_look_for_jobs_where_the_router_says(bare: Stack, 
     assert "Traceback" not in worker.text
 
 
+@pytest.mark.thorough
 def test_web_submits_shows_and_acts_there(bare: Stack, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],

@@ -83,6 +83,7 @@ submit_many(kinds.add, [{"a": n} for n in range(30)], lock="one")
 """
 
 
+@pytest.mark.thorough
 def test_tables_are_found_by_the_search_path(bare: Stack) -> None:
     if connection.vendor != "postgresql":
         pytest.skip("SQLite has no schemas")

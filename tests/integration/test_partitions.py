@@ -247,6 +247,7 @@ def where(publisher: Publisher, keys: list[str]) -> dict[str, str]:
     return found
 
 
+@pytest.mark.thorough
 def test_adding_a_partition_moves_few_keys_and_a_restart_or_a_deleted_partition_none(
     publisher: Publisher, settings: Settings
 ) -> None:

@@ -33,6 +33,7 @@ for turn in range(20):
 """
 
 
+@pytest.mark.thorough
 def test_all_parts_work_behind_pgbouncer(stack: Stack) -> None:
     with pooler() as url:
         stack.dispatcher(DATABASE_URL=url)

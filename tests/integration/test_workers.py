@@ -137,6 +137,7 @@ def test_a_worker_has_as_many_processes_as_there_is_work_for(bare: Stack, tmp_pa
     assert Job.objects.filter(pk__in=ids, state=State.SUCCEEDED, attempt=F("excused") + 1).count() == 310
 
 
+@pytest.mark.thorough
 def test_a_worker_is_shut_down_while_the_broker_is_away(bare: Stack, tmp_path: Path) -> None:
     bare.dispatcher()
     worker = bare.worker()
