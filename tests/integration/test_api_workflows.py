@@ -98,7 +98,7 @@ def test_a_workflow_is_submitted_whole_and_once(api: Api) -> None:
         ({"kind": "kinds.noop", "queue": "nowhere"}, "nodes.1.queue", "'nowhere'"),
         ({"kind": "kinds.map", "rows": [1]}, "nodes.1.kind", "kinds.map"),
         ({"kind": "kinds.add", "rows": [{"a": 1, "b": 1}, {"a": "x", "b": 1}]}, "nodes.1.rows.1.a", "integer"),
-        ({"kind": "furrow.approval", "arguments": {"title": "Go?", "permission": "any"}}, "nodes.1", "a permission's name"),
+        ({"kind": "furrow.wait", "arguments": {"signal": "furrow.approval x"}}, "nodes.1.arguments.signal", "Furrow's own"),
         ({"kind": "kinds.noop", "compensation": {"kind": "kinds.nop"}}, "nodes.1.compensation.kind", "kinds.noop"),
         ({"kind": "kinds.add", "rows": [], "compensation": {"kind": "kinds.noop"}}, "nodes.1.compensation", "has rows"),
         ({"kind": "kinds.add", "rows": [1]}, "nodes.1.rows.0", "must be an object"),
@@ -214,7 +214,8 @@ def test_a_token_sees_and_acts_on_workflows_of_its_kinds_alone_and_needs_the_per
     assert [one["name"] for one in api.get("workflows").json()["workflows"]] == ["order 7"]
     assert [api.get(f"workflows/{one.id}").status_code for one in (w, other)] == [200, 404]
     assert api.post(f"workflows/{other.id}/cancel").status_code == 404
-    assert api.post("workflows", {"name": "w", "nodes": [{"kind": "kinds.order"}]}).status_code == 403
+    for kind in ("kinds.order", "furrow.wait", "furrow.approval"):
+        assert api.post("workflows", {"name": "w", "nodes": [{"kind": kind}]}).status_code == 403
     user.user_permissions.remove(user.user_permissions.get(codename="act_on_workflow"))
     assert api.post(f"workflows/{w.id}/cancel").status_code == 403
     user.user_permissions.clear()

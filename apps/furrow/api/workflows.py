@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from django.http import Http404, HttpRequest
 from ninja import Router
 
+from furrow.actions import permissions
 from furrow.actions.audit import audit
 from furrow.admin.forms.row_field import missing_rows
 from furrow.api.auth import Caller, caller, needs
@@ -28,15 +29,16 @@ from furrow.api.workflow_shapes import (
     WorkflowShape,
 )
 from furrow.api.workflow_shapes import Reference as OneReference
-from furrow.approvals.asking import ASKS, Question
 from furrow.diagnosis.workflows import select_workflows
 from furrow.diagnosis.workflows_as_json import whole_workflow_json, workflow_json
 from furrow.errors import StepError, SubmitError, UnknownKind, WorkflowError, did_you_mean
+from furrow.kinds.kind import Kind, get_kind
 from furrow.models import Workflow
 from furrow.models.api_token import Scope
 from furrow.models.audit_entry import Origin
 from furrow.plural import counted
 from furrow.states import Condition
+from furrow.steps.sending import OWN, WAITS
 from furrow.web.problems import Refused
 from furrow.workflows import people
 from furrow.workflows.builder import Builder, workflow
@@ -45,8 +47,8 @@ from furrow.workflows.people import Person
 from furrow.workflows.references import Reference
 
 router = Router(auth=needs(Scope.READ), tags=["workflows"])
-#: What a question has that is looked at before it is asked.
-_ASKED = ("title", "permission", "notify", "rejection")
+#: Nodes that wait, though nobody submits jobs of these kinds by themselves.
+_WAITING = (WAITS, "furrow.sleep")
 _MAY_ACT, _MAY_SUBMIT = needs(Scope.ACT), needs(Scope.SUBMIT)
 
 
@@ -205,14 +207,14 @@ def submit_workflow(request: HttpRequest, given: OneWorkflow, idempotency_key: K
 def _add(who: Caller, w: Builder, node: OneNode, handles: Mapping[str, Handle], where: str) -> Handle:
     """Raises Refused (422): the field at fault."""
     with blaming(where):
-        kind, shared = kind_for(who, node.kind), checked(who, node, where)
+        kind, shared = _kind_of(who, node.kind), checked(who, node, where)
+        if kind.name == WAITS and str(shared.get("signal", "")).startswith(OWN):
+            raise Refused(422, fields={f"{where}arguments.signal": "is one of Furrow's own: choose another name"})
         results = _results(node.results, handles, where)
         after = [_after(one, handles, f"{where}after.{number}") for number, one in enumerate(node.after)]
         options = options_for(kind, node)
         if node.rows is None:
             handle = w.add(kind, {**shared, **results}, after=after, name=node.name, **options)
-            if kind.name == ASKS and {"title", "permission"} <= {*shared}:
-                Question(**{name: shared[name] for name in _ASKED if name in shared}).checked()
             if node.compensation is not None:
                 _compensate(who, w, handle, node.compensation, f"{where}compensation.")
             return handle
@@ -244,6 +246,15 @@ def blaming(where: str) -> Iterator[None]:
         raise Refused(422, str(error), {where.rstrip("."): str(error)}) from None
 
 
+def _kind_of(who: Caller, name: str) -> Kind:
+    """The kind, for who may submit it, or one that waits."""
+    if name not in _WAITING:
+        return kind_for(who, name)
+    may = permissions.may_submit(who.user) and who.has_kind(name)
+    who.must(may, "submit workflows with nodes that wait", f"{permissions.SUBMIT}, and a token for all kinds")
+    return get_kind(name)
+
+
 def place(name: str) -> str:
     """``rows.3.a`` of ``row 3: a``."""
     return name.replace("row ", "rows.", 1).replace(": ", ".", 1) if name.startswith("row ") else name
@@ -251,7 +262,7 @@ def place(name: str) -> str:
 
 def checked(who: Caller, given: OneNode | FollowUp, where: str) -> Mapping[str, Any]:
     """The arguments that it has already."""
-    kind = kind_for(who, given.kind)
+    kind = _kind_of(who, given.kind)
     shared = arguments_for(kind, given.arguments, f"{where}arguments")
     if wrong := missing_rows(kind, who.user, [shared])[0]:
         raise Refused(422, fields={f"{where}arguments.{name}": text for name, text in wrong.items()})
