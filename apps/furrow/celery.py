@@ -52,6 +52,16 @@ class Celery(celery.Celery):  # type: ignore[misc]
         _notice(task)
         return task
 
+    def _get_backend(self) -> Any:
+        from furrow.conf import adopts_tasks
+
+        backend = super()._get_backend()
+        if not adopts_tasks():
+            return backend
+        from furrow.adoption.app_backend import with_jobs
+
+        return with_jobs(backend)
+
     def send_task(self, name: str, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
         """Submit a job if a kind has this name, else send an ordinary task.
 

@@ -177,6 +177,16 @@ def conf() -> Conf:
     return chosen
 
 
+def adopts_tasks() -> bool:
+    """Whether Celery tasks are jobs; where there are no settings, they are not."""
+    try:
+        return conf().adopt != "none"
+    except ImproperlyConfigured:
+        if settings.configured:
+            raise
+        return False
+
+
 def _named_by(chosen: Conf, queue: str) -> str:
     return "QUEUES" if queue in chosen.queues else "EXTERNAL_QUEUES"
 

@@ -11,6 +11,7 @@ import celery
 import pytest
 from celery import Task, current_task
 from celery.exceptions import Ignore, MaxRetriesExceededError, Reject, SoftTimeLimitExceeded, TaskRevokedError
+from celery.result import ResultSet
 from django.db import transaction
 from furrow import Job, cancel
 from furrow.celery import Celery
@@ -516,6 +517,22 @@ def test_a_revoked_task_is_a_cancelled_job(app: Celery) -> None:
     assert result.state == "REVOKED"
     with pytest.raises(TaskRevokedError, match="not wanted"):
         result.get(timeout=1)
+
+
+@pytest.mark.parametrize("backend", ["cache+memory://", None])
+def test_any_result_backend_finds_jobs(settings: Settings, backend: str | None) -> None:
+    with adopting(settings) as app:
+        app.conf.result_backend = backend
+
+        @app.task(shared=False, name="shop.add")
+        def add(x: int) -> int:
+            return x
+
+        ids = [add.delay(n).id for n in range(2)]
+        drain()
+        assert [app.AsyncResult(id).get(timeout=1) for id in ids] == [0, 1]
+        assert ResultSet([app.AsyncResult(id) for id in ids], app=app).get(timeout=1) == [0, 1]
+        assert app.AsyncResult(ids[0]).state == "SUCCESS"
 
 
 # --- Eager --------------------------------------------------------------------------------------------------------------------

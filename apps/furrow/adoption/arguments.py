@@ -24,6 +24,10 @@ class Unwritable(ArgumentError, EncodeError):
     """An argument has no JSON form. Celery's ``EncodeError``, too."""
 
 
+class Unchecked(dict[str, Any]):
+    """Arguments of a message that is there already: where they do not fit, the task fails, as in Celery."""
+
+
 class Bound(NamedTuple):
     """A call's arguments by name, and how many of them were given by position where that is not what the names say."""
 
@@ -127,7 +131,7 @@ class TaskArguments(Arguments):
         given |= given.pop("**", None) or {}
         if not given.get(self._surplus, True):
             del given[self._surplus]
-        if self._checked and (wrong := self._misfits(given)):
+        if self._checked and not isinstance(values, Unchecked) and (wrong := self._misfits(given)):
             raise ArgumentError(self.kind, wrong)
         if wrong := {name: problem for name, value in given.items() if (problem := unstorable(value))}:
             raise ArgumentError(self.kind, wrong)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from celery import states
+from celery.backends.base import DisabledBackend
 from kombu.exceptions import EncodeError
 
 from furrow.adoption.arguments import dumps
 from furrow.context import _run
-from furrow.kinds.results import JobBackend
+from furrow.kinds.results import JobBackend, find
 from furrow.kinds.returned import Encoded
 
 
@@ -44,7 +45,7 @@ class TaskBackend(JobBackend):
         """
         run = _of(task_id)
         if run is None:
-            super().mark_as_done(task_id, result, request, store_result and False, state)
+            self.app.backend.mark_as_done(task_id, result, request, store_result, state)
         elif store_result:
             run.result = encoded(result)
 
@@ -58,24 +59,25 @@ class TaskBackend(JobBackend):
         call_errbacks: bool = True,
         state: str = states.FAILURE,
     ) -> None:
-        """A task has failed. In an eager run its errbacks are called."""
+        """A task has failed. Errbacks are called of what is no job: in an eager run, or in the header of an ordinary chord."""
         if _of(task_id) is None:
-            super().mark_as_failure(task_id, exc, traceback, request, False, call_errbacks, state)
+            self.app.backend.mark_as_failure(task_id, exc, traceback, request, store_result, call_errbacks, state)
 
     def mark_as_retry(self, task_id: str, exc: Any, *args: Any, **kwargs: Any) -> None:
         """A task is to be tried again."""
+        if _of(task_id) is None:
+            self.app.backend.mark_as_retry(task_id, exc, *args, **kwargs)
 
     def mark_as_revoked(self, task_id: str, *args: Any, **kwargs: Any) -> None:
-        """Celery's revoke of an adopted task: cancels its job."""
-        from furrow.actions.jobs import cancel
-        from furrow.kinds.results import job_id
-
-        cancel(job_id(task_id), reason="revoked through Celery")
+        """Celery's revoke: cancels a job."""
+        self.app.backend.mark_as_revoked(task_id, *args, **kwargs)
 
     def store_result(self, task_id: str, result: Any, state: str, *args: Any, **kwargs: Any) -> Any:
         """``update_state``: shown as the job's progress, from which ``AsyncResult`` reads it."""
         run = _of(task_id)
-        if run is None or state == states.STARTED:
+        if run is None:
+            return self.app.backend.store_result(task_id, result, state, *args, **kwargs)
+        if state == states.STARTED:
             return result
         changed, run.state, run.meta = state != run.state, state, result
         if (job := _run.get()) is not None:
@@ -83,7 +85,26 @@ class TaskBackend(JobBackend):
         return result
 
     def process_cleanup(self) -> None:
-        """Nothing is left."""
+        """Of what is no job."""
+        if _run.get() is None:
+            self.app.backend.process_cleanup()
+
+    def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
+        job = find(task_id)
+        found: dict[str, Any] = self.app.backend.get_task_meta(task_id) if job is None and self._is_kept() else {}
+        return found or super()._get_task_meta_for(task_id)
+
+    def _is_kept(self) -> bool:
+        return not isinstance(self.app.backend, DisabledBackend)
+
+    def forget(self, task_id: str) -> None:
+        """What a job returned is forgotten."""
+        self.app.backend.forget(task_id)
+
+    def on_chord_part_return(self, request: Any, state: str, result: Any, **kwargs: Any) -> None:
+        """A part of an ordinary chord."""
+        if _run.get() is None:
+            self.app.backend.on_chord_part_return(request, state, result, **kwargs)
 
     def add_to_chord(self, chord_id: str, result: Any) -> None:
         """Not possible.

@@ -23,9 +23,9 @@ class AdoptedTask(DjangoTask):
         """Its job's result."""
         if self.kind is None:
             return super().AsyncResult(task_id, **options)
-        from furrow.kinds.results import job_result
+        from furrow.kinds.results import JobResult
 
-        return job_result(task_id)
+        return JobResult(task_id, backend=self.backend)
 
     def replace(self, sig: Any) -> Any:
         """A canvas in its place: of a job, the job waits for it."""

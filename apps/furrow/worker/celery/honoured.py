@@ -10,9 +10,13 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from celery.canvas import Signature
 from celery.worker.strategy import proto1_to_proto2
 
+from furrow.adoption import received
+from furrow.canvas.makeup import makeup
 from furrow.conf import CELERY_QUEUE, conf
+from furrow.errors import WorkflowError
 from furrow.kinds.kind import Kind
 from furrow.kinds.results import job_id
 from furrow.models.job import LOWEST_PRIORITY
@@ -72,6 +76,8 @@ class Sent(NamedTuple):
     expired: bool
     #: What comes after it: ``link``, ``link_error``, ``chain``.
     followers: dict[str, Any] = {}
+    #: Of an adopted task: its arguments by name.
+    values: dict[str, Any] = {}
 
 
 def caller(message: Any, headers: Mapping[str, Any]) -> Caller | None:
@@ -143,6 +149,41 @@ def read(kind: Kind, message: Any, headers: Mapping[str, Any], now: dt.datetime,
         "meta": _meta(headers, id, batch),
     }
     return Sent(id, list(args), dict(kwargs), options, expired, followers)
+
+
+def read_call(kind: Kind, message: Any, headers: Mapping[str, Any]) -> Sent:
+    """The same of an adopted task, of which all can be honoured that Celery can.
+
+    Raises:
+        NotHonoured: its body cannot be read.
+        TypeError, OptionError: its arguments or its options cannot be.
+    """
+    args, kwargs, embedded = _body(message)
+    if not isinstance(args, (list, tuple)) or not isinstance(kwargs, Mapping):
+        raise NotHonoured("its arguments are no list and no object")
+    if not headers.get("id"):
+        raise NotHonoured("it has no id, by which its job could be known when the message comes again")
+    given = received.options_of(headers, message.properties, embedded)
+    followers: dict[str, Any] = {name: given.pop(name) for name in ("link", "link_error", "chain") if name in given}
+    if odd := [name for name, value in followers.items() if not _are_signatures(value)]:
+        raise NotHonoured(f"its {' and '.join(odd)} is no list of signatures")
+    values, options, expired = received.call_of(kind, args, kwargs, given)
+    return Sent(options.pop("id"), [], {}, options, expired, followers, values)
+
+
+def is_celerys(kind: Kind, message: Any) -> bool:
+    """A message of an adopted task that Celery runs as it would: a part of an ordinary chord, which its sender's result backend
+    counts; or ordinary tasks follow it."""
+    try:
+        embedded = _body(message)[2]
+        followers = {option: embedded[name] for name, option in _EMBEDDED.items() if embedded.get(name)}
+        if followers:
+            makeup(Signature(kind.name), followers)
+        return bool(embedded.get("chord"))
+    except WorkflowError:
+        return True
+    except Exception:  # of a body that nobody can read
+        return False
 
 
 def _body(message: Any) -> tuple[Any, Any, dict[str, Any]]:

@@ -14,6 +14,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 import amqp
+from celery.worker.strategy import default
 from django.db import Error, connections, router
 
 from furrow import signals, statements
@@ -33,7 +34,7 @@ from furrow.states import State
 from furrow.submission import options
 from furrow.submission.submit import submit
 from furrow.worker.celery.handling import AGAIN
-from furrow.worker.celery.honoured import NotHonoured, Sent, caller, headers_of, read
+from furrow.worker.celery.honoured import NotHonoured, Sent, caller, headers_of, is_celerys, read, read_call
 from furrow.worker.ledger.dead import describe
 from furrow.worker.news import Reply as Callback
 from furrow.worker.remote import off_the_loop
@@ -50,8 +51,13 @@ def strategy(task: Any, app: Any, consumer: Any, **kwargs: Any) -> Callable[...,
     if jobs is None:
         return _strategy_without_jobs(task, app, consumer)
     post, others = jobs.mail.post, jobs.intake.others
+    celerys = default(task, app, consumer, **kwargs) if task.kind.adopted else None
 
     def submit_task(message: Any, *args: Any, **kwargs: Any) -> None:
+        if celerys is not None and is_celerys(task.kind, message):
+            celerys(message, *args, **kwargs)
+            return
+
         def work() -> None:
             post(Callback(settle if take(task.kind, app, message, consumer.hostname) else jobs.handling.later, (message,)))
 
@@ -70,9 +76,12 @@ def strategy(task: Any, app: Any, consumer: Any, **kwargs: Any) -> Callable[...,
 
 def _strategy_without_jobs(task: Any, app: Any, consumer: Any) -> Callable[..., None]:
     """The same in a worker that runs no jobs: of Celery's own application, or of another pool."""
+    celerys = default(task, app, consumer) if task.kind.adopted else None
 
     def submit_task(message: Any, *args: Any, **kwargs: Any) -> None:
-        if take(task.kind, app, message, consumer.hostname):
+        if celerys is not None and is_celerys(task.kind, message):
+            celerys(message, *args, **kwargs)
+        elif take(task.kind, app, message, consumer.hostname):
             message.ack_log_error(logger, (amqp.AMQPError, OSError))
         else:
             consumer.timer.call_after(AGAIN, submit_task, (message,))
@@ -105,7 +114,8 @@ def _submit(kind: Kind, app: Any, message: Any) -> None:
     headers = headers_of(message)
     waits = caller(message, headers)
     now = clock.now()
-    sent = read(kind, message, headers, now, UTC if app.conf.enable_utc else app.timezone)
+    zone = UTC if app.conf.enable_utc else app.timezone
+    sent = read_call(kind, message, headers) if kind.adopted else read(kind, message, headers, now, zone)
     before = Job.objects.filter(pk=sent.id, kind=kind.name)
     if sent.followers and before.exists():
         return
@@ -127,13 +137,13 @@ def _submit(kind: Kind, app: Any, message: Any) -> None:
 def _written(kind: Kind, sent: Sent) -> tuple[list[uuid.UUID], bool]:
     """The job, and those that follow it; and whether it is an earlier one."""
     try:
-        arguments = kind.arguments.bind(sent.args, sent.kwargs)
+        arguments = sent.values if kind.adopted else kind.arguments.bind(sent.args, sent.kwargs)
         if sent.followers:
             return start_with(kind, arguments, sent.followers, id=sent.id, **sent.options), False
         job = submit(kind, arguments, id=sent.id, **sent.options)
         return [job.pk], job.existed
     except ArgumentError as error:
-        if sent.followers:
+        if sent.followers or kind.adopted:
             raise
         return _failed(kind, sent, error), False
 
