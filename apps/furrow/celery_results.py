@@ -11,8 +11,6 @@ from furrow.kinds.results import find, find_group, meta
 class JobResultBackend(DatabaseBackend):  # type: ignore[misc]
     """Reads jobs from their rows; ordinary tasks are kept by django-celery-results."""
 
-    reads_jobs = True
-
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
         job = find(task_id)
         return super()._get_task_meta_for(task_id) if job is None else meta(job)

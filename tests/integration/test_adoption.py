@@ -2,6 +2,7 @@
 
 import datetime as dt
 import decimal
+import json
 import re
 import uuid
 from collections.abc import Callable, Iterator
@@ -10,12 +11,16 @@ from typing import Any
 import celery
 import pytest
 from celery import Task, current_task
+from celery.beat import Scheduler
 from celery.exceptions import Ignore, MaxRetriesExceededError, Reject, SoftTimeLimitExceeded, TaskRevokedError
 from celery.result import ResultSet
+from celery.schedules import schedule
+from celery.signals import after_task_publish, before_task_publish
 from django.db import transaction
 from furrow import Job, cancel
 from furrow.celery import Celery
 from furrow.kinds.results import job_id
+from furrow.management.commands.furrow import load
 from furrow.models import Attempt
 from furrow.states import Outcome, State
 from furrow.testing import drain
@@ -564,3 +569,86 @@ def test_a_project_that_adopts_nothing_has_celerys_tasks(settings: Settings) -> 
         assert add.kind is None
         assert add.Strategy == celery.Task.Strategy
         assert add.backend is app.backend
+
+
+def test_a_rate_limit_is_the_jobs(app: Celery) -> None:
+    @app.task(shared=False, name="shop.rated", rate_limit="30/m")
+    def rated() -> None: ...
+
+    @app.task(shared=False, name="shop.odd", rate_limit="0.5/s")
+    def odd() -> None: ...
+
+    assert rated.kind.rules.rate is not None
+    assert odd.kind is None
+    rated.delay()
+    assert drain().succeeded == 1
+
+
+def test_the_command_says_what_is_a_job_and_why_not(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with adopting(settings, ["shop.*"]) as app:
+
+        @app.task(shared=False, name="shop.add", acks_late=True, reject_on_worker_lost=True)
+        def add() -> None: ...
+
+        @app.task(shared=False, name="shop.kept", durable=False)
+        def kept() -> None: ...
+
+        monkeypatch.setattr("furrow.command.adopt.project_app", lambda: app)
+        load("adopt").run_from_argv(["manage.py", "adopt", "--json"])
+        found = {one["name"]: one for one in json.loads(capsys.readouterr().out)}
+        assert (found["shop.add"]["durable"], found["shop.add"]["differs"]) == (True, [])
+        assert found["shop.kept"]["reason"] == "it is declared with durable=False"
+
+        @app.task(shared=False, name="shop.pickled", serializer="pickle")
+        def pickled() -> None: ...
+
+        with pytest.raises(SystemExit) as refused:
+            load("adopt").run_from_argv(["manage.py", "adopt"])
+        assert refused.value.code == 1
+        assert "shop.pickled: plain: its serializer is pickle" in capsys.readouterr().out
+
+
+# --- Signals of a publish -----------------------------------------------------------------------------------------------------
+
+
+def test_listeners_of_a_publish_add_headers(app: Celery) -> None:
+    got: list[Any] = []
+
+    @app.task(shared=False, name="shop.traced", bind=True)
+    def traced(self: Any, x: int) -> None:
+        got.append((self.request.headers, self.request.id))
+
+    def before(sender: str, body: Any, headers: dict[str, Any], **told: Any) -> None:
+        got.append((sender, body[0], headers["id"]))
+        headers["sentry-trace"] = "abc"
+
+    def after(sender: str, headers: dict[str, Any], **told: Any) -> None:
+        got.append((sender, headers["task"]))
+
+    before_task_publish.connect(before)
+    after_task_publish.connect(after)
+    try:
+        result = traced.delay(1)
+    finally:
+        before_task_publish.disconnect(before)
+        after_task_publish.disconnect(after)
+    drain()
+    assert got == [
+        ("shop.traced", (1,), result.id),
+        ("shop.traced", "shop.traced"),
+        ({"sentry-trace": "abc"}, result.id),
+    ]
+
+
+def test_beat_sends_to_an_adopted_task(app: Celery) -> None:
+    @app.task(shared=False, name="shop.nightly")
+    def nightly(x: int) -> int:
+        return x
+
+    beat = Scheduler(app=app, schedule={})
+    entry = beat.Entry(name="nightly", task="shop.nightly", schedule=schedule(60), args=(3,), app=app)
+    result = beat.apply_async(entry, producer=None, advance=False)
+    drain()
+    assert result.get(timeout=1) == 3

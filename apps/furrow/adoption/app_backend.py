@@ -13,7 +13,7 @@ from furrow.kinds.results import JobBackend, find, find_group, job_id, meta
 def with_jobs(backend: Any) -> Any:
     """The same backend, of a class below its own."""
     cls = type(backend)
-    if not issubclass(cls, WithJobs) and not hasattr(cls, "reads_jobs"):
+    if not issubclass(cls, WithJobs):
         backend.__class__ = type(cls.__name__, (WithJobs, cls), {"__module__": cls.__module__, "__doc__": cls.__doc__})
     return backend
 
@@ -75,6 +75,7 @@ class WithJobs:
         if (job := find(task_id)) is None:
             super().forget(task_id)  # type: ignore[misc]
         else:
+            self._cache.pop(task_id, None)
             forget(job)
 
 

@@ -1,5 +1,6 @@
 """Which tasks are jobs, and why the others are not."""
 
+import re
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -8,6 +9,7 @@ from furrow.errors import KindError
 from furrow.kinds.declaration import LONGEST_NAME, NAME
 
 #: Serializers whose values are JSON.
+_RATE = re.compile(r"[1-9]\d*/[smh]")
 _JSON = ("json", "application/json")
 _PREFORK = ("prefork", "processes", "celery.concurrency.prefork:TaskPool")
 
@@ -34,9 +36,7 @@ def why_plain(task: Any) -> str:
     pool = app.conf.worker_pool
     if pool not in _PREFORK:
         return f"worker_pool is {pool!r}, and jobs run in a prefork pool"
-    if problem := limits_problem(task):
-        return problem
-    return ""
+    return limits_problem(task)
 
 
 def limits_problem(task: Any) -> str:
@@ -45,7 +45,15 @@ def limits_problem(task: Any) -> str:
         seconds = getattr(task, option)
         if seconds is not None and not (isinstance(seconds, (int, float)) and 0 < seconds <= 7 * 86400):
             return f"its {option} is {seconds!r}: a job's is more than 0 seconds and at most a week"
+    if task.rate_limit and not _RATE.fullmatch(rate_of(task)):
+        return f"its rate_limit is {task.rate_limit!r}: a job's is a whole number in a second, minute or hour"
     return ""
+
+
+def rate_of(task: Any) -> str:
+    """Its ``rate_limit`` as the rate of a kind; empty: none."""
+    given = task.rate_limit or ""
+    return f"{int(given)}/s" if isinstance(given, (int, float)) else given if "/" in given else f"{given}/s" if given else ""
 
 
 def refused(error: KindError) -> str:

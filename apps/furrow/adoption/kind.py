@@ -12,6 +12,7 @@ from celery.exceptions import SoftTimeLimitExceeded, TaskRevokedError, TimeLimit
 from celery.utils.functional import arity_greater
 
 from furrow.adoption.arguments import TaskArguments, dumps, loads
+from furrow.adoption.choosing import rate_of
 from furrow.adoption.options import Call, priority_of
 from furrow.adoption.told import told
 from furrow.conf import conf
@@ -20,6 +21,7 @@ from furrow.kinds.kind import Handler, Kind
 from furrow.kinds.meta import from_json, from_stored
 from furrow.kinds.results import JobBackend
 from furrow.kinds.retry import RetryPolicy
+from furrow.limits.limit import Rule
 from furrow.models import Job
 from furrow.states import State
 from furrow.submission.submit import submit
@@ -43,6 +45,7 @@ class TaskKind(Kind):
         soft, hard = (own or general for own, general in zip((task.soft_time_limit, task.time_limit), limits, strict=True))
         retries = task.max_retries
         attempts = MOST if retries is None else min(MOST, max(FEWEST, int(retries) + 1))
+        rules: Rule = {"rate": rate} if (rate := rate_of(task)) else {}
         super().__init__(
             _handler(task),
             submit,
@@ -54,6 +57,7 @@ class TaskKind(Kind):
             ),
             soft_timeout=None if soft and hard and soft >= hard else soft,
             timeout=hard,
+            **rules,
         )
 
     def _arguments(self, handler: Handler) -> TaskArguments:

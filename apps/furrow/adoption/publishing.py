@@ -14,11 +14,14 @@ OWN = frozenset(
 )
 
 
+_NOT_OF_A_MESSAGE = ("headers", "result_cls", "args", "kwargs", "task_id", "link", "link_error")
+
+
 class Publish:
     """One publish as its listeners see it."""
 
     def __init__(self, app: Any, name: str, task_id: str, args: Any, kwargs: Any, given: Mapping[str, Any]) -> None:
-        options = {key: value for key, value in given.items() if key not in ("headers", "result_cls", "args", "kwargs")}
+        options = {key: value for key, value in given.items() if key not in _NOT_OF_A_MESSAGE}
         message = app.amqp.as_task_v2(task_id, name, args, kwargs, **options)
         self.name = name
         self.headers = message.headers | dict(given.get("headers") or {})

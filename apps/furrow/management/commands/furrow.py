@@ -20,6 +20,7 @@ COMMANDS = {
     "schedules": ("furrow.command.schedules", "list, make, pause and backfill schedules; take over those of Celery's beat"),
     "backfills": ("furrow.command.backfills", "start, watch, pause and cancel backfills: a job for each row of a table"),
     "deploy-check": ("furrow.command.deploy_check", "would this code run what is in the database? For before a deployment"),
+    "adopt": ("furrow.command.adopt", "which Celery tasks are jobs, which are not and why, and what differs"),
     "mcp": ("furrow.assistant.command", "let an assistant look at jobs, and act if allowed (Model Context Protocol)"),
     "health": ("furrow.monitoring.health", "check a part: dispatcher, worker, stores"),
     "prove": ("furrow.prove.command", "prove the guarantees under faults; only in a clone of Furrow's repository"),
