@@ -27,7 +27,8 @@ class Command(BaseCommand):
         app = project_app()
         if not hasattr(app, "adopts"):
             raise CommandError(
-                f"The project's Celery application, {app.main}, is Celery's own class: make it with `from furrow.celery import Celery`."
+                f"The project's Celery application, {app.main}, is Celery's own class: make it with "
+                "`from furrow.celery import Celery`."
             )
         found = report(app)
         if options["json"]:
