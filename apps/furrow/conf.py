@@ -180,7 +180,7 @@ def conf() -> Conf:
 def adopts_tasks() -> bool:
     """Whether Celery tasks are jobs; where there are no settings, they are not."""
     try:
-        return conf().adopt != "none"
+        return conf().adopt not in ("none", "watch")
     except ImproperlyConfigured:
         if settings.configured:
             raise
