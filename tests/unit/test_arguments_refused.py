@@ -86,7 +86,7 @@ class Endless(list[Any]):
         (Any, {True: 1}, "keys that are not strings"),
         (Any, {(1, 2): 3}, "keys that are not strings"),
         (dict[Any, int], {1.5: 2}, "keys that are not strings"),
-        (dt.datetime, NAIVE, "2026-01-02T03:04:00 has no time zone: pass an aware datetime"),
+        (dt.datetime, NAIVE, "2026-01-02T03:04:00 has no time zone: pass an aware"),
         (dt.datetime, "2026-01-02T03:04:00", "has no time zone"),
         (dt.datetime | None, NAIVE, "has no time zone"),
         (list[dt.datetime], [AWARE, NAIVE], "has no time zone"),

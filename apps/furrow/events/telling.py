@@ -19,6 +19,7 @@ from furrow.events.subscribers import all_subscribers
 from furrow.locks.wakeup import wake
 from furrow.models import Event, Webhook
 from furrow.models.database import alias
+from furrow.plural import counted
 from furrow.topics import matches
 
 logger = logging.getLogger(__name__)
@@ -44,7 +45,9 @@ def tell(first: str, events: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
     if not rows:
         return
     if depth > MOST_DEPTH:
-        logger.warning("%s is told no more: %d subscribers in a row led to it, each to the next.", rows[0].name, depth)
+        logger.warning(
+            "%s is told no more: %s in a row led to it, each to the next.", rows[0].name, counted(depth, "subscriber")
+        )
         return
     for row in rows:
         row.depth = depth
