@@ -87,13 +87,13 @@ class WatchedTaskAdmin(_List):
         found = [(link, name, task.name, f"{count:,} {name}") for name, count in task.saved._asdict().items() if count]
         said = [format_html('<a href="{}?problem={}&amp;q={}">{}</a>', *one) for one in found]
         if task.missed:
-            said.append(SafeString("<strong>ran daily, and has not since</strong>"))
-        return format_html_join(", ", "{}", ((one,) for one in said)) or wording.NOTHING
+            said.append(SafeString('<strong title="ran daily, and has not since">missed</strong>'))
+        return _one(format_html_join(", ", "{}", ((one,) for one in said)))
 
     @display(description="differs")
     def differs(self, task: WatchedTask) -> str:
         uses = ((report.USES.get(use, use), use) for use in task.uses.split())
-        return format_html_join(", ", '<span title="{}">{}</span>', uses) or wording.NOTHING
+        return _one(format_html_join(", ", '<span title="{}">{}</span>', uses))
 
 
 class ProblemFilter(SimpleListFilter):
@@ -134,6 +134,11 @@ class WatchedCallAdmin(_List):
     @display(description="ended")
     def ended(self, call: WatchedCall) -> str:
         return wording.moment(call.ended_at) if call.ended_at else wording.NOTHING
+
+
+def _one(parts: SafeString) -> str:
+    """In one element: on a phone each of a cell's is a column."""
+    return format_html("<span>{}</span>", parts) if parts else wording.NOTHING
 
 
 def _mean(total: float, count: int, longest: float) -> str:
