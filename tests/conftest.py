@@ -121,6 +121,7 @@ def _settle_down() -> None:
 def _delete_jobs() -> None:
     from furrow.models import (
         Attempt,
+        AuditEntry,
         Backfill,
         BridgedMessage,
         BridgeReader,
@@ -147,7 +148,20 @@ def _delete_jobs() -> None:
     )
 
     bridges = (BridgedMessage, BridgeReader, Reply, StreamPlace)
-    jobs = (DeadMessage, Event, LogLine, Attempt, Job, Queue, WorkerRequest, Rollup, ErrorCount, ErrorGroup, Trouble)
+    jobs = (
+        AuditEntry,
+        DeadMessage,
+        Event,
+        LogLine,
+        Attempt,
+        Job,
+        Queue,
+        WorkerRequest,
+        Rollup,
+        ErrorCount,
+        ErrorGroup,
+        Trouble,
+    )
     workflows = (Move, Edge, Node, Workflow)  # behind jobs, whose deletion leaves moves
     for model in (*bridges, Backfill, Tick, Schedule, Signal, Step, *jobs, *workflows):
         model.objects.all()._raw_delete(connection.alias)
