@@ -5,7 +5,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import call_command
-from furrow import Job, workflow
+from furrow import Approval, Job, workflow
 from furrow.management.commands.furrow import load
 from furrow.models import Schedule
 from furrow.states import State
@@ -70,3 +70,24 @@ def test_an_upgrade_that_raises_fails_the_job_by_name() -> None:
     make(kind=deployed.bills.name, arguments={"nobody": 7})
     drain(raise_on_failure=False)
     assert "upgrade raised KeyError" in Job.objects.get().error
+
+
+def test_open_approvals_whose_form_or_permission_is_gone_are_named() -> None:
+    job, ended = make(arguments={"a": 1}), make(State.SUCCEEDED, arguments={"a": 1})
+
+    def asked(**columns: str) -> str:
+        given = {"permission": "auth.add_group", "form": "", **columns}
+        return str(Approval.objects.create(job=job, step="approval", title="Go?", **given).pk)
+
+    asked(form="tests.kinds.approved:Release")
+    Approval.objects.create(job=ended, step="approval", title="Gone?", permission="shop.gone", form="gone:Form")
+    assert check()[0] == 0
+    lost = asked(permission="shop.release")
+    code, said = check()
+    assert (code, "permission shop.release: 1 approval may wait for ever" in said, lost in said) == (0, True, True)
+    formless = [asked(form="tests.kinds.approved:Gone") for _ in range(2)]
+    rows = {row["name"]: row for row in json.loads(check("--json")[1])["refused"]}
+    assert {*rows} == {"permission shop.release", "form tests.kinds.approved:Gone"}
+    assert rows["form tests.kinds.approved:Gone"]["examples"] == formless
+    code, said = check()
+    assert (code, "form tests.kinds.approved:Gone: 2 approvals could not be decided" in said) == (1, True)

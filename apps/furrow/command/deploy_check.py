@@ -14,8 +14,9 @@ class Command(BaseCommand):
     """Exits with 1 when something would not run."""
 
     help = (
-        "Look, with this code, at the jobs of the database that have not ended, and at its schedules: kinds that are gone, "
-        "arguments that do not fit any more, queues that are not served. Only reads; exits with 1 if there is any."
+        "Look, with this code, at the jobs of the database that have not ended, and at its schedules and approvals: kinds and "
+        "forms that are gone, arguments that do not fit any more, queues that are not served. Only reads; exits with 1 if there "
+        "is any; a permission that is gone is only warned of."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -34,13 +35,20 @@ class Command(BaseCommand):
             self.stdout.write(_json([row._asdict() for row in found], left))
         else:
             for row in found:
-                self.stdout.write(f"{row.name}: {counted(row.number, row.what.removesuffix('s'))} would not run: {row.reason}.")
+                word = (
+                    "may wait for ever"
+                    if row.only_warned
+                    else "would not run"
+                    if row.what != "approvals"
+                    else "could not be decided"
+                )
+                self.stdout.write(f"{row.name}: {counted(row.number, row.what.removesuffix('s'))} {word}: {row.reason}.")
                 self.stdout.write(f"    such as {', '.join(row.examples)}")
             if left:
                 self.stdout.write(f"Not looked at: {counted(left, 'more job')}. Raise --limit.")
             if not found:
                 self.stdout.write("Whatever is in the database would run.")
-        if found:
+        if any(not row.only_warned for row in found):
             raise SystemExit(1)
 
 

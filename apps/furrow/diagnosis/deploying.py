@@ -5,13 +5,16 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from django.db.models import Count, Min, TextField
+from django.contrib.auth.models import Permission
+from django.db.models import Count, Min, QuerySet, TextField
 from django.db.models.functions import Cast
 
+from furrow.approvals.deciding import open_approvals
+from furrow.approvals.form import load
 from furrow.conf import conf
-from furrow.errors import ArgumentError
+from furrow.errors import ArgumentError, InputError
 from furrow.kinds.kind import Kind, find_kind
-from furrow.models import Job, Node, Schedule
+from furrow.models import Approval, Job, Node, Schedule
 from furrow.states import FINAL
 
 #: Jobs in one read; ids that are named as examples.
@@ -19,13 +22,14 @@ AT_ONCE, EXAMPLES = 2_000, 3
 
 
 class Refused(NamedTuple):
-    """Jobs or schedules that would not run."""
+    """Jobs, schedules or approvals that would not go on."""
 
-    what: str  #: ``jobs`` or ``schedules``
-    name: str  #: of the kind, the queue or the schedule
+    what: str  #: ``jobs``, ``schedules`` or ``approvals``
+    name: str  #: of the kind, the queue or the schedule; what an approval asks for
     reason: str  #: and the remedy
     number: int
-    examples: list[str]  #: ids of jobs, names of schedules
+    examples: list[str]  #: ids of jobs and of approvals, names of schedules
+    only_warned: bool = False  #: it may be meant so
 
 
 def refused(limit: int) -> tuple[list[Refused], int]:
@@ -43,7 +47,7 @@ def refused(limit: int) -> tuple[list[Refused], int]:
             continue
         left += max(0, count - limit)
         found += _unreadable(kind, limit)
-    return [*found, *_schedules()], left
+    return [*found, *_schedules(), *_approvals()], left
 
 
 def _unserved() -> Iterator[Refused]:
@@ -87,3 +91,23 @@ def _schedules() -> Iterator[Refused]:
             yield Refused("schedules", row.name, f"there is no kind {row.kind!r} any more", 1, [row.name])
         elif problem := _problem(kind.read, json.dumps(row.arguments)):
             yield Refused("schedules", row.name, f"{row.kind}: {problem}", 1, [row.name])
+
+
+def _approvals() -> Iterator[Refused]:
+    """Open ones whose form is gone, or whose permission: a superuser still decides these, and so may a backend of the project's
+    own that knows permissions without rows."""
+    rows = open_approvals().order_by("pk")
+    for path in rows.exclude(form="").order_by().values_list("form", flat=True).distinct():
+        try:
+            load(path)
+        except InputError as error:
+            yield _asked(f"form {path}", f"{error.fields['form']}; they can only be rejected", rows.filter(form=path))
+    known = {f"{app}.{name}" for app, name in Permission.objects.values_list("content_type__app_label", "codename")}
+    for name in sorted({*rows.order_by().values_list("permission", flat=True).distinct()} - known):
+        reason = "there is no such permission: nobody but a superuser could decide, unless a backend of the project's knows it"
+        yield _asked(f"permission {name}", reason, rows.filter(permission=name))._replace(only_warned=True)
+
+
+def _asked(name: str, reason: str, rows: QuerySet[Approval]) -> Refused:
+    examples = [str(id) for id in rows.values_list("pk", flat=True)[:EXAMPLES]]
+    return Refused("approvals", name, reason, rows.count(), examples)
