@@ -15,8 +15,8 @@ class Command(BaseCommand):
 
     help = (
         "Look, with this code, at the jobs of the database that have not ended, and at its schedules and approvals: kinds and "
-        "forms that are gone, arguments that do not fit any more, queues that are not served. Only reads; exits with 1 if there "
-        "is any; a permission that is gone is only warned of."
+        "forms that are gone, arguments that do not fit any more, queues that are not served. Only reads; exits with 1 if "
+        "there is any; of a permission that is gone it only warns."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -35,13 +35,8 @@ class Command(BaseCommand):
             self.stdout.write(_json([row._asdict() for row in found], left))
         else:
             for row in found:
-                word = (
-                    "may wait for ever"
-                    if row.only_warned
-                    else "would not run"
-                    if row.what != "approvals"
-                    else "could not be decided"
-                )
+                word = "could not be decided" if row.what == "approvals" else "would not run"
+                word = "may wait for ever" if row.only_warned else word
                 self.stdout.write(f"{row.name}: {counted(row.number, row.what.removesuffix('s'))} {word}: {row.reason}.")
                 self.stdout.write(f"    such as {', '.join(row.examples)}")
             if left:
