@@ -146,6 +146,7 @@ def environment_of(mode: str, addresses: dict[str, str], python: Path) -> dict[s
         **addresses,
         "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'apps'}",
+        "WORKER_LOGLEVEL": "INFO",  # as Celery runs them
         "CELERY_SUITE": mode,
         "CELERY_SUITE_OUT": str(FOLDER / f"{mode}.jsonl"),
     }
