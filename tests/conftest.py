@@ -125,6 +125,7 @@ def _delete_jobs() -> None:
         Backfill,
         BridgedMessage,
         BridgeReader,
+        Canary,
         DeadMessage,
         Edge,
         ErrorCount,
@@ -163,7 +164,7 @@ def _delete_jobs() -> None:
         Trouble,
     )
     workflows = (Move, Edge, Node, Workflow)  # behind jobs, whose deletion leaves moves
-    for model in (*bridges, Backfill, Tick, Schedule, Signal, Step, *jobs, *workflows):
+    for model in (*bridges, Backfill, Canary, Tick, Schedule, Signal, Step, *jobs, *workflows):
         model.objects.all()._raw_delete(connection.alias)
 
 

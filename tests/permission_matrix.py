@@ -157,6 +157,7 @@ ROWS |= {
     B + "<uuid:backfill_id>/live/": Row(see=VIEWERS, where=_BACKFILL),
     B + "<uuid:backfill_id>/<str:verb>/do/": Row(change="AR", where={**_BACKFILL, "verb": "cancel"}),
 }
+ROWS |= {"admin/furrow/canary/<int:id>/put/": Row(act="R", post={"percent": "10"}, where={"id": "{furrow.canary}"})}
 # The HTTP API. It takes JSON: what its POSTs with a body change is tested where they are.
 A = "api/"
 ROWS |= {A + name: Row(see=VIEWERS) for name in ("jobs", "health", "queues", "workers", "errors")}

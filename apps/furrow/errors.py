@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 
 #: The longest that a handler may snooze, in seconds (a year).
 LONGEST_SNOOZE = 366 * 86400.0
+#: So begins the reason of a job that went back since it is for workers of another version of the code.
+CANARY, PINNED = "It is for workers", "It is pinned to"
 
 
 def did_you_mean(given: object, known: Iterable[str]) -> str:
@@ -212,6 +214,14 @@ class Suspended(Interruption):
 
 class StepChanged(Interruption):
     """Raised inside a handler whose steps are not those that earlier runs of the job recorded; the job is held."""
+
+
+class Elsewhere(Interruption):
+    """Ends a run before its handler is called: the job is for workers of another version of the code."""
+
+    def __init__(self, seconds: float, reason: str) -> None:
+        self.seconds = seconds
+        super().__init__(reason)
 
 
 class Superseded(Interruption):

@@ -58,6 +58,7 @@ def a_row(model: type[Model]) -> int:
         "trouble": {},
         "tick": {"schedule_id": 1},
         "approval": {"job": job, "approved": True, "decided_at": now},
+        "canary": {"share": 0.5},
         "signal": {"target": job.pk, "name": "n"},
         "step": {"job": job, "name": "n", "sort": "step", "position": 1, "attempt": 1},
         "workflow": {"name": "n", "state": "succeeded", "finished_at": now},

@@ -145,6 +145,7 @@ SAMPLES: dict[str, Any] = {
     "furrow.queue": lambda now: _make("furrow.Queue", name="default", paused_at=now, paused_by="sample"),
     "furrow.webhook": lambda now: _make("furrow.Webhook", name="sample", url="https://a.example/", patterns=["#"]),
     "furrow.schedule": lambda now: _make("furrow.Schedule", name="sample", kind="kinds.noop", timing="@daily"),
+    "furrow.canary": lambda now: _make("furrow.Canary", kind="sample", version="2", share=0.5),
     "furrow.backfill": lambda now: _make("furrow.Backfill", name="sample", kind="kinds.noop", argument="n", next_at=None),
     "furrow.deadmessage": lambda now: _make("furrow.DeadMessage", reason="sample"),
     "furrow.bridgereader": lambda now: _make("furrow.BridgeReader", queue="sample", node="sample", pid=1),

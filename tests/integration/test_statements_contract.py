@@ -12,7 +12,7 @@ from django.db.models import Sum
 from django.utils import timezone
 from furrow import statements
 from furrow.actions.jobs import retry
-from furrow.models import Attempt, Job, LogLine, Move, Node, Queue, Rollup, Schedule, Tick, Trouble, Worker, Workflow
+from furrow.models import Attempt, Canary, Job, LogLine, Move, Node, Queue, Rollup, Schedule, Tick, Trouble, Worker, Workflow
 from furrow.models.job import new_id
 from furrow.statements import Moved, NewTick, Rescheduled, guards
 from furrow.statements.protocol import Statements
@@ -353,3 +353,9 @@ def test_arguments_are_put_over_those_of_a_nodes_jobs(sql: Statements) -> None:
     assert sql.fill_in(connection, node, json.dumps(given)) == 2
     assert [Job.objects.get(pk=job.pk).arguments for job in (first, second, done, other)] == [{"a": 1, **given}] * 2 + [{}, {}]
     assert sql.fill_in(connection, node, "{}", State.SUCCEEDED) == 1
+
+
+def test_canaries_are_read_with_the_versions_that_living_workers_have(sql: Statements) -> None:
+    assert sql.canaries(connection) == ([], frozenset())
+    Canary.objects.create(kind="kinds.noop", version="2", share=0.25)
+    assert sql.canaries(connection) == ([("kinds.noop", "2", 0.25)], frozenset())

@@ -141,6 +141,7 @@ def options(parser: ArgumentParser) -> set[str]:
         ("jobs", "command_line.md"),
         ("schedules", "schedules.md"),
         ("backfills", "backfills.md"),
+        ("canaries", "releases.md"),
         ("mcp", "assistants.md"),
         ("prove", "prove.md"),
         ("dev", "new_project.md"),

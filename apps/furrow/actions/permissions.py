@@ -86,6 +86,11 @@ def may_start_backfill(user: Any, kind: Kind | str) -> bool:
     return may_see(user, "backfill") and may_submit(user, kind)
 
 
+def may_change_canaries(user: Any, kind: Kind | str) -> bool:
+    """May begin, widen and take back the canary of this kind."""
+    return may_see(user, "canary") and _has(user, "furrow.change_canary") and may_act(user, kind)
+
+
 def may_make_tokens(user: Any) -> bool:
     """May make tokens of the HTTP API that act for this user; a superuser may for anybody."""
     return _has(user, "furrow.add_apitoken")

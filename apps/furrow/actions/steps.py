@@ -7,6 +7,7 @@ from furrow.errors import InputError, did_you_mean
 from furrow.models import Job, Signal, Step
 from furrow.models.database import atomic
 from furrow.states import FINAL, State
+from furrow.steps.sending import UNPIN, give
 
 
 def retry_from(job: uuid.UUID, step: str) -> int:
@@ -30,3 +31,14 @@ def retry_from(job: uuid.UUID, step: str) -> int:
         Step.objects.filter(pk__in=[one.pk for one in again]).delete()
         retry(job) if there.state in FINAL else run_now(job)
         return len(again)
+
+
+def unpin(job: uuid.UUID, *, by: str = "") -> bool:
+    """Any worker may go on with this job of a pinned kind, at once. ``False`` when it has ended, or runs."""
+    with atomic():
+        there = Job.objects.select_for_update().filter(pk=job).exclude(state__in=[*FINAL, State.RUNNING]).first()
+        if there is None:
+            return False
+        give(job, UNPIN, "null", by)
+        run_now(job)
+    return True

@@ -5,7 +5,7 @@ Read in this order: ``site`` and ``theme`` (where, and in which look), ``job`` (
 ``fields`` (submitting), ``records`` (attempts, log lines), ``audit_log``, ``queues``, ``workers`` (and the leader) and
 ``worker_page``, ``workflows`` (a room of its own), ``schedules`` and ``schedule_pages``, ``backfills`` and
 ``backfill_start``, ``approvals``, ``bridges``, ``dead_messages``, ``events``, ``drift``, ``watched``, ``locks``, ``tokens``,
-``webhooks``, ``live``, ``navigation``. How things are said is in :mod:`furrow.diagnosis.wording`.
+``webhooks``, ``canaries``, ``live``, ``navigation``. How things are said is in :mod:`furrow.diagnosis.wording`.
 
 Django loads it by itself, and the default site shows everything; another site does after::
 
@@ -19,6 +19,7 @@ from furrow.admin import (
     audit_log,
     backfills,
     bridges,
+    canaries,
     dead_messages,
     drift,
     events,
@@ -43,6 +44,7 @@ __all__ = [
     "audit_log",
     "backfills",
     "bridges",
+    "canaries",
     "dead_messages",
     "drift",
     "events",

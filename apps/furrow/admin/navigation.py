@@ -44,6 +44,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             [
                 _model(request, "Queues", "low_priority", "furrow", "queue"),
                 _model(request, "Workers", "engineering", "furrow", "worker"),
+                _model(request, "Canaries", "flutter_dash", "furrow", "canary"),
                 _model(request, "Dispatcher", "hub", "furrow", "leader"),
                 _model(request, "Locks", "lock", "furrow", "lock"),
                 _model(request, "Drift", "difference", "furrow", "drift"),

@@ -20,6 +20,7 @@ from furrow.diagnosis.steps import halt, why_halted
 from furrow.diagnosis.unserved import unserved
 from furrow.diagnosis.wording import span
 from furrow.diagnosis.workflows import why_waiting
+from furrow.errors import PINNED
 from furrow.limits.limit import FAIR_GATE, QUEUE
 from furrow.models import Job, Leader, Queue, Step, Worker
 from furrow.models.leader import BROKER_AWAY
@@ -48,6 +49,8 @@ class Situation:
     last_outcome: str = ""
     #: Of a job that its last run put off: why it is held, or the step that it waits in.
     held: str = ""
+    #: Why its last run went back: it is for workers of another version of the code.
+    elsewhere: str = ""
     step: Step | None = None
     #: The job's queue, if it is paused.
     paused: Queue | None = None
@@ -193,6 +196,8 @@ def _after(around: Situation, words: str) -> str:
 def _not_due(job: Job, around: Situation) -> Reason:
     if not around.last_outcome:
         return Reason("Scheduled: due", job.run_at)
+    if around.elsewhere:
+        return Reason(f"{around.elsewhere}. It is offered again", job.run_at, stuck=around.elsewhere.startswith(PINNED))
     if reason := why_halted(job, around.held, around.step):
         return reason
     if (meaning := MEANINGS.get(around.last_outcome)) and meaning.next_run:

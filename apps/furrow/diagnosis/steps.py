@@ -8,7 +8,7 @@ from django.db.models import Sum, TextField
 from django.db.models.functions import Cast
 
 from furrow.diagnosis.reason import Reason
-from furrow.errors import StepChanged
+from furrow.errors import CANARY, PINNED, StepChanged
 from furrow.kinds.masks import masks_of
 from furrow.kinds.secret import mask_text
 from furrow.models import Approval, Attempt, Job, Node, Signal, Step, Worker
@@ -63,6 +63,8 @@ def halt(job: Job) -> dict[str, Any]:
         return {}
     outcome, error_type, error = last
     found: dict[str, Any] = {"last_outcome": outcome}
+    if error.startswith((CANARY, PINNED)) and job.state == State.PENDING:
+        found["elsewhere"] = error
     if outcome == Outcome.SNOOZED and job.state == State.PENDING:
         if error_type == StepChanged.__name__:
             return {**found, "held": error.removeprefix(f"{error_type}: ")}

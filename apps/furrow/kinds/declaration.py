@@ -71,6 +71,8 @@ def refuse_what_cannot_work(kind: "Kind") -> None:
             f"{kind.name}: an async handler's queries use other connections, outside of its transaction: make it a plain "
             "function, or remove transactional=True."
         )
+    if not isinstance(kind.pinned, bool):
+        raise KindError(f"{kind.name}: pinned={kind.pinned!r} must be True or False.")
     if kind.upgrade is not None and not callable(kind.upgrade):
         raise KindError(f"{kind.name}: upgrade={kind.upgrade!r} must be a function that makes new arguments of old ones.")
     if problem := tags_problem(kind.tags):

@@ -91,6 +91,7 @@ class Kind(CanvasParts):
         tags: Collection[str] = (),
         title: str | None = None,
         upgrade: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+        pinned: bool = False,
         schedule: Schedule | Sequence[Schedule] = (),
         **rules: Unpack[Rule],
     ) -> None:
@@ -109,6 +110,7 @@ class Kind(CanvasParts):
         self.permission = permission
         self.tags = tags
         self.upgrade = upgrade
+        self.pinned = pinned
         self.doc = inspect.getdoc(handler) or ""
         refuse_what_cannot_work(self)
         self.arguments = self._arguments(handler)

@@ -9,6 +9,7 @@ from furrow.models.audit_entry import AuditEntry
 from furrow.models.backfill import Backfill
 from furrow.models.bridge_reader import BridgeReader
 from furrow.models.bridged_message import BridgedMessage
+from furrow.models.canary import Canary
 from furrow.models.dead_message import DeadMessage
 from furrow.models.drift import Drift
 from furrow.models.event import Event
@@ -41,6 +42,7 @@ __all__ = [
     "Backfill",
     "BridgeReader",
     "BridgedMessage",
+    "Canary",
     "DeadMessage",
     "Drift",
     "Edge",

@@ -218,6 +218,9 @@ class Workers(Protocol):
     def asked(self, connection: Connection, worker: uuid.UUID) -> list[Asked]:
         """Take what people ask of this worker, in their order; each request is taken once."""
 
+    def canaries(self, connection: Connection) -> tuple[list[tuple[str, str, float]], frozenset[str]]:
+        """Kind, version and share of each canary; and where there is one, the versions of the code that living workers have."""
+
     def answer(self, connection: Connection, answers: Sequence[Answer]) -> None:
         """Answer requests; one that has an answer keeps it, one whose row somebody has locked gets none."""
 

@@ -20,6 +20,8 @@ from furrow.steps.named import check_name
 WAITS = "furrow.wait"
 #: Signals whose names begin so are the engine's own.
 OWN = "furrow."
+#: Sent to a job of a pinned kind that any worker may go on with.
+UNPIN = f"{OWN}unpin"
 
 
 def send_signal(target: Job | Workflow | uuid.UUID | str, name: str, payload: Any = None, *, by: str = "") -> bool:

@@ -31,6 +31,7 @@ def job(
     tags: Collection[str] = (),
     title: str | None = None,
     upgrade: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+    pinned: bool = False,
     schedule: Schedule | Sequence[Schedule] = (),
     **rules: Unpack[Rule],
 ) -> Callable[[Handler], Kind]: ...
@@ -62,6 +63,7 @@ def job(handler: Any = None, /, **options: Any) -> Any:
         title: what a job is about, as lists show it: ``"invoice of order {order_id}"``. Default: its arguments in short.
         upgrade: makes new arguments (a dict, as in JSON) of old ones: called for a job that was submitted before the signature
             changed, when its arguments do not fit any more.
+        pinned: a job that has recorded a step stays with workers of that version of the code (``FURROW["VERSION"]``).
         schedule: when jobs are submitted by themselves: ``Schedule("0 3 * * *", …)``, or a list of such with a ``name`` each.
 
     Raises:

@@ -19,6 +19,7 @@ COMMANDS = {
     "jobs": ("furrow.command.jobs", "submit, list, follow and act on jobs"),
     "schedules": ("furrow.command.schedules", "list, make, pause and backfill schedules; take over those of Celery's beat"),
     "backfills": ("furrow.command.backfills", "start, watch, pause and cancel backfills: a job for each row of a table"),
+    "canaries": ("furrow.command.canaries", "a share of a kind's jobs to workers of a new version: begin, compare, take back"),
     "deploy-check": ("furrow.command.deploy_check", "would this code run what is in the database? For before a deployment"),
     "adopt": ("furrow.command.adopt", "which Celery tasks are jobs, which are not and why, and what differs"),
     "mcp": ("furrow.assistant.command", "let an assistant look at jobs, and act if allowed (Model Context Protocol)"),

@@ -39,11 +39,21 @@ from furrow.statements.postgresql.submit import forget_keys, insert_jobs, insert
 from furrow.statements.postgresql.times import read_any_time
 from furrow.statements.postgresql.troubles import tell
 from furrow.statements.postgresql.turns import take_turns, tenants
-from furrow.statements.postgresql.workers import answer, asked, owned, register_worker, renew, stop_requests, stop_worker
+from furrow.statements.postgresql.workers import (
+    answer,
+    asked,
+    canaries,
+    owned,
+    register_worker,
+    renew,
+    stop_requests,
+    stop_worker,
+)
 
 __all__ = [
     "answer",
     "asked",
+    "canaries",
     "candidates",
     "claim",
     "clock",

@@ -8,7 +8,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from furrow.statements import Answer, Asked, Report
-from furrow.tables import JOB, WORKER, WORKER_REQUEST
+from furrow.tables import CANARY, JOB, WORKER, WORKER_REQUEST
 
 _NOTHING = Report()
 
@@ -81,6 +81,18 @@ def asked(connection: Connection, worker: uuid.UUID) -> list[Asked]:
             [worker],
         )
         return sorted(map(Asked._make, cursor.fetchall()))
+
+
+def canaries(connection: Connection) -> tuple[list[tuple[str, str, float]], frozenset[str]]:
+    """Kind, version and share of each canary; and where there is one, the versions of the code that living workers have."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT kind, version, share FROM {CANARY}")
+        if not (found := cursor.fetchall()):
+            return [], frozenset()
+        cursor.execute(
+            f"SELECT DISTINCT code_version FROM {WORKER} WHERE stopped_at IS NULL AND lease_until > clock_timestamp()"
+        )
+        return [(kind, version, share) for kind, version, share in found], frozenset(row[0] for row in cursor.fetchall())
 
 
 def answer(connection: Connection, answers: Sequence[Answer]) -> None:

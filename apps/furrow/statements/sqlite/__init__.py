@@ -44,11 +44,12 @@ from furrow.statements.sqlite.submit import forget_keys, insert_jobs, insert_uni
 from furrow.statements.sqlite.times import read_any_time
 from furrow.statements.sqlite.troubles import tell
 from furrow.statements.sqlite.turns import take_turns, tenants
-from furrow.statements.sqlite.workers import answer, asked, owned, register_worker, renew, stop_requests, stop_worker
+from furrow.statements.sqlite.workers import answer, asked, canaries, owned, register_worker, renew, stop_requests, stop_worker
 
 __all__ = [
     "answer",
     "asked",
+    "canaries",
     "candidates",
     "claim",
     "clock",

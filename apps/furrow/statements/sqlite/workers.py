@@ -12,7 +12,7 @@ from furrow.statements import Answer, Asked, Report
 from furrow.statements.sqlite.times import bare as _hex
 from furrow.statements.sqlite.times import now as _now
 from furrow.statements.sqlite.times import text as _text
-from furrow.tables import JOB, WORKER, WORKER_REQUEST
+from furrow.tables import CANARY, JOB, WORKER, WORKER_REQUEST
 
 _NOTHING = Report()
 
@@ -84,6 +84,16 @@ def asked(connection: Connection, worker: uuid.UUID) -> list[Asked]:
             (_now(), worker.hex),
         )
         return [Asked(str(uuid.UUID(id)), *rest) for id, *rest in sorted(cursor.fetchall())]
+
+
+def canaries(connection: Connection) -> tuple[list[tuple[str, str, float]], frozenset[str]]:
+    """Kind, version and share of each canary; and where there is one, the versions of the code that living workers have."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT kind, version, share FROM {CANARY}")
+        if not (found := cursor.fetchall()):
+            return [], frozenset()
+        cursor.execute(f"SELECT DISTINCT code_version FROM {WORKER} WHERE stopped_at IS NULL AND lease_until > %s", (_now(),))
+        return [(kind, version, share) for kind, version, share in found], frozenset(row[0] for row in cursor.fetchall())
 
 
 def answer(connection: Connection, answers: Sequence[Answer]) -> None:

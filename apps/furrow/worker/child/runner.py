@@ -31,7 +31,7 @@ from furrow.models.database import atomic, connection
 from furrow.statements import Settlement
 from furrow.states import Outcome, State
 from furrow.worker import channel, offspring, stacks
-from furrow.worker.child import db_sessions, lock_keeper, one_transaction
+from furrow.worker.child import db_sessions, lock_keeper, one_transaction, pinned
 from furrow.worker.child.afresh import Afresh
 from furrow.worker.child.capture import JobLogHandler
 from furrow.worker.child.current import Run
@@ -189,6 +189,8 @@ def _run_to_its_end(current: Run, arguments: str, meta: str | None, started: flo
     _run.set(current)
     try:
         kind = get_kind(current.kind)
+        if kind.pinned:
+            pinned.look(current)
         given = kind.read(arguments)
         current.arguments_text = arguments
         current.masks = masks_of(arguments, meta)

@@ -11,7 +11,7 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from furrow.adoption import ended
 from furrow.adoption.ended import Ended
 from furrow.conf import conf
-from furrow.errors import Cancelled, Snooze, SoftTimeout, StepChanged, Suspended, UnknownKind
+from furrow.errors import Cancelled, Elsewhere, Snooze, SoftTimeout, StepChanged, Suspended, UnknownKind
 from furrow.fingerprint import fingerprint
 from furrow.kinds.kind import get_kind
 from furrow.kinds.masks import Masks
@@ -43,6 +43,8 @@ def verdict(current: Run, error: BaseException) -> tuple[Any, ...]:
         return (State.PENDING, Outcome.SNOOZED, _held(current), None, text, name, "", "")
     if isinstance(error, (Snooze, Suspended)):
         return (State.PENDING, Outcome.SNOOZED, error.seconds, None, clean(current.masks.text(str(error)))[:2_000], "", "", "")
+    if isinstance(error, Elsewhere):
+        return (State.PENDING, Outcome.INTERRUPTED, error.seconds, None, clean(str(error))[:2_000], "", "", "")
     if isinstance(error, UnknownKind):
         return (State.PENDING, Outcome.INTERRUPTED, _held(current), None, text, "UnknownKind", "", "")
     if isinstance(error, Cancelled):

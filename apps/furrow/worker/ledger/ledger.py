@@ -11,6 +11,7 @@ from typing import Any
 from furrow.conf import conf
 from furrow.statements import WITH_RATE, Answer, Chunk, Claimed, Dead, LogRecord, Progress, Settlement
 from furrow.worker.ledger.batch import Batch, ClaimCallback
+from furrow.worker.ledger.canaries import Canaries
 from furrow.worker.ledger.lease import Lease
 from furrow.worker.ledger.limited import Limited
 from furrow.worker.ledger.put_off import PutOff
@@ -24,6 +25,7 @@ class Ledger:
         self.lease = lease
         self.limited = Limited()
         self.put_off = PutOff()
+        self.canaries = Canaries()
         self._on_settle = on_settle
         self._wake = threading.Condition()
         self._next = Batch()

@@ -177,6 +177,7 @@ class LedgerThread(threading.Thread):
     def _look(self, connection: Any) -> None:
         sql, worker = statements.on(connection), self._lease.worker
         troubles.flush(connection)
+        self._ledger.canaries.look(connection)
         if self._running and (ids := sql.stop_requests(connection, worker)):
             self._post(StopRequested(ids))
         if asked := sql.asked(connection, worker):

@@ -67,9 +67,17 @@ class PoolSupervisor:
     # --- jobs to processes --------------------------------------------------------------------------------------------------
 
     def take_on(self, jobs: list[Claimed]) -> None:
-        """Run these jobs, which the ledger has claimed."""
+        """Run these jobs, which the ledger has claimed, but for those that a canary has others run."""
+        if self.ledger.canaries:
+            jobs = [job for job in jobs if not self._goes_elsewhere(job)]
         self.events.received(jobs)
         self.assigned.add([job] for job in jobs)
+
+    def _goes_elsewhere(self, job: Claimed) -> bool:
+        if (found := self.ledger.canaries.elsewhere(job)) is None:
+            return False
+        self.hand_back(job, found.reason, found.seconds)
+        return True
 
     def take_over(self, jobs: list[Claimed]) -> None:
         """The same for jobs to which the keys of others were handed over: in lines, one a key."""
