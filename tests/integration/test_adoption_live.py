@@ -43,7 +43,6 @@ def test_tasks_run_in_pool_processes_as_celery_runs_them(stack: Stack) -> None:
 def elsewhere(live_db: None) -> Iterator[Celery]:
     """A process of before the adoption, or a client in another language."""
     with Celery("elsewhere", broker=services.broker.url, backend="rpc://", set_as_current=False) as client:
-        client.conf.update(task_default_queue="celery", task_default_queue_type="quorum", task_default_exchange_type="topic")
         yield client
     Reply.objects.all().delete()
     DeadMessage.objects.all().delete()
