@@ -113,8 +113,8 @@ def test_a_reply_that_cannot_be_sent_costs_nothing(stack: Stack, link: Any, exch
 def test_a_worker_serves_its_other_queues_and_names_the_one_that_is_declared_otherwise(bare: Stack, link: Any) -> None:
     with link.channel() as channel:
         channel.queue_declare("otherwise", durable=True, auto_delete=False)
-    worker = bare.worker(FURROW_QUEUES="default,otherwise")
-    wait_until(lambda: consumed(link) == {"default", "celery"})
+    worker = bare.worker(FURROW_QUEUES="default,other,otherwise")
+    wait_until(lambda: consumed(link) == {"default", "other", "celery"})
     wait_until(lambda: Trouble.objects.filter(text__contains="does not consume otherwise").exists())
     with link.channel() as channel:
         channel.queue_delete("otherwise")

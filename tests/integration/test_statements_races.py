@@ -115,7 +115,7 @@ def test_a_group_is_written_at_once_or_not_at_all(sql: Any) -> None:
             sql.write(connection, WORKER, Group(settlements=[settlement], logs=[bad], claims={str(waits.pk): "kinds.add"}))
         connection.close()
         assert (state_of(ends), state_of(waits)) == (State.RUNNING, State.QUEUED)
-    (claimed,), _ = sql.write(connection, WORKER, Group(settlements=[settlement], claims={str(waits.pk): "kinds.add"}))
+    (claimed,), *_ = sql.write(connection, WORKER, Group(settlements=[settlement], claims={str(waits.pk): "kinds.add"}))
     assert claimed.id == str(waits.pk)
     assert (state_of(ends), state_of(waits)) == (State.SUCCEEDED, State.RUNNING)
 

@@ -54,7 +54,7 @@ def test_nothing_is_claimed_of_nothing(sql: Any) -> None:
     with transaction.atomic():
         assert sql.claim(connection, WORKER, []) == []
         assert sql.settle(connection, []) == set()
-    assert sql.write(connection, WORKER, Group()) == ([], 0)
+    assert sql.write(connection, WORKER, Group()) == ([], 0, 0)
     assert sql.mark_queued(connection, {}, 1) == 0
 
 

@@ -170,6 +170,7 @@ LEGAL: dict[str, Callable[[], Evidence]] = {
     "unique for a time": lambda: pair("prove.lasting", 5.5),
     "as it was": lambda: around("/a", "/a", "/a"),
     "left a transaction open": lambda: remarked("A transaction was left open on the database"),
+    "a wake-up that Redis did not take": lambda: remarked("No wake-up sent, Redis is unreachable"),
 }
 
 ILLEGAL: dict[str, tuple[Callable[[], Evidence], str, str]] = {

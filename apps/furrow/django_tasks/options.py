@@ -30,6 +30,8 @@ class JobOptions:
     transactional: bool | None = field(default=None, compare=False)
     permission: str | None = field(default=None, compare=False)
     tags: Collection[str] | None = field(default=None, compare=False)
+    title: str | None = field(default=None, compare=False)
+    pinned: bool | None = field(default=None, compare=False)
     upgrade: Callable[[dict[str, Any]], dict[str, Any]] | None = field(default=None, compare=False)
     schedule: Schedule | Collection[Schedule] | None = field(default=None, compare=False)
     lock: str | None = field(default=None, compare=False)

@@ -8,7 +8,7 @@ FINAL_ERRORS = frozenset({"Abort", "ArgumentError", "ResultError", "StepError"})
 STARTS, STRETCH = 25, 5.0
 #: How long ``prove.lasting`` keeps its unique key, in seconds.
 KEPT = 5.0
-#: What a submit within a handler logs while Redis is away.
+#: What a submit or a signal within a handler logs while Redis is away.
 UNWOKEN = "No wake-up sent"
 #: Kinds whose moves a program outside hears of: those that move in the most ways, and are not the bulk of the load.
 TOLD = (
@@ -67,8 +67,8 @@ SPECS: dict[str, Spec] = {
     "prove.forks": Spec(),
     "prove.joins": Spec(),
     "prove.links": Spec(),
-    "prove.grows": Spec(remark=UNWOKEN),
-    "prove.steps": Spec(remark=UNWOKEN),
+    "prove.grows": Spec(),
+    "prove.steps": Spec(),
     "prove.says": Spec(),
     "prove.once": Spec(unique="done"),
     "prove.only": Spec(unique="done"),

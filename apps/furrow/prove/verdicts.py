@@ -7,7 +7,7 @@ from itertools import chain
 from furrow.plural import counted
 from furrow.prove.blame import BLUR, Found, around, culprits, enders, meanwhile
 from furrow.prove.evidence import AttemptRow, Evidence, JobRow, Run
-from furrow.prove.spec import FINAL_ERRORS, SPECS
+from furrow.prove.spec import FINAL_ERRORS, SPECS, UNWOKEN
 from furrow.states import EXCUSED, FINAL
 
 #: Outcomes after which a job is tried again or has failed.
@@ -99,8 +99,8 @@ def lines(e: Evidence, told: list[tuple[str, JobRow]]) -> Found:
     for id, job in told:
         kept = e.lines.get(id, [])
         for row in e.attempts.get(id, []):
-            remark = SPECS[job.kind].remark
-            have = [text for number, text in kept if number == row.number and not (remark and text.startswith(remark))]
+            ours = (UNWOKEN, SPECS[job.kind].remark or UNWOKEN)
+            have = [text for number, text in kept if number == row.number and not text.startswith(ours)]
             runs = [run for run in e.runs.get(id, []) if run.attempt == row.number]
             whole = row.outcome == "succeeded" or (row.outcome in ("failed", "snoozed") and SPECS[job.kind].itself)
             if whole and len(runs) == 1 and have != runs[0].lines:

@@ -23,6 +23,8 @@ _MANY = f"""UPDATE {NODE} SET {", ".join(f"{name} = v.{name}" for name in _COLUM
     FROM unnest(%s::uuid[], {", ".join(f"%s::{sort}[]" for sort in _COLUMNS.values())}) AS v(id, {", ".join(_COLUMNS)})
     WHERE {NODE}.id = v.id"""
 
+_ONE = f"UPDATE {NODE} SET {', '.join(f'{name} = %s' for name in _COLUMNS)} WHERE id = %s"
+
 
 def counts(node: Node) -> tuple[object, ...]:
     """What a round may change of it."""
@@ -33,16 +35,19 @@ def write_nodes(nodes: Iterable[Node]) -> None:
     """Write what a round may have changed of these."""
     if not (changed := list(nodes)):
         return
+    columns = {name: _column(changed, name) for name in _COLUMNS}
     if connection.vendor != "postgresql":
-        Node.objects.bulk_update(changed, list(_COLUMNS), batch_size=50)
+        with connection.cursor() as cursor:
+            cursor.executemany(_ONE, list(zip(*columns.values(), _column(changed, "id"), strict=True)))
         return
-    given = []
-    for name, sort in _COLUMNS.items():
-        field: Any = Node._meta.get_field(name)
-        column = [field.get_db_prep_save(getattr(node, name), connection) for node in changed]
-        given.append((texts if sort == "text" else plain)(column))
+    given = [(texts if _COLUMNS[name] == "text" else plain)(column) for name, column in columns.items()]
     with raw(connection) as cursor:
         cursor.execute(_MANY, [plain(node.pk for node in changed), *given])
+
+
+def _column(nodes: Iterable[Node], name: str) -> list[Any]:
+    field: Any = Node._meta.get_field(name)
+    return [field.get_db_prep_save(getattr(node, name), connection) for node in nodes]
 
 
 def write_edges(edges: Iterable[Edge], fates: Mapping[int, bool]) -> None:
