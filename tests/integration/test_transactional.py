@@ -79,7 +79,8 @@ def test_a_run_that_lost_its_job_writes_nothing(stack: Stack, tmp_path: Path) ->
     wait_until(lambda: Job.objects.get(pk=job.pk).state == State.SUCCEEDED)
     assert len(mark.read_text().splitlines()) == 2
     assert Group.objects.filter(name="once").count() == 1
-    assert (Job.objects.get(pk=job.pk).attempt, outcomes(job)) == (2, ["succeeded"])
+    job.refresh_from_db()  # a busy worker may have handed it back before it began
+    assert (job.counted_attempts, [one for one in outcomes(job) if one != "interrupted"]) == (2, ["succeeded"])
 
 
 async def asynchronous() -> None:
