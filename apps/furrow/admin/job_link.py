@@ -16,6 +16,6 @@ def job_link(job: Job) -> SafeString:
         '<a class="fw-job" href="{}"><b>{}</b>{}<code>{}</code></a>',
         reverse("admin:furrow_job_change", args=[job.pk]),
         plain(job.kind),
-        format_html('<span class="fw-about">{}</span>', about) if about else "",
+        format_html('<span class="fw-about" title="{0}">{0}</span>', about) if about else "",
         job.pk,
     )
