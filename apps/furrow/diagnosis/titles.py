@@ -14,7 +14,7 @@ from furrow.models import Job
 from furrow.models.json_field import UNREADABLE
 
 #: Characters of a title, and of each argument in it.
-LONGEST, LONGEST_ARGUMENT = 80, 40
+LONGEST, LONGEST_ARGUMENT = 64, 40
 #: Bytes of arguments as they are stored, up to which a list reads them.
 READ = 2_000
 
