@@ -5,9 +5,11 @@ from io import StringIO
 
 import pytest
 from django.core.management import call_command
+from django.utils import timezone
 from furrow import Approval, Job, workflow
 from furrow.management.commands.furrow import load
-from furrow.models import Schedule
+from furrow.models import Schedule, Step
+from furrow.models.step import Sort
 from furrow.states import State
 from furrow.testing import drain
 
@@ -16,6 +18,7 @@ from tests.kinds import deployed, flows
 from tests.rows import make
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("nobody_runs")]
+NOW = timezone.now()
 
 
 def check(*options: str) -> tuple[int, str]:
@@ -91,3 +94,16 @@ def test_open_approvals_whose_form_or_permission_is_gone_are_named() -> None:
     assert rows["form tests.kinds.approved:Gone"]["examples"] == formless
     code, said = check()
     assert (code, "form tests.kinds.approved:Gone: 2 approvals could not be decided" in said) == (1, True)
+
+
+def test_steps_that_do_not_stand_in_the_code_are_warned_of() -> None:
+    for name in ("add 17", "add", "gone_with_the_release"):
+        Step.objects.create(job=make(arguments={"a": 1}), name=name, sort=Sort.STEP, position=1, attempt=1, started_at=NOW)
+    Step.objects.create(job=make(State.SUCCEEDED), name="ended_long_ago", sort=Sort.STEP, position=1, attempt=1, started_at=NOW)
+    Step.objects.create(
+        job=make(arguments={"a": 1}), name="of_another_sort", sort=Sort.SLEEP, position=1, attempt=1, started_at=NOW
+    )
+    code, said = check()
+    assert code == 0
+    assert "kinds.add, step gone_with_the_release" in said
+    assert said.count(", step ") == 1

@@ -1,6 +1,9 @@
 """What of the database this code could not run: asked before a deployment, with the new code and the live database."""
 
+import inspect
 import json
+import re
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -14,11 +17,14 @@ from furrow.approvals.form import load
 from furrow.conf import conf
 from furrow.errors import ArgumentError, InputError
 from furrow.kinds.kind import Kind, find_kind
-from furrow.models import Approval, Job, Node, Schedule
+from furrow.models import Approval, Job, Node, Schedule, Step
+from furrow.models.step import Sort
 from furrow.states import FINAL
 
 #: Jobs in one read; ids that are named as examples.
 AT_ONCE, EXAMPLES = 2_000, 3
+#: Names of steps of one kind that are looked at.
+STEPS = 1_000
 
 
 class Refused(NamedTuple):
@@ -46,7 +52,7 @@ def refused(limit: int) -> tuple[list[Refused], int]:
             found.append(Refused("jobs", name, reason, count, [str(id) for id in examples]))
             continue
         left += max(0, count - limit)
-        found += _unreadable(kind, limit)
+        found += [*_unreadable(kind, limit), *_steps(kind)]
     return [*found, *_schedules(), *_approvals()], left
 
 
@@ -68,6 +74,21 @@ def _unreadable(kind: Kind, limit: int) -> Iterator[Refused]:
     for problem, ids in sorted(wrong.items()):
         reason = f"{problem}. Give the kind @job(upgrade=…), which makes new arguments of old ones"
         yield Refused("jobs", kind.name, reason, len(ids), ids[:EXAMPLES])
+
+
+def _steps(kind: Kind) -> Iterator[Refused]:
+    """Recorded steps whose names do not stand in the module of the handler, word by word; it may make them while it runs."""
+    module = sys.modules.get(kind.handler.__module__)
+    try:
+        source = inspect.getsource(module) if module else ""
+    except (OSError, TypeError):
+        return
+    rows = Step.objects.filter(job__kind=kind.name, sort=Sort.STEP).exclude(job__state__in=FINAL).order_by()
+    for name, count in rows.values_list("name").annotate(count=Count("pk")).order_by("name")[:STEPS]:
+        if lacking := [word for word in re.findall(r"[^\W\d_]+", name) if word not in source]:
+            examples = rows.filter(name=name).values_list("job", flat=True)[:EXAMPLES]
+            reason = f"{lacking[0]!r} does not stand in {kind.handler.__module__}: without that step its jobs are held"
+            yield Refused("jobs", f"{kind.name}, step {name}", reason, count, [str(id) for id in examples], only_warned=True)
 
 
 def _reader(kind: Kind, node: uuid.UUID | None) -> Callable[[str], object]:
