@@ -22,6 +22,7 @@ from furrow.errors import FurrowError, InputError, SubmitError
 from furrow.kinds import docstrings
 from furrow.models import Backfill
 from furrow.models.audit_entry import Origin
+from furrow.models.database import atomic
 
 
 class StartForm(forms.Form):
@@ -95,8 +96,9 @@ def start(request: HttpRequest, name: str) -> HttpResponse:
 
 
 def _started(request: HttpRequest, one: declared.Declared, form: StartForm) -> HttpResponse:
-    row = declared.start(one.name, form.parameters(), submitted_by=request.user, changes=form.changes())
-    detail = wording.shorten(str(row.parameters), 300)
-    audit("start", by=request.user, origin=Origin.ADMIN, target=f"backfill {row.name}", detail=detail)
+    with atomic():
+        row = declared.start(one.name, form.parameters(), submitted_by=request.user, changes=form.changes())
+        detail = wording.shorten(str(row.parameters), 300)
+        audit("start", by=request.user, origin=Origin.ADMIN, target=f"backfill {row.name}", detail=detail)
     messages.success(request, f"{row.name} is started.")
     return HttpResponseRedirect(reverse("admin:furrow_backfill_change", args=[row.pk]))

@@ -19,6 +19,7 @@ from furrow.diagnosis import wording
 from furrow.errors import FurrowError
 from furrow.models import Canary
 from furrow.models.audit_entry import Origin
+from furrow.models.database import atomic
 from furrow.plural import counted
 from furrow.releases import acting
 from furrow.releases.comparing import NAMED, Fared, compare
@@ -89,15 +90,17 @@ def put(request: HttpRequest, id: int) -> HttpResponse:
     if not may_change_canaries(request.user, row.kind):
         raise PermissionDenied
     if request.POST.get("step") == "take back":
-        acting.take_back(row.kind)
-        audit("take back canary", by=request.user, origin=Origin.ADMIN, target=f"kind {row.kind}")
+        with atomic():
+            acting.take_back(row.kind)
+            audit("take back canary", by=request.user, origin=Origin.ADMIN, target=f"kind {row.kind}")
         messages.success(request, f"Any worker runs {row.kind} again.")
         return HttpResponseRedirect(reverse("admin:furrow_canary_changelist"))
     try:
-        row = acting.put(row.kind, row.version, float(request.POST.get("percent", "")) / 100)
+        with atomic():
+            row = acting.put(row.kind, row.version, float(request.POST.get("percent", "")) / 100)
+            audit("canary", by=request.user, origin=Origin.ADMIN, target=f"kind {row.kind}", detail=str(row))
     except (FurrowError, ValueError) as error:
         messages.error(request, f"Nothing was changed: {error}")
     else:
-        audit("canary", by=request.user, origin=Origin.ADMIN, target=f"kind {row.kind}", detail=str(row))
         messages.success(request, f"{row}.")
     return HttpResponseRedirect(reverse("admin:furrow_canary_change", args=[row.pk]))

@@ -14,10 +14,9 @@ import pydantic
 from kombu.exceptions import EncodeError
 from kombu.utils import json as celerys
 
-from furrow.conf import conf
 from furrow.errors import ArgumentError
-from furrow.kinds.arguments import Arguments
-from furrow.sanitize import has_long_integer, has_nul, unstorable
+from furrow.kinds.arguments import Arguments, refuse_text
+from furrow.sanitize import unstorable
 
 
 class Unwritable(ArgumentError, EncodeError):
@@ -139,14 +138,7 @@ class TaskArguments(Arguments):
             text = dumps(given)
         except (TypeError, ValueError, RecursionError) as error:
             raise Unwritable(self.kind, self._unwritten(given, error)) from error
-        if has_nul(text):
-            raise ArgumentError(self.kind, {"arguments": "have the character U+0000, which cannot be stored: remove it"})
-        if has_long_integer(text):
-            raise ArgumentError(self.kind, {"arguments": "have an integer of more than 4,300 digits: pass it as text"})
-        limit = conf().max_argument_bytes
-        if len(text) * 4 > limit and (size := len(text.encode())) > limit:
-            said = f"take {size:,} bytes of JSON, the limit is {limit:,} (FURROW['MAX_ARGUMENT_BYTES'])"
-            raise ArgumentError(self.kind, {"arguments": f"{said}: keep large things in a file or a table and pass their name"})
+        refuse_text(self.kind, text)
         return text
 
     def _misfits(self, given: Mapping[str, Any]) -> dict[str, str]:

@@ -8,8 +8,8 @@ from furrow.conf import conf
 from furrow.errors import KindError
 from furrow.kinds.declaration import LONGEST_NAME, NAME
 
-#: Serializers whose values are JSON.
 _RATE = re.compile(r"[1-9]\d*/[smh]")
+#: Serializers whose values are JSON.
 _JSON = ("json", "application/json")
 _PREFORK = ("prefork", "processes", "celery.concurrency.prefork:TaskPool")
 

@@ -2,8 +2,8 @@
 make no difference to a row."""
 
 import datetime as dt
+import json
 import math
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -127,16 +127,9 @@ def priority_of(priority: int | None) -> int:
 
 
 def _plain(kind: str, told: dict[str, Any]) -> Any:
-    import json
-
     try:
         return json.loads(celerys(told))
     except (TypeError, ValueError) as error:
         raise OptionError(
             kind, {"headers": f"cannot be written as JSON ({error}): pass text, numbers, lists and dicts"}
         ) from error
-
-
-def as_id(given: object) -> uuid.UUID:
-    """A task's id as a job's."""
-    return job_id(given)

@@ -1,6 +1,7 @@
 """A task's run in the pool process: Celery's own tracer calls it, with its signals and hooks, and tells how it ended."""
 
 import datetime as dt
+import json
 from typing import Any
 
 from celery import states
@@ -90,7 +91,7 @@ def _again(job: Any, kind: Any, asked: Signature, info: Any) -> Ended:
     changed: dict[str, Any] = {}
     before = job.arguments_text or None
     if before is None or kind.arguments.from_json(before) != kind.arguments.from_json(text):
-        changed["arguments"] = _plain(text)
+        changed["arguments"] = json.loads(text)
     counted = job.failures < ENDLESS
     skipped = int(asked.options["retries"]) - retries - (1 if counted else 0)
     new = {name: value for name, value in said.items() if name not in ("args", "retries", "eta")}
@@ -125,14 +126,6 @@ def _rejected(error: Reject) -> Ended:
     return Ended(State.FAILED, Outcome.FAILED, said)
 
 
-def _plain(text: str) -> Any:
-    import json
-
-    return json.loads(text)
-
-
 def _stored(job: Any) -> dict[str, Any]:
     """The job's metadata as the row has it."""
-    import json
-
     return json.loads(job.meta_text) if job.meta_text else {}

@@ -1,6 +1,5 @@
 """Look at schedules, pause and resume them, run them now, backfill a span. (``scheduling`` makes and changes them.)"""
 
-import datetime as dt
 from typing import Any
 from urllib.parse import urlencode
 
@@ -30,7 +29,7 @@ from furrow.models.database import atomic
 from furrow.recurrence import RecurrenceError
 from furrow.sanitize import clean
 from furrow.schedules import acting, upcoming
-from furrow.schedules.rows import usual_timezone
+from furrow.schedules.rows import moment_of, usual_timezone
 from furrow.statements import clock
 
 router = Router(auth=needs(Scope.READ), tags=["schedules"])
@@ -67,7 +66,7 @@ def preview_schedule(request: HttpRequest, timing: str, timezone: str = "", star
     caller(request).must_see("schedule")
     zone = timezone or usual_timezone()
     try:
-        words, times = upcoming.preview(timing, zone, _moment("starts_at", starts_at) if starts_at else None, clock.now())
+        words, times = upcoming.preview(timing, zone, moment_of("starts_at", starts_at) if starts_at else None, clock.now())
     except RecurrenceError as error:
         raise InputError({"timing": str(error)}) from None
     return {"words": words, "timezone": zone, "next_times": [utc(one) for one in times]}
@@ -118,7 +117,7 @@ def backfill_schedule(request: HttpRequest, schedule_id: int, span: BackfillSpan
     """Submit a job for each time of a span that has none."""
     who = caller(request)
     row = _may_run(who, schedule_id)
-    start, end = _moment("start", span.start), clock.now() if span.end is None else _moment("end", span.end)
+    start, end = moment_of("start", span.start), clock.now() if span.end is None else moment_of("end", span.end)
     if span.preview:
         times = acting.missing(row, start, end)
         return {"schedule": row.name, "times": len(times), "due": [utc(one) for one in times], "jobs": []}
@@ -156,14 +155,3 @@ def _changed(who: Caller, action: str, row: Schedule, act: Any, detail: str = ""
             audit(action, by=who.user, origin=Origin.API, target=f"schedule {row.name}", detail=detail, token=who.named)
     row.refresh_from_db()
     return {"schedule": row.name, "condition": upcoming.condition(row), "changed": changed}
-
-
-def _moment(name: str, given: Any) -> dt.datetime:
-    """Raises InputError: it is no time."""
-    try:
-        moment = dt.datetime.fromisoformat(given)
-        if moment.tzinfo is not None:
-            return moment.astimezone(dt.UTC)
-    except (TypeError, ValueError, OverflowError):
-        pass
-    raise InputError({name: f"{str(given)[:60]!r} is no time with a zone: write it as 2030-01-31T18:00:00Z"})

@@ -2,7 +2,7 @@
 
 import getpass
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from django.contrib.auth import get_user_model
 from django.core.management.base import CommandError
@@ -29,30 +29,33 @@ class Actor:
 
     def must_view(self) -> None:
         """Raises CommandError unless it may see jobs."""
-        self._must(self.user is None or permissions.may_view(self.user), "see jobs", permissions.VIEW)
+        self.must(permissions.may_view(self.user), "see jobs", permissions.VIEW)
 
     def must_see_workflows(self) -> None:
         """Raises CommandError unless it may see workflows."""
-        self._must(self.user is None or permissions.may_see(self.user, "workflow"), "see workflows", permissions.VIEW_WORKFLOW)
+        self.must(permissions.may_see(self.user, "workflow"), "see workflows", permissions.VIEW_WORKFLOW)
 
     def must_submit(self, kind: Kind) -> None:
         """Raises CommandError unless it may submit jobs of this kind."""
-        own = kind.name.startswith(BUILT_IN)
-        may = not own if self.user is None else permissions.may_submit(self.user, kind)
-        self._must(may, f"submit {kind.name}", permissions.needed_to_submit(kind))
+        if kind.name.startswith(BUILT_IN) or not (self.user is None or permissions.may_submit(self.user, kind)):
+            self._refuse(f"submit {kind.name}", permissions.needed_to_submit(kind))
 
     def must_act(self) -> None:
         """Raises CommandError unless it may act on jobs (of kinds that ask for nothing more)."""
         needed = f"{permissions.VIEW} and {permissions.ACT}"
-        self._must(self.user is None or permissions.may_act(self.user), "act on jobs", needed)
+        self.must(permissions.may_act(self.user), "act on jobs", needed)
 
     def forbidden_kinds(self) -> list[str]:
         """Kinds that it may not act on."""
         return [] if self.user is None else permissions.forbidden_kinds(self.user)
 
-    def _must(self, may: bool, what: str, needed: str) -> None:
-        if not may:
-            raise CommandError(f"{self.user} may not {what}: that needs {needed}. Nothing was done.")
+    def must(self, may: bool, what: str, needed: str) -> None:
+        """Raises CommandError unless it may; the shell's own account may do everything."""
+        if self.user is not None and not may:
+            self._refuse(what, needed)
+
+    def _refuse(self, what: str, needed: str) -> NoReturn:
+        raise CommandError(f"{self.user} may not {what}: that needs {needed}. Nothing was done.")
 
 
 def find_actor(name: str | None, origin: Origin = Origin.COMMAND_LINE) -> Actor:

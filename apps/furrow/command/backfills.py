@@ -17,6 +17,7 @@ from furrow.command.words import read_json
 from furrow.diagnosis import wording
 from furrow.errors import FurrowError
 from furrow.models import Backfill
+from furrow.models.database import atomic
 from furrow.plural import counted
 from furrow.statements import clock
 
@@ -59,7 +60,7 @@ class Command(BaseCommand):
         output = Output(self.stdout, self.stderr, as_json=options["json"])
         try:
             actor = find_actor(options["user"])
-            _must(actor, permissions.may_see(actor.user, "backfill"), "see backfills", "furrow.view_backfill")
+            actor.must(permissions.may_see(actor.user, "backfill"), "see backfills", "furrow.view_backfill")
             {"list": _list, "show": _show, "preview": _preview, "start": _start}.get(command, _act)(
                 output, actor, {**options, "verb": command}
             )
@@ -67,12 +68,6 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         except DatabaseError as error:
             raise CommandError(f"The database refuses: {str(error).strip()}.") from None
-
-
-def _must(actor: Actor, may: bool, what: str, needed: str) -> None:
-    """Raises CommandError unless it may; the shell's own account may do everything."""
-    if actor.user is not None and not may:
-        raise CommandError(f"{actor.user} may not {what}: that needs {needed}. Nothing was done.")
 
 
 def _find(text: str) -> Backfill:
@@ -132,10 +127,11 @@ def _preview(output: Output, actor: Actor, options: dict[str, Any]) -> None:
 def _start(output: Output, actor: Actor, options: dict[str, Any]) -> None:
     one = declared.get_backfill(options["name"])
     needed = f"furrow.view_backfill, {permissions.SUBMIT} and what the kind asks for"
-    _must(actor, permissions.may_start_backfill(actor.user, one.kind), f"start {one.name}", needed)
+    actor.must(permissions.may_start_backfill(actor.user, one.kind), f"start {one.name}", needed)
     parameters = read_json(options["json_args"])
-    row = declared.start(one.name, parameters, submitted_by=actor.user, changes=_changes(options))
-    audit("start", by=actor.by, origin=actor.origin, target=f"backfill {row.name}", detail=_told(row.parameters))
+    with atomic():
+        row = declared.start(one.name, parameters, submitted_by=actor.user, changes=_changes(options))
+        audit("start", by=actor.by, origin=actor.origin, target=f"backfill {row.name}", detail=_told(row.parameters))
     if output.as_json:
         output.json(as_json(row, clock.now()))
     else:
@@ -147,7 +143,7 @@ def _start(output: Output, actor: Actor, options: dict[str, Any]) -> None:
 def _act(output: Output, actor: Actor, options: dict[str, Any]) -> None:
     row, verb = _find(options["which"]), options["verb"]
     needed = f"furrow.view_backfill, {permissions.VIEW}, {permissions.ACT} and what the kind asks for"
-    _must(actor, permissions.may_act_on_backfill(actor.user, row.kind), f"{verb} {row.name}", needed)
+    actor.must(permissions.may_act_on_backfill(actor.user, row.kind), f"{verb} {row.name}", needed)
     reason = options.get("reason", "")
     changed = int(acting.ACTS[verb](row, **({"reason": reason} if reason else {})))
     if changed:

@@ -15,6 +15,7 @@ from furrow.command.words import read_ids
 from furrow.diagnosis import wording
 from furrow.errors import FurrowError, did_you_mean
 from furrow.models import Canary, Job
+from furrow.models.database import atomic
 from furrow.releases import acting
 from furrow.releases.comparing import NAMED, Fared, compare
 
@@ -48,7 +49,7 @@ class Command(BaseCommand):
         output = Output(self.stdout, self.stderr, as_json=options["json"])
         try:
             actor = find_actor(options["user"])
-            _must(actor, permissions.may_see(actor.user, "canary"), "see canaries", "furrow.view_canary")
+            actor.must(permissions.may_see(actor.user, "canary"), "see canaries", "furrow.view_canary")
             _RUN[command](output, actor, options)
         except FurrowError as error:
             raise CommandError(str(error)) from None
@@ -56,15 +57,9 @@ class Command(BaseCommand):
             raise CommandError(f"The database refuses: {str(error).strip()}.") from None
 
 
-def _must(actor: Actor, may: bool, what: str, needed: str) -> None:
-    """Raises CommandError unless it may; the shell's own account may do everything."""
-    if actor.user is not None and not may:
-        raise CommandError(f"{actor.user} may not {what}: that needs {needed}. Nothing was done.")
-
-
 def _must_change(actor: Actor, kind: str) -> None:
     may = permissions.may_change_canaries(actor.user, kind)
-    _must(actor, may, f"change the canary of {kind}", "furrow.change_canary, and what acting on its jobs needs")
+    actor.must(may, f"change the canary of {kind}", "furrow.change_canary, and what acting on its jobs needs")
 
 
 def _list(output: Output, actor: Actor, options: dict[str, Any]) -> None:
@@ -100,16 +95,17 @@ def _errors(one: Fared) -> str:
 
 def _put(output: Output, actor: Actor, options: dict[str, Any]) -> None:
     _must_change(actor, options["kind"])
-    row = acting.put(options["kind"], options["code_version"], options["share"])
-    audit("canary", by=actor.by, origin=actor.origin, target=f"kind {row.kind}", detail=str(row))
+    with atomic():
+        row = acting.put(options["kind"], options["code_version"], options["share"])
+        audit("canary", by=actor.by, origin=actor.origin, target=f"kind {row.kind}", detail=str(row))
     output.json({"kind": row.kind, "version": row.version, "share": row.share}) if output.as_json else output.say(f"{row}.")
 
 
 def _take_back(output: Output, actor: Actor, options: dict[str, Any]) -> None:
     _must_change(actor, options["kind"])
-    done = acting.take_back(options["kind"])
-    if done:
-        audit("take back canary", by=actor.by, origin=actor.origin, target=f"kind {options['kind']}")
+    with atomic():
+        if done := acting.take_back(options["kind"]):
+            audit("take back canary", by=actor.by, origin=actor.origin, target=f"kind {options['kind']}")
     output.json({"changed": done}) if output.as_json else output.say("Taken back." if done else "It has no canary.")
     if not done:
         raise SystemExit(1)
@@ -121,10 +117,10 @@ def _release(output: Output, actor: Actor, options: dict[str, Any]) -> None:
     if job is None:
         raise CommandError(f"There is no job {id}.")
     needed = f"{permissions.VIEW} and {permissions.ACT}"
-    _must(actor, permissions.may_act(actor.user, job.kind), f"act on {job.kind}", needed)
-    done = unpin(id, by=str(actor.by))
-    if done:
-        audit("release", by=actor.by, origin=actor.origin, target=f"job {job.kind}", job=id)
+    actor.must(permissions.may_act(actor.user, job.kind), f"act on {job.kind}", needed)
+    with atomic():
+        if done := unpin(id, by=str(actor.by)):
+            audit("release", by=actor.by, origin=actor.origin, target=f"job {job.kind}", job=id)
     output.json({"changed": done}) if output.as_json else output.say("Released." if done else "It has ended, or runs.")
     if not done:
         raise SystemExit(1)

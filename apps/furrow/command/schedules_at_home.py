@@ -15,7 +15,7 @@ def sync(output: Output, source: SchedulesHere, options: dict[str, Any]) -> None
     """Write what the code declares into the table."""
     actor = source.actor
     may = permissions.may_change_schedules(actor.user, "change")
-    source.must(may, "sync schedules", "furrow.change_schedule")
+    source.actor.must(may, "sync schedules", "furrow.change_schedule")
     done = write_down(dry=options["dry_run"])
     if done and not options["dry_run"]:
         audit("sync", by=actor.by, origin=actor.origin, target="schedules of the code", detail=str(done))
@@ -25,12 +25,12 @@ def sync(output: Output, source: SchedulesHere, options: dict[str, Any]) -> None
 def import_beat(output: Output, source: SchedulesHere, options: dict[str, Any]) -> None:
     """Take over the schedules of Celery's beat, or say what that would do."""
     user = source.actor.user
-    source.must(permissions.may_change_schedules(user, "add"), "add schedules", "furrow.add_schedule")
+    source.actor.must(permissions.may_change_schedules(user, "add"), "add schedules", "furrow.add_schedule")
     found = beat.entries()
     for entry in found:
         if entry.row is not None:
             may = permissions.may_change_schedules(user, "add", entry.row.kind)
-            source.must(may, f"add {entry.name}", "its kind's own permission")
+            source.actor.must(may, f"add {entry.name}", "its kind's own permission")
     for row in (taken := beat.take_over(found) if options["yes"] else []):
         source.write_down("import", row, f"{row.kind}, {row.timing}")
     if output.as_json:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import uuid
+from typing import Any
 
 from django.core.management.base import CommandError
 
@@ -25,12 +26,7 @@ class SchedulesHere(Schedules):
 
     def __init__(self, actor: Actor) -> None:
         self.actor = actor
-        self.must(permissions.may_see(actor.user, "schedule"), "see schedules", "furrow.view_schedule")
-
-    def must(self, may: bool, what: str, needed: str) -> None:
-        """Raises CommandError unless it may; the shell's own account may do everything."""
-        if self.actor.user is not None and not may:
-            raise CommandError(f"{self.actor.user} may not {what}: that needs {needed}. Nothing was done.")
+        self.actor.must(permissions.may_see(actor.user, "schedule"), "see schedules", "furrow.view_schedule")
 
     def write_down(self, action: str, row: Schedule, detail: str = "", job: uuid.UUID | None = None) -> None:
         """In the audit log."""
@@ -55,7 +51,7 @@ class SchedulesHere(Schedules):
             for kind in {str(given.get("kind", "")), row.kind if row else ""} - {""}:
                 needed = f"furrow.{verb}_schedule, {permissions.SUBMIT} and the kind's own permission"
                 may = permissions.may_change_schedules(self.actor.user, verb, kind)
-                self.must(may, f"{verb} schedules of {kind}", needed)
+                self.actor.must(may, f"{verb} schedules of {kind}", needed)
             if row is not None and row.source == Schedule.Source.CODE:
                 raise CommandError(f"{name} is declared in the code: change it there. Nothing was done.")
             made = written({"name": name, **given} if row is None else given, self.actor.user, row)
@@ -66,10 +62,10 @@ class SchedulesHere(Schedules):
         row = _find(name)
         if verb == "delete":
             may = permissions.may_delete_schedules(self.actor.user, row.kind)
-            self.must(may, f"delete {row.name}", "furrow.delete_schedule")
+            self.actor.must(may, f"delete {row.name}", "furrow.delete_schedule")
         else:
             needed = f"furrow.view_schedule, {permissions.VIEW} and {permissions.ACT}"
-            self.must(permissions.may_act_on_schedule(self.actor.user, row.kind), f"{verb} {row.name}", needed)
+            self.actor.must(permissions.may_act_on_schedule(self.actor.user, row.kind), f"{verb} {row.name}", needed)
         with atomic():
             if verb == "delete":
                 done = acting.delete(row)
@@ -96,14 +92,14 @@ class SchedulesHere(Schedules):
         with atomic():
             jobs = acting.backfill(row, start, end, by=self.actor.user)
             told, target = f"{start.isoformat()} to {end.isoformat()}", f"schedule {row.name}"
-            done: dict[str, object] = {"target": target, "count": len(jobs), "detail": told}
-            audit("backfill", by=actor.by, origin=actor.origin, token=actor.token, ids=jobs, **done)  # type: ignore[arg-type]
+            who: Any = {"by": actor.by, "origin": actor.origin, "token": actor.token}
+            audit("backfill", **who, target=target, ids=jobs, count=len(jobs), detail=told)
         return jobs
 
     def _may_run(self, name: str) -> Schedule:
         row = _find(name)
         needed = f"furrow.view_schedule and {permissions.SUBMIT}"
-        self.must(permissions.may_run_schedule(self.actor.user, row.kind), f"submit jobs of {row.name}", needed)
+        self.actor.must(permissions.may_run_schedule(self.actor.user, row.kind), f"submit jobs of {row.name}", needed)
         return row
 
 

@@ -8,10 +8,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import pydantic
 
-from furrow.conf import conf
 from furrow.errors import ArgumentError
-from furrow.kinds.arguments import Arguments
-from furrow.sanitize import has_long_integer, has_nul, keys_are_text, unstorable
+from furrow.kinds.arguments import Arguments, refuse_text
+from furrow.sanitize import keys_are_text, unstorable
 
 _PLAIN = (str, int, float, bool, NoneType, Any)
 
@@ -39,13 +38,7 @@ class TaskArguments(Arguments):
             text = json.dumps(dict(values), allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
             raise ArgumentError(self.kind, {"arguments": f"cannot be written as JSON ({error})"}) from None
-        if has_nul(text):
-            raise ArgumentError(self.kind, {"arguments": "contain the character U+0000, which cannot be stored: remove it"})
-        if has_long_integer(text):
-            raise ArgumentError(self.kind, {"arguments": "have an integer of more than 4,300 digits: pass it as text"})
-        if (size := len(text.encode())) > (limit := conf().max_argument_bytes):
-            problem = f"take {size:,} bytes of JSON, the limit is {limit:,} (FURROW['MAX_ARGUMENT_BYTES'])"
-            raise ArgumentError(self.kind, {"arguments": f"{problem}: keep large things in a file or a table"})
+        refuse_text(self.kind, text)
         return text
 
     def from_json(self, text: str) -> dict[str, Any]:

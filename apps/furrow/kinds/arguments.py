@@ -18,7 +18,7 @@ from furrow.conf import conf
 from furrow.errors import ArgumentError, KindError
 from furrow.kinds.hints import File, ForeignKey, has_inside
 from furrow.kinds.secret import Secret
-from furrow.sanitize import has_nul, keys_are_text, unstorable
+from furrow.sanitize import has_long_integer, has_nul, keys_are_text, unstorable
 
 _REMEDIES = {
     "missing": "is missing: give it a value",
@@ -222,6 +222,25 @@ class Arguments:
         largest = max(self.names, key=lambda name: len(self._write(checked, name)))
         problem = f"the arguments take {size:,} bytes of JSON, the limit is {limit:,} (FURROW_MAX_ARGUMENT_BYTES)"
         return {largest: f"{problem}: keep large things in a file or a table and pass their name"}
+
+
+def refuse_text(kind: str, text: str) -> None:
+    """Look whether a row can keep arguments that were written as they are, without a model.
+
+    Raises:
+        ArgumentError: of all of them together.
+    """
+    limit = conf().max_argument_bytes
+    if has_nul(text):
+        problem = "have the character U+0000, which cannot be stored: remove it"
+    elif has_long_integer(text):
+        problem = "have an integer of more than 4,300 digits: pass it as text"
+    elif len(text) * 4 > limit and (size := len(text.encode())) > limit:
+        said = f"take {size:,} bytes of JSON, the limit is {limit:,} (FURROW['MAX_ARGUMENT_BYTES'])"
+        problem = f"{said}: keep large things in a file or a table and pass their name"
+    else:
+        return
+    raise ArgumentError(kind, {"arguments": problem})
 
 
 def _hints(kind: str, handler: Callable[..., Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
-from furrow.errors import FurrowError
+from furrow.errors import FurrowError, InputError
 from furrow.kinds.kind import Kind, get_kind
 from furrow.models import Schedule
 from furrow.recurrence import Recurrence, RecurrenceError, recurrence
@@ -94,3 +94,18 @@ def check_options(kind: Kind, given: Mapping[str, Any]) -> None:
 def usual_timezone() -> str:
     """Where the hours of a schedule are that names no zone."""
     return settings.TIME_ZONE or "UTC"
+
+
+def moment_of(name: str, given: Any) -> dt.datetime:
+    """A time that a program gives, in UTC.
+
+    Raises:
+        InputError: it is none, or has no zone.
+    """
+    try:
+        moment = given if isinstance(given, dt.datetime) else dt.datetime.fromisoformat(given)
+        if moment.tzinfo is not None:
+            return moment.astimezone(dt.UTC)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise InputError({name: f"{str(given)[:60]!r} is no time with a zone: write it as 2030-01-31T18:00:00Z"})

@@ -73,7 +73,7 @@ def _listed(*of: type[Model]) -> str:
 
 @lru_cache
 def _columns(of: tuple[type[Model], ...]) -> tuple[str, list[tuple[type[Model], list[str], list[Any]]]]:
-    """SQL of the columns; and of each model their names, and what makes values of those that are JSON."""
+    """SQL of the columns; and of each model their names, and what reads a value where the driver does not."""
     listed, columns = [], []
     for letter, model in zip("ab", of, strict=False):
         fields = model._meta.concrete_fields

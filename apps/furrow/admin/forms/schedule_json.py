@@ -1,6 +1,5 @@
 """A schedule that a program makes or changes, as JSON: the form of the admin reads it, so that both refuse the same."""
 
-import datetime as dt
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +13,7 @@ from furrow.kinds.secret import masked
 from furrow.models import Schedule
 from furrow.models.database import atomic
 from furrow.schedule import OPTIONS
-from furrow.schedules.rows import check_options, usual_timezone
+from furrow.schedules.rows import check_options, moment_of, usual_timezone
 from furrow.schedules.telling import tell_of
 
 #: What the form calls otherwise.
@@ -69,19 +68,9 @@ def _data(row: Schedule, given: Mapping[str, Any]) -> dict[str, Any]:
         if name == "arguments":
             value = json.dumps(value if name in given else masked(value))
         elif name in _DATES and value is not None:
-            value = _moment(name, value)
+            value = moment_of(name, value).isoformat()
         data[column] = value
     return data
-
-
-def _moment(name: str, given: Any) -> str:
-    try:
-        moment = given if isinstance(given, dt.datetime) else dt.datetime.fromisoformat(given)
-        if moment.tzinfo is not None:
-            return moment.astimezone(dt.UTC).isoformat()
-    except (TypeError, ValueError, OverflowError):
-        pass
-    raise InputError({name: f"{str(given)[:60]!r} is no time with a zone: write it as 2030-01-31T18:00:00Z"})
 
 
 def _text(texts: list[str]) -> str:

@@ -17,6 +17,7 @@ from furrow.adoption import received
 from furrow.canvas.makeup import makeup
 from furrow.conf import CELERY_QUEUE, conf
 from furrow.errors import WorkflowError
+from furrow.kinds.celery_options import META
 from furrow.kinds.kind import Kind
 from furrow.kinds.results import job_id
 from furrow.models.job import LOWEST_PRIORITY
@@ -50,8 +51,6 @@ _KNOWN = frozenset(
 _TOLD = ("shadow", "origin", "root_id", "parent_id", "stamps")
 #: Characters of an id, and of the name of a queue.
 LONGEST_ID = 255
-#: Where they are in the metadata.
-META = "celery"
 
 
 class NotHonoured(Exception):
